@@ -1,0 +1,88 @@
+/*
+ * JSON without a tree: a pull reader over text that stays where it is, and
+ * writers that append to a buffer. No I/O; the reader never allocates.
+ *
+ * The reader is strict (RFC 8259): text must be valid UTF-8, strings hold no
+ * raw control characters, nesting is at most WRENN_JSON_DEPTH. A value found
+ * by wrenn_json_parse or wrenn_json_next has been checked to its last byte.
+ */
+#ifndef WRENN_JSON_H
+#define WRENN_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+#define WRENN_JSON_DEPTH 64
+
+typedef enum wrenn_json_type {
+  WRENN_JSON_NULL,
+  WRENN_JSON_BOOL,
+  WRENN_JSON_NUMBER,
+  WRENN_JSON_STRING,
+  WRENN_JSON_ARRAY,
+  WRENN_JSON_OBJECT
+} wrenn_json_type;
+
+/* A value inside somebody else's text: valid as long as that text is. */
+typedef struct wrenn_json {
+  wrenn_json_type type;
+  const char *text; /* a string: the first byte after its quote */
+  size_t len;       /* a string: without its quotes */
+  bool escaped;     /* a string: holds at least one backslash */
+} wrenn_json;
+
+/* Walks the members of an object or the elements of an array. */
+typedef struct wrenn_json_iter {
+  const char *at;
+  const char *end;
+  bool object;
+  bool first;
+  const char *why; /* after a malformed step: what was wrong */
+} wrenn_json_iter;
+
+/* Parses `text` as exactly one value with optional white space around it.
+ * Returns false and sets *why (a constant string) when it is not JSON. */
+bool wrenn_json_parse(const char *text, size_t len, wrenn_json *value,
+                      const char **why);
+
+/* As wrenn_json_parse for text that must be an object, but checks nothing
+ * beyond the opening brace: the members are checked as they are walked, and
+ * what follows the closing brace by the step that returns 0. For one pass. */
+bool wrenn_json_open(wrenn_json_iter *it, const char *text, size_t len);
+
+/* Starts a walk over an object or array value; any other type is empty. */
+void wrenn_json_walk(wrenn_json_iter *it, const wrenn_json *container);
+
+/* One step: 1 with *value (and *key for an object) set, 0 at the end,
+ * -1 when malformed, with it->why set. `key` may be NULL for an array. */
+int wrenn_json_next(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value);
+
+/* Finds a member of an object by name (the last one wins when it repeats).
+ * Returns false when it is missing or `object` is no object. */
+bool wrenn_json_get(const wrenn_json *object, const char *name,
+                    wrenn_json *value);
+
+/* Whether a string value equals a NUL-terminated ASCII word. */
+bool wrenn_json_is(const wrenn_json *value, const char *word);
+
+/* Decodes a string value to bytes at `dst`, which has room for value->len
+ * bytes; decoding never grows, and `dst` may be value->text itself. Lone
+ * surrogates become U+FFFD. Returns the number of bytes written. */
+size_t wrenn_json_decode(const wrenn_json *value, char *dst);
+
+/* Reads a number that is a whole number in the range of int64_t; 3.0 and 3e2
+ * count as whole. Returns false otherwise. */
+bool wrenn_json_int(const wrenn_json *value, int64_t *out);
+
+/* Reads a boolean; false for any other type. */
+bool wrenn_json_true(const wrenn_json *value);
+
+/* Appends `bytes` as a JSON string with its quotes. Bytes that are not valid
+ * UTF-8 become U+FFFD, one for each byte; <, > and & become \u00XX (the
+ * server's own encoder does the same). */
+void wrenn_json_put_string(wrenn_buf *out, const char *bytes, size_t len);
+
+#endif

@@ -1,0 +1,228 @@
+#include "loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "op.h"
+#include "resolve.h"
+
+const char *wrenn_strerror(wrenn_status status) {
+  switch (status) {
+  case WRENN_OK:
+    return "ok";
+  case WRENN_E_ARGUMENT:
+    return "bad argument";
+  case WRENN_E_MEMORY:
+    return "out of memory";
+  case WRENN_E_CLOSED:
+    return "closed";
+  case WRENN_E_FORKED:
+    return "the loop belongs to another process";
+  case WRENN_E_SYSTEM:
+    return "the system refused";
+  case WRENN_E_RESOLVE:
+    return "host name not found";
+  case WRENN_E_CONNECT:
+    return "connection failed";
+  case WRENN_E_TLS:
+    return "TLS failed";
+  case WRENN_E_TIMEOUT:
+    return "timed out";
+  case WRENN_E_BROKEN:
+    return "connection broke off";
+  case WRENN_E_PROTOCOL:
+    return "protocol violated";
+  case WRENN_E_TOO_LARGE:
+    return "too large";
+  case WRENN_E_REFUSED:
+    return "refused";
+  case WRENN_E_CANCELLED:
+    return "cancelled";
+  }
+  return "unknown status";
+}
+
+static void on_wake(uv_async_t *wake) { wrenn_lookups_done(wake->data); }
+
+wrenn_loop *wrenn_loop_new(wrenn_status *why) {
+  wrenn_loop *loop = calloc(1, sizeof(*loop));
+  if (!loop) {
+    *why = WRENN_E_MEMORY;
+    return NULL;
+  }
+  loop->pid = getpid();
+  loop->wake.data = loop;
+  int rc = uv_loop_init(&loop->uv);
+  if (rc)
+    goto failed;
+  rc = uv_async_init(&loop->uv, &loop->wake, on_wake);
+  if (rc) {
+    uv_loop_close(&loop->uv);
+    goto failed;
+  }
+  *why = WRENN_OK;
+  return loop;
+
+failed:
+  free(loop);
+  *why = rc == UV_ENOMEM ? WRENN_E_MEMORY : WRENN_E_SYSTEM;
+  return NULL;
+}
+
+wrenn_status wrenn_loop_check(const wrenn_loop *loop) {
+  return loop->pid == getpid() ? WRENN_OK : WRENN_E_FORKED;
+}
+
+int wrenn_loop_fd(const wrenn_loop *loop) {
+  return uv_backend_fd(&loop->uv);
+}
+
+int wrenn_loop_timeout(const wrenn_loop *loop) {
+  if (loop->dirty || loop->queue.head)
+    return 0;
+  return uv_backend_timeout(&loop->uv);
+}
+
+/* ---- one turn ------------------------------------------------------------ */
+
+static void run_kicks(wrenn_loop *loop) {
+  wrenn_op *op = loop->kicks;
+  loop->kicks = NULL;
+  while (op) {
+    wrenn_op *next = op->next_kick;
+    op->kicked = false;
+    if (!op->ended)
+      op->class->kick(op);
+    wrenn_op_unref(op);
+    op = next;
+  }
+}
+
+static void turn(wrenn_loop *loop) {
+  loop->dirty = false;
+  uv_update_time(&loop->uv);
+  run_kicks(loop);
+  uv_run(&loop->uv, UV_RUN_NOWAIT);
+}
+
+/* OpenSSL writes with write(2), which raises SIGPIPE on a dead connection.
+ * A library must not change the process's disposition, so the signal is
+ * blocked in this thread for one turn and taken away if it came. */
+static void turn_without_sigpipe(wrenn_loop *loop) {
+  const struct timespec at_once = {0};
+  sigset_t sigpipe, before, pending;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  turn(loop);
+  if (!sigismember(&pending, SIGPIPE))
+    while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR)
+      ;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+wrenn_status wrenn_loop_step(wrenn_loop *loop) {
+  wrenn_status status = wrenn_loop_check(loop);
+  if (status)
+    return status;
+  if (loop->tls)
+    turn_without_sigpipe(loop);
+  else
+    turn(loop);
+  return WRENN_OK;
+}
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
+  wrenn_status status = wrenn_loop_check(loop);
+  int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
+  while (!status && !loop->queue.head) {
+    int wait = wrenn_loop_timeout(loop);
+    int left = timeout_ms;
+    if (timeout_ms > 0) {
+      int64_t until = end - now_ms();
+      left = until > 0 ? (int)until : 0;
+    }
+    if (wait < 0 || (left >= 0 && left < wait))
+      wait = left;
+    struct pollfd fd = {.fd = wrenn_loop_fd(loop), .events = POLLIN};
+    /* Work of one's own needs no look at the fd: the step does that. */
+    if (wait != 0 && poll(&fd, 1, wait) < 0)
+      return errno == EINTR ? WRENN_OK : WRENN_E_SYSTEM;
+    status = wrenn_loop_step(loop);
+    if (left == 0)
+      break;
+  }
+  return status;
+}
+
+bool wrenn_loop_next(wrenn_loop *loop, wrenn_event *event) {
+  wrenn_node_free(loop->current);
+  loop->current = wrenn_queue_pop(&loop->queue);
+  if (!loop->current)
+    return false;
+  wrenn_op_taken(loop, loop->current);
+  *event = loop->current->event;
+  return true;
+}
+
+const char *wrenn_event_header(const wrenn_event *event, const char *name,
+                               size_t *len) {
+  const char *found = NULL;
+  const char *at = event->headers;
+  const char *end = at + event->headers_len;
+  size_t name_len = strlen(name);
+  while (at < end) {
+    const char *eol = memchr(at, '\n', (size_t)(end - at));
+    const char *next = eol ? eol + 1 : end;
+    size_t line = (size_t)((eol ? eol : end) - at);
+    if (line > name_len && at[name_len] == ':' &&
+        strncasecmp(at, name, name_len) == 0) {
+      const char *value = at + name_len + 1;
+      const char *stop = at + line;
+      while (value < stop && (*value == ' ' || *value == '\t'))
+        value++;
+      while (stop > value &&
+             (stop[-1] == '\r' || stop[-1] == ' ' || stop[-1] == '\t'))
+        stop--;
+      found = value;
+      *len = (size_t)(stop - value);
+    }
+    at = next;
+  }
+  return found;
+}
+
+/* ---- end ----------------------------------------------------------------- */
+
+void wrenn_loop_free(wrenn_loop *loop) {
+  /* A fork shares the parent's sockets and its epoll set: whatever this
+   * process closed in good order there would be the parent's loss. */
+  if (!loop || wrenn_loop_check(loop))
+    return;
+  wrenn_op_stop_all(loop);
+  run_kicks(loop);
+  wrenn_http_engine_free(loop->http);
+  wrenn_ws_engine_free(loop->ws);
+  wrenn_lookups_abandon(loop);
+  uv_close((uv_handle_t *)&loop->wake, NULL);
+  uv_run(&loop->uv, UV_RUN_DEFAULT); /* only close callbacks are left */
+  uv_loop_close(&loop->uv);
+  wrenn_queue_drop(&loop->queue, 0);
+  wrenn_node_free(loop->current);
+  free(loop->slots);
+  free(loop);
+}

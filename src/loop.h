@@ -1,0 +1,42 @@
+/* The loop's insides, for the core's own files. Internal. */
+#ifndef WRENN_LOOP_H
+#define WRENN_LOOP_H
+
+#include <sys/types.h>
+#include <uv.h>
+
+#include "queue.h"
+
+typedef struct wrenn_op wrenn_op;
+
+typedef struct wrenn_slot {
+  wrenn_op *op; /* NULL: free */
+  uint32_t generation;
+  uint32_t next_free; /* index + 1; 0: none */
+} wrenn_slot;
+
+struct wrenn_loop {
+  uv_loop_t uv;
+  uv_async_t wake; /* keeps the loop alive; resolver threads ring it */
+  pid_t pid;
+  bool dirty; /* an API call left work for the next step */
+  bool tls;   /* OpenSSL writes may raise SIGPIPE */
+  wrenn_queue queue;
+  wrenn_node *current; /* what wrenn_loop_next handed out last */
+  wrenn_op *kicks;
+  wrenn_slot *slots;
+  uint32_t slot_count;
+  uint32_t free_slot; /* index + 1; 0: none */
+  struct wrenn_http_engine *http;   /* http.c; NULL until first used */
+  struct wrenn_ws_engine *ws;       /* ws.c; NULL until first used */
+  struct wrenn_lookup *lookups;     /* resolve.c */
+};
+
+/* Whether this process may use the loop: OK or FORKED. */
+wrenn_status wrenn_loop_check(const wrenn_loop *loop);
+
+/* The transports' ends of the loop's life; a NULL engine is allowed. */
+void wrenn_http_engine_free(struct wrenn_http_engine *engine);
+void wrenn_ws_engine_free(struct wrenn_ws_engine *engine);
+
+#endif

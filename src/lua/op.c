@@ -1,0 +1,322 @@
+/* Operations as userdata: started from an options table, ended by collection
+ * at the latest. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../buf.h"
+#include "../frame.h"
+#include "binding.h"
+
+#define MAX_HEADERS 64
+
+typedef struct binding_op {
+  binding_loop *shared; /* NULL while being made */
+  wrenn_id id;
+} binding_op;
+
+/* The userdata comes first: should it fail for want of memory, no operation
+ * is left behind that nobody owns. */
+static binding_op *new_op(lua_State *L, binding_loop *shared) {
+  binding_op *op = lua_newuserdata(L, sizeof(*op));
+  *op = (binding_op){0};
+  luaL_getmetatable(L, "wrenn.op");
+  lua_setmetatable(L, -2);
+  op->shared = shared;
+  shared->refs++;
+  return op;
+}
+
+static binding_op *check_op(lua_State *L) {
+  return luaL_checkudata(L, 1, "wrenn.op");
+}
+
+static wrenn_loop *loop_of(const binding_op *op) {
+  return op->shared ? op->shared->loop : NULL;
+}
+
+static int push_outcome(lua_State *L, wrenn_status status) {
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* ---- options (a table at index 2; what is read stays on the stack) ------- */
+
+static const char *string_field(lua_State *L, const char *name) {
+  lua_getfield(L, 2, name);
+  if (lua_isnil(L, -1))
+    return NULL;
+  size_t len;
+  const char *text = lua_tolstring(L, -1, &len);
+  if (!text || strlen(text) != len)
+    luaL_error(L, "option '%s' must be a string without NUL bytes", name);
+  return text;
+}
+
+static bool bool_field(lua_State *L, const char *name) {
+  lua_getfield(L, 2, name);
+  bool value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+static uint32_t ms_field(lua_State *L, const char *name) {
+  lua_getfield(L, 2, name);
+  uint32_t ms = (uint32_t)binding_to_ms(L, -1, 0);
+  lua_pop(L, 1);
+  return ms;
+}
+
+static int64_t size_field(lua_State *L, const char *name, int64_t none) {
+  lua_getfield(L, 2, name);
+  int64_t size = none;
+  if (!lua_isnil(L, -1))
+    size = (int64_t)luaL_checknumber(L, -1);
+  lua_pop(L, 1);
+  return size;
+}
+
+static size_t headers_field(lua_State *L, const char *lines[MAX_HEADERS]) {
+  lua_getfield(L, 2, "headers");
+  if (lua_isnil(L, -1))
+    return 0;
+  luaL_checktype(L, -1, LUA_TTABLE);
+  size_t count = lua_rawlen(L, -1);
+  if (count > MAX_HEADERS)
+    luaL_error(L, "too many headers");
+  luaL_checkstack(L, (int)count + LUA_MINSTACK, "headers");
+  int table = lua_gettop(L);
+  for (size_t i = 0; i < count; i++) {
+    size_t len;
+    lua_rawgeti(L, table, (int)i + 1);
+    lines[i] = lua_tolstring(L, -1, &len);
+    if (!lines[i] || strlen(lines[i]) != len)
+      luaL_error(L, "header %d must be a string without NUL bytes",
+                 (int)i + 1);
+  }
+  return count;
+}
+
+static wrenn_net net_fields(lua_State *L) {
+  wrenn_net net = {0};
+  net.ca_file = string_field(L, "ca_file");
+  net.proxy = string_field(L, "proxy");
+  net.insecure = bool_field(L, "insecure");
+  return net;
+}
+
+static wrenn_deadlines deadline_fields(lua_State *L) {
+  wrenn_deadlines limits = {0};
+  limits.connect_ms = ms_field(L, "connect");
+  limits.idle_ms = ms_field(L, "idle");
+  limits.total_ms = ms_field(L, "total");
+  return limits;
+}
+
+static wrenn_codec codec_field(lua_State *L) {
+  const char *name = string_field(L, "codec");
+  if (!name || !strcmp(name, "raw"))
+    return WRENN_CODEC_RAW;
+  if (!strcmp(name, "stream"))
+    return WRENN_CODEC_STREAM;
+  if (!strcmp(name, "pty"))
+    return WRENN_CODEC_PTY;
+  luaL_error(L, "option 'codec': unknown name '%s'", name);
+  return WRENN_CODEC_RAW;
+}
+
+/* ---- starting ------------------------------------------------------------ */
+
+/* Total length of a body given as an array of strings at the stack's top. */
+static int64_t parts_size(lua_State *L, size_t count) {
+  int64_t size = 0;
+  for (size_t i = 1; i <= count; i++) {
+    lua_rawgeti(L, -1, (int)i);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_error(L, "option 'body': part %d is not a string", (int)i);
+    size += (int64_t)lua_rawlen(L, -1);
+    lua_pop(L, 1);
+  }
+  return size;
+}
+
+static wrenn_status send_parts(lua_State *L, int table, size_t count,
+                               wrenn_loop *loop, wrenn_id id) {
+  wrenn_status status = WRENN_OK;
+  for (size_t i = 1; i <= count && !status; i++) {
+    size_t len;
+    lua_rawgeti(L, table, (int)i);
+    const char *part = lua_tolstring(L, -1, &len);
+    status = wrenn_http_send(loop, id, part, len, i == count, NULL);
+    lua_pop(L, 1);
+  }
+  return status;
+}
+
+int binding_http(lua_State *L) {
+  binding_loop *shared;
+  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  const char *lines[MAX_HEADERS];
+  size_t parts = 0;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  binding_op *op = new_op(L, shared);
+  wrenn_http_options options = {.headers = lines};
+  options.method = string_field(L, "method");
+  options.url = string_field(L, "url");
+  options.header_count = headers_field(L, lines);
+  options.net = net_fields(L);
+  options.deadlines = deadline_fields(L);
+  options.upload = bool_field(L, "upload");
+  options.upload_size = size_field(L, "upload_size", -1);
+  options.stream = bool_field(L, "stream");
+  options.max_body = (size_t)size_field(L, "max_body", 0);
+  lua_getfield(L, 2, "body");
+  int body = lua_gettop(L);
+  if (lua_istable(L, body)) {
+    parts = lua_rawlen(L, body);
+    options.upload = parts > 0;
+    options.upload_size = parts_size(L, parts);
+  } else if (!lua_isnil(L, body)) {
+    options.body = luaL_checklstring(L, body, &options.body_len);
+  }
+  wrenn_status status = wrenn_http_start(loop, &options, &op->id);
+  if (!status && parts)
+    status = send_parts(L, body, parts, loop, op->id);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushvalue(L, 3);
+  return 1;
+}
+
+int binding_ws(lua_State *L) {
+  binding_loop *shared;
+  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  const char *lines[MAX_HEADERS];
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  binding_op *op = new_op(L, shared);
+  wrenn_ws_options options = {.headers = lines};
+  options.url = string_field(L, "url");
+  options.header_count = headers_field(L, lines);
+  options.net = net_fields(L);
+  options.deadlines = deadline_fields(L);
+  options.codec = codec_field(L);
+  options.max_message = (size_t)size_field(L, "max_message", 0);
+  options.ping_ms = ms_field(L, "ping");
+  wrenn_status status = wrenn_ws_open(loop, &options, &op->id);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushvalue(L, 3);
+  return 1;
+}
+
+int binding_timer(lua_State *L) {
+  binding_loop *shared;
+  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  uint32_t ms = (uint32_t)binding_to_ms(L, 2, 0);
+  binding_op *op = new_op(L, shared);
+  wrenn_status status = wrenn_timer_start(loop, ms, &op->id);
+  return status ? binding_push_failure(L, status) : 1;
+}
+
+/* ---- methods ------------------------------------------------------------- */
+
+static int op_id(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)check_op(L)->id);
+  return 1;
+}
+
+static int op_send(lua_State *L) {
+  binding_op *op = check_op(L);
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  wrenn_loop *loop = loop_of(op);
+  if (!loop)
+    return binding_push_failure(L, WRENN_E_CLOSED);
+  return push_outcome(
+      L, wrenn_ws_send(loop, op->id, data, len, lua_toboolean(L, 3)));
+}
+
+static int op_send_input(lua_State *L) {
+  binding_op *op = check_op(L);
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  wrenn_loop *loop = loop_of(op);
+  if (!loop)
+    return binding_push_failure(L, WRENN_E_CLOSED);
+  wrenn_buf frame = {0};
+  wrenn_frame_put_input(&frame, data, len);
+  wrenn_status status =
+      frame.oom ? WRENN_E_MEMORY
+                : wrenn_ws_send(loop, op->id, frame.data, frame.len, false);
+  wrenn_buf_free(&frame);
+  return push_outcome(L, status);
+}
+
+static int op_send_body(lua_State *L) {
+  binding_op *op = check_op(L);
+  size_t len;
+  bool room = true;
+  const char *data = luaL_optlstring(L, 2, "", &len);
+  wrenn_loop *loop = loop_of(op);
+  if (!loop)
+    return binding_push_failure(L, WRENN_E_CLOSED);
+  wrenn_status status =
+      wrenn_http_send(loop, op->id, data, len, lua_toboolean(L, 3), &room);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushboolean(L, 1);
+  lua_pushboolean(L, room);
+  return 2;
+}
+
+static int op_unsent(lua_State *L) {
+  binding_op *op = check_op(L);
+  wrenn_loop *loop = loop_of(op);
+  lua_pushinteger(L, loop ? (lua_Integer)wrenn_ws_unsent(loop, op->id) : 0);
+  return 1;
+}
+
+static int op_pause(lua_State *L) {
+  binding_op *op = check_op(L);
+  if (loop_of(op))
+    wrenn_pause(loop_of(op), op->id, lua_toboolean(L, 2));
+  return 0;
+}
+
+static int op_close(lua_State *L) {
+  binding_op *op = check_op(L);
+  if (loop_of(op))
+    wrenn_ws_close(loop_of(op), op->id);
+  return 0;
+}
+
+static int op_cancel(lua_State *L) {
+  binding_op *op = check_op(L);
+  if (loop_of(op))
+    wrenn_cancel(loop_of(op), op->id);
+  return 0;
+}
+
+static int op_gc(lua_State *L) {
+  binding_op *op = check_op(L);
+  op_cancel(L);
+  if (op->shared)
+    binding_release_loop(op->shared);
+  op->shared = NULL;
+  return 0;
+}
+
+void binding_open_op(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"id", op_id},         {"send", op_send},
+      {"send_input", op_send_input}, {"send_body", op_send_body},
+      {"unsent", op_unsent}, {"pause", op_pause},
+      {"close", op_close},   {"cancel", op_cancel},
+      {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", op_gc}, {"__close", op_cancel}, {NULL, NULL}};
+  binding_new_class(L, "wrenn.op", methods, meta);
+}

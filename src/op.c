@@ -1,0 +1,294 @@
+#include "op.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An id is generation * SLOTS + slot + 1: below 2^53, so a double holds it. */
+#define SLOTS ((uint64_t)1 << 24)
+#define GENERATIONS ((uint32_t)1 << 28)
+#define MESSAGE_SIZE 512
+
+static void on_timer(uv_timer_t *timer);
+
+/* ---- slots --------------------------------------------------------------- */
+
+static bool grow_slots(wrenn_loop *loop) {
+  uint32_t count = loop->slot_count ? loop->slot_count * 2 : 16;
+  if (count > SLOTS - 1)
+    return false;
+  wrenn_slot *slots = realloc(loop->slots, count * sizeof(*slots));
+  if (!slots)
+    return false;
+  for (uint32_t i = count; i-- > loop->slot_count;) {
+    slots[i] = (wrenn_slot){.next_free = loop->free_slot};
+    loop->free_slot = i + 1;
+  }
+  loop->slots = slots;
+  loop->slot_count = count;
+  return true;
+}
+
+static wrenn_slot *find_slot(const wrenn_loop *loop, wrenn_id id) {
+  uint64_t index = id % SLOTS;
+  if (index == 0 || index > loop->slot_count)
+    return NULL;
+  wrenn_slot *slot = &loop->slots[index - 1];
+  return slot->op && slot->generation == id / SLOTS ? slot : NULL;
+}
+
+wrenn_op *wrenn_op_find(const wrenn_loop *loop, wrenn_id id) {
+  wrenn_slot *slot = find_slot(loop, id);
+  return slot ? slot->op : NULL;
+}
+
+static void release_slot(wrenn_op *op) {
+  wrenn_slot *slot = find_slot(op->loop, op->id);
+  if (!slot)
+    return;
+  slot->op = NULL;
+  slot->generation = (slot->generation + 1) % GENERATIONS;
+  slot->next_free = op->loop->free_slot;
+  op->loop->free_slot = (uint32_t)(slot - op->loop->slots) + 1;
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+static void on_timer_closed(uv_handle_t *handle) {
+  wrenn_op_unref(handle->data);
+}
+
+static void arm_timer(wrenn_op *op);
+
+wrenn_status wrenn_op_start(wrenn_loop *loop, wrenn_op *op,
+                            const wrenn_op_class *class,
+                            const wrenn_deadlines *limits) {
+  if (!loop->free_slot && !grow_slots(loop))
+    return WRENN_E_MEMORY;
+  op->reserve = wrenn_node_new(0, WRENN_EV_FAILED, 0);
+  if (!op->reserve)
+    return WRENN_E_MEMORY;
+  uint32_t index = loop->free_slot - 1;
+  wrenn_slot *slot = &loop->slots[index];
+  loop->free_slot = slot->next_free;
+  slot->op = op;
+  op->loop = loop;
+  op->class = class;
+  op->id = slot->generation * SLOTS + index + 1;
+  op->refs = class->stop ? 2 : 1;
+  op->limits = *limits;
+  uv_timer_init(&loop->uv, &op->timer);
+  op->timer.data = op;
+  uv_update_time(&loop->uv);
+  op->started = op->active = uv_now(&loop->uv);
+  arm_timer(op);
+  loop->dirty = true;
+  return WRENN_OK;
+}
+
+void wrenn_op_unref(wrenn_op *op) {
+  if (--op->refs > 0)
+    return;
+  wrenn_node_free(op->reserve);
+  op->class->free(op);
+}
+
+/* What follows the terminal event, or stands in for it when the loop ends. */
+static void end_op(wrenn_op *op) {
+  op->ended = true;
+  release_slot(op);
+  uv_close((uv_handle_t *)&op->timer, on_timer_closed);
+  if (op->class->stop)
+    op->class->stop(op);
+}
+
+void wrenn_op_stop_all(wrenn_loop *loop) {
+  for (uint32_t i = 0; i < loop->slot_count; i++)
+    if (loop->slots[i].op)
+      end_op(loop->slots[i].op);
+}
+
+void wrenn_op_kick(wrenn_op *op) {
+  op->loop->dirty = true;
+  if (op->kicked || op->ended || !op->class->kick)
+    return;
+  op->kicked = true;
+  op->next_kick = op->loop->kicks;
+  op->loop->kicks = op;
+  op->refs++; /* the kick list's */
+}
+
+/* ---- deadlines ----------------------------------------------------------- */
+
+static uint64_t sooner(uint64_t at, uint64_t from, uint32_t limit) {
+  return limit && from + limit < at ? from + limit : at;
+}
+
+static void arm_timer(wrenn_op *op) {
+  uint64_t at = sooner(UINT64_MAX, op->started, op->limits.total_ms);
+  if (!op->connected)
+    at = sooner(at, op->started, op->limits.connect_ms);
+  else if (!op->paused)
+    at = sooner(at, op->active, op->limits.idle_ms);
+  if (at == UINT64_MAX) {
+    uv_timer_stop(&op->timer);
+    return;
+  }
+  uint64_t now = uv_now(&op->loop->uv);
+  uv_timer_start(&op->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+static bool passed(uint64_t now, uint64_t from, uint32_t limit) {
+  return limit && now >= from + limit;
+}
+
+static void on_timer(uv_timer_t *timer) {
+  wrenn_op *op = timer->data;
+  const wrenn_deadlines *limits = &op->limits;
+  uint64_t now = uv_now(&op->loop->uv);
+  if (!op->class->stop)
+    wrenn_op_finish(op, wrenn_op_node(op, WRENN_EV_FIRED, 0));
+  else if (!op->connected && passed(now, op->started, limits->connect_ms))
+    wrenn_op_fail(op, WRENN_E_TIMEOUT, "not connected within %g s",
+                  limits->connect_ms / 1000.0);
+  else if (passed(now, op->started, limits->total_ms))
+    wrenn_op_fail(op, WRENN_E_TIMEOUT, "not finished within %g s",
+                  limits->total_ms / 1000.0);
+  else if (op->connected && !op->paused &&
+           passed(now, op->active, limits->idle_ms))
+    wrenn_op_fail(op, WRENN_E_TIMEOUT, "no data for %g s",
+                  limits->idle_ms / 1000.0);
+  else
+    arm_timer(op);
+}
+
+void wrenn_op_touch(wrenn_op *op) { op->active = uv_now(&op->loop->uv); }
+
+void wrenn_op_connected(wrenn_op *op) {
+  if (op->connected || op->ended)
+    return;
+  op->connected = true;
+  wrenn_op_touch(op);
+  arm_timer(op);
+}
+
+/* ---- back-pressure ------------------------------------------------------- */
+
+static void update_pause(wrenn_op *op) {
+  bool paused = op->user_paused || op->backlog >= WRENN_WINDOW;
+  if (paused == op->paused || op->ended)
+    return;
+  op->paused = paused;
+  if (!paused) {
+    uv_update_time(&op->loop->uv); /* a slow reader may have taken its time */
+    wrenn_op_touch(op);
+    arm_timer(op);
+  }
+  wrenn_op_kick(op);
+}
+
+void wrenn_op_taken(wrenn_loop *loop, const wrenn_node *node) {
+  wrenn_op *op = wrenn_op_find(loop, node->event.id);
+  if (!op)
+    return;
+  op->backlog -= wrenn_node_cost(node);
+  update_pause(op);
+}
+
+/* ---- events -------------------------------------------------------------- */
+
+wrenn_node *wrenn_op_node(wrenn_op *op, wrenn_event_type type, size_t cap) {
+  wrenn_node *node = wrenn_node_new(op->id, type, cap);
+  if (!node)
+    wrenn_op_fail(op, WRENN_E_MEMORY, "%s", wrenn_strerror(WRENN_E_MEMORY));
+  return node;
+}
+
+void wrenn_op_emit(wrenn_op *op, wrenn_node *node) {
+  if (op->ended) {
+    wrenn_node_free(node);
+    return;
+  }
+  op->backlog += wrenn_node_cost(node);
+  wrenn_queue_push(&op->loop->queue, node);
+  update_pause(op);
+}
+
+void wrenn_op_finish(wrenn_op *op, wrenn_node *node) {
+  if (!node || op->ended) { /* out of memory has ended it already */
+    wrenn_node_free(node);
+    return;
+  }
+  wrenn_queue_push(&op->loop->queue, node);
+  end_op(op);
+}
+
+void wrenn_op_fail(wrenn_op *op, wrenn_status error, const char *format, ...) {
+  if (op->ended)
+    return;
+  wrenn_node *node = wrenn_node_new(op->id, WRENN_EV_FAILED, MESSAGE_SIZE);
+  if (node) {
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(node->bytes, MESSAGE_SIZE, format, args);
+    va_end(args);
+    if (len > 0)
+      node->event.data_len =
+          len < MESSAGE_SIZE ? (size_t)len : MESSAGE_SIZE - 1;
+  } else {
+    node = op->reserve;
+    op->reserve = NULL;
+    node->event.id = op->id;
+    error = WRENN_E_MEMORY;
+  }
+  node->event.error = error;
+  wrenn_op_finish(op, node);
+}
+
+/* ---- API ----------------------------------------------------------------- */
+
+static void free_timer_op(wrenn_op *op) { free(op); }
+
+wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms, wrenn_id *id) {
+  static const wrenn_op_class class = {.free = free_timer_op};
+  wrenn_status status = wrenn_loop_check(loop);
+  if (status)
+    return status;
+  wrenn_op *op = calloc(1, sizeof(*op));
+  if (!op)
+    return WRENN_E_MEMORY;
+  wrenn_deadlines limits = {.total_ms = ms ? ms : 1};
+  status = wrenn_op_start(loop, op, &class, &limits);
+  if (status)
+    free(op);
+  else
+    *id = op->id;
+  return status;
+}
+
+wrenn_status wrenn_pause(wrenn_loop *loop, wrenn_id id, bool paused) {
+  wrenn_status status = wrenn_loop_check(loop);
+  if (status)
+    return status;
+  wrenn_op *op = wrenn_op_find(loop, id);
+  if (!op)
+    return WRENN_E_CLOSED;
+  op->user_paused = paused;
+  update_pause(op);
+  return WRENN_OK;
+}
+
+wrenn_status wrenn_cancel(wrenn_loop *loop, wrenn_id id) {
+  wrenn_status status = wrenn_loop_check(loop);
+  if (status)
+    return status;
+  wrenn_op *op = wrenn_op_find(loop, id);
+  if (!op)
+    return WRENN_E_CLOSED;
+  wrenn_queue_drop(&loop->queue, id);
+  loop->dirty = true;
+  wrenn_op_fail(op, WRENN_E_CANCELLED, "%s",
+                wrenn_strerror(WRENN_E_CANCELLED));
+  return WRENN_OK;
+}

@@ -1,0 +1,40 @@
+/* The one queue that events leave through. Internal. */
+#ifndef WRENN_QUEUE_H
+#define WRENN_QUEUE_H
+
+#include "wrenn.h"
+
+/* One event with its bytes behind it. */
+typedef struct wrenn_node {
+  struct wrenn_node *next;
+  struct wrenn_node **filler; /* who still adds to this node; or NULL */
+  wrenn_event event;
+  size_t cap; /* size of bytes[] */
+  char bytes[];
+} wrenn_node;
+
+typedef struct wrenn_queue {
+  wrenn_node *head;
+  wrenn_node *tail;
+} wrenn_queue;
+
+/* Makes a node with room for `cap` bytes; NULL when out of memory. */
+wrenn_node *wrenn_node_new(wrenn_id id, wrenn_event_type type, size_t cap);
+
+/* Frees a node that is in no queue. NULL is allowed. */
+void wrenn_node_free(wrenn_node *node);
+
+/* What a node counts for when an operation's backlog is measured. */
+size_t wrenn_node_cost(const wrenn_node *node);
+
+/* Appends; the queue owns the node from here on. */
+void wrenn_queue_push(wrenn_queue *queue, wrenn_node *node);
+
+/* Takes the oldest node, which the caller then owns; NULL when empty. The
+ * node's filler is told that it left. */
+wrenn_node *wrenn_queue_pop(wrenn_queue *queue);
+
+/* Frees every node of one operation, or of all when `id` is 0. */
+void wrenn_queue_drop(wrenn_queue *queue, wrenn_id id);
+
+#endif
