@@ -12,6 +12,7 @@
 
 #define MAX_HEADERS ((size_t)1024 * 1024)
 #define MAX_BODY ((size_t)1024 * 1024 * 1024)
+#define MAX_RESERVE (64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
 /* An upload takes more while less than this waits to be sent. */
 #define UPLOAD_WINDOW ((size_t)512 * 1024)
@@ -58,18 +59,19 @@ typedef struct http_op {
 /* ---- answer -------------------------------------------------------------- */
 
 static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
-  wrenn_node *node =
-      wrenn_op_node(&http->op, type, http->head.len + http->body.len);
+  wrenn_node *node = wrenn_op_node(&http->op, type, http->head.len);
   if (!node)
     return NULL;
   if (http->head.len)
     memcpy(node->bytes, http->head.data, http->head.len);
-  if (http->body.len)
-    memcpy(node->bytes + http->head.len, http->body.data, http->body.len);
   node->event.status = http->status;
   node->event.headers_len = http->head.len;
-  node->event.data = node->bytes + http->head.len;
-  node->event.data_len = http->body.len;
+  if (http->body.len) { /* handed on, not copied: it may be large */
+    node->owned = http->body.data;
+    node->event.data = http->body.data;
+    node->event.data_len = http->body.len;
+    http->body = (wrenn_buf){0};
+  }
   return node;
 }
 
@@ -77,6 +79,17 @@ static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
 static size_t stop_with(http_op *http, wrenn_status error) {
   http->error = error;
   return 0;
+}
+
+/* Makes room for a body as long as its header says, within reason: the header
+ * is only the server's word. */
+static bool reserve_body(http_op *http) {
+  curl_off_t length = 0;
+  curl_easy_getinfo(http->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+  if (length <= 0)
+    return true;
+  size_t size = length < MAX_RESERVE ? (size_t)length : MAX_RESERVE;
+  return wrenn_buf_reserve(&http->body, size);
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg) {
@@ -106,8 +119,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg) {
     if (!node)
       return stop_with(http, WRENN_E_MEMORY);
     wrenn_op_emit(&http->op, node);
+    return len;
   }
-  return len;
+  return reserve_body(http) ? len : stop_with(http, WRENN_E_MEMORY);
 }
 
 /* Adds to the newest chunk while nobody has taken it: libcurl hands out 16 KiB

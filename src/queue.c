@@ -16,7 +16,11 @@ wrenn_node *wrenn_node_new(wrenn_id id, wrenn_event_type type, size_t cap) {
   return node;
 }
 
-void wrenn_node_free(wrenn_node *node) { free(node); }
+void wrenn_node_free(wrenn_node *node) {
+  if (node)
+    free(node->owned);
+  free(node);
+}
 
 size_t wrenn_node_cost(const wrenn_node *node) {
   return sizeof(*node) + node->cap;

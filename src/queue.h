@@ -9,7 +9,8 @@ typedef struct wrenn_node {
   struct wrenn_node *next;
   struct wrenn_node **filler; /* who still adds to this node; or NULL */
   wrenn_event event;
-  size_t cap; /* size of bytes[] */
+  char *owned; /* what else the event points to; freed with the node; or NULL */
+  size_t cap;  /* size of bytes[] */
   char bytes[];
 } wrenn_node;
 

@@ -193,7 +193,7 @@ static int on_writable(wrenn_ws_op *ws, struct lws *wsi) {
   while (ws->out && !lws_send_pipe_choked(wsi))
     if (!write_next(ws, wsi))
       return -1;
-  if (ws->out) {
+  if (ws->out || lws_partial_buffered(wsi)) {
     lws_callback_on_writable(wsi);
   } else if (ws->closing) {
     lws_close_reason(wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);

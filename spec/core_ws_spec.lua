@@ -1,0 +1,221 @@
+-- wrenn.core's WebSockets: opening, messages, closing, refusals, silence and
+-- back-pressure, against scripted peers (behaviour cases 109-111, 149-151).
+
+local core = require("wrenn.core")
+local peer = require("spec.support.peer")
+
+local TERMINAL = { closed = true, failed = true }
+
+describe("a WebSocket", function()
+  local loop, server
+
+  before_each(function()
+    loop = assert(core.loop())
+  end)
+
+  after_each(function()
+    loop:close()
+    if server then
+      server:stop()
+      server = nil
+    end
+  end)
+
+  local function open(script, options)
+    server = peer.start(script)
+    options = options or {}
+    options.url = server.url:gsub("^http", "ws") .. (options.path or "/")
+    options.path = nil
+    return assert(loop:ws(options))
+  end
+
+  -- Runs to the terminal event; returns it and the frames before it.
+  local function finish(op, seconds)
+    local frames = {}
+    local deadline = core.now() + (seconds or 5)
+    while true do
+      local event = { loop:next() }
+      if event[2] == "frame" then
+        frames[#frames + 1] = event[3]
+      elseif TERMINAL[event[2]] and event[1] == op:id() then
+        return { table.unpack(event, 2) }, frames
+      elseif not event[1] then
+        assert(core.now() < deadline, "no terminal event")
+        assert(loop:wait(0.5))
+      end
+    end
+  end
+
+  it("sends what was queued before it was open, in order", function()
+    local op = open([[
+      c:upgrade() c:read_frame() c:read_frame() c:read_frame() c:close()
+    ]], { headers = { "X-API-Key: k" } })
+    assert.is_true(op:send("one"))
+    assert.is_true(op:send(("b"):rep(200000)))
+    assert.is_true(op:send("\0\255", true))
+    assert.are.equal(200005, op:unsent())
+    finish(op)
+    local seen = server:received()
+    assert.is_truthy(seen[1]:find("X%-API%-Key: k\r\n"))
+    assert.are.same({ "one", 200000, "\0\255" }, { seen[2], #seen[3], seen[4] })
+  end)
+
+  it("hands raw messages on as they are", function()
+    local op = open([[ c:upgrade() c:text("t") c:binary("\0\255") c:close() ]])
+    local event, frames = finish(op)
+    assert.are.same({ { data = "t" }, { data = "\0\255", binary = true } },
+      frames)
+    assert.are.equal("closed", event[1])
+  end)
+
+  it("decodes frames, also when they come in pieces", function()
+    local op = open([[
+      c:upgrade()
+      c:frame(1, '{"type":"std', true)
+      c:frame(9, "ping in between")
+      c:frame(0, 'out","da', true)
+      c:frame(0, 'ta":"x"}')
+      c:text('{"type":"exit"}\n')
+      c:close()
+    ]], { codec = "stream" })
+    local _, frames = finish(op)
+    assert.are.same({ { type = "stdout", data = "x" },
+      { type = "exit", exit_code = -1 } }, frames)
+  end)
+
+  for name, case in pairs({
+    ["a close frame"] = { [[ c:close_frame(1011, "why") c:read_frame() ]],
+      1011, "why" },
+    ["an end without a close frame"] = { [[ c:close() ]], 1006, "" },
+    ["a reset"] = { [[ c:sleep(0.05) c:reset() ]], 1006, "" },
+  }) do
+    it("ends with closed after " .. name, function()
+      local op = open("c:upgrade() " .. case[1])
+      assert.are.same({ "closed", case[2], case[3] }, (finish(op)))
+    end)
+  end
+
+  it("closes in good order: what was sent leaves first", function()
+    local op = open([[
+      c:upgrade()
+      repeat
+        local opcode, data = c:read_frame()
+      until opcode == 8 or not opcode
+      c:close_frame(1000)
+    ]])
+    op:send("last words")
+    op:close()
+    assert.are.same({ "closed", 1000, "" }, (finish(op)))
+    assert.are.same({ nil, "closed", "closed" }, { op:send("too late") })
+    assert.are.equal("last words", server:received()[2])
+  end)
+
+  it("does not wait for ever for a peer that takes nothing", function()
+    local op = open([[ c:upgrade() c.sock:read_stop() c:sleep(20) ]])
+    op:send(("x"):rep(64 * 1024 * 1024))
+    op:close()
+    local event = finish(op, 10)
+    assert.are.same({ "closed", 1006 }, { event[1], event[2] })
+  end)
+
+  it("reports a refused upgrade with status, headers and body", function()
+    local op = open([[
+      c:request()
+      c:respond(401, '{"error":{"code":"unauthorized"}}',
+        {"Content-Type: application/json", "X-Request-ID: req_1"})
+    ]])
+    local event = finish(op)
+    assert.are.same({ "failed", "refused", 401 },
+      { event[1], event[2], event[4] })
+    assert.is_truthy(event[5]:lower():find("x-request-id: req_1", 1, true))
+    assert.are.equal('{"error":{"code":"unauthorized"}}', event[6])
+  end)
+
+  it("does not follow a redirect", function()
+    local op = open([[ c:request() c:respond(302, "", {"Location: /x"}) ]])
+    local event = finish(op)
+    assert.are.same({ "refused", 302 }, { event[2], event[4] })
+    assert.are.equal(1, #server:received())
+  end)
+
+  for name, case in pairs({
+    ["a wrong handshake"] = { "protocol", [[
+      c:request()
+      c:send("HTTP/1.1 101 X\r\nUpgrade: websocket\r\n"
+        .. "Connection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n") ]] },
+    ["a malformed frame"] = { "protocol", [[ c:upgrade() c:text("[]") ]] },
+    ["a message over its limit"] = { "too_large",
+      [[ c:upgrade() c:text(("x"):rep(5000)) ]] },
+    ["silence"] = { "timeout", [[ c:sleep(5) ]] },
+    ["a lost connection"] = { "connect", [[ c:request() c:reset() ]] },
+  }) do
+    it("reports " .. name .. " as " .. case[1], function()
+      local op = open(case[2], { codec = "stream", connect = 0.5,
+        max_message = 1000 })
+      local event = finish(op)
+      assert.are.same({ "failed", case[1] }, { event[1], event[2] })
+    end)
+  end
+
+  it("reports a refused connection and an unknown host", function()
+    local op = loop:ws({ url = "ws://127.0.0.1:1/" })
+    assert.are.equal("connect", finish(op)[2])
+    op = loop:ws({ url = "ws://no-such-host.invalid/" })
+    assert.are.equal("resolve", finish(op)[2])
+  end)
+
+  it("pings a silent peer and gives up on a dead one", function()
+    local op = open([[ c:upgrade() c:sleep(5) ]], { ping = 0.1 })
+    local event = finish(op)
+    assert.are.same({ "failed", "timeout" }, { event[1], event[2] })
+  end)
+
+  it("keeps a connection whose peer answers pings", function()
+    local op = open([[
+      c:upgrade()
+      for _ = 1, 6 do
+        local opcode, data = c:read_frame()
+        if opcode == 9 then c:frame(10, data) end
+      end
+      c:text("still here")
+      c:close()
+    ]], { ping = 0.05 })
+    local event, frames = finish(op)
+    assert.are.equal("closed", event[1])
+    assert.are.same({ { data = "still here" } }, frames)
+  end)
+
+  it("stops reading while paused, and loses nothing", function()
+    local op = open([[
+      c:upgrade()
+      for i = 1, 2000 do c:text(("%08d"):format(i) .. ("x"):rep(8000)) end
+      c:sleep(0.1)
+      c:close()
+    ]], { ping = 0.1 })
+    op:pause(true)
+    local quiet = core.now() + 0.6
+    while core.now() < quiet do
+      loop:wait(0.1)
+      local event = { loop:next() }
+      assert.is_true(event[2] == nil or event[2] == "opened")
+    end
+    op:pause(false)
+    local event, frames = finish(op, 10)
+    assert.are.equal("closed", event[1])
+    assert.are.equal(2000, #frames)
+    for i, frame in ipairs(frames) do
+      assert.are.equal(i, tonumber(frame.data:sub(1, 8)))
+    end
+  end)
+
+  for name, url in pairs({
+    ["a path that is too long"] = "ws://127.0.0.1:1/" .. ("a"):rep(3000),
+    ["another scheme"] = "ftp://127.0.0.1/",
+    ["no URL"] = "nonsense",
+  }) do
+    it("refuses " .. name, function()
+      local op, code = loop:ws({ url = url })
+      assert.are.same({ nil, "argument" }, { op, code })
+    end)
+  end
+end)

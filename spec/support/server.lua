@@ -1,0 +1,45 @@
+-- A wrenn-local for the specs, each with a data directory and a key of its own.
+
+local wrenn_local = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
+
+local server = {}
+server.__index = server
+
+local KEY = "wrn_0123456789abcdef0123456789abcdef"
+
+--- Starts a server. `args` are further command-line words (a string).
+--- Returns it with `url`, `key` and `pid`.
+function server.start(args)
+  local self = setmetatable({ key = KEY }, server)
+  local command = ("echo $$; exec %s --listen 127.0.0.1:0 --api-key %s %s")
+    :format(wrenn_local, KEY, args or "")
+  self.pipe = assert(io.popen(command))
+  self.pid = assert(tonumber(self.pipe:read("l")))
+  local line = self.pipe:read("l")
+  self.url = line and line:match("(http://%S+)")
+  if not self.url then
+    self.pipe:close()
+    error("wrenn-local did not start: " .. tostring(line))
+  end
+  return self
+end
+
+--- Options that point a client, a capsule or a class-level call at the server.
+function server:options(more)
+  local options = { base_url = self.url, api_key = self.key }
+  for name, value in pairs(more or {}) do
+    options[name] = value
+  end
+  return options
+end
+
+--- Ends the server with a signal (default TERM) and waits for its end.
+function server:stop(signal)
+  if self.pipe then
+    os.execute(("kill -%s %d"):format(signal or "TERM", self.pid))
+    self.pipe:close()
+    self.pipe = nil
+  end
+end
+
+return server
