@@ -70,8 +70,8 @@ int main(int argc, char **argv) {
   struct state s = {.key = argv[4], .start = argv[5]};
   struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
                                            .protocols = protocols,
-                                           .gid = (gid_t)-1,
-                                           .uid = (uid_t)-1,
+                                           .gid = -1,
+                                           .uid = -1,
                                            .pt_serv_buf_size = 64 * 1024};
   lws_set_log_level(0, NULL);
   struct lws_context *context = lws_create_context(&info);
@@ -80,7 +80,7 @@ int main(int argc, char **argv) {
   struct lws_client_connect_info to = {.context = context,
                                        .address = argv[1],
                                        .host = argv[1],
-                                       .port = atoi(argv[2]),
+                                       .port = (int)strtol(argv[2], NULL, 10),
                                        .path = argv[3],
                                        .local_protocol_name = "bench",
                                        .opaque_user_data = &s};

@@ -43,8 +43,8 @@ static bool send_frame(int fd, const char *text) {
     frame[3] = (unsigned char)len;
     at = 4;
   }
-  at += 4; /* a mask of zeros */
-  memcpy(frame + at, text, len);
+  at += 4;                       /* a mask of zeros */
+  memcpy(frame + at, text, len); /* NOLINT: a frame has no NUL */
   return write(fd, frame, at + len) == (ssize_t)(at + len);
 }
 
@@ -67,7 +67,7 @@ static bool read_output(int fd, bool *alive) {
 
 static bool upgrade(int fd, char **argv) {
   char text[2048];
-  unsigned char byte;
+  char byte;
   unsigned matched = 0;
   int len = snprintf(text, sizeof(text),
                      "GET %s HTTP/1.1\r\nHost: %s:%s\r\nX-API-Key: %s\r\n"
@@ -75,9 +75,10 @@ static bool upgrade(int fd, char **argv) {
                      "Sec-WebSocket-Version: 13\r\n"
                      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
                      argv[3], argv[1], argv[2], argv[4]);
-  if (len < 0 || len >= (int)sizeof(text) || write(fd, text, (size_t)len) != len)
+  if (len < 0 || len >= (int)sizeof(text) ||
+      write(fd, text, (size_t)len) != len)
     return false;
-  while (matched < 4 && read_all(fd, &byte, 1))
+  while (matched < 4 && read_all(fd, (unsigned char *)&byte, 1))
     matched = byte == "\r\n\r\n"[matched] ? matched + 1 : byte == '\r';
   return matched == 4;
 }
@@ -90,9 +91,10 @@ static int compare(const void *a, const void *b) {
 int main(int argc, char **argv) {
   if (argc != 8)
     return 2;
-  int rc = 1, on = 1, count = atoi(argv[7]);
+  int rc = 1, on = 1, count = (int)strtol(argv[7], NULL, 10);
   struct sockaddr_in to = {.sin_family = AF_INET,
-                           .sin_port = htons((uint16_t)atoi(argv[2]))};
+                           .sin_port =
+                               htons((uint16_t)strtol(argv[2], NULL, 10))};
   bool alive = true;
   double *trips = calloc((size_t)(count > 0 ? count : 1), sizeof(*trips));
   int fd = socket(AF_INET, SOCK_STREAM, 0);

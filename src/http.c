@@ -12,7 +12,7 @@
 
 #define MAX_HEADERS ((size_t)1024 * 1024)
 #define MAX_BODY ((size_t)1024 * 1024 * 1024)
-#define MAX_RESERVE (64 * 1024 * 1024)
+#define MAX_RESERVE ((size_t)64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
 /* An upload takes more while less than this waits to be sent. */
 #define UPLOAD_WINDOW ((size_t)512 * 1024)
@@ -88,7 +88,9 @@ static bool reserve_body(http_op *http) {
   curl_easy_getinfo(http->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
   if (length <= 0)
     return true;
-  size_t size = length < MAX_RESERVE ? (size_t)length : MAX_RESERVE;
+  size_t size = (size_t)length;
+  if (size > MAX_RESERVE)
+    size = MAX_RESERVE;
   return wrenn_buf_reserve(&http->body, size);
 }
 
@@ -230,8 +232,7 @@ static wrenn_status classify(const http_op *http, CURLcode code) {
   case CURLE_SEND_ERROR:
   case CURLE_RECV_ERROR:
   case CURLE_SEND_FAIL_REWIND:
-    return http->head_done || http->head.len ? WRENN_E_BROKEN
-                                             : WRENN_E_CONNECT;
+    return http->head_done || http->head.len ? WRENN_E_BROKEN : WRENN_E_CONNECT;
   case CURLE_OUT_OF_MEMORY:
     return WRENN_E_MEMORY;
   case CURLE_OPERATION_TIMEDOUT:
@@ -542,8 +543,7 @@ static void set_transfer(http_op *http, const char *url) {
 }
 
 wrenn_status wrenn_http_start(wrenn_loop *loop,
-                              const wrenn_http_options *options,
-                              wrenn_id *id) {
+                              const wrenn_http_options *options, wrenn_id *id) {
   static const wrenn_op_class class = {kick_http, stop_http, free_http};
   const char *method = options->method ? options->method : "GET";
   bool has_body = options->upload || options->body_len > 0;

@@ -32,8 +32,8 @@ static const char *skip_plain(const char *at, const char *end) {
       break;
     at += 8;
   }
-  while (at < end && (unsigned char)*at >= 0x20 &&
-         (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
+  while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 &&
+         *at != '"' && *at != '\\')
     at++;
   return at;
 }
@@ -450,8 +450,8 @@ static size_t plain_run(const char *at, const char *end) {
     if (html < next)
       return (size_t)(html - from);
     at = next;
-    size_t len = at < end && (unsigned char)*at >= 0x80 ? utf8_length(at, end)
-                                                        : 0;
+    size_t len =
+        at < end && (unsigned char)*at >= 0x80 ? utf8_length(at, end) : 0;
     if (len == 0)
       break;
     at += len;

@@ -80,9 +80,7 @@ wrenn_status wrenn_loop_check(const wrenn_loop *loop) {
   return loop->pid == getpid() ? WRENN_OK : WRENN_E_FORKED;
 }
 
-int wrenn_loop_fd(const wrenn_loop *loop) {
-  return uv_backend_fd(&loop->uv);
-}
+int wrenn_loop_fd(const wrenn_loop *loop) { return uv_backend_fd(&loop->uv); }
 
 int wrenn_loop_timeout(const wrenn_loop *loop) {
   if (loop->dirty || loop->queue.head)

@@ -26,10 +26,10 @@ struct wrenn_loop {
   wrenn_op *kicks;
   wrenn_slot *slots;
   uint32_t slot_count;
-  uint32_t free_slot; /* index + 1; 0: none */
-  struct wrenn_http_engine *http;   /* http.c; NULL until first used */
-  struct wrenn_ws_engine *ws;       /* ws.c; NULL until first used */
-  struct wrenn_lookup *lookups;     /* resolve.c */
+  uint32_t free_slot;             /* index + 1; 0: none */
+  struct wrenn_http_engine *http; /* http.c; NULL until first used */
+  struct wrenn_ws_engine *ws;     /* ws.c; NULL until first used */
+  struct wrenn_lookup *lookups;   /* resolve.c */
 };
 
 /* Whether this process may use the loop: OK or FORKED. */

@@ -288,7 +288,6 @@ wrenn_status wrenn_cancel(wrenn_loop *loop, wrenn_id id) {
     return WRENN_E_CLOSED;
   wrenn_queue_drop(&loop->queue, id);
   loop->dirty = true;
-  wrenn_op_fail(op, WRENN_E_CANCELLED, "%s",
-                wrenn_strerror(WRENN_E_CANCELLED));
+  wrenn_op_fail(op, WRENN_E_CANCELLED, "%s", wrenn_strerror(WRENN_E_CANCELLED));
   return WRENN_OK;
 }

@@ -16,8 +16,7 @@ typedef struct wrenn_lookup wrenn_lookup;
 
 /* The answer: `list` is the receiver's, to be freed with freeaddrinfo, or NULL
  * with `why` (a constant string). */
-typedef void wrenn_lookup_cb(void *arg, struct addrinfo *list,
-                             const char *why);
+typedef void wrenn_lookup_cb(void *arg, struct addrinfo *list, const char *why);
 
 /* Looks up a host for TCP. Numeric addresses and localhost names need no
  * thread. The callback runs in a later step, unless cancelled. NULL when the

@@ -49,11 +49,10 @@ bool wrenn_url_parse(wrenn_url *url, const char *text) {
   if (!url->secure && strcmp(scheme, "ws") && strcmp(scheme, "http"))
     goto out;
   port = part(parsed, CURLUPART_PORT);
-  url->port = port ? atoi(port) : url->secure ? 443 : 80;
-  url->authority =
-      url->port == (url->secure ? 443 : 80) || !port
-          ? strdup(url->host)
-          : join(url->host, ":", port);
+  url->port = port ? (int)strtol(port, NULL, 10) : url->secure ? 443 : 80;
+  url->authority = url->port == (url->secure ? 443 : 80) || !port
+                       ? strdup(url->host)
+                       : join(url->host, ":", port);
   query = part(parsed, CURLUPART_QUERY);
   url->path = query ? join(path, "?", query) : strdup(path);
   user = part(parsed, CURLUPART_USER);

@@ -94,10 +94,10 @@ typedef enum wrenn_event_type {
   WRENN_EV_DONE,     /* http, terminal: status, headers, data (when buffered) */
   WRENN_EV_OPENED,   /* ws: the upgrade succeeded */
   WRENN_EV_FRAME,    /* ws: frame; codec RAW: data and frame.binary */
-  WRENN_EV_CLOSED,   /* ws, terminal: code (1006: without a close frame), data */
-  WRENN_EV_FIRED,    /* timer, terminal */
-  WRENN_EV_FAILED    /* any, terminal: error, message in data; REFUSED also
-                        status, headers, and the body in data */
+  WRENN_EV_CLOSED, /* ws, terminal: code (1006: without a close frame), data */
+  WRENN_EV_FIRED,  /* timer, terminal */
+  WRENN_EV_FAILED  /* any, terminal: error, message in data; REFUSED also
+                      status, headers, and the body in data */
 } wrenn_event_type;
 
 typedef struct wrenn_event {
@@ -140,8 +140,8 @@ typedef struct wrenn_deadlines {
 /* ---- http ---------------------------------------------------------------- */
 
 typedef struct wrenn_http_options {
-  const char *method; /* NULL: GET */
-  const char *url;    /* http:// or https://, already escaped */
+  const char *method;         /* NULL: GET */
+  const char *url;            /* http:// or https://, already escaped */
   const char *const *headers; /* "Name: value" lines */
   size_t header_count;
   const void *body; /* sent whole, with its length */

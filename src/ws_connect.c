@@ -185,8 +185,8 @@ int wrenn_ws_answered(wrenn_ws_op *ws, struct lws *wsi) {
   put_header(&head, wsi, "location", WSI_TOKEN_HTTP_LOCATION);
   put_custom_header(&head, wsi, "x-request-id:");
   read_refusal(ws, wsi);
-  wrenn_node *node = wrenn_op_node(&ws->op, WRENN_EV_FAILED,
-                                   head.len + ws->partial.len);
+  wrenn_node *node =
+      wrenn_op_node(&ws->op, WRENN_EV_FAILED, head.len + ws->partial.len);
   if (node) {
     if (head.len)
       memcpy(node->bytes, head.data, head.len);

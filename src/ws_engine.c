@@ -51,8 +51,8 @@ wrenn_ws_engine *wrenn_ws_engine_of(wrenn_loop *loop) {
   void *foreign[] = {&loop->uv};
   struct lws_context_creation_info info = {
       .port = CONTEXT_PORT_NO_LISTEN,
-      .gid = (gid_t)-1,
-      .uid = (uid_t)-1,
+      .gid = -1,
+      .uid = -1,
       .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
                  tls_init_once(),
       .foreign_loops = foreign,

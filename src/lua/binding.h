@@ -44,8 +44,8 @@ int binding_ws(lua_State *L);
 int binding_timer(lua_State *L);
 
 /* Makes a metatable with an __index table of its own. */
-void binding_new_class(lua_State *L, const char *name,
-                       const luaL_Reg *methods, const luaL_Reg *meta);
+void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                       const luaL_Reg *meta);
 
 void binding_release_loop(binding_loop *shared);
 

@@ -66,8 +66,8 @@ static int core_loop(lua_State *L) {
   return shared->loop ? 1 : binding_push_failure(L, status);
 }
 
-void binding_new_class(lua_State *L, const char *name,
-                       const luaL_Reg *methods, const luaL_Reg *meta) {
+void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                       const luaL_Reg *meta) {
   luaL_newmetatable(L, name);
   luaL_setfuncs(L, meta, 0);
   lua_newtable(L);

@@ -54,14 +54,14 @@ static binding_loop *check_shared(lua_State *L, int index) {
   return *box;
 }
 
-wrenn_loop *binding_check_loop(lua_State *L, int index,
-                               binding_loop **shared) {
+wrenn_loop *binding_check_loop(lua_State *L, int index, binding_loop **shared) {
   binding_loop *found = check_shared(L, index);
-  if (!found || !found->loop)
+  wrenn_loop *loop = found ? found->loop : NULL;
+  if (!loop)
     luaL_error(L, "the loop is closed");
   if (shared)
     *shared = found;
-  return found->loop;
+  return loop;
 }
 
 static int loop_fd(lua_State *L) {
@@ -121,10 +121,10 @@ static int loop_gc(lua_State *L) {
 
 void binding_open_loop(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"fd", loop_fd},       {"timeout", loop_timeout},
-      {"step", loop_step},   {"wait", loop_wait},
-      {"next", loop_next},   {"close", loop_close},
-      {"http", binding_http}, {"ws", binding_ws},
+      {"fd", loop_fd},          {"timeout", loop_timeout},
+      {"step", loop_step},      {"wait", loop_wait},
+      {"next", loop_next},      {"close", loop_close},
+      {"http", binding_http},   {"ws", binding_ws},
       {"timer", binding_timer}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", loop_gc}, {NULL, NULL}};
   binding_new_class(L, "wrenn.loop", methods, meta);

@@ -92,8 +92,7 @@ static size_t headers_field(lua_State *L, const char *lines[MAX_HEADERS]) {
     lua_rawgeti(L, table, (int)i + 1);
     lines[i] = lua_tolstring(L, -1, &len);
     if (!lines[i] || strlen(lines[i]) != len)
-      luaL_error(L, "header %d must be a string without NUL bytes",
-                 (int)i + 1);
+      luaL_error(L, "header %d must be a string without NUL bytes", (int)i + 1);
   }
   return count;
 }
@@ -310,12 +309,15 @@ static int op_gc(lua_State *L) {
 }
 
 void binding_open_op(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"id", op_id},         {"send", op_send},
-      {"send_input", op_send_input}, {"send_body", op_send_body},
-      {"unsent", op_unsent}, {"pause", op_pause},
-      {"close", op_close},   {"cancel", op_cancel},
-      {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"id", op_id},
+                                     {"send", op_send},
+                                     {"send_input", op_send_input},
+                                     {"send_body", op_send_body},
+                                     {"unsent", op_unsent},
+                                     {"pause", op_pause},
+                                     {"close", op_close},
+                                     {"cancel", op_cancel},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", op_gc}, {"__close", op_cancel}, {NULL, NULL}};
   binding_new_class(L, "wrenn.op", methods, meta);
