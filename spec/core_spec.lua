@@ -290,6 +290,20 @@ describe("http", function()
     assert.are.equal(sent, #body)
   end)
 
+  it("reports a refusal that comes in the middle of an upload", function()
+    local url = serve([[
+      c:read_to("\r\n\r\n")
+      c:respond(413, "too much", {"Connection: close"})
+      c:sleep(0.05)
+      c:reset()
+    ]])
+    local op = loop:http({ method = "POST", url = url, upload = true })
+    op:send_body(("x"):rep(8 * 1024 * 1024), true)
+    local event = finish(loop, op)
+    assert.are.same({ "done", 413, "too much" },
+      { event[1], event[2], event[4] })
+  end)
+
   it("bounds memory while nobody reads", function()
     local url = serve([[
       c:request()

@@ -30,6 +30,7 @@ typedef struct watch {
   uv_poll_t poll;
   wrenn_http_engine *engine;
   curl_socket_t fd;
+  int events;
 } watch;
 
 typedef struct http_op {
@@ -305,12 +306,16 @@ static void socket_action(wrenn_http_engine *engine, curl_socket_t fd,
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   watch *w = poll->data;
-  int what = status < 0 ? CURL_CSELECT_ERR : 0;
+  int what = 0;
   if (events & UV_READABLE)
     what |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE)
     what |= CURL_CSELECT_OUT;
-  socket_action(w->engine, w->fd, what);
+  /* A socket in error may still hold an answer: a server that refuses an
+   * upload half-way and hangs up. Reading tells; libuv has stopped watching. */
+  socket_action(w->engine, w->fd, status < 0 ? CURL_CSELECT_IN : what);
+  if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
+    uv_poll_start(poll, w->events, on_poll);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -374,6 +379,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
     events |= UV_WRITABLE;
   if (what != CURL_POLL_OUT)
     events |= UV_READABLE;
+  w->events = events;
   uv_poll_start(&w->poll, events, on_poll);
   return 0;
 }
