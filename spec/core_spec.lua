@@ -365,13 +365,13 @@ describe("http", function()
     repeat
       local event = assert(next_event(loop))
     until event[2] == "chunk"
-    op:pause(true)
+    loop:pause(op:id(), true)
     local quiet = core.now() + 0.4
     while core.now() < quiet do
       loop:wait(0.05)
     end
     assert.is_nil((loop:next()))
-    op:pause(false)
+    loop:pause(op:id(), false)
     local event = finish(loop, op)
     assert.are.same({ "failed", "timeout" }, { event[1], event[2] })
   end)

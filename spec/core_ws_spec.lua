@@ -192,14 +192,14 @@ describe("a WebSocket", function()
       c:sleep(0.1)
       c:close()
     ]], { ping = 0.1 })
-    op:pause(true)
+    loop:pause(op:id(), true)
     local quiet = core.now() + 0.6
     while core.now() < quiet do
       loop:wait(0.1)
       local event = { loop:next() }
       assert.is_true(event[2] == nil or event[2] == "opened")
     end
-    op:pause(false)
+    loop:pause(op:id(), false)
     local event, frames = finish(op, 10)
     assert.are.equal("closed", event[1])
     assert.are.equal(2000, #frames)

@@ -101,6 +101,14 @@ static int loop_next(lua_State *L) {
   return binding_push_event(L, &event);
 }
 
+/* By id, not by operation: who hands events on need not own what they are of.
+ */
+static int loop_pause(lua_State *L) {
+  wrenn_loop *loop = binding_check_loop(L, 1, NULL);
+  wrenn_pause(loop, (wrenn_id)luaL_checknumber(L, 2), lua_toboolean(L, 3));
+  return 0;
+}
+
 static int loop_close(lua_State *L) {
   binding_loop *shared = check_shared(L, 1);
   if (shared) {
@@ -121,11 +129,12 @@ static int loop_gc(lua_State *L) {
 
 void binding_open_loop(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"fd", loop_fd},          {"timeout", loop_timeout},
-      {"step", loop_step},      {"wait", loop_wait},
-      {"next", loop_next},      {"close", loop_close},
-      {"http", binding_http},   {"ws", binding_ws},
-      {"timer", binding_timer}, {NULL, NULL}};
+      {"fd", loop_fd},       {"timeout", loop_timeout},
+      {"step", loop_step},   {"wait", loop_wait},
+      {"next", loop_next},   {"close", loop_close},
+      {"pause", loop_pause}, {"http", binding_http},
+      {"ws", binding_ws},    {"timer", binding_timer},
+      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", loop_gc}, {NULL, NULL}};
   binding_new_class(L, "wrenn.loop", methods, meta);
 }

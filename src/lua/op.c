@@ -278,13 +278,6 @@ static int op_unsent(lua_State *L) {
   return 1;
 }
 
-static int op_pause(lua_State *L) {
-  binding_op *op = check_op(L);
-  if (loop_of(op))
-    wrenn_pause(loop_of(op), op->id, lua_toboolean(L, 2));
-  return 0;
-}
-
 static int op_close(lua_State *L) {
   binding_op *op = check_op(L);
   if (loop_of(op))
@@ -314,7 +307,7 @@ void binding_open_op(lua_State *L) {
                                      {"send_input", op_send_input},
                                      {"send_body", op_send_body},
                                      {"unsent", op_unsent},
-                                     {"pause", op_pause},
+
                                      {"close", op_close},
                                      {"cancel", op_cancel},
                                      {NULL, NULL}};

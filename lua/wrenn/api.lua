@@ -1,0 +1,203 @@
+-- The JSON of the API in one place: request bodies in, answers out. Fields
+-- that an answer lacks get the defaults the API documents; fields this
+-- version does not know are passed through.
+
+local core = require("wrenn.core")
+
+local api = {}
+
+local unpack = table.unpack or unpack
+
+-- ---- capsules --------------------------------------------------------------
+
+--- Body of POST /v1/capsules. Only what was set is sent.
+function api.create_body(opts)
+  return {
+    template = opts.template,
+    vcpus = opts.vcpus,
+    memory_mb = opts.memory_mb,
+    disk_size_mb = opts.disk_size_mb,
+    timeout_sec = opts.timeout and math.ceil(opts.timeout),
+    metadata = opts.metadata and next(opts.metadata) and opts.metadata or nil,
+    volume_ids = opts.volumes and #opts.volumes > 0 and opts.volumes or nil,
+  }
+end
+
+-- ---- commands --------------------------------------------------------------
+
+--- How a command travels. A string goes to the shell whole, as one argument.
+--- With `args` it is a program; an empty list must not turn it back into a
+--- shell line, which a bare cmd is on newer servers.
+function api.argv(cmd, args)
+  if not args then
+    return "/bin/sh", { "-c", cmd }
+  elseif #args == 0 then
+    return "/bin/sh", { "-c", 'exec "$0"', cmd }
+  end
+  return cmd, args
+end
+
+--- Body of POST .../exec.
+function api.exec_body(cmd, opts)
+  local program, args = api.argv(cmd, opts.args)
+  local timeout = opts.timeout
+  if timeout == nil then
+    timeout = 30
+  end
+  return {
+    cmd = program,
+    args = args,
+    background = opts.background or false,
+    timeout_sec = not opts.background and timeout and math.ceil(timeout)
+      or nil,
+    envs = opts.envs,
+    cwd = opts.cwd,
+    tag = opts.tag,
+  }
+end
+
+local function text_field(answer, name)
+  local text = answer[name]
+  if text == nil then
+    return ""
+  elseif type(text) ~= "string" then
+    return nil, name .. " is not a string"
+  elseif answer.encoding ~= "base64" then
+    return text
+  end
+  local bytes = core.base64_decode(text)
+  if not bytes then
+    return nil, name .. " is not valid base64"
+  end
+  return bytes
+end
+
+--- The answer of a foreground command; nil and what is wrong with it.
+function api.exec_result(answer)
+  local stdout, why = text_field(answer, "stdout")
+  if not stdout then
+    return nil, why
+  end
+  local stderr
+  stderr, why = text_field(answer, "stderr")
+  if not stderr then
+    return nil, why
+  end
+  local exit_code = answer.exit_code
+  if exit_code ~= nil and type(exit_code) ~= "number" then
+    return nil, "exit_code is not a number"
+  end
+  return {
+    stdout = stdout,
+    stderr = stderr,
+    exit_code = exit_code or -1,
+    duration_ms = answer.duration_ms,
+  }
+end
+
+-- An array member that may be absent; nil and why when it is something else.
+local function array_field(answer, name)
+  local list = answer[name]
+  if list == nil then
+    return {}
+  elseif type(list) ~= "table" then
+    return nil, name .. " is not an array"
+  end
+  for _, item in ipairs(list) do
+    if type(item) ~= "table" then
+      return nil, name .. " holds something that is no object"
+    end
+  end
+  return list
+end
+
+--- The answer of GET .../processes.
+function api.processes(answer)
+  return array_field(answer, "processes")
+end
+
+-- Changes to "$1" and becomes the rest.
+local CHDIR = 'cd -- "$1" || exit 126; shift; exec "$@"'
+
+local function sorted_assignments(envs)
+  local list = {}
+  for name, value in pairs(envs) do
+    list[#list + 1] = name .. "=" .. value
+  end
+  table.sort(list)
+  return list
+end
+
+-- A directory as the server understands it, for cd: relative to the home
+-- directory, which is where a command starts.
+local function directory(cwd)
+  if cwd == "~" or cwd:find("^~/") then
+    cwd = "." .. cwd:sub(2)
+  end
+  return cwd:find("^/") and cwd or "./" .. cwd
+end
+
+local function append(list, items)
+  for _, item in ipairs(items) do
+    list[#list + 1] = item
+  end
+  return list
+end
+
+--- The argv of a streamed command. The stream has no fields for envs and cwd:
+--- they go in front as arguments of env and of a fixed shell line.
+function api.stream_argv(cmd, opts)
+  local program, args = api.argv(cmd, opts.args)
+  local words = append({ program }, args)
+  if opts.cwd then
+    words = append({ "/bin/sh", "-c", CHDIR, "sh", directory(opts.cwd) }, words)
+  end
+  if opts.envs and next(opts.envs) then
+    if words[1]:find("=", 1, true) then -- env would take it for an assignment
+      words = append({ "/bin/sh", "-c", 'exec "$@"', "sh" }, words)
+    end
+    words = append(append({ "/usr/bin/env" }, sorted_assignments(opts.envs)),
+      words)
+  end
+  return words
+end
+
+--- The first frame of an exec stream.
+function api.start_frame(words)
+  return {
+    type = "start", cmd = words[1],
+    args = #words > 1 and { select(2, unpack(words)) } or nil,
+  }
+end
+
+-- ---- PTY -------------------------------------------------------------------
+
+--- The first frame of a PTY.
+function api.pty_start(opts)
+  return {
+    type = "start",
+    cmd = opts.cmd or "/bin/bash",
+    args = opts.args and #opts.args > 0 and opts.args or nil,
+    cols = opts.cols or 80,
+    rows = opts.rows or 24,
+    envs = opts.envs and next(opts.envs) and opts.envs or nil,
+    cwd = opts.cwd,
+  }
+end
+
+-- ---- files -----------------------------------------------------------------
+
+--- The answer of .../files/list.
+function api.entries(answer)
+  return array_field(answer, "entries")
+end
+
+--- The answer of .../files/mkdir.
+function api.entry(answer)
+  if type(answer.entry) ~= "table" then
+    return nil, "entry is missing"
+  end
+  return answer.entry
+end
+
+return api

@@ -1,0 +1,431 @@
+--- A capsule: a microVM that is created, used and destroyed.
+
+local api = require("wrenn.api")
+local check = require("wrenn.check")
+local clients = require("wrenn.client")
+local commands = require("wrenn.commands")
+local errors = require("wrenn.errors")
+local files = require("wrenn.files")
+local pty = require("wrenn.pty")
+local task = require("wrenn.task")
+local url = require("wrenn.url")
+local wait = require("wrenn.wait")
+
+---@class wrenn.Capsule
+---@field id string
+---@field info table  what the server last said about it
+---@field client wrenn.Client
+---@field commands wrenn.Commands
+---@field files wrenn.Files
+local Capsule = { is_capsule = true }
+Capsule.__index = Capsule
+
+local shared_spec = { api_key = "string", base_url = "string",
+  client = "table" }
+
+-- The options of a call: its own, and those that choose the client.
+local function spec_with(own)
+  local spec = {}
+  for _, names in ipairs({ shared_spec, own }) do
+    for name, kind in pairs(names) do
+      spec[name] = kind
+    end
+  end
+  return spec
+end
+
+local function options(opts, fname, spec)
+  opts = check.options(opts, fname, spec, 3)
+  if opts.client and not opts.client.is_client then
+    error(("bad option 'client' to '%s' (wrenn.Client expected)")
+      :format(fname), 3)
+  end
+  return opts
+end
+
+local function new(client, info, owned)
+  local id = info.id
+  return setmetatable({
+    id = id, info = info, client = client, owned = owned,
+    commands = commands.new(client, id),
+    files = files.new(client, id),
+  }, Capsule)
+end
+
+-- The dual form: a capsule and options, or an id and options that also choose
+-- the client. Returns client, id, opts and the capsule if there is one; or nil,
+-- err.
+local function target(self_or_id, opts, fname, spec)
+  if type(self_or_id) == "string" then
+    check.text(self_or_id, "id", fname, 3)
+    opts = options(opts, fname, spec)
+    local client, err = clients.from_options(opts)
+    if not client then
+      return nil, err
+    end
+    return client, self_or_id, opts
+  end
+  check.self(self_or_id, "is_capsule", fname, 3)
+  opts = options(opts, fname, spec)
+  return opts.client or self_or_id.client, self_or_id.id, opts, self_or_id
+end
+
+-- ---- making ----------------------------------------------------------------
+
+local create_spec = spec_with(clients.create_spec)
+create_spec.wait, create_spec.wait_timeout = "boolean", "seconds"
+
+-- Destroys what a failed call has made, whoever interrupted it.
+local function take_back(client, id)
+  task.shield(function()
+    client.capsules:destroy(id)
+  end)
+end
+
+---@class wrenn.CapsuleOptions: wrenn.CreateOptions
+---@field wait? boolean          return once it is running (false)
+---@field wait_timeout? number   seconds to wait (30)
+---@field api_key? string        else WRENN_API_KEY
+---@field base_url? string       else WRENN_BASE_URL
+---@field client? wrenn.Client   instead of the two
+
+--- Creates a capsule. wrenn.Capsule{...} is the same. POST /v1/capsules.
+---@param opts? wrenn.CapsuleOptions
+---@return wrenn.Capsule|nil
+---@return wrenn.Error? err  when the wait failed, the capsule has been
+---  destroyed again
+function Capsule.create(opts)
+  opts = options(opts, "create", create_spec)
+  local client, err = clients.from_options(opts)
+  if not client then
+    return nil, err
+  end
+  local request = {}
+  for name in pairs(clients.create_spec) do
+    request[name] = opts[name]
+  end
+  local info
+  info, err = client.capsules:create(request)
+  if not info then
+    return nil, err
+  end
+  if type(info.id) ~= "string" or info.id == "" then
+    return nil,
+      errors.new("ProtocolError", "API returned a capsule without an ID")
+  end
+  local self = new(client, info, true)
+  if opts.wait then
+    local ok
+    ok, err = self:wait_ready({ timeout = opts.wait_timeout })
+    if not ok then
+      take_back(client, info.id)
+      return nil, err
+    end
+  end
+  return self
+end
+
+local connect_spec = spec_with({ wait_timeout = "seconds" })
+
+--- Connects to a capsule that exists: one that is being paused is waited for,
+--- a paused one resumed, and any waited for until it is running.
+---@param id string
+---@param opts? {wait_timeout?: number, api_key?: string, base_url?: string, client?: wrenn.Client}
+---@return wrenn.Capsule|nil
+---@return wrenn.Error? err
+function Capsule.connect(id, opts)
+  check.text(id, "id", "connect")
+  opts = options(opts, "connect", connect_spec)
+  local client, err = clients.from_options(opts)
+  if not client then
+    return nil, err
+  end
+  local info
+  info, err = client.capsules:get(id)
+  if not info then
+    return nil, err
+  end
+  info.id = info.id or id
+  local limit = opts.wait_timeout
+  if info.status == "pausing" then
+    info, err = wait.for_status(client, id, "pause", limit)
+  end
+  if info and info.status == "paused" then
+    info, err = client.capsules:resume(id)
+  end
+  if info and info.status ~= "running" then
+    info, err = wait.for_status(client, id, "ready", limit)
+  end
+  if not info then
+    return nil, err
+  end
+  info.id = info.id or id
+  return new(client, info, false)
+end
+
+local list_spec = spec_with({
+  status = "string", template = "string", metadata = "map",
+})
+
+local function matches(info, opts)
+  if opts.status and info.status ~= opts.status
+    or opts.template and info.template ~= opts.template
+  then
+    return false
+  end
+  for name, value in pairs(opts.metadata or {}) do
+    if (info.metadata or {})[name] ~= value then
+      return false
+    end
+  end
+  return true
+end
+
+--- Lists the team's capsules, newest first; the filters apply on this side.
+--- GET /v1/capsules.
+---@param opts? {status?: string, template?: string, metadata?: table<string, string>, api_key?: string, base_url?: string, client?: wrenn.Client}
+---@return table[]|nil infos
+---@return wrenn.Error? err
+function Capsule.list(opts)
+  opts = options(opts, "list", list_spec)
+  local client, err = clients.from_options(opts)
+  if not client then
+    return nil, err
+  end
+  local all
+  all, err = client.capsules:list()
+  if not all then
+    return nil, err
+  end
+  local chosen = {}
+  for _, info in ipairs(all) do
+    if type(info) == "table" and matches(info, opts) then
+      chosen[#chosen + 1] = info
+    end
+  end
+  return chosen
+end
+
+-- ---- lifecycle -------------------------------------------------------------
+
+local change_spec = spec_with({ wait = "boolean", timeout = "seconds" })
+
+-- Asks for a change of status and, with `wait`, waits for it.
+local function change(fname, self_or_id, opts)
+  local client, id, checked, self = target(self_or_id, opts, fname, change_spec)
+  if not client then
+    return nil, id
+  end
+  local info, err = client.capsules[fname](client.capsules, id)
+  if info and checked.wait then
+    info, err = wait.for_status(client, id, fname, checked.timeout)
+  end
+  if not info then
+    return nil, err
+  end
+  if self and type(info) == "table" and info.id then
+    self.info = info
+  end
+  return info
+end
+
+--- Destroys a capsule. DELETE /v1/capsules/{id}.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
+---@return true|nil
+---@return wrenn.Error? err
+function Capsule.destroy(self_or_id, opts)
+  local info, err = change("destroy", self_or_id, opts)
+  if not info then
+    return nil, err
+  end
+  if type(self_or_id) == "table" then
+    self_or_id.owned = false
+  end
+  return true
+end
+
+--- Pauses a capsule: its processes stop where they are.
+--- POST /v1/capsules/{id}/pause.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsule.pause(self_or_id, opts)
+  return change("pause", self_or_id, opts)
+end
+
+--- Resumes a paused capsule. POST /v1/capsules/{id}/resume.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsule.resume(self_or_id, opts)
+  return change("resume", self_or_id, opts)
+end
+
+local plain_spec = spec_with({})
+
+--- What the server knows about a capsule. GET /v1/capsules/{id}.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? table
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsule.get_info(self_or_id, opts)
+  local client, id, _, self = target(self_or_id, opts, "get_info", plain_spec)
+  if not client then
+    return nil, id
+  end
+  local info, err = client.capsules:get(id)
+  if info and self then
+    self.info = info
+  end
+  return info, not info and err or nil
+end
+
+--- Counts as activity, so that the capsule is not paused. POST .../ping.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? table
+---@return true|nil
+---@return wrenn.Error? err
+function Capsule.ping(self_or_id, opts)
+  local client, id = target(self_or_id, opts, "ping", plain_spec)
+  if not client then
+    return nil, id
+  end
+  return client.capsules:ping(id)
+end
+
+--- Waits until a capsule is running.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? {timeout?: number}  seconds (30)
+---@return table|nil info
+---@return wrenn.Error? err  CapsuleStateError when it cannot become so,
+---  TimeoutError with the last status
+function Capsule.wait_ready(self_or_id, opts)
+  local client, id, checked, self = target(self_or_id, opts, "wait_ready",
+    spec_with({ timeout = "seconds" }))
+  if not client then
+    return nil, id
+  end
+  local info, err = wait.for_status(client, id, "ready", checked.timeout)
+  if info and self then
+    self.info = info
+  end
+  return info, err
+end
+
+--- Whether a capsule is running, asked of the server.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? table
+---@return boolean|nil
+---@return wrenn.Error? err
+function Capsule.is_running(self_or_id, opts)
+  local info, err = Capsule.get_info(self_or_id, opts)
+  if not info then
+    return nil, err
+  end
+  return info.status == "running"
+end
+
+-- Leaving its scope destroys what create made. A failure of that must not hide
+-- the error that the scope is left with.
+function Capsule:__close()
+  if self.owned then
+    task.shield(function()
+      self:destroy()
+    end)
+  end
+end
+
+function Capsule:__tostring()
+  return "wrenn.Capsule (" .. self.id .. ")"
+end
+
+-- ---- ports and terminals ---------------------------------------------------
+
+--- The URL of a port of the capsule, through the port proxy.
+---@param port integer
+---@param opts? {scheme?: "http"|"ws"}
+---@return string
+function Capsule:get_url(port, opts)
+  check.self(self, "is_capsule", "get_url")
+  check.arg(port, "port", "get_url", "integer")
+  opts = check.options(opts, "get_url", { scheme = "string" })
+  local scheme = opts.scheme or "http"
+  if scheme ~= "http" and scheme ~= "ws" then
+    error("bad option 'scheme' to 'get_url' (http or ws expected)", 2)
+  end
+  local settings = self.client.settings
+  return ("%s%s://%d-%s.%s"):format(scheme,
+    settings.scheme == "https" and "s" or "", port, self.id,
+    settings.proxy_domain)
+end
+
+local pty_spec = {
+  cmd = "string", args = "list", cols = "positive", rows = "positive",
+  envs = "map", cwd = "string", encoding = "string",
+}
+
+local function open_pty(self, first, known)
+  local term, err = pty.open(self.client,
+    url.path("/v1/capsules/{}/pty", self.id), first, known)
+  if not term then
+    return nil, err
+  end
+  return term, nil, nil, term
+end
+
+---@class wrenn.PtyOptions
+---@field cmd? string            "/bin/bash"
+---@field args? string[]
+---@field cols? integer          80
+---@field rows? integer          24
+---@field envs? table<string, string>  TERM is not set by itself
+---@field cwd? string
+---@field encoding? "base64"|"binary"  found out when absent
+
+--- Starts a terminal. WebSocket /v1/capsules/{id}/pty.
+---@param opts? wrenn.PtyOptions
+---@return wrenn.Pty|nil  followed by nil, nil and the terminal again, for `for`
+---@return wrenn.Error? err
+function Capsule:pty(opts)
+  check.self(self, "is_capsule", "pty")
+  opts = check.options(opts, "pty", pty_spec)
+  if opts.encoding and opts.encoding ~= "base64"
+    and opts.encoding ~= "binary"
+  then
+    error("bad option 'encoding' to 'pty' (base64 or binary expected)", 2)
+  end
+  return open_pty(self, api.pty_start(opts),
+    { owned = true, encoding = opts.encoding })
+end
+
+--- Connects to a terminal that is running. WebSocket /v1/capsules/{id}/pty.
+---@param tag string  as its started event told
+---@return wrenn.Pty|nil  followed by nil, nil and the terminal again, for `for`
+---@return wrenn.Error? err  NotFoundError when there is none with that tag
+function Capsule:pty_connect(tag)
+  check.self(self, "is_capsule", "pty_connect")
+  check.text(tag, "tag", "pty_connect")
+  -- An old server answers an unknown tag with silence: look first.
+  local list, err = self.commands:list()
+  if not list then
+    return nil, err
+  end
+  for _, process in ipairs(list) do
+    if process.tag == tag then
+      return open_pty(self, { type = "connect", tag = tag },
+        { owned = false, tag = tag, pid = process.pid })
+    end
+  end
+  return nil, errors.new("NotFoundError",
+    ("no terminal with the tag '%s' is running"):format(tag))
+end
+
+return setmetatable({}, {
+  __index = Capsule,
+  __call = function(_, opts)
+    return Capsule.create(opts)
+  end,
+})

@@ -1,0 +1,131 @@
+-- Argument checks: misuse raises at the caller's line and names the argument.
+
+local check = {}
+
+local function describe(value)
+  return value == nil and "nil" or type(value)
+end
+
+local function matches(value, types)
+  local actual = type(value)
+  for name in types:gmatch("[^|]+") do
+    if actual == name
+      or (name == "integer" and actual == "number" and value % 1 == 0)
+      or (name == "callable" and (actual == "function"
+        or (getmetatable(value) or {}).__call))
+    then
+      return true
+    end
+  end
+  return false
+end
+
+local function fail(kind, name, fname, what, level)
+  error(("bad %s '%s' to '%s' (%s)"):format(kind, name, fname, what),
+    level + 2)
+end
+
+--- `types` is a list as in "string|nil". `level` counts from the function
+--- that was misused: 2 is its caller.
+function check.arg(value, name, fname, types, level)
+  if not matches(value, types) then
+    fail("argument", name, fname, ("%s expected, got %s")
+      :format(types:gsub("|", " or "), describe(value)), level or 2)
+  end
+  return value
+end
+
+function check.text(value, name, fname, level)
+  check.arg(value, name, fname, "string", (level or 2) + 1)
+  if value == "" then
+    fail("argument", name, fname, "it is empty", level or 2)
+  end
+  if value:find("%z") then
+    fail("argument", name, fname, "it holds a NUL byte", level or 2)
+  end
+  return value
+end
+
+local function check_map(map, name, fname, level)
+  for key, value in pairs(map) do
+    if type(key) ~= "string" or type(value) ~= "string" then
+      fail("option", name, fname, "strings by name expected", level)
+    end
+  end
+end
+
+local function check_list(list, name, fname, level)
+  local count = 0
+  for _ in pairs(list) do
+    count = count + 1
+  end
+  for i = 1, count do
+    if type(list[i]) ~= "string" then
+      fail("option", name, fname, "array of strings expected", level)
+    end
+  end
+end
+
+local kinds = {
+  map = function(value, name, fname, level)
+    check_map(value, name, fname, level + 1)
+  end,
+  list = function(value, name, fname, level)
+    check_list(value, name, fname, level + 1)
+  end,
+  seconds = function(value, name, fname, level)
+    if value ~= value or value < 0 then
+      fail("option", name, fname, "seconds from 0 expected", level)
+    end
+  end,
+  positive = function(value, name, fname, level)
+    if not (value > 0 and value % 1 == 0) then
+      fail("option", name, fname, "whole number above 0 expected", level)
+    end
+  end,
+}
+
+local base_types = {
+  map = "table", list = "table", seconds = "number", positive = "number",
+}
+
+--- Checks an options table: `spec` gives a type, or a kind above, by name.
+--- Returns the table, an empty one for nil.
+function check.options(opts, fname, spec, level)
+  level = level or 2
+  if opts == nil then
+    return {}
+  end
+  if type(opts) ~= "table" then
+    fail("argument", "opts", fname, "table expected, got " .. type(opts),
+      level)
+  end
+  for name, value in pairs(opts) do
+    local expected = spec[name]
+    if not expected then
+      fail("option", tostring(name), fname, "there is no such option", level)
+    end
+    local kind = expected:match("^%a+")
+    local types = expected:gsub("%a+", function(word)
+      return base_types[word]
+    end)
+    if not matches(value, types) then
+      fail("option", name, fname, ("%s expected, got %s")
+        :format(types:gsub("|", " or "), describe(value)), level)
+    end
+    if kinds[kind] and type(value) == base_types[kind] then
+      kinds[kind](value, name, fname, level + 1)
+    end
+  end
+  return opts
+end
+
+--- Raises when a method was called without its object.
+function check.self(self, class, fname, level)
+  if type(self) ~= "table" or not self[class] then
+    fail("argument", "self", fname, class .. " expected; call it with a colon",
+      level or 2)
+  end
+end
+
+return check

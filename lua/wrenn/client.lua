@@ -1,0 +1,176 @@
+--- The low-level client: one method for each endpoint of the API.
+
+local check = require("wrenn.check")
+local config = require("wrenn.config")
+local api = require("wrenn.api")
+local http = require("wrenn.http")
+local url = require("wrenn.url")
+
+---@class wrenn.Client
+---@field capsules wrenn.Capsules
+local Client = { is_client = true }
+Client.__index = Client
+
+-- A key must not be readable from a value that is printed.
+function Client:__tostring()
+  return "wrenn.Client (" .. self.settings.base_url .. ")"
+end
+
+---@class wrenn.Capsules
+local Capsules = {}
+Capsules.__index = Capsules
+
+local function call(self, method, path, request)
+  request = request or {}
+  request.method, request.path = method, path
+  return http.call(self.client, request)
+end
+
+local function by_id(template, id, fname)
+  return url.path(template, check.text(id, "id", fname, 3))
+end
+
+Capsules.create_spec = {
+  template = "string", vcpus = "number", memory_mb = "number",
+  disk_size_mb = "number", timeout = "seconds", metadata = "map",
+  volumes = "list",
+}
+
+---@class wrenn.CreateOptions
+---@field template? string      the server's default when absent
+---@field vcpus? integer
+---@field memory_mb? integer
+---@field disk_size_mb? integer
+---@field timeout? number       seconds without activity until it is paused
+---@field metadata? table<string, string>
+---@field volumes? string[]
+
+--- POST /v1/capsules.
+---@param opts? wrenn.CreateOptions
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:create(opts)
+  opts = check.options(opts, "create", Capsules.create_spec)
+  return call(self, "POST", "/v1/capsules", { json = api.create_body(opts) })
+end
+
+--- GET /v1/capsules.
+---@return table[]|nil list  newest first
+---@return wrenn.Error? err
+function Capsules:list()
+  return call(self, "GET", "/v1/capsules")
+end
+
+--- GET /v1/capsules/{id}.
+---@param id string
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:get(id)
+  return call(self, "GET", by_id("/v1/capsules/{}", id, "get"))
+end
+
+--- DELETE /v1/capsules/{id}. Returns once the server has accepted it.
+---@param id string
+---@return true|nil
+---@return wrenn.Error? err
+function Capsules:destroy(id)
+  local ok, err = call(self, "DELETE", by_id("/v1/capsules/{}", id, "destroy"))
+  return ok and true, not ok and err or nil
+end
+
+--- POST /v1/capsules/{id}/pause.
+---@param id string
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:pause(id)
+  return call(self, "POST", by_id("/v1/capsules/{}/pause", id, "pause"))
+end
+
+--- POST /v1/capsules/{id}/resume.
+---@param id string
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:resume(id)
+  return call(self, "POST", by_id("/v1/capsules/{}/resume", id, "resume"))
+end
+
+--- POST /v1/capsules/{id}/ping: counts as activity.
+---@param id string
+---@return true|nil
+---@return wrenn.Error? err
+function Capsules:ping(id)
+  local ok, err = call(self, "POST", by_id("/v1/capsules/{}/ping", id, "ping"))
+  return ok and true, not ok and err or nil
+end
+
+--- GET /health, without waiting longer than `timeout`.
+---@param opts? {timeout?: number}
+---@return {status: string, version: string}|nil
+---@return wrenn.Error? err
+function Client:health(opts)
+  check.self(self, "is_client", "health")
+  opts = check.options(opts, "health", { timeout = "seconds" })
+  return http.call(self,
+    { method = "GET", path = "/health", timeout = opts.timeout })
+end
+
+--- Closes the client: later calls through it return nil, err. What is under
+--- way goes on.
+function Client:close()
+  self.closed = true
+end
+
+Client.__close = Client.close
+
+local M = {}
+
+---@class wrenn.ClientOptions
+---@field api_key? string         else WRENN_API_KEY
+---@field base_url? string        else WRENN_BASE_URL, https://app.wrenn.dev/api
+---@field proxy_domain? string    else WRENN_PROXY_DOMAIN, or from the base URL
+---@field timeout? number         seconds for a call (30)
+---@field connect_timeout? number seconds (10)
+---@field retries? integer        of calls that may be repeated (2)
+---@field proxy? string|false     an http:// URL; false: none, whatever the
+---  environment says
+---@field ca_file? string         PEM file to trust instead of the system's
+---@field insecure? boolean       accept any certificate
+---@field user_agent? string
+---@field on_event? fun(event: table)  called after each attempt of a request
+
+--- Makes a client.
+---@param opts? wrenn.ClientOptions
+---@return wrenn.Client|nil
+---@return wrenn.Error? err  ConfigurationError
+function M.new(opts, level)
+  opts = check.options(opts, "Client", config.spec, level or 2)
+  if opts.user_agent and opts.user_agent:find("%c") then
+    error("bad option 'user_agent' to 'Client' (control character)", level or 2)
+  end
+  local settings, err = config.resolve(opts)
+  if not settings then
+    return nil, err
+  end
+  local self = setmetatable({ settings = settings }, Client)
+  self.capsules = setmetatable({ client = self }, Capsules)
+  return self
+end
+
+-- The client for a call that takes `client=` or the options of a new one.
+local shared_names = { "api_key", "base_url" }
+
+--- Picks `client` out of a call's options, or makes one from them.
+function M.from_options(opts)
+  if opts.client then
+    return opts.client
+  end
+  local own = {}
+  for _, name in ipairs(shared_names) do
+    own[name] = opts[name]
+  end
+  return M.new(own)
+end
+
+M.create_spec = Capsules.create_spec
+
+return M

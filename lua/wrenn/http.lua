@@ -1,0 +1,252 @@
+-- Requests and WebSocket upgrades of a client: headers, retries, and answers
+-- turned into values or errors. The only file that handles the API key.
+
+local errors = require("wrenn.errors")
+local json = require("wrenn.json")
+local scheduler = require("wrenn.scheduler")
+local url = require("wrenn.url")
+
+local http = {}
+
+local USER_AGENT = "wrenn-lua/0.1.0"
+local IDEMPOTENT = { GET = true, HEAD = true, DELETE = true, PUT = true }
+local RETRY_STATUS = { [429] = true, [502] = true, [503] = true, [504] = true }
+local FIRST_PAUSE = 0.3 -- doubled for each further attempt
+local LONGEST_PAUSE = 30
+local RETRYABLE_KINDS =
+  { connect = true, resolve = true, broken = true, timeout = true }
+
+-- A function that finds a header's value in the text of the header lines.
+local function header_finder(text)
+  local lines
+  return function(name)
+    if not lines then
+      lines = {}
+      for key, value in text:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
+        lines[key:lower()] = value
+      end
+    end
+    return lines[name]
+  end
+end
+
+local function report(settings, event)
+  if settings.on_event then
+    settings.on_event(event)
+  end
+end
+
+local function headers_of(settings, request)
+  local lines = {
+    "X-API-Key: " .. settings.key(),
+    "User-Agent: " .. (settings.user_agent or USER_AGENT),
+  }
+  if request.content_type then
+    lines[#lines + 1] = "Content-Type: " .. request.content_type
+  end
+  return lines
+end
+
+-- What every operation of a client has in common.
+local function net_options(settings, options)
+  options.ca_file = settings.ca_file
+  options.proxy = settings.proxy
+  options.insecure = settings.insecure
+  options.connect = settings.connect_timeout
+  return options
+end
+
+local function url_of(settings, request)
+  return settings.base_url .. request.path .. url.query(request.query)
+end
+
+--- Starts a request without waiting for its answer. Returns the operation
+--- and its inbox, or nil, err.
+function http.start(client, request)
+  local settings = client.settings
+  if client.closed then
+    return nil, errors.new("ConnectionError", "the client is closed")
+  end
+  return scheduler.start("http", net_options(settings, {
+    method = request.method,
+    url = url_of(settings, request),
+    headers = headers_of(settings, request),
+    body = request.body,
+    upload = request.upload,
+    upload_size = request.upload_size,
+    stream = request.stream,
+    total = request.timeout or nil,
+    idle = request.idle,
+  }))
+end
+
+local function decode(body)
+  if body == "" then
+    return {}
+  end
+  return json.decode(body)
+end
+
+--- Turns a "done" or "failed" event into an answer {status, header, body} or
+--- nil, err.
+function http.answer(event)
+  if event.kind == "failed" then
+    return nil, errors.from_core(event[1], event[2])
+  end
+  local status, body = event[1], event[3]
+  local header = header_finder(event[2])
+  if status < 200 or status >= 300 then
+    return nil, errors.from_response(status, (json.decode(body)), body, header)
+  end
+  return { status = status, header = header, body = body }
+end
+
+--- Waits for the next event of an operation; when the waiting is interrupted
+--- the operation is cancelled.
+function http.next(op, inbox)
+  local event, err = scheduler.next(inbox)
+  if not event then
+    scheduler.forget(inbox)
+    op:cancel()
+    return nil, err
+  end
+  return event
+end
+
+local function attempt(client, request)
+  local op, inbox = http.start(client, request)
+  if not op then
+    return nil, inbox
+  end
+  local event, err = http.next(op, inbox)
+  if not event then
+    return nil, err, true -- interrupted: whoever did it wants no retry
+  end
+  return http.answer(event)
+end
+
+local function kind_of(err)
+  return err.details and err.details.kind
+end
+
+-- Seconds to wait before the next attempt; nil when there is to be none.
+local function pause_before_retry(err, number)
+  local pause = FIRST_PAUSE * 2 ^ (number - 1)
+  if not err.status_code then
+    return RETRYABLE_KINDS[kind_of(err)] and pause or nil
+  end
+  if not RETRY_STATUS[err.status_code] then
+    return nil
+  end
+  if err.retry_after then
+    return err.retry_after <= LONGEST_PAUSE and err.retry_after or nil
+  end
+  return err.status_code ~= 429 and err.retryable and err.request_id and pause
+    or nil
+end
+
+local function with_retries(client, request)
+  local settings = client.settings
+  local deadline = request.timeout and scheduler.now() + request.timeout
+  local number = 1
+  while true do
+    local begin = scheduler.now()
+    local answer, err, interrupted = attempt(client, request)
+    report(settings, {
+      type = "request", method = request.method, path = request.path,
+      status = answer and answer.status or err.status_code, error = err,
+      attempt = number, duration = scheduler.now() - begin,
+    })
+    if answer or interrupted or number > settings.retries
+      or not IDEMPOTENT[request.method]
+    then
+      return answer, err
+    end
+    local pause = pause_before_retry(err, number)
+    if not pause or deadline and begin + pause >= deadline then
+      return nil, err
+    end
+    local ok, why = scheduler.sleep(pause)
+    if not ok then
+      return nil, why
+    end
+    number = number + 1
+  end
+end
+
+--- Sends a request and waits for its answer.
+--- request: method, path, query, json or body with content_type, timeout.
+function http.request(client, request)
+  if request.timeout == nil then
+    request.timeout = client.settings.timeout
+  end
+  if request.json then
+    request.body = json.encode(request.json)
+    request.content_type = "application/json"
+  end
+  return with_retries(client, request)
+end
+
+--- As http.request, for an answer that is JSON; an empty one is {}.
+function http.call(client, request)
+  local answer, err = http.request(client, request)
+  if not answer then
+    return nil, err
+  end
+  local value, why = decode(answer.body)
+  if type(value) ~= "table" then
+    return nil, errors.new("ProtocolError",
+      ("%s %s: the answer is not JSON (%s)"):format(request.method,
+        request.path, why or "not an object or array"),
+      { status_code = answer.status })
+  end
+  return value, answer
+end
+
+-- The reason of a refused upgrade. libwebsockets hands over only what had
+-- arrived of its body; asked again as a plain request, the server repeats it.
+local function refusal(client, request, event)
+  local status, headers, body = event[3], event[4], event[5]
+  local decoded = json.decode(body)
+  if decoded == nil and status >= 400 then
+    local answer, err = attempt(client, {
+      method = "GET", path = request.path,
+      timeout = client.settings.connect_timeout,
+    })
+    if not answer and err.status_code == status then
+      return err
+    end
+  end
+  return errors.from_response(status, decoded, body, header_finder(headers))
+end
+
+--- Opens a WebSocket. request: path, codec, first (a message to send).
+--- Returns the operation and its inbox once it is open, or nil, err.
+function http.open(client, request)
+  local settings = client.settings
+  if client.closed then
+    return nil, errors.new("ConnectionError", "the client is closed")
+  end
+  local op, inbox = scheduler.start("ws", net_options(settings, {
+    url = url.to_ws(url_of(settings, request)),
+    headers = headers_of(settings, request),
+    codec = request.codec,
+  }))
+  if not op then
+    return nil, inbox
+  end
+  if request.first then
+    op:send(json.encode(request.first))
+  end
+  local event, err = http.next(op, inbox)
+  if not event then
+    return nil, err
+  elseif event.kind == "opened" then
+    return op, inbox
+  elseif event[1] == "refused" then
+    return nil, refusal(client, request, event)
+  end
+  return nil, errors.from_core(event[1], event[2])
+end
+
+return http

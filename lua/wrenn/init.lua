@@ -1,0 +1,78 @@
+--- wrenn: capsules (microVMs) for Lua.
+
+local check = require("wrenn.check")
+local errors = require("wrenn.errors")
+local scheduler = require("wrenn.scheduler")
+local task = require("wrenn.task")
+
+---@class wrenn
+local wrenn = {
+  _VERSION = "0.1.0",
+  errors = errors,
+  task = task,
+  Capsule = require("wrenn.capsule"),
+}
+
+--- Makes a low-level client.
+---@param opts? wrenn.ClientOptions
+---@return wrenn.Client|nil
+---@return wrenn.Error? err  ConfigurationError
+function wrenn.Client(opts)
+  return require("wrenn.client").new(opts, 3)
+end
+
+--- assert for every Lua: raises the second value when the first is nil or
+--- false, and returns all of them otherwise. (PUC Lua 5.1's own assert refuses
+--- errors that are not strings.)
+function wrenn.check(...)
+  if not (...) then
+    local err = select(2, ...)
+    error(err == nil and "check failed" or err, errors.is_error(err) and 0 or 2)
+  end
+  return ...
+end
+
+local function leave(close, resource, ok, ...)
+  close(resource, not ok and (...) or nil)
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+--- Calls a function with a resource and closes that afterwards, whatever
+--- happens: what Lua 5.4 does for `local r <close>`, on every Lua. A capsule
+--- that was created is destroyed.
+---@generic T
+---@param resource T
+---@param fn fun(resource: T): any
+---@return any ...  what the function returned
+function wrenn.with(resource, fn)
+  local close = (getmetatable(resource) or {}).__close
+  if not close then
+    error("bad argument 'resource' to 'with' (something to close expected)", 2)
+  end
+  check.arg(fn, "fn", "with", "function")
+  return leave(close, resource, scheduler.protect(fn, resource))
+end
+
+--- One turn of the network without waiting, for a host with a loop of its own
+--- such as a game. Raises the error of a task that nobody waits for.
+function wrenn.update()
+  return task.update()
+end
+
+local function warn_deprecated(text)
+  io.stderr:write("wrenn: ", text, "\n")
+end
+
+-- Old names, said once to be old.
+return setmetatable(wrenn, {
+  __index = function(_, name)
+    if name == "Sandbox" then
+      warn_deprecated("wrenn.Sandbox is deprecated, use wrenn.Capsule")
+      rawset(wrenn, "Sandbox", wrenn.Capsule)
+      return wrenn.Capsule
+    end
+  end,
+})

@@ -1,0 +1,59 @@
+-- JSON in lua-cjson's hands, with the two things set right that it leaves to
+-- its users: whole numbers are integers where the language has them, and null
+-- is nil.
+
+local json = {}
+
+local codec
+
+local function instance()
+  if not codec then
+    codec = require("cjson").new()
+    codec.encode_sparse_array(false)
+    codec.decode_invalid_numbers(false)
+  end
+  return codec
+end
+
+local to_integer = math.tointeger or function(number)
+  return number
+end
+
+local function settle(value, null)
+  if type(value) == "number" then
+    return to_integer(value) or value
+  end
+  if type(value) ~= "table" then
+    return value
+  end
+  for key, item in pairs(value) do
+    if item == null then
+      value[key] = nil
+    elseif type(item) ~= "string" then
+      value[key] = settle(item, null)
+    end
+  end
+  return value
+end
+
+--- Returns the value, or nil and what is wrong with the text. JSON's null at
+--- the top is nil with no reason.
+function json.decode(text)
+  local cjson = instance()
+  local ok, value = pcall(cjson.decode, text)
+  if not ok then
+    return nil, tostring(value)
+  end
+  if value == cjson.null then
+    return nil
+  end
+  return settle(value, cjson.null)
+end
+
+--- Encodes a table that has string keys, or is a non-empty array. An empty
+--- table is an object.
+function json.encode(value)
+  return instance().encode(value)
+end
+
+return json

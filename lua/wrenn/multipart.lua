@@ -1,0 +1,26 @@
+-- The multipart form of the file endpoints: the path, then the file. The path
+-- comes first because the streaming endpoint reads the form as it arrives.
+
+local core = require("wrenn.core")
+
+local multipart = {}
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(byte)
+    return ("%02x"):format(byte:byte())
+  end))
+end
+
+--- What goes before and after the file's bytes, and the content type.
+function multipart.frame(path)
+  local boundary = hex(core.random(16))
+  local head = "--" .. boundary .. "\r\n"
+    .. 'Content-Disposition: form-data; name="path"\r\n\r\n'
+    .. path .. "\r\n--" .. boundary .. "\r\n"
+    .. 'Content-Disposition: form-data; name="file"; filename="upload"\r\n'
+    .. "Content-Type: application/octet-stream\r\n\r\n"
+  local tail = "\r\n--" .. boundary .. "--\r\n"
+  return head, tail, "multipart/form-data; boundary=" .. boundary
+end
+
+return multipart

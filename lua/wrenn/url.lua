@@ -1,0 +1,58 @@
+-- URLs put together from values that may hold anything.
+
+local url = {}
+
+--- Escapes a value for use as one path segment or query value. Dots alone are
+--- escaped too: no name can climb out of its path.
+function url.escape(value)
+  local text = tostring(value):gsub("[^%w%-%._~]", function(byte)
+    return ("%%%02X"):format(byte:byte())
+  end)
+  if text == "." or text == ".." then
+    return (text:gsub("%.", "%%2E"))
+  end
+  return text
+end
+
+--- Fills "/v1/capsules/{}/files" with escaped segments.
+function url.path(template, ...)
+  local values, i = { ... }, 0
+  return (template:gsub("{}", function()
+    i = i + 1
+    return url.escape(values[i])
+  end))
+end
+
+--- A query string with its question mark, sorted by name; "" for none.
+function url.query(values)
+  local parts = {}
+  for name, value in pairs(values or {}) do
+    parts[#parts + 1] = url.escape(name) .. "=" .. url.escape(value)
+  end
+  if #parts == 0 then
+    return ""
+  end
+  table.sort(parts)
+  return "?" .. table.concat(parts, "&")
+end
+
+--- Takes a base URL apart: scheme, authority (host and port) and path without
+--- a trailing slash; nil when it is not an http or https URL.
+function url.split(text)
+  local scheme, authority, path = text:match("^(%a+)://([^/?#]+)([^?#]*)$")
+  scheme = scheme and scheme:lower()
+  if scheme ~= "http" and scheme ~= "https" then
+    return nil
+  end
+  if authority:find("[%s%c@]") or path:find("[%s%c]") then
+    return nil
+  end
+  return scheme, authority, (path:gsub("/+$", ""))
+end
+
+--- The WebSocket form of an http or https URL.
+function url.to_ws(text)
+  return (text:gsub("^http", "ws"))
+end
+
+return url

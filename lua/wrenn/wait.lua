@@ -1,0 +1,78 @@
+-- Waiting for a capsule's status. What a call answered is never taken for the
+-- final state: servers differ, and the work goes on after the answer.
+
+local errors = require("wrenn.errors")
+local scheduler = require("wrenn.scheduler")
+
+local wait = {}
+
+local DEFAULT_LIMIT = 30
+-- Pauses between polls: short at first, for servers that are quick.
+local PAUSES = { 0.02, 0.05, 0.1, 0.2 }
+local LATER = { ready = 0.5, resume = 0.5, destroy = 0.5, pause = 2 }
+
+-- `target`: success. `back`: the work was given up, once it had begun.
+local goals = {
+  ready = { target = { running = true } },
+  resume = { target = { running = true }, begun = "resuming",
+    back = "paused" },
+  pause = { target = { paused = true }, begun = "pausing", back = "running" },
+  destroy = { target = { stopped = true, missing = true } },
+}
+
+local final = { error = true, stopped = true, missing = true }
+
+local function state_error(id, status, goal)
+  return errors.new("CapsuleStateError",
+    ("capsule %s entered the state %s while waiting for %s"):format(id, status,
+      goal), { status = status })
+end
+
+-- The capsule now. Its not being there is a status when it is to be gone.
+local function look(client, id, goal)
+  local info, err = client.capsules:get(id)
+  if info then
+    return info
+  elseif goal == "destroy" and err.status_code == 404 then
+    return { id = id, status = "missing" }
+  end
+  return nil, err
+end
+
+--- Polls until the capsule has reached a goal: "ready", "resume", "pause" or
+--- "destroy". Returns its info; or nil, err.
+function wait.for_status(client, id, goal, limit)
+  local rule = goals[goal]
+  local deadline = scheduler.now() + (limit or DEFAULT_LIMIT)
+  local begun = false
+  local polls = 0
+  while true do
+    local info, err = look(client, id, goal)
+    if not info then
+      return nil, err
+    end
+    local status = info.status
+    if rule.target[status] then
+      return info
+    elseif final[status] or begun and status == rule.back then
+      return nil, state_error(id, status, goal)
+    end
+    begun = begun or status == rule.begun
+    polls = polls + 1
+    local pause = PAUSES[polls] or LATER[goal]
+    local left = deadline - scheduler.now()
+    if left <= 0 then
+      return nil, errors.new("TimeoutError",
+        ("capsule %s did not get to %s within %g s (last status: %s)")
+          :format(id, goal, limit or DEFAULT_LIMIT, tostring(status)),
+        { status = status })
+    end
+    local ok
+    ok, err = scheduler.sleep(math.min(pause, left))
+    if not ok then
+      return nil, err
+    end
+  end
+end
+
+return wait
