@@ -440,6 +440,20 @@ bool wrenn_json_int(const wrenn_json *value, int64_t *out) {
 
 /* ---- writing ------------------------------------------------------------- */
 
+bool wrenn_json_utf8(const char *bytes, size_t len) {
+  const char *at = bytes, *end = bytes + len;
+  while (at < end) {
+    const char *next = skip_plain(at, end);
+    if (next == end)
+      return true;
+    size_t step = utf8_length(next, end);
+    if (step == 0)
+      return false;
+    at = next + step;
+  }
+  return true;
+}
+
 static size_t plain_run(const char *at, const char *end) {
   const char *from = at;
   while (at < end) {

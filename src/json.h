@@ -80,6 +80,9 @@ bool wrenn_json_int(const wrenn_json *value, int64_t *out);
 /* Reads a boolean; false for any other type. */
 bool wrenn_json_true(const wrenn_json *value);
 
+/* Whether bytes are valid UTF-8. */
+bool wrenn_json_utf8(const char *bytes, size_t len);
+
 /* Appends `bytes` as a JSON string with its quotes. Bytes that are not valid
  * UTF-8 become U+FFFD, one for each byte; <, > and & become \u00XX (the
  * server's own encoder does the same). */

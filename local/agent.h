@@ -1,0 +1,62 @@
+/*
+ * wrenn-agent: the one process of ours inside a capsule. It starts processes,
+ * opens files and stops everything for a pause, on orders from wrenn-local;
+ * what it opens it hands over as descriptors. Being inside, it sees what the
+ * capsule sees, and nothing else: no path can lead it out.
+ */
+#ifndef WRENN_LOCAL_AGENT_H
+#define WRENN_LOCAL_AGENT_H
+
+#include <stdbool.h>
+
+#include "buf.h"
+#include "json.h"
+
+/* The home directory that `~` and relative paths mean. */
+typedef struct agent {
+  int channel;
+  const char *home;
+  bool alone; /* pid 1 of a pid namespace of its own */
+} agent;
+
+/* What an order came to. `error` NULL: success; the rest are constants or
+ * text in `detail`. */
+typedef struct agent_reply {
+  const char *error; /* "not_found", "exists", "invalid", "failed" */
+  wrenn_buf detail;  /* a message; or JSON members to add, on success */
+  int fds[3];
+  int fd_count;
+} agent_reply;
+
+/* Sets a failure with a formatted message. */
+void agent_fail(agent_reply *reply, const char *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A member of an order as an allocated, NUL-terminated string; NULL when it
+ * is absent, no string, or holds a NUL. Free it. */
+char *agent_string(const wrenn_json *order, const char *name);
+
+/* A path as the capsule's user means it: `~` and relative ones lie below
+ * home. NULL with a failure set when it is malformed. Free it. */
+char *agent_path(const agent *a, const wrenn_json *order, const char *name,
+                 agent_reply *reply);
+
+/* agent_spawn.c */
+void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply);
+
+/* agent_files.c */
+void agent_open_read(const agent *a, const wrenn_json *order,
+                     agent_reply *reply);
+void agent_open_write(const agent *a, const wrenn_json *order,
+                      agent_reply *reply);
+void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply);
+void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply);
+
+/* agent_list.c */
+void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply);
+
+/* agent_processes.c: every process below this one. */
+void agent_signal_all(const agent *a, int signal);
+void agent_kill_all(const agent *a);
+
+#endif

@@ -1,0 +1,197 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+/* What a child needs; all of it is made before the fork. */
+typedef struct plan {
+  char **argv;
+  char **envp;
+  char *cwd;
+  int in, out, err; /* the child's ends */
+  bool pty;
+} plan;
+
+/* An array of strings as a NULL-terminated list in one go; NULL when it is
+ * malformed. `first` goes in front if it is not NULL, and is taken over. */
+static char **string_list(const wrenn_json *order, const char *name,
+                          char *first) {
+  wrenn_json array, item;
+  wrenn_json_iter it;
+  size_t count = 0, size = 8;
+  char **list = calloc(size, sizeof(*list));
+  if (!list) {
+    free(first);
+    return NULL;
+  }
+  if (first)
+    list[count++] = first;
+  if (!wrenn_json_get(order, name, &array))
+    return list;
+  wrenn_json_walk(&it, &array);
+  while (wrenn_json_next(&it, NULL, &item) > 0) {
+    if (count + 2 > size) {
+      char **longer = realloc(list, 2 * size * sizeof(*list));
+      if (!longer)
+        goto failed;
+      list = longer;
+      size *= 2;
+    }
+    char *text = malloc(item.len + 1);
+    if (!text)
+      goto failed;
+    text[wrenn_json_decode(&item, text)] = '\0';
+    list[count++] = text;
+    list[count] = NULL;
+  }
+  list[count] = NULL;
+  return list;
+
+failed:
+  list[count] = NULL;
+  for (size_t i = 0; i < count; i++)
+    free(list[i]);
+  free(list);
+  return NULL;
+}
+
+/* Drops what a later assignment to the same name replaces: a program may find
+ * the first. */
+static void drop_overridden(char **envp) {
+  size_t kept = 0;
+  for (size_t i = 0; envp[i]; i++) {
+    size_t name = strcspn(envp[i], "=") + 1;
+    bool again = false;
+    for (size_t j = i + 1; envp[j] && !again; j++)
+      again = strncmp(envp[i], envp[j], name) == 0;
+    if (again)
+      free(envp[i]);
+    else
+      envp[kept++] = envp[i];
+  }
+  envp[kept] = NULL;
+}
+
+static void free_list(char **list) {
+  for (char **item = list; item && *item; item++)
+    free(*item);
+  free(list);
+}
+
+static void complain(const char *program, const char *what) {
+  dprintf(2, "sh: 1: %s: %s\n", program, what);
+}
+
+/* Only what is safe between fork and exec of a single-threaded process. */
+static void become(const plan *p) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  setsid(); /* a process group of its own, and no terminal */
+  if (p->pty)
+    ioctl(p->in, TIOCSCTTY, 0);
+  dup2(p->in, 0);
+  dup2(p->out, 1);
+  dup2(p->err, 2);
+  if (chdir(p->cwd)) {
+    complain(p->cwd, strerror(errno));
+    _exit(126);
+  }
+  environ = p->envp;
+  execvp(p->argv[0], p->argv);
+  if (errno == ENOENT || errno == ENOTDIR) {
+    complain(p->argv[0], "not found");
+    _exit(127);
+  }
+  complain(p->argv[0], strerror(errno));
+  _exit(126);
+}
+
+static bool open_pty(const wrenn_json *pty, plan *p, agent_reply *reply) {
+  struct winsize size = {.ws_col = 80, .ws_row = 24};
+  wrenn_json value;
+  int64_t number;
+  int master, slave;
+  if (wrenn_json_get(pty, "cols", &value) && wrenn_json_int(&value, &number))
+    size.ws_col = (unsigned short)number;
+  if (wrenn_json_get(pty, "rows", &value) && wrenn_json_int(&value, &number))
+    size.ws_row = (unsigned short)number;
+  if (openpty(&master, &slave, NULL, NULL, &size))
+    return false;
+  fcntl(master, F_SETFD, FD_CLOEXEC);
+  fcntl(slave, F_SETFD, FD_CLOEXEC);
+  p->in = p->out = p->err = slave;
+  p->pty = true;
+  reply->fds[reply->fd_count++] = master;
+  return true;
+}
+
+static bool open_pipes(plan *p, agent_reply *reply) {
+  int out[2], err[2];
+  p->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (p->in < 0 || pipe2(out, O_CLOEXEC))
+    return false;
+  p->out = out[1];
+  reply->fds[reply->fd_count++] = out[0];
+  if (pipe2(err, O_CLOEXEC))
+    return false;
+  p->err = err[1];
+  reply->fds[reply->fd_count++] = err[0];
+  return true;
+}
+
+static void close_child_ends(plan *p) {
+  if (p->in >= 0)
+    close(p->in);
+  if (p->out >= 0 && p->out != p->in)
+    close(p->out);
+  if (p->err >= 0 && p->err != p->in)
+    close(p->err);
+}
+
+void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply) {
+  plan p = {.in = -1, .out = -1, .err = -1};
+  struct stat info;
+  wrenn_json pty;
+  p.cwd = agent_path(a, order, "cwd", reply);
+  if (!p.cwd)
+    goto out;
+  if (stat(p.cwd, &info) || !S_ISDIR(info.st_mode)) {
+    agent_fail(reply, "no_cwd", "cwd '%s' does not exist", p.cwd);
+    goto out;
+  }
+  char *program = agent_string(order, "cmd");
+  p.argv = program ? string_list(order, "args", program) : NULL;
+  p.envp = string_list(order, "envs", NULL);
+  if (!p.argv || !p.envp) {
+    agent_fail(reply, "invalid", "malformed command");
+    goto out;
+  }
+  drop_overridden(p.envp);
+  if (!(wrenn_json_get(order, "pty", &pty) ? open_pty(&pty, &p, reply)
+                                           : open_pipes(&p, reply))) {
+    agent_fail(reply, "failed", "start process: %s", strerror(errno));
+    goto out;
+  }
+  pid_t pid = fork();
+  if (pid == 0)
+    become(&p);
+  if (pid < 0)
+    agent_fail(reply, "failed", "start process: %s", strerror(errno));
+  else
+    wrenn_buf_printf(&reply->detail, ",\"pid\":%d", (int)pid);
+
+out:
+  close_child_ends(&p);
+  free_list(p.argv);
+  free_list(p.envp);
+  free(p.cwd);
+}

@@ -1,0 +1,282 @@
+#include "api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "route.h"
+
+typedef enum admission { PUBLIC, KEY } admission;
+
+typedef struct route {
+  enum http_method method;
+  const char *pattern; /* the first : is a capsule id, the second a selector */
+  void (*handle)(conn *c); /* the request is complete */
+  void (*begin)(conn *c);  /* its head is: takes the body as it comes */
+  admission admission;
+  bool upgrade;
+} route;
+
+static const route routes[] = {
+    {HTTP_GET, "/health", handle_health, NULL, PUBLIC, false},
+    {HTTP_POST, "/v1/capsules", handle_create, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules", handle_capsules, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:", handle_get, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/capsules/:", handle_destroy, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/pause", handle_pause, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/resume", handle_resume, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/ping", handle_ping, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/exec", handle_exec, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:/exec/stream", handle_exec_stream, NULL, KEY,
+     true},
+    {HTTP_GET, "/v1/capsules/:/processes", handle_processes, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/capsules/:/processes/:", handle_kill, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:/processes/:/stream", handle_process_stream,
+     NULL, KEY, true},
+    {HTTP_GET, "/v1/capsules/:/pty", handle_pty, NULL, KEY, true},
+    {HTTP_POST, "/v1/capsules/:/files/read", handle_read, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/stream/read", handle_stream_read, NULL,
+     KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/list", handle_list, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/mkdir", handle_mkdir, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/remove", handle_remove, NULL, KEY,
+     false},
+    {HTTP_POST, "/v1/capsules/:/files/write", NULL, begin_write, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/stream/write", NULL, begin_stream_write,
+     KEY, false},
+};
+
+/* Served on the real thing, but to people with a session, not to keys. */
+static const char *const session_only[] = {
+    "/v1/auth",  "/v1/me",       "/v1/api-keys",   "/v1/teams", "/v1/users",
+    "/v1/hosts", "/v1/channels", "/v1/audit-logs", "/v1/admin"};
+
+/* ---- checks -------------------------------------------------------------- */
+
+static bool has_key(conn *c) {
+  if (c->has_key && strcmp(c->key, c->server->key) == 0)
+    return true;
+  if (c->has_key)
+    conn_reply_error(c, 401, "unauthorized", "invalid API key");
+  else
+    conn_reply_error(c, 401, "unauthorized", "X-API-Key required");
+  return false;
+}
+
+/* Finds the capsule that the path names. */
+static bool find_capsule(conn *c, const route_value *value) {
+  char *id = route_decode(value);
+  bool ok = id && capsule_id_ok(id);
+  if (!ok)
+    conn_reply_error(c, 400, "invalid_request", "invalid sandbox ID");
+  else
+    c->capsule = capsule_find(&c->server->capsules, id);
+  free(id);
+  return ok;
+}
+
+bool api_running(conn *c, bool with_status) {
+  if (c->capsule->status == CAPSULE_RUNNING)
+    return true;
+  if (with_status)
+    conn_reply_error(c, 409, "invalid_state",
+                     "sandbox is not running (status: %s)",
+                     capsule_status_name(c->capsule));
+  else
+    conn_reply_error(c, 409, "invalid_state", "sandbox is not running");
+  return false;
+}
+
+bool api_body(conn *c, wrenn_json *body) {
+  const char *why;
+  if (c->body.len > 0 && !c->body.oom &&
+      wrenn_json_parse(c->body.data, c->body.len, body, &why) &&
+      body->type == WRENN_JSON_OBJECT)
+    return true;
+  conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
+  return false;
+}
+
+/* Strings with a NUL in them cannot be what they say they are. */
+static bool read_text(const wrenn_json *from, const char *name, char **text) {
+  wrenn_json value;
+  *text = NULL;
+  if (!wrenn_json_get(from, name, &value) || value.type == WRENN_JSON_NULL)
+    return true;
+  if (value.type != WRENN_JSON_STRING)
+    return false;
+  *text = malloc(value.len + 1);
+  if (!*text)
+    return false;
+  size_t len = wrenn_json_decode(&value, *text);
+  (*text)[len] = '\0';
+  if (strlen(*text) == len)
+    return true;
+  free(*text);
+  *text = NULL;
+  return false;
+}
+
+bool api_text(conn *c, const wrenn_json *body, const char *name, char **text) {
+  if (read_text(body, name, text))
+    return true;
+  conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
+  return false;
+}
+
+bool api_number(conn *c, const wrenn_json *body, const char *name,
+                int64_t *number) {
+  wrenn_json value;
+  if (!wrenn_json_get(body, name, &value) || value.type == WRENN_JSON_NULL ||
+      wrenn_json_int(&value, number))
+    return true;
+  conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
+  return false;
+}
+
+char *api_path(conn *c, const wrenn_json *body) {
+  char *path;
+  if (!api_text(c, body, "path", &path))
+    return NULL;
+  if (path && *path)
+    return path;
+  free(path);
+  conn_reply_error(c, 400, "invalid_request", "path is required");
+  return NULL;
+}
+
+void api_agent_error(conn *c, const char *error, const char *text) {
+  if (!strcmp(error, "not_found"))
+    conn_reply_error(c, 404, "not_found", "%s", text);
+  else if (!strcmp(error, "invalid"))
+    conn_reply_error(c, 400, "invalid_request", "%s", text);
+  else if (!strcmp(error, "exists"))
+    conn_reply_error(c, 409, "conflict", "%s", text);
+  else
+    conn_reply_error(c, 502, "agent_error", "%s", text);
+}
+
+static bool all_strings(const wrenn_json *container) {
+  wrenn_json_iter it;
+  wrenn_json key, value;
+  wrenn_json_walk(&it, container);
+  while (wrenn_json_next(&it, &key, &value) > 0)
+    if (value.type != WRENN_JSON_STRING)
+      return false;
+  return true;
+}
+
+/* A member that is a container of strings, or absent. */
+static bool read_strings(const wrenn_json *from, const char *name,
+                         wrenn_json_type type, wrenn_json *value) {
+  if (!wrenn_json_get(from, name, value) || value->type == WRENN_JSON_NULL) {
+    *value = (wrenn_json){.type = WRENN_JSON_NULL};
+    return true;
+  }
+  return value->type == type && all_strings(value);
+}
+
+bool api_plan_read(const wrenn_json *from, api_plan *p) {
+  *p = (api_plan){0};
+  if (!read_text(from, "cmd", &p->cmd) || !read_text(from, "cwd", &p->cwd) ||
+      !read_text(from, "tag", &p->tag) ||
+      !read_strings(from, "args", WRENN_JSON_ARRAY, &p->plan.args) ||
+      !read_strings(from, "envs", WRENN_JSON_OBJECT, &p->plan.envs)) {
+    api_plan_free(p);
+    return false;
+  }
+  p->plan.cmd = p->cmd ? p->cmd : "";
+  p->plan.cwd = p->cwd ? p->cwd : "";
+  p->plan.tag = p->tag && *p->tag ? p->tag : NULL;
+  return true;
+}
+
+void api_plan_free(api_plan *p) {
+  free(p->cmd);
+  free(p->cwd);
+  free(p->tag);
+  *p = (api_plan){0};
+}
+
+/* ---- dispatch ------------------------------------------------------------ */
+
+static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
+                               bool *known_path) {
+  *known_path = false;
+  for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+    if (!route_match(routes[i].pattern, c->target.data, values))
+      continue;
+    *known_path = true;
+    if (routes[i].method == c->parser.method)
+      return &routes[i];
+  }
+  return NULL;
+}
+
+/* What has to be right before a handler sees the request; answers it if not.
+ * The order is the server's: key, id, capsule. */
+static bool admit(conn *c, const route *r, const route_value *values) {
+  if (r->admission == KEY && !has_key(c))
+    return false;
+  if (!strchr(r->pattern, ':'))
+    return true;
+  if (!find_capsule(c, &values[0]))
+    return false;
+  /* WebSockets say that there is no such capsule after the upgrade. */
+  if (!c->capsule && !r->upgrade) {
+    conn_reply_error(c, 404, "not_found", "sandbox not found");
+    return false;
+  }
+  const char *second = strchr(strchr(r->pattern, ':') + 1, ':');
+  if (second && !(c->selector = route_decode(&values[1]))) {
+    conn_reply_error(c, 400, "invalid_request", "invalid selector");
+    return false;
+  }
+  return true;
+}
+
+static void reply_unknown(conn *c, bool known_path) {
+  static const char text[] = "404 page not found\n";
+  size_t count = sizeof(session_only) / sizeof(session_only[0]);
+  for (size_t i = 0; i < count; i++)
+    if (route_below(session_only[i], c->target.data)) {
+      conn_reply_error(c, 401, "unauthorized", "a user session is required");
+      return;
+    }
+  if (known_path)
+    conn_reply(c, 405, NULL, "", 0);
+  else
+    conn_reply(c, 404, "text/plain; charset=utf-8", text, sizeof(text) - 1);
+}
+
+void api_begin(conn *c) {
+  route_value values[ROUTE_VALUES];
+  bool known_path;
+  const char *query = strchr(c->target.data, '?');
+  c->query = query ? query + 1 : "";
+  const route *r = find_route(c, values, &known_path);
+  if (!r || !r->begin || !c->has_key || strcmp(c->key, c->server->key) != 0)
+    return;
+  char *id = route_decode(&values[0]);
+  c->capsule = id ? capsule_find(&c->server->capsules, id) : NULL;
+  free(id);
+  r->begin(c);
+}
+
+void api_request(conn *c) {
+  route_value values[ROUTE_VALUES];
+  bool known_path;
+  const route *r = find_route(c, values, &known_path);
+  if (!r) {
+    reply_unknown(c, known_path);
+  } else if (!admit(c, r, values)) {
+    return; /* answered */
+  } else if (c->too_large) {
+    conn_reply_error(c, 413, "too_large", "request body too large");
+  } else if (r->upgrade && !c->upgrade) {
+    conn_reply(c, 400, "text/plain; charset=utf-8", "Bad Request\n", 12);
+  } else if (r->handle) {
+    r->handle(c);
+  } else {
+    c->task.end(c);
+  }
+}

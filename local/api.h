@@ -1,0 +1,80 @@
+/*
+ * The API, generation 0.2: which handler serves which request, and what all of
+ * them check first.
+ */
+#ifndef WRENN_LOCAL_API_H
+#define WRENN_LOCAL_API_H
+
+#include "conn.h"
+#include "process.h"
+
+#define WRENN_LOCAL_VERSION "0.2.0"
+
+/* ---- checks; each answers the request when it returns false -------------- */
+
+/* The capsule is running. `with_status` as the message of exec has it. */
+bool api_running(conn *c, bool with_status);
+
+/* The body is a JSON object. */
+bool api_body(conn *c, wrenn_json *body);
+
+/* A member of the body as an allocated string: *text is NULL when it is
+ * absent or null; false (and 400) when it is something else. */
+bool api_text(conn *c, const wrenn_json *body, const char *name, char **text);
+
+/* The same for whole numbers; *number stays as it is when absent. */
+bool api_number(conn *c, const wrenn_json *body, const char *name,
+                int64_t *number);
+
+/* The member `path`, required. NULL when the request has been answered. */
+char *api_path(conn *c, const wrenn_json *body);
+
+/* Answers with what the agent has failed with. */
+void api_agent_error(conn *c, const char *error, const char *text);
+
+/* Reads a plan out of a request body or a start frame: cmd, args, envs, cwd,
+ * tag. False with *why when a member is of a wrong type. */
+typedef struct api_plan {
+  process_plan plan;
+  char *cmd, *cwd, *tag; /* owned */
+} api_plan;
+
+bool api_plan_read(const wrenn_json *from, api_plan *plan);
+void api_plan_free(api_plan *plan);
+
+/* ---- handlers ------------------------------------------------------------ */
+
+/* lifecycle.c */
+void handle_health(conn *c);
+void handle_create(conn *c);
+void handle_capsules(conn *c);
+void handle_get(conn *c);
+void handle_destroy(conn *c);
+void handle_pause(conn *c);
+void handle_resume(conn *c);
+void handle_ping(conn *c);
+
+/* exec.c */
+void handle_exec(conn *c);
+void handle_processes(conn *c);
+void handle_kill(conn *c);
+
+/* stream.c */
+void handle_exec_stream(conn *c);
+void handle_process_stream(conn *c);
+
+/* pty.c */
+void handle_pty(conn *c);
+
+/* files.c */
+void handle_read(conn *c);
+void handle_stream_read(conn *c);
+void handle_list(conn *c);
+void handle_mkdir(conn *c);
+void handle_remove(conn *c);
+
+/* upload.c: the body is taken as it comes */
+void begin_write(conn *c);
+void begin_stream_write(conn *c);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * Capsules: what the API says about them, their sandbox, their processes and
+ * the connections that depend on them; and the team's list of them.
+ */
+#ifndef WRENN_LOCAL_CAPSULE_H
+#define WRENN_LOCAL_CAPSULE_H
+
+#include <stdbool.h>
+#include <time.h>
+#include <uv.h>
+
+#include "buf.h"
+#include "sandbox.h"
+
+#define CAPSULE_ID_LEN 28 /* "cl-" and 25 characters */
+
+typedef struct capsule capsule;
+typedef struct process process;
+
+typedef enum capsule_status {
+  CAPSULE_STARTING,
+  CAPSULE_RUNNING,
+  CAPSULE_PAUSING,
+  CAPSULE_PAUSED,
+  CAPSULE_RESUMING,
+  CAPSULE_STOPPING,
+  CAPSULE_STOPPED,
+  CAPSULE_ERROR
+} capsule_status;
+
+/* What a capsule's end or pause cuts: a connection, an answer under way. */
+typedef struct session {
+  struct session *next, *previous;
+  void (*cut)(struct session *s);
+} session;
+
+struct capsule {
+  capsule *next; /* newest first */
+  struct capsules *all;
+  char id[CAPSULE_ID_LEN + 1];
+  capsule_status status;
+  char template[65];
+  int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+  time_t created, started, active, updated; /* 0: not yet */
+  char *folder;
+  sandbox *box; /* NULL before and after */
+  process *processes;
+  session sessions; /* list head */
+  uv_timer_t timer; /* the next change of status */
+};
+
+typedef struct capsules {
+  uv_loop_t *loop;
+  capsule *first;
+  const char *data;  /* folder that holds one for each capsule */
+  const char *agent; /* path of wrenn-agent */
+  bool bwrap;
+  bool ending;
+  unsigned live;         /* with a sandbox or a folder */
+  void (*all_gone)(void *arg);
+  void *arg;
+  uv_timer_t reaper;
+} capsules;
+
+typedef struct capsule_wishes {
+  char template[65];
+  int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+} capsule_wishes;
+
+/* Begins to look for idle capsules. */
+void capsules_start(capsules *all);
+
+/* Stops every capsule; all_gone is called once nothing is left of them. */
+void capsules_end(capsules *all);
+
+/* Frees the list; only after all_gone. */
+void capsules_free(capsules *all);
+
+/* Makes a capsule, which is starting; NULL when the system has not enough. */
+capsule *capsule_create(capsules *all, const capsule_wishes *wishes);
+
+/* Finds one by id; NULL when there is none. */
+capsule *capsule_find(const capsules *all, const char *id);
+
+/* Whether a text has the form of an id. */
+bool capsule_id_ok(const char *id);
+
+const char *capsule_status_name(const capsule *c);
+
+/* The changes of status, from a status that allows them. */
+void capsule_pause(capsule *c);
+void capsule_resume(capsule *c);
+void capsule_destroy(capsule *c);
+
+/* Something was done with it: it is not idle. */
+void capsule_touch(capsule *c);
+
+/* Appends the capsule as the API shows it. */
+void capsule_put(const capsule *c, wrenn_buf *out);
+
+/* Keeps a session in the list of those to cut. */
+void session_join(capsule *c, session *s);
+void session_leave(session *s);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * One client connection: HTTP/1.1 requests in (parsed by http-parser),
+ * answers out, one at a time; or, after an upgrade, a WebSocket.
+ *
+ * libwebsockets, which the client uses, is not used here: its server takes no
+ * chunked request bodies, and a file may be uploaded that way at any size.
+ */
+#ifndef WRENN_LOCAL_CONN_H
+#define WRENN_LOCAL_CONN_H
+
+#include <http_parser.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "buf.h"
+#include "capsule.h"
+
+typedef struct conn conn;
+typedef struct server server;
+
+/* Bodies that are collected; larger ones are refused. */
+#define CONN_BODY_MAX ((size_t)64 * 1024 * 1024)
+
+struct server {
+  uv_loop_t *loop;
+  uv_tcp_t listener;
+  const char *key;
+  capsules capsules;
+  conn *conns;
+  bool ending;
+};
+
+/* What is being done for a request: its state, owned by the handler. */
+typedef struct conn_task {
+  /* The request's body, when the handler takes it as it comes. */
+  void (*data)(conn *c, const char *data, size_t len);
+  void (*end)(conn *c);
+  /* There is room again for what the handler streams. */
+  void (*drained)(conn *c);
+  /* The request is over, answered or not: free the state. */
+  void (*drop)(conn *c);
+  void *state;
+} conn_task;
+
+struct conn {
+  conn *next, *previous; /* the server's list */
+  server *server;
+  uv_tcp_t tcp;
+  uv_timer_t timer; /* how long a dropped client may take to hang up */
+  unsigned handles;
+  bool closing;
+
+  http_parser parser;
+  wrenn_buf input; /* received and not parsed yet */
+  bool busy;       /* a request is being worked on: no reading */
+  bool held;       /* its body is not wanted for now: neither */
+  bool eof;
+
+  /* the request */
+  wrenn_buf target, name, value;
+  char key[128], content_type[512], ws_key[64];
+  bool has_key, upgrade, expects, bad_header;
+  wrenn_buf body;
+  bool too_large;
+  conn_task task;
+  capsule *capsule;  /* the one that the path names */
+  char *selector;    /* the decoded last segment of a process path; or NULL */
+  const char *query; /* behind the ?, or "" */
+
+  /* the answer */
+  bool keep_alive;
+  bool answered;
+  bool chunked; /* a streamed answer is under way */
+  unsigned writes;
+
+  struct ws *ws; /* after an upgrade */
+};
+
+/* Begins to serve; listens on an address, port 0 for a free one. Returns the
+ * port, or a negative libuv error. */
+int server_start(server *s, const char *address, int port);
+
+/* Closes the listener and every connection. */
+void server_end(server *s);
+
+/* A whole answer. */
+void conn_reply(conn *c, int status, const char *type, const char *body,
+                size_t len);
+
+/* A whole answer of JSON. Frees the buffer. */
+void conn_reply_json(conn *c, int status, wrenn_buf *json);
+
+/* The API's error: {"error":{"code":...,"message":...}}. */
+void conn_reply_error(conn *c, int status, const char *code,
+                      const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A streamed answer: its head, its pieces, its end. With a length of -1 it is
+ * sent chunked; else the pieces add up to the length. */
+void conn_stream_begin(conn *c, int status, const char *type, int64_t length);
+void conn_stream_data(conn *c, const char *data, size_t len);
+void conn_stream_end(conn *c);
+
+/* Bytes accepted for this client that have not left yet. */
+size_t conn_unsent(const conn *c);
+
+/* Sends raw bytes: for WebSockets. Owns nothing. */
+void conn_send(conn *c, const char *data, size_t len);
+
+/* Takes no more of the request's body until conn_release. */
+void conn_hold(conn *c);
+void conn_release(conn *c);
+
+/* Ends the connection once everything has left: a TCP FIN, and no more. */
+void conn_finish(conn *c);
+
+/* Ends the connection at once. */
+void conn_abort(conn *c);
+
+/* api.c: a request's head is complete (`task` may be set to take the body as
+ * it comes); the request is complete; an upgrade is wanted. */
+void api_begin(conn *c);
+void api_request(conn *c);
+
+/* ws.c: bytes of an upgraded connection; its end. */
+void ws_receive(struct ws *ws, const char *data, size_t len);
+void ws_drained(struct ws *ws);
+void ws_lost(struct ws *ws);
+
+#endif

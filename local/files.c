@@ -1,0 +1,208 @@
+/* Handlers: reading files and changing directories. The agent does the work
+ * inside; what it opens is sent from here. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api.h"
+
+#define PIECE ((size_t)256 * 1024)
+/* A file is read no further while this much waits for the client. */
+#define HIGH ((size_t)512 * 1024)
+
+typedef struct job {
+  conn *conn; /* NULL once the request is over */
+  void (*done)(struct job *j, const sandbox_reply *reply);
+  wrenn_buf path; /* JSON string */
+  bool pending;   /* an order is under way */
+  bool chunked;
+  int fd;
+  int64_t left; /* of the file; when its length was announced */
+  char *piece;
+} job;
+
+static void free_if_over(job *j) {
+  if (j->conn || j->pending)
+    return;
+  if (j->fd >= 0)
+    close(j->fd);
+  free(j->piece);
+  wrenn_buf_free(&j->path);
+  free(j);
+}
+
+static void drop_job(conn *c) {
+  job *j = c->task.state;
+  j->conn = NULL;
+  free_if_over(j);
+}
+
+static void on_order_done(void *arg, const sandbox_reply *reply) {
+  job *j = arg;
+  j->pending = false;
+  if (j->conn && reply->error)
+    api_agent_error(j->conn, reply->error, reply->text);
+  else if (j->conn)
+    j->done(j, reply);
+  else
+    free_if_over(j);
+}
+
+/* Sends {"op":..., "path":... more}. */
+static void send_order(job *j, const char *op, const char *more) {
+  wrenn_buf order = {0};
+  wrenn_buf_printf(&order, "{\"op\":\"%s\",\"path\":", op);
+  wrenn_buf_append(&order, j->path.data, j->path.len);
+  wrenn_buf_printf(&order, "%s}", more);
+  j->pending = j->conn->capsule->box &&
+               sandbox_order(j->conn->capsule->box, &order, on_order_done, j);
+  wrenn_buf_free(&order);
+  if (!j->pending)
+    conn_reply_error(j->conn, 503, "host_unavailable",
+                     "sandbox host is not reachable");
+}
+
+/* Checks the request and begins a job; NULL when it has been answered. */
+static job *begin(conn *c, wrenn_json *body) {
+  if (!api_running(c, false) || !api_body(c, body))
+    return NULL;
+  char *path = api_path(c, body);
+  job *j = path ? calloc(1, sizeof(*j)) : NULL;
+  if (!j) {
+    if (path)
+      conn_reply_error(c, 500, "internal_error", "out of memory");
+    free(path);
+    return NULL;
+  }
+  j->conn = c;
+  j->fd = -1;
+  wrenn_json_put_string(&j->path, path, strlen(path));
+  free(path);
+  c->task = (conn_task){.drop = drop_job, .state = j};
+  return j;
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+static void pump(conn *c) {
+  job *j = c->task.state;
+  while (conn_unsent(c) < HIGH) {
+    size_t want = PIECE;
+    if (!j->chunked && (uint64_t)j->left < want)
+      want = (size_t)j->left;
+    ssize_t len = want ? read(j->fd, j->piece, want) : 0;
+    if (len < 0 && errno == EINTR)
+      continue;
+    if (len < 0 || (len == 0 && !j->chunked && j->left > 0)) {
+      conn_abort(c); /* the head has promised more: say that it is not all */
+      return;
+    }
+    if (len == 0) {
+      conn_stream_end(c);
+      return;
+    }
+    j->left -= len;
+    conn_stream_data(c, j->piece, (size_t)len);
+    if (c->closing)
+      return;
+  }
+}
+
+static void on_opened(job *j, const sandbox_reply *reply) {
+  conn *c = j->conn;
+  wrenn_json size;
+  j->fd = sandbox_take_fd(reply);
+  j->piece = malloc(PIECE);
+  if (wrenn_json_get(&reply->json, "size", &size))
+    wrenn_json_int(&size, &j->left);
+  if (j->fd < 0 || !j->piece) {
+    conn_reply_error(c, 502, "agent_error", "no file came");
+    return;
+  }
+  c->task.drained = pump;
+  conn_stream_begin(c, 200, "application/octet-stream",
+                    j->chunked ? -1 : j->left);
+  if (!c->closing)
+    pump(c);
+}
+
+static void begin_reading(conn *c, bool chunked) {
+  wrenn_json body;
+  job *j = begin(c, &body);
+  if (!j)
+    return;
+  j->done = on_opened;
+  j->chunked = chunked;
+  send_order(j, "open_read", "");
+}
+
+void handle_read(conn *c) { begin_reading(c, false); }
+
+void handle_stream_read(conn *c) { begin_reading(c, true); }
+
+/* ---- directories --------------------------------------------------------- */
+
+/* Hands a member of the agent's answer on as an answer of its own. */
+static void reply_member(job *j, const sandbox_reply *reply, const char *name) {
+  wrenn_json value;
+  wrenn_buf json = {0};
+  if (!wrenn_json_get(&reply->json, name, &value)) {
+    conn_reply_error(j->conn, 502, "agent_error", "no %s came", name);
+    return;
+  }
+  wrenn_buf_printf(&json, "{\"%s\":", name);
+  wrenn_buf_append(&json, value.text, value.len);
+  wrenn_buf_puts(&json, "}\n");
+  conn_reply_json(j->conn, 200, &json);
+}
+
+static void on_listed(job *j, const sandbox_reply *reply) {
+  reply_member(j, reply, "entries");
+}
+
+void handle_list(conn *c) {
+  wrenn_json body;
+  char more[64];
+  int64_t depth = 1;
+  job *j = begin(c, &body);
+  if (!j || !api_number(c, &body, "depth", &depth))
+    return;
+  snprintf(more, sizeof(more), ",\"depth\":%lld",
+           (long long)(depth > 0 ? depth : 1));
+  j->done = on_listed;
+  send_order(j, "list", more);
+}
+
+static void on_entry(job *j, const sandbox_reply *reply) {
+  reply_member(j, reply, "entry");
+}
+
+static void on_made(job *j, const sandbox_reply *reply) {
+  (void)reply;
+  j->done = on_entry;
+  send_order(j, "list", ",\"single\":true");
+}
+
+void handle_mkdir(conn *c) {
+  wrenn_json body;
+  job *j = begin(c, &body);
+  if (!j)
+    return;
+  j->done = on_made;
+  send_order(j, "mkdir", "");
+}
+
+static void on_removed(job *j, const sandbox_reply *reply) {
+  (void)reply;
+  conn_reply(j->conn, 204, NULL, "", 0);
+}
+
+void handle_remove(conn *c) {
+  wrenn_json body;
+  job *j = begin(c, &body);
+  if (!j)
+    return;
+  j->done = on_removed;
+  send_order(j, "remove", "");
+}

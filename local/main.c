@@ -1,0 +1,348 @@
+/* wrenn-local: the command line, the signals, and the order of the end. */
+#include <errno.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "api.h"
+
+#define KEY_SIZE 37 /* "wrn_", 32 hex digits, NUL */
+
+typedef struct options {
+  char address[64];
+  int port;
+  const char *data;
+  const char *key;
+  bool bwrap;
+  char **command; /* or NULL */
+} options;
+
+typedef struct program {
+  options options;
+  uv_loop_t loop;
+  server server;
+  char url[128];
+  char key[KEY_SIZE];
+  bool made_key;
+  char data[PATH_MAX];
+  bool own_data; /* a temporary folder: removed at the end */
+  char agent[PATH_MAX];
+  uv_signal_t signals[3];
+  uv_process_t command;
+  bool command_runs;
+  int exit_status;
+} program;
+
+static const char usage[] =
+    "usage: wrenn-local [OPTION...] [-- COMMAND [ARGUMENT...]]\n"
+    "\n"
+    "Serves the capsule API, generation 0.2, on this machine. With a command,\n"
+    "runs it with WRENN_BASE_URL and WRENN_API_KEY set, and ends with it.\n"
+    "\n"
+    "  --listen ADDRESS:PORT  127.0.0.1:0 (0: a free port)\n"
+    "  --allow-remote         lets --listen name an address that is not\n"
+    "                         loopback: whoever has the key runs commands here\n"
+    "  --data DIR             where capsules keep their files; a temporary\n"
+    "                         folder when absent\n"
+    "  --api-key KEY          else WRENN_LOCAL_API_KEY, else a random one,\n"
+    "                         which is printed\n"
+    "  --generation 0.2       of the API\n"
+    "  --isolation bwrap|none none: commands run as you, and see your files\n"
+    "  --version, --help\n";
+
+_Noreturn static void die(int status, const char *text, const char *detail) {
+  fprintf(stderr, "wrenn-local: %s%s\n", text, detail);
+  exit(status);
+}
+
+/* ---- command line -------------------------------------------------------- */
+
+static void parse_listen(options *o, const char *text, bool remote) {
+  const char *colon = strrchr(text, ':');
+  char *end;
+  size_t len = colon ? (size_t)(colon - text) : 0;
+  if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
+    text++;
+    len -= 2;
+  }
+  long port = colon ? strtol(colon + 1, &end, 10) : -1;
+  if (!colon || colon[1] == '\0' || *end || port < 0 || port > 65535 ||
+      len == 0 || len >= sizeof(o->address))
+    die(2, "--listen wants ADDRESS:PORT, not ", text);
+  memcpy(o->address, text, len);
+  o->address[len] = '\0';
+  o->port = (int)port;
+  if (!strcmp(o->address, "localhost"))
+    strcpy(o->address, "127.0.0.1");
+  bool loopback = !strncmp(o->address, "127.", 4) || !strcmp(o->address, "::1");
+  if (!loopback && !remote)
+    die(2, "without --allow-remote only loopback addresses are served, not ",
+        o->address);
+}
+
+static options parse(int argc, char **argv) {
+  static const struct option names[] = {
+      {"listen", required_argument, NULL, 'l'},
+      {"allow-remote", no_argument, NULL, 'r'},
+      {"data", required_argument, NULL, 'd'},
+      {"api-key", required_argument, NULL, 'k'},
+      {"generation", required_argument, NULL, 'g'},
+      {"isolation", required_argument, NULL, 'i'},
+      {"version", no_argument, NULL, 'v'},
+      {"help", no_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0}};
+  options o = {.bwrap = true, .key = getenv("WRENN_LOCAL_API_KEY")};
+  const char *listen = "127.0.0.1:0";
+  bool remote = false;
+  int name;
+  while ((name = getopt_long(argc, argv, "+", names, NULL)) != -1) {
+    switch (name) {
+    case 'l':
+      listen = optarg;
+      break;
+    case 'r':
+      remote = true;
+      break;
+    case 'd':
+      o.data = optarg;
+      break;
+    case 'k':
+      o.key = optarg;
+      break;
+    case 'g':
+      if (strcmp(optarg, "0.2") != 0)
+        die(2, "this build speaks generation 0.2, not ", optarg);
+      break;
+    case 'i':
+      o.bwrap = !strcmp(optarg, "bwrap");
+      if (!o.bwrap && strcmp(optarg, "none") != 0)
+        die(2, "--isolation is bwrap or none, not ", optarg);
+      break;
+    case 'v':
+      puts("wrenn-local " WRENN_LOCAL_VERSION);
+      exit(0);
+    case 'h':
+      fputs(usage, stdout);
+      exit(0);
+    default:
+      fputs(usage, stderr);
+      exit(2);
+    }
+  }
+  if (optind < argc && strcmp(argv[optind - 1], "--") != 0)
+    die(2, "unexpected argument ", argv[optind]);
+  if (optind < argc)
+    o.command = argv + optind;
+  if (o.key && (!*o.key || strlen(o.key) > 100))
+    die(2, "the API key must have 1 to 100 characters", "");
+  parse_listen(&o, listen, remote);
+  return o;
+}
+
+/* ---- what it needs ------------------------------------------------------- */
+
+static bool in_path(const char *name) {
+  const char *path = getenv("PATH");
+  while (path && *path) {
+    char file[PATH_MAX];
+    size_t len = strcspn(path, ":");
+    snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name);
+    if (access(file, X_OK) == 0)
+      return true;
+    path += len + (path[len] == ':');
+  }
+  return false;
+}
+
+/* wrenn-agent lies beside this program, or where it is installed. */
+static void find_agent(program *p) {
+  static const char *const places[] = {"wrenn-agent",
+                                       "../libexec/wrenn/wrenn-agent"};
+  char self[PATH_MAX], path[2 * PATH_MAX];
+  const char *given = getenv("WRENN_AGENT");
+  ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+  self[len > 0 ? len : 0] = '\0';
+  char *slash = strrchr(self, '/');
+  if (slash)
+    slash[1] = '\0';
+  if (given && realpath(given, p->agent))
+    return;
+  for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    snprintf(path, sizeof(path), "%s%s", self, places[i]);
+    if (realpath(path, p->agent))
+      return;
+  }
+  die(1, "wrenn-agent is missing: it belongs beside ", self);
+}
+
+static void make_data(program *p) {
+  const char *base = getenv("TMPDIR");
+  char path[PATH_MAX];
+  if (p->options.data) {
+    if (mkdir(p->options.data, 0700) && errno != EEXIST)
+      die(1, "cannot make the data folder: ", strerror(errno));
+    snprintf(path, sizeof(path), "%s", p->options.data);
+  } else {
+    snprintf(path, sizeof(path), "%s/wrenn-local-XXXXXX",
+             base && *base ? base : "/tmp");
+    if (!mkdtemp(path))
+      die(1, "cannot make a temporary folder: ", strerror(errno));
+    p->own_data = true;
+  }
+  if (!realpath(path, p->data))
+    die(1, "cannot use the data folder: ", strerror(errno));
+}
+
+static void make_key(program *p) {
+  unsigned char bytes[16];
+  if (p->options.key)
+    return;
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+    die(1, "no random bytes to be had", "");
+  strcpy(p->key, "wrn_");
+  for (size_t i = 0; i < sizeof(bytes); i++)
+    snprintf(p->key + 4 + 2 * i, 3, "%02x", bytes[i]);
+  p->options.key = p->key;
+  p->made_key = true;
+}
+
+static void raise_limits(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit))
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+static void close_rest(uv_handle_t *handle, void *arg) {
+  (void)arg;
+  if (!uv_is_closing(handle))
+    uv_close(handle, NULL);
+}
+
+static void on_all_gone(void *arg) {
+  program *p = arg;
+  capsules_free(&p->server.capsules);
+  for (size_t i = 0; i < 3; i++)
+    close_rest((uv_handle_t *)&p->signals[i], NULL);
+}
+
+static void end(program *p) {
+  if (p->server.ending)
+    return;
+  server_end(&p->server);
+  capsules_end(&p->server.capsules);
+}
+
+static void on_command_exit(uv_process_t *process, int64_t status,
+                            int signal) {
+  program *p = process->data;
+  p->command_runs = false;
+  p->exit_status = signal ? 128 + signal : (int)status;
+  uv_close((uv_handle_t *)process, NULL);
+  end(p);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+  program *p = handle->data;
+  if (!p->command_runs)
+    end(p);
+  else if (number != SIGINT) /* a terminal sends that one to both */
+    uv_process_kill(&p->command, number);
+}
+
+static void watch_signals(program *p) {
+  static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+  for (size_t i = 0; i < 3; i++) {
+    uv_signal_init(&p->loop, &p->signals[i]);
+    p->signals[i].data = p;
+    uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+  }
+}
+
+/* ---- start --------------------------------------------------------------- */
+
+static void run_command(program *p) {
+  uv_stdio_container_t stdio[3];
+  for (int i = 0; i < 3; i++) {
+    stdio[i].flags = UV_INHERIT_FD;
+    stdio[i].data.fd = i;
+  }
+  setenv("WRENN_BASE_URL", p->url, 1);
+  setenv("WRENN_API_KEY", p->options.key, 1);
+  uv_process_options_t o = {.file = p->options.command[0],
+                            .args = p->options.command,
+                            .exit_cb = on_command_exit,
+                            .stdio = stdio,
+                            .stdio_count = 3};
+  p->command.data = p;
+  int rc = uv_spawn(&p->loop, &p->command, &o);
+  if (rc) {
+    fprintf(stderr, "wrenn-local: cannot run %s: %s\n", o.file,
+            uv_strerror(rc));
+    p->exit_status = rc == UV_ENOENT ? 127 : 126;
+    uv_close((uv_handle_t *)&p->command, NULL);
+    end(p);
+    return;
+  }
+  p->command_runs = true;
+}
+
+static void announce(const program *p) {
+  printf("wrenn-local listening on %s\n", p->url);
+  if (p->made_key)
+    printf("WRENN_API_KEY=%s\n", p->options.key);
+  fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+  static program p;
+  p.options = parse(argc, argv);
+  if (p.options.bwrap && !in_path("bwrap"))
+    die(1,
+        "bubblewrap (bwrap) is missing. Install it, or give --isolation none:"
+        " commands then run with your own rights and see all of your files",
+        "");
+  find_agent(&p);
+  raise_limits();
+  signal(SIGPIPE, SIG_IGN);
+  uv_loop_init(&p.loop);
+  make_key(&p);
+  p.server.loop = &p.loop;
+  p.server.key = p.options.key;
+  int port = server_start(&p.server, p.options.address, p.options.port);
+  if (port < 0)
+    die(1, "cannot listen: ", uv_strerror(port));
+  bool ipv6 = strchr(p.options.address, ':') != NULL;
+  snprintf(p.url, sizeof(p.url), "http://%s%s%s:%d", ipv6 ? "[" : "",
+           p.options.address, ipv6 ? "]" : "", port);
+  make_data(&p);
+  p.server.capsules = (capsules){.loop = &p.loop,
+                                 .data = p.data,
+                                 .agent = p.agent,
+                                 .bwrap = p.options.bwrap,
+                                 .all_gone = on_all_gone,
+                                 .arg = &p};
+  capsules_start(&p.server.capsules);
+  watch_signals(&p);
+  if (p.options.command)
+    run_command(&p);
+  else
+    announce(&p);
+  uv_run(&p.loop, UV_RUN_DEFAULT);
+  uv_loop_close(&p.loop);
+  if (p.own_data)
+    rmdir(p.data);
+  return p.exit_status;
+}

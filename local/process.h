@@ -1,0 +1,95 @@
+/*
+ * The processes that were started through the API: their output, handed to
+ * whoever listens, and their end.
+ */
+#ifndef WRENN_LOCAL_PROCESS_H
+#define WRENN_LOCAL_PROCESS_H
+
+#include "capsule.h"
+
+typedef enum process_output {
+  PROCESS_STDOUT,
+  PROCESS_STDERR,
+  PROCESS_PTY
+} process_output;
+
+/* Somebody who listens to a process. */
+typedef struct process_sink {
+  struct process_sink *next;
+  process *of; /* NULL: not listening */
+  bool full;   /* wants no more for now: the process's pipes fill up */
+  void (*output)(struct process_sink *sink, process_output which,
+                 const char *data, size_t len);
+  void (*exited)(struct process_sink *sink, int code); /* after all output */
+} process_sink;
+
+struct process {
+  process *next; /* of the capsule's */
+  capsule *of;
+  int64_t pid;
+  char *tag;       /* or NULL */
+  wrenn_buf words; /* "cmd":...,"args":[...] as the API shows them */
+  bool pty;
+  bool exited;
+  bool told; /* the sinks know of the end */
+  bool listed;
+  int code;
+  process_sink *sinks;
+  unsigned open_pipes;
+  uv_pipe_t pipes[2]; /* stdout and stderr, or the terminal */
+  unsigned open_handles;
+  unsigned writes; /* under way to a terminal */
+  uv_timer_t timer; /* a terminal whose program has ended */
+};
+
+/* What to start. Strings are the caller's; `args` and `envs` are the JSON of
+ * an array and of an object, or of type NULL. */
+typedef struct process_plan {
+  const char *cmd;
+  wrenn_json args;
+  wrenn_json envs;
+  const char *cwd; /* "" is home */
+  const char *tag; /* or NULL */
+  bool pty;
+  int64_t cols, rows;
+} process_plan;
+
+/* The outcome: a process, or an error as in sandbox_reply. */
+typedef void process_started(void *arg, process *p, const char *error,
+                             const char *text);
+
+/* Starts a process; `done` is called once, later, or not at all when this
+ * returns false. */
+bool process_start(capsule *c, const process_plan *plan, process_started *done,
+                   void *arg);
+
+/* Finds a listed process: digits that fit 32 bits are a pid, anything else is
+ * a tag. NULL when there is none. */
+process *process_find(const capsule *c, const char *selector);
+
+/* Begins and ends listening. */
+void process_listen(process *p, process_sink *sink);
+void process_leave(process_sink *sink);
+
+/* Says whether a sink wants more. */
+void process_sink_full(process_sink *sink, bool full);
+
+/* Types into a terminal, or drops it while too much waits to be typed. Owns
+ * `data`, an allocated block. */
+void process_write(process *p, char *data, size_t len);
+
+void process_resize(process *p, int64_t cols, int64_t rows);
+
+/* Sends a signal to its process group; false when the capsule cannot. */
+bool process_signal(process *p, int signal, sandbox_done *done, void *arg);
+
+/* Appends the process as the API lists it. */
+void process_put(const process *p, wrenn_buf *out);
+
+/* The agent says that a process has ended. */
+void process_exited(capsule *c, int64_t pid, int code);
+
+/* The capsule has ended, and all of its processes with it. */
+void processes_end(capsule *c);
+
+#endif

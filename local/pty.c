@@ -1,0 +1,286 @@
+/* Handler: terminals. Bytes travel as base64 in JSON, as generation 0.2 has
+ * it. */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "api.h"
+#include "base64.h"
+#include "ws.h"
+
+#define HIGH ((size_t)512 * 1024)
+#define PING_MS 30000
+
+/* One client of a terminal. The connection, the order to start it and the
+ * timer each keep it. */
+typedef struct terminal {
+  ws *ws; /* NULL once the client is gone */
+  capsule *capsule;
+  session session;
+  process_sink sink;
+  uv_timer_t pinger;
+  bool begun;
+  unsigned refs;
+} terminal;
+
+static void unref(terminal *t) {
+  if (--t->refs == 0)
+    free(t);
+}
+
+static void send_text(terminal *t, const char *text, size_t len) {
+  if (t->ws)
+    ws_send(t->ws, text, len);
+}
+
+static void send_buf(terminal *t, wrenn_buf *frame) {
+  if (!frame->oom)
+    send_text(t, frame->data, frame->len);
+  wrenn_buf_free(frame);
+}
+
+/* An error that the session does not survive. */
+static void fail(terminal *t, const char *text) {
+  wrenn_buf frame = {0};
+  wrenn_buf_puts(&frame, "{\"type\":\"error\",\"data\":");
+  wrenn_json_put_string(&frame, text, strlen(text));
+  wrenn_buf_puts(&frame, ",\"fatal\":true}\n");
+  send_buf(t, &frame);
+  if (t->ws)
+    ws_drop(t->ws);
+}
+
+static void on_output(process_sink *sink, process_output which,
+                      const char *data, size_t len) {
+  terminal *t = (terminal *)((char *)sink - offsetof(terminal, sink));
+  wrenn_buf frame = {0};
+  size_t encoded = WRENN_BASE64_ENCODED(len);
+  (void)which;
+  wrenn_buf_puts(&frame, "{\"type\":\"output\",\"data\":\"");
+  if (wrenn_buf_reserve(&frame, encoded)) {
+    wrenn_base64_encode(data, len, frame.data + frame.len);
+    frame.len += encoded;
+  }
+  wrenn_buf_puts(&frame, "\"}\n");
+  send_buf(t, &frame);
+  if (t->ws && ws_unsent(t->ws) > HIGH)
+    process_sink_full(sink, true);
+}
+
+/* The socket stays open after the exit frame, until the client closes it. */
+static void on_exited(process_sink *sink, int code) {
+  terminal *t = (terminal *)((char *)sink - offsetof(terminal, sink));
+  char frame[64];
+  int len = snprintf(frame, sizeof(frame),
+                     "{\"type\":\"exit\",\"exit_code\":%d}\n", code);
+  send_text(t, frame, (size_t)len);
+  uv_timer_stop(&t->pinger);
+}
+
+static void on_ping_due(uv_timer_t *timer) {
+  terminal *t = timer->data;
+  send_text(t, "{\"type\":\"ping\"}\n", 16);
+}
+
+static void attach(terminal *t, process *p) {
+  process_listen(p, &t->sink);
+  uv_timer_start(&t->pinger, on_ping_due, PING_MS, PING_MS);
+}
+
+static void on_started(void *arg, process *p, const char *error,
+                       const char *text) {
+  terminal *t = arg;
+  char message[1200];
+  wrenn_buf frame = {0};
+  if (t->ws && error) {
+    snprintf(message, sizeof(message), "failed to start pty: %s", text);
+    fail(t, message);
+  } else if (t->ws) {
+    wrenn_buf_printf(&frame,
+                     "{\"type\":\"started\",\"tag\":\"%s\",\"pid\":%lld}\n",
+                     p->tag, (long long)p->pid);
+    send_buf(t, &frame);
+    attach(t, p);
+  }
+  unref(t);
+}
+
+static void read_size(const wrenn_json *message, const char *name,
+                      int64_t *size) {
+  wrenn_json value;
+  int64_t number;
+  if (wrenn_json_get(message, name, &value) &&
+      wrenn_json_int(&value, &number) && number > 0 && number <= 65535)
+    *size = number;
+}
+
+static void start(terminal *t, const wrenn_json *message) {
+  api_plan p;
+  char tag[16];
+  unsigned number = 0;
+  if (!api_plan_read(message, &p)) {
+    fail(t, "failed to read first message: a field has a wrong type");
+    return;
+  }
+  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+    number = (unsigned)uv_hrtime();
+  snprintf(tag, sizeof(tag), "pty-%08x", number);
+  p.plan.tag = tag;
+  p.plan.pty = true;
+  p.plan.cols = 80;
+  p.plan.rows = 24;
+  read_size(message, "cols", &p.plan.cols);
+  read_size(message, "rows", &p.plan.rows);
+  if (!*p.plan.cmd)
+    p.plan.cmd = "/bin/bash";
+  t->refs++;
+  if (!process_start(t->capsule, &p.plan, on_started, t)) {
+    unref(t);
+    fail(t, "sandbox host is not reachable");
+  }
+  api_plan_free(&p);
+}
+
+/* An unknown tag is answered with silence, as this generation does. */
+static void connect_to(terminal *t, const wrenn_json *message) {
+  wrenn_json value;
+  char tag[128];
+  if (!wrenn_json_get(message, "tag", &value) ||
+      value.type != WRENN_JSON_STRING || value.len == 0) {
+    fail(t, "connect requires a 'tag' field");
+    return;
+  }
+  if (value.len >= sizeof(tag))
+    return;
+  tag[wrenn_json_decode(&value, tag)] = '\0';
+  process *p = process_find(t->capsule, tag);
+  if (p && p->pty)
+    attach(t, p);
+}
+
+static void type_input(terminal *t, const wrenn_json *message) {
+  wrenn_json data;
+  size_t len;
+  if (!t->sink.of || !wrenn_json_get(message, "data", &data) ||
+      data.type != WRENN_JSON_STRING || data.len == 0)
+    return;
+  char *bytes = malloc(data.len);
+  if (!bytes)
+    return;
+  size_t text_len = wrenn_json_decode(&data, bytes);
+  if (wrenn_base64_decode(bytes, text_len, bytes, &len) && len > 0)
+    process_write(t->sink.of, bytes, len);
+  else
+    free(bytes); /* what is no base64 is dropped without a word */
+}
+
+static void on_nothing(void *arg, const sandbox_reply *reply) {
+  (void)arg;
+  (void)reply;
+}
+
+static void control(terminal *t, const wrenn_json *message) {
+  wrenn_json type;
+  int64_t cols = 0, rows = 0;
+  if (!wrenn_json_get(message, "type", &type))
+    return;
+  if (wrenn_json_is(&type, "input")) {
+    type_input(t, message);
+  } else if (wrenn_json_is(&type, "resize") && t->sink.of) {
+    read_size(message, "cols", &cols);
+    read_size(message, "rows", &rows);
+    if (cols && rows)
+      process_resize(t->sink.of, cols, rows);
+  } else if (wrenn_json_is(&type, "kill") && t->sink.of) {
+    process_signal(t->sink.of, 9, on_nothing, NULL);
+  }
+}
+
+static void first_message(terminal *t, const wrenn_json *message, bool ok,
+                          const char *why) {
+  wrenn_json type = {.type = WRENN_JSON_NULL};
+  char text[256];
+  t->begun = true;
+  if (!ok) {
+    snprintf(text, sizeof(text), "failed to read first message: %s", why);
+    fail(t, text);
+    return;
+  }
+  wrenn_json_get(message, "type", &type);
+  if (wrenn_json_is(&type, "start"))
+    start(t, message);
+  else if (wrenn_json_is(&type, "connect"))
+    connect_to(t, message);
+  else
+    fail(t, "first message must be type 'start' or 'connect'");
+}
+
+static void on_message(void *arg, const char *data, size_t len, bool binary) {
+  terminal *t = arg;
+  wrenn_json message;
+  const char *why = "not an object";
+  bool ok = !binary && wrenn_json_parse(data, len, &message, &why) &&
+            message.type == WRENN_JSON_OBJECT;
+  if (ok)
+    capsule_touch(t->capsule);
+  if (!t->begun)
+    first_message(t, &message, ok, why);
+  else if (ok)
+    control(t, &message);
+}
+
+static void on_drained(void *arg) {
+  terminal *t = arg;
+  process_sink_full(&t->sink, false);
+}
+
+static void on_pinger_closed(uv_handle_t *handle) { unref(handle->data); }
+
+static void on_lost(void *arg) {
+  terminal *t = arg;
+  process_leave(&t->sink);
+  session_leave(&t->session);
+  t->ws = NULL;
+  uv_close((uv_handle_t *)&t->pinger, on_pinger_closed);
+  unref(t);
+}
+
+static void on_cut(session *session) {
+  terminal *t = (terminal *)((char *)session - offsetof(terminal, session));
+  process_leave(&t->sink);
+  if (t->ws)
+    ws_drop(t->ws);
+}
+
+void handle_pty(conn *c) {
+  char text[128];
+  terminal *t = calloc(1, sizeof(*t));
+  if (!t) {
+    conn_abort(c);
+    return;
+  }
+  const ws_hooks hooks = {on_message, on_drained, on_lost, t};
+  t->capsule = c->capsule;
+  t->sink.output = on_output;
+  t->sink.exited = on_exited;
+  t->session.cut = on_cut;
+  t->refs = 2;
+  t->ws = ws_accept(c, &hooks);
+  if (!t->ws) {
+    free(t);
+    return;
+  }
+  uv_timer_init(c->server->loop, &t->pinger);
+  t->pinger.data = t;
+  if (!t->capsule) {
+    fail(t, "sandbox not found");
+  } else if (t->capsule->status != CAPSULE_RUNNING) {
+    snprintf(text, sizeof(text), "sandbox is not running (status: %s)",
+             capsule_status_name(t->capsule));
+    fail(t, text);
+  } else {
+    session_join(t->capsule, &t->session);
+  }
+}

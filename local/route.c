@@ -1,0 +1,60 @@
+#include "route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool ends(char c) { return c == '\0' || c == '?'; }
+
+bool route_match(const char *pattern, const char *path,
+                 route_value values[ROUTE_VALUES]) {
+  size_t count = 0;
+  for (; *pattern; pattern++) {
+    if (*pattern != ':') {
+      if (*path != *pattern)
+        return false;
+      path++;
+      continue;
+    }
+    size_t len = strcspn(path, "/?");
+    if (len == 0 || count == ROUTE_VALUES)
+      return false;
+    values[count++] = (route_value){path, len};
+    path += len;
+  }
+  return ends(*path);
+}
+
+bool route_below(const char *prefix, const char *path) {
+  size_t len = strlen(prefix);
+  return strncmp(path, prefix, len) == 0 &&
+         (ends(path[len]) || path[len] == '/');
+}
+
+static int hex(char c) {
+  if (c >= '0' && c <= '9')
+    return c - '0';
+  c |= 0x20;
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+char *route_decode(const route_value *value) {
+  char *text = malloc(value->len + 1), *out = text;
+  const char *at = value->text, *end = at + value->len;
+  while (text && at < end) {
+    if (*at != '%') {
+      *out++ = *at++;
+      continue;
+    }
+    int high = end - at > 2 ? hex(at[1]) : -1;
+    int low = end - at > 2 ? hex(at[2]) : -1;
+    if (high < 0 || low < 0 || high + low == 0) {
+      free(text);
+      return NULL;
+    }
+    *out++ = (char)(high * 16 + low);
+    at += 3;
+  }
+  if (text)
+    *out = '\0';
+  return text;
+}

@@ -1,0 +1,233 @@
+/*
+ * Handlers: writing files. The plain write collects its form, of at most
+ * 100 MiB, and takes the parts in any order. The streamed one writes as the
+ * form arrives, so that its path has to come first.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "multipart.h"
+
+#define PLAIN_MAX ((size_t)100 * 1024 * 1024)
+#define PATH_SIZE_MAX ((size_t)64 * 1024)
+
+typedef enum part { NO_PART, PATH_PART, FILE_PART, OTHER_PART } part;
+
+typedef struct upload {
+  conn *conn; /* NULL once the request is over */
+  bool streamed;
+  multipart form;
+  part part;
+  bool has_path, has_file;
+  wrenn_buf path;
+  wrenn_buf file;  /* of the plain write; of the other, until the file is open */
+  uint64_t received;
+  int fd;
+  bool opening; /* the agent has been asked */
+  bool ended;   /* the form is complete */
+  /* What the answer will be once the request has been read to its end. */
+  int status;
+  const char *code;
+  char text[1200];
+} upload;
+
+static void fail(upload *u, int status, const char *code, const char *text) {
+  if (u->status)
+    return;
+  u->status = status;
+  u->code = code;
+  strncpy(u->text, text, sizeof(u->text) - 1);
+  wrenn_buf_free(&u->file);
+}
+
+static void free_if_over(upload *u) {
+  if (u->conn || u->opening)
+    return;
+  if (u->fd >= 0)
+    close(u->fd);
+  wrenn_buf_free(&u->path);
+  wrenn_buf_free(&u->file);
+  free(u);
+}
+
+static void drop_upload(conn *c) {
+  upload *u = c->task.state;
+  u->conn = NULL;
+  free_if_over(u);
+}
+
+static bool write_all(upload *u, const char *data, size_t len) {
+  while (len > 0) {
+    ssize_t n = write(u->fd, data, len);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0) {
+      wrenn_buf text = {0};
+      wrenn_buf_printf(&text, "write file: status 507: %s", strerror(errno));
+      wrenn_buf_append(&text, "", 1);
+      fail(u, 502, "agent_error", text.data ? text.data : "write file");
+      wrenn_buf_free(&text);
+      return false;
+    }
+    data += n;
+    len -= (size_t)n;
+  }
+  return true;
+}
+
+static void reply(upload *u) {
+  if (u->status)
+    conn_reply_error(u->conn, u->status, u->code, "%s", u->text);
+  else
+    conn_reply(u->conn, 204, NULL, "", 0);
+}
+
+/* ---- the file ------------------------------------------------------------ */
+
+static void on_opened(void *arg, const sandbox_reply *answer) {
+  upload *u = arg;
+  u->opening = false;
+  if (!u->conn) {
+    free_if_over(u);
+    return;
+  }
+  if (answer->error) {
+    bool malformed = !strcmp(answer->error, "invalid");
+    fail(u, malformed ? 400 : 502, malformed ? "invalid_request"
+                                             : "agent_error",
+         answer->text);
+  } else {
+    u->fd = sandbox_take_fd(answer);
+    if (u->fd < 0)
+      fail(u, 502, "agent_error", "no file came");
+    else
+      write_all(u, u->file.data, u->file.len);
+  }
+  wrenn_buf_free(&u->file);
+  if (u->ended)
+    reply(u);
+  else
+    conn_release(u->conn);
+}
+
+static void open_file(upload *u) {
+  wrenn_buf order = {0};
+  capsule *of = u->conn->capsule;
+  wrenn_buf_puts(&order, "{\"op\":\"open_write\",\"path\":");
+  wrenn_json_put_string(&order, u->path.data, u->path.len);
+  wrenn_buf_puts(&order, "}");
+  u->opening = of->box && sandbox_order(of->box, &order, on_opened, u);
+  wrenn_buf_free(&order);
+  if (!u->opening)
+    fail(u, 503, "host_unavailable", "sandbox host is not reachable");
+}
+
+/* ---- the form ------------------------------------------------------------ */
+
+static void begin_part(upload *u, const char *name, size_t len) {
+  bool is_path = len == 4 && memcmp(name, "path", 4) == 0;
+  bool is_file = len == 4 && memcmp(name, "file", 4) == 0;
+  u->part = is_path && !u->has_path   ? PATH_PART
+            : is_file && !u->has_file ? FILE_PART
+                                      : OTHER_PART;
+  if (u->part != FILE_PART || !u->streamed)
+    return;
+  if (u->path.len == 0) { /* skipped, as the real server skips it */
+    u->part = OTHER_PART;
+  } else {
+    open_file(u);
+    if (u->opening)
+      conn_hold(u->conn);
+  }
+}
+
+static void add_file_data(upload *u, const char *data, size_t len) {
+  if (u->fd >= 0) {
+    write_all(u, data, len);
+    return;
+  }
+  wrenn_buf_append(&u->file, data, len);
+  if (u->file.oom)
+    fail(u, 500, "internal_error", "out of memory");
+}
+
+static bool on_form(void *arg, multipart_event event, const char *data,
+                    size_t len) {
+  upload *u = arg;
+  if (u->status)
+    return true; /* refused: the rest is read and thrown away */
+  switch (event) {
+  case MULTIPART_PART:
+    begin_part(u, data, len);
+    break;
+  case MULTIPART_DATA:
+    if (u->part == FILE_PART)
+      add_file_data(u, data, len);
+    else if (u->part == PATH_PART && u->path.len + len <= PATH_SIZE_MAX)
+      wrenn_buf_append(&u->path, data, len);
+    break;
+  case MULTIPART_END:
+    u->has_path = u->has_path || u->part == PATH_PART;
+    u->has_file = u->has_file || u->part == FILE_PART;
+    u->part = NO_PART;
+    break;
+  }
+  return true;
+}
+
+static void on_data(conn *c, const char *data, size_t len) {
+  upload *u = c->task.state;
+  u->received += len;
+  if (!u->streamed && u->received > PLAIN_MAX)
+    fail(u, 413, "too_large", "file exceeds 100 MB limit");
+  if (!u->status && !multipart_feed(&u->form, data, len))
+    fail(u, 400, "invalid_request",
+         u->streamed ? "failed to parse multipart"
+                     : "expected multipart/form-data");
+}
+
+static void on_end(conn *c) {
+  upload *u = c->task.state;
+  u->ended = true;
+  if (!u->status && !api_running(c, false))
+    return;
+  if (!multipart_complete(&u->form))
+    fail(u, 400, "invalid_request",
+         u->streamed ? "failed to parse multipart"
+                     : "expected multipart/form-data");
+  else if (u->path.len == 0 || memchr(u->path.data, '\0', u->path.len))
+    fail(u, 400, "invalid_request", "path field is required");
+  else if (!u->has_file)
+    fail(u, 400, "invalid_request", "file field is required");
+  if (!u->status && !u->streamed)
+    open_file(u);
+  if (!u->opening)
+    reply(u);
+}
+
+/* A capsule that cannot be found or does not run is refused at the request's
+ * end, with the other checks; nothing is written meanwhile. */
+static void begin(conn *c, bool streamed) {
+  upload *u = calloc(1, sizeof(*u));
+  if (!u)
+    return;
+  u->conn = c;
+  u->fd = -1;
+  u->streamed = streamed;
+  c->task = (conn_task){
+      .data = on_data, .end = on_end, .drop = drop_upload, .state = u};
+  if (!c->capsule || c->capsule->status != CAPSULE_RUNNING)
+    fail(u, 409, "invalid_state", "sandbox is not running");
+  else if (!multipart_start(&u->form, c->content_type, on_form, u))
+    fail(u, 400, "invalid_request",
+         streamed && !strncmp(c->content_type, "multipart/form-data", 19)
+             ? "expected multipart/form-data with boundary"
+             : "expected multipart/form-data");
+}
+
+void begin_write(conn *c) { begin(c, false); }
+
+void begin_stream_write(conn *c) { begin(c, true); }

@@ -1,0 +1,138 @@
+#include "ws.h"
+
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wslay/wslay.h>
+
+#include "base64.h"
+
+#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+struct ws {
+  conn *conn;
+  ws_hooks hooks;
+  wslay_event_context_ptr wslay;
+  const char *input; /* what ws_receive was given and wslay has not read */
+  size_t input_len;
+  wrenn_buf output; /* frames gathered for one write */
+  bool dropped;
+};
+
+static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *buf, size_t len,
+                       int flags, void *arg) {
+  ws *w = arg;
+  (void)flags;
+  if (w->input_len == 0) {
+    wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
+    return -1;
+  }
+  size_t part = len < w->input_len ? len : w->input_len;
+  memcpy(buf, w->input, part);
+  w->input += part;
+  w->input_len -= part;
+  return (ssize_t)part;
+}
+
+static ssize_t on_send(wslay_event_context_ptr wslay, const uint8_t *data,
+                       size_t len, int flags, void *arg) {
+  ws *w = arg;
+  (void)wslay;
+  (void)flags;
+  wrenn_buf_append(&w->output, data, len);
+  return w->output.oom ? -1 : (ssize_t)len;
+}
+
+static void on_message(wslay_event_context_ptr wslay,
+                       const struct wslay_event_on_msg_recv_arg *m, void *arg) {
+  ws *w = arg;
+  (void)wslay;
+  if (!wslay_is_ctrl_frame(m->opcode) && !w->dropped)
+    w->hooks.message(w->hooks.arg, (const char *)m->msg, m->msg_length,
+                     m->opcode == WSLAY_BINARY_FRAME);
+}
+
+ws *ws_accept(conn *c, const ws_hooks *hooks) {
+  static const struct wslay_event_callbacks callbacks = {
+      .recv_callback = on_recv,
+      .send_callback = on_send,
+      .on_msg_recv_callback = on_message,
+  };
+  unsigned char digest[SHA_DIGEST_LENGTH];
+  char accept[WRENN_BASE64_ENCODED(SHA_DIGEST_LENGTH) + 1] = "";
+  wrenn_buf text = {0};
+  ws *w = calloc(1, sizeof(*w));
+  if (!w || wslay_event_context_server_init(&w->wslay, &callbacks, w)) {
+    free(w);
+    conn_abort(c);
+    return NULL;
+  }
+  wslay_event_config_set_max_recv_msg_length(w->wslay, WS_MESSAGE_MAX);
+  w->conn = c;
+  w->hooks = *hooks;
+  c->ws = w;
+  wrenn_buf_puts(&text, c->ws_key);
+  wrenn_buf_puts(&text, GUID);
+  SHA1((unsigned char *)text.data, text.len, digest);
+  wrenn_base64_encode(digest, sizeof(digest), accept);
+  wrenn_buf_clear(&text);
+  wrenn_buf_printf(&text,
+                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                   accept);
+  conn_send(c, text.data, text.len);
+  wrenn_buf_free(&text);
+  return w;
+}
+
+/* Has wslay write what it has, and sends that. */
+static void flush(ws *w) {
+  if (wslay_event_send(w->wslay) || w->output.oom)
+    conn_abort(w->conn);
+  else if (w->output.len > 0)
+    conn_send(w->conn, w->output.data, w->output.len);
+  wrenn_buf_clear(&w->output);
+}
+
+void ws_receive(ws *w, const char *data, size_t len) {
+  w->input = data;
+  w->input_len = len;
+  /* Pings are answered and close frames acknowledged by wslay itself. */
+  int rc = wslay_event_recv(w->wslay);
+  flush(w);
+  if (rc || wslay_event_get_close_received(w->wslay) ||
+      !wslay_event_get_read_enabled(w->wslay))
+    conn_finish(w->conn);
+}
+
+void ws_send(ws *w, const char *data, size_t len) {
+  const struct wslay_event_msg message = {WSLAY_TEXT_FRAME,
+                                          (const uint8_t *)data, len};
+  if (w->dropped)
+    return;
+  if (wslay_event_queue_msg(w->wslay, &message))
+    conn_abort(w->conn);
+  else
+    flush(w);
+}
+
+size_t ws_unsent(const ws *w) { return conn_unsent(w->conn); }
+
+void ws_drop(ws *w) {
+  if (w->dropped)
+    return;
+  w->dropped = true;
+  conn_finish(w->conn);
+}
+
+void ws_drained(ws *w) {
+  if (!w->dropped && w->hooks.drained)
+    w->hooks.drained(w->hooks.arg);
+}
+
+void ws_lost(ws *w) {
+  w->hooks.lost(w->hooks.arg);
+  wslay_event_context_free(w->wslay);
+  wrenn_buf_free(&w->output);
+  free(w);
+}
