@@ -22,12 +22,16 @@ typedef struct terminal {
   process_sink sink;
   uv_timer_t pinger;
   bool begun;
+  bool starting;   /* input waits for the program */
+  wrenn_buf early; /* messages that came meanwhile, each with its NUL */
   unsigned refs;
 } terminal;
 
 static void unref(terminal *t) {
-  if (--t->refs == 0)
-    free(t);
+  if (--t->refs > 0)
+    return;
+  wrenn_buf_free(&t->early);
+  free(t);
 }
 
 static void send_text(terminal *t, const char *text, size_t len) {
@@ -89,11 +93,14 @@ static void attach(terminal *t, process *p) {
   uv_timer_start(&t->pinger, on_ping_due, PING_MS, PING_MS);
 }
 
+static void replay_early(terminal *t);
+
 static void on_started(void *arg, process *p, const char *error,
                        const char *text) {
   terminal *t = arg;
   char message[1200];
   wrenn_buf frame = {0};
+  t->starting = false;
   if (t->ws && error) {
     snprintf(message, sizeof(message), "failed to start pty: %s", text);
     fail(t, message);
@@ -103,6 +110,7 @@ static void on_started(void *arg, process *p, const char *error,
                      p->tag, (long long)p->pid);
     send_buf(t, &frame);
     attach(t, p);
+    replay_early(t);
   }
   unref(t);
 }
@@ -136,7 +144,9 @@ static void start(terminal *t, const wrenn_json *message) {
   if (!*p.plan.cmd)
     p.plan.cmd = "/bin/bash";
   t->refs++;
+  t->starting = true;
   if (!process_start(t->capsule, &p.plan, on_started, t)) {
+    t->starting = false;
     unref(t);
     fail(t, "sandbox host is not reachable");
   }
@@ -217,6 +227,28 @@ static void first_message(terminal *t, const wrenn_json *message, bool ok,
     fail(t, "first message must be type 'start' or 'connect'");
 }
 
+/* JSON text holds no NUL: one can stand between messages. */
+static void keep_early(terminal *t, const char *data, size_t len) {
+  if (t->early.len + len < WS_MESSAGE_MAX) {
+    wrenn_buf_append(&t->early, data, len);
+    wrenn_buf_append(&t->early, "", 1);
+  }
+}
+
+static void replay_early(terminal *t) {
+  wrenn_buf early = t->early;
+  t->early = (wrenn_buf){0};
+  for (size_t at = 0; at < early.len;) {
+    wrenn_json message;
+    const char *why;
+    size_t len = strlen(early.data + at);
+    if (wrenn_json_parse(early.data + at, len, &message, &why))
+      control(t, &message);
+    at += len + 1;
+  }
+  wrenn_buf_free(&early);
+}
+
 static void on_message(void *arg, const char *data, size_t len, bool binary) {
   terminal *t = arg;
   wrenn_json message;
@@ -227,6 +259,8 @@ static void on_message(void *arg, const char *data, size_t len, bool binary) {
     capsule_touch(t->capsule);
   if (!t->begun)
     first_message(t, &message, ok, why);
+  else if (ok && t->starting)
+    keep_early(t, data, len);
   else if (ok)
     control(t, &message);
 }
