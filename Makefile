@@ -1,0 +1,51 @@
+# Two commands are enough to begin with:
+#
+#   make demo      build everything and run examples/quickstart.lua, offline
+#   make test      build everything and run every test
+#
+# On Debian and Ubuntu both install the packages they lack first.
+
+LUA = 5.4
+PREFIX = /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test asan clang lint format install clean
+
+help:
+	@sed -n 's/^#\( \|$$\)//p' Makefile
+	@echo 'Others: build, asan, clang, lint, format, install, clean.'
+
+setup:
+	@scripts/setup.sh dev
+
+build:
+	@scripts/setup.sh demo
+	@scripts/build.sh build
+
+demo:
+	@scripts/demo.sh
+
+# LUA=5.1, 5.3 or luajit runs the specs on that one.
+test:
+	@scripts/test.sh $(LUA)
+
+# Everything again under AddressSanitizer, LeakSanitizer and UBSan.
+asan:
+	@scripts/asan.sh
+
+clang:
+	@scripts/setup.sh dev
+	@CC=clang scripts/build.sh build/clang
+
+lint:
+	@scripts/lint.sh
+
+format:
+	@find src local spec examples bench -name '*.[ch]' \
+	  -exec clang-format -i {} +
+
+install: build
+	@cmake --install build --prefix '$(PREFIX)'
+
+clean:
+	rm -rf build build.luarocks

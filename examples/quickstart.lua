@@ -1,0 +1,127 @@
+-- A capsule from beginning to end. `make demo` runs this against a server of
+-- its own; with WRENN_API_KEY set it runs just the same on wrenn.dev.
+
+local wrenn = require("wrenn")
+local check = wrenn.check -- assert, for every Lua
+
+local function heading(text)
+  print("\n== " .. text)
+end
+
+-- Splits output into lines as it comes: chunks end anywhere.
+local function each_line(stream)
+  local rest = ""
+  return function()
+    while true do
+      local line, after = rest:match("^([^\n]*)\n(.*)$")
+      if line then
+        rest = after
+        return line
+      end
+      local ev = stream()
+      if not ev then
+        return nil
+      elseif ev.type == "stdout" then
+        rest = rest .. ev.data
+      end
+    end
+  end
+end
+
+local function create()
+  heading("create a capsule")
+  local capsule = check(wrenn.Capsule.create({ wait = true }))
+  print(capsule.id .. " is " .. capsule.info.status)
+  return capsule
+end
+
+local function run_commands(capsule)
+  heading("run a command")
+  local result = check(capsule.commands:run("echo hello from $(hostname)"))
+  io.write(result.stdout)
+  result = check(capsule.commands:run('test -d "$DIR"',
+    { envs = { DIR = "/no/such directory" } }))
+  print("a failing command is no error: exit code " .. result.exit_code)
+end
+
+local function move_files(capsule)
+  heading("write files, build, and watch the output line by line")
+  check(capsule.files:write("/root/app/main.sh", "#!/bin/sh\necho built\n"))
+  check(capsule.files:write("/root/app/build.sh", [[
+for step in configure compile link; do
+  echo "[$step] ..."
+  sleep 0.2
+done
+cp main.sh app && chmod +x app && ./app
+]]))
+  local build = check(capsule.commands:stream("sh build.sh",
+    { cwd = "/root/app" }))
+  for line in each_line(build) do
+    print("  " .. line)
+  end
+  print("exit code " .. build.exit_code)
+
+  heading("take a file out again, in pieces")
+  local bytes = 0
+  for piece in check(capsule.files:download_stream("/root/app/app")) do
+    bytes = bytes + #piece
+  end
+  print("app: " .. bytes .. " bytes")
+  for _, entry in ipairs(check(capsule.files:list("/root/app"))) do
+    print(("  %s %5d  %s"):format(entry.permissions, entry.size, entry.name))
+  end
+end
+
+-- With `args` no shell is involved: every word arrives as it is.
+local function git(capsule, ...)
+  return check(capsule.commands:run("git", {
+    args = { ... }, cwd = "/root/app", check = true,
+  })).stdout
+end
+
+local function commit(capsule)
+  heading("commit with git")
+  git(capsule, "init", "--quiet", "--initial-branch=main")
+  git(capsule, "add", "--all")
+  git(capsule, "-c", "user.name=Wren", "-c", "user.email=wren@example.com",
+    "commit", "--quiet", "--message", "It's built & it works")
+  io.write(git(capsule, "log", "--format=%an: %s"))
+end
+
+local function use_terminal(capsule)
+  heading("talk to a shell over a terminal")
+  local seen = {}
+  wrenn.with(check(capsule:pty({ cols = 72, rows = 20 })), function(term)
+    check(term:write("stty size; echo six times seven is $((6*7)); exit\n"))
+    for ev in term do
+      if ev.type == "output" then
+        seen[#seen + 1] = ev.data
+      elseif ev.type == "exit" then
+        seen[#seen + 1] = "(the shell exited with " .. ev.exit_code .. ")\n"
+      end
+    end
+  end)
+  io.write((table.concat(seen):gsub("\27%[%?2004[hl]", ""):gsub("\r", "")))
+end
+
+local function run_at_once(capsule)
+  heading("five commands at once, in one thread")
+  local names = check(wrenn.task.map({ "a", "b", "c", "d", "e" },
+    function(name)
+      return check(capsule.commands:run("sleep 0.3; echo " .. name)).stdout
+    end))
+  print((table.concat(names):gsub("\n", " ")))
+end
+
+-- Whatever happens inside, the capsule is destroyed afterwards.
+local id = wrenn.with(create(), function(capsule)
+  run_commands(capsule)
+  move_files(capsule)
+  commit(capsule)
+  use_terminal(capsule)
+  run_at_once(capsule)
+  return capsule.id
+end)
+
+heading("and it is gone")
+print(id .. " is " .. check(wrenn.Capsule.get_info(id)).status)

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# asan.sh: every test with AddressSanitizer, LeakSanitizer and UBSan, in the
+# module, the unit tests and wrenn-local alike.
+. "$(dirname "$0")/common.sh"
+
+dir=build/asan
+scripts/setup.sh test
+scripts/build.sh "$dir" -DWRENN_SANITIZE=ON -DWRENN_LUA=5.4 \
+  -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O1 -g"
+
+# Lua itself is not built with the sanitizer, so its library is preloaded, and
+# with it one that takes this back from the environment: what a test starts
+# besides Lua would not pass the sanitizer's checks, and need not.
+bin=$PWD/$dir/bin
+mkdir -p "$bin"
+gcc -shared -fPIC -o "$bin/wrenn-alone.so" -x c - <<'END'
+#include <stdlib.h>
+__attribute__((constructor)) static void alone(void) {
+  unsetenv("LD_PRELOAD");
+  unsetenv("LD_LIBRARY_PATH");
+}
+END
+asan=$(basename "$(realpath "$(gcc -print-file-name=libasan.so)")")
+cat >"$bin/lua5.4" <<END
+#!/bin/sh
+export LD_LIBRARY_PATH="$bin" LD_PRELOAD="$asan wrenn-alone.so"
+exec "$(command -v lua5.4)" "\$@"
+END
+chmod +x "$bin/lua5.4"
+export PATH=$bin:$PATH
+
+# Reports go to files: a process whose output nobody reads is heard as well.
+reports=$PWD/$dir/reports
+rm -rf "$reports"
+mkdir -p "$reports"
+export ASAN_OPTIONS="log_path='$reports/asan':detect_stack_use_after_return=1"
+export UBSAN_OPTIONS="log_path='$reports/ubsan':print_stacktrace=1"
+# A leak found at the very end must not eat the output: reports are enough.
+export LSAN_OPTIONS="suppressions='$PWD/scripts/lsan.supp':exitcode=0"
+LSAN_OPTIONS+=":print_suppressions=0"
+
+status=0
+scripts/run-tests.sh "$dir" lua5.4 || status=$?
+if [ -n "$(ls "$reports")" ]; then
+  cat "$reports"/*
+  die "" "The sanitizers had something to report: $dir/reports"
+fi
+exit "$status"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# build.sh DIR [CMAKE-OPTION...]: configures and builds the tree in DIR.
+. "$(dirname "$0")/common.sh"
+
+dir=$1
+shift
+
+# CMake refuses a cache that was made elsewhere: this tree has moved.
+cache=$dir/CMakeCache.txt
+if [ -f "$cache" ] &&
+  ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$cache"; then
+  rm -rf "$dir"
+fi
+
+printf 'Building in %s ...\n' "$dir"
+quietly "$dir/configure.log" cmake -S . -B "$dir" "$@"
+quietly "$dir/build.log" cmake --build "$dir" -j "$(nproc)"

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# lint.sh: everything that finds fault without running the code.
+. "$(dirname "$0")/common.sh"
+
+scripts/setup.sh dev
+CC=clang scripts/build.sh build/clang
+
+c_dirs=(src local spec examples bench)
+mapfile -t c_files < <(find "${c_dirs[@]}" -name '*.[ch]' | sort)
+mapfile -t c_units < <(find "${c_dirs[@]}" -name '*.c' | sort)
+mapfile -t lua_files < <(find lua spec examples bench -name '*.lua' | sort)
+faults=0
+
+# check NAME COMMAND...: says nothing more when there is nothing to find.
+check() {
+  local name=$1
+  shift
+  printf '%s\n' "$name"
+  "$@" || faults=$((faults + 1))
+}
+
+tidy() {
+  printf '%s\0' "${c_units[@]}" |
+    xargs -0 -n 1 -P "$(nproc)" clang-tidy --quiet -p build/clang 2>/dev/null
+}
+
+# The subset every Lua here understands is the one PUC 5.1 does.
+parse_lua() {
+  local file
+  for file in bin/wrenn "${lua_files[@]}"; do
+    lua5.1 -e 'assert(loadfile(arg[1]))' /dev/null "$file" || return 1
+  done
+}
+
+sizes() {
+  local long
+  long=$(wc -l "${c_files[@]}" "${lua_files[@]}" |
+    awk '$2 != "total" && $1 > 800')
+  [ -z "$long" ] || { printf 'over 800 lines: %s\n' "$long"; return 1; }
+}
+
+# The version is written where each ecosystem looks for it.
+versions() {
+  local version
+  version=$(sed -n 's/^ *VERSION \([0-9.]*\)$/\1/p' CMakeLists.txt)
+  grep -qF "#define WRENN_VERSION \"$version\"" src/wrenn.h &&
+    grep -qF "\"$version\"" lua/wrenn/init.lua &&
+    grep -qF "\"$version\"" bin/wrenn &&
+    grep -qF "## [$version]" CHANGELOG.md && return
+  echo "CMakeLists.txt says $version; one of the others does not"
+  return 1
+}
+
+check clang-format clang-format --dry-run -Werror "${c_files[@]}"
+check clang-tidy tidy
+check cppcheck cppcheck --project=build/clang/compile_commands.json --quiet \
+  --enable=warning,performance,portability --inline-suppr --error-exitcode=1
+check luacheck luacheck --quiet lua spec examples bench bin/wrenn rockspec
+check "Lua 5.1 syntax" parse_lua
+check shellcheck shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run
+check "file sizes" sizes
+check versions versions
+[ "$faults" -eq 0 ] || die "$faults of the checks found something."

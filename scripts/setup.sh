@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# setup.sh demo|test|dev: installs the Debian packages that are missing.
+. "$(dirname "$0")/common.sh"
+
+# One package and what it is for on each line.
+demo_packages='
+gcc                    compiles the C code
+libc6-dev              the C library to compile against
+cmake                  drives the build
+pkg-config             finds the libraries
+lua5.4                 runs the Lua code
+liblua5.4-dev          Lua to compile the module against
+libcurl4-openssl-dev   HTTP
+libwebsockets-dev      WebSocket
+libwebsockets-evlib-uv joins libwebsockets and libuv at run time
+libuv1-dev             the event loop
+libssl-dev             TLS
+lua-cjson              JSON in Lua
+libhttp-parser-dev     HTTP in the local server
+libwslay-dev           WebSocket in the local server
+bubblewrap             the walls around a local capsule'
+test_packages='
+lua-busted             runs the Lua specs
+lua-luv                the scripted peers of the specs'
+dev_packages='
+clang                  the second compiler
+clang-format           checks the layout of C code
+clang-tidy             checks C code
+cppcheck               checks C code
+lua-check              checks Lua code
+shellcheck             checks the scripts
+luarocks               builds the rock
+lua5.1                 another Lua to run on
+liblua5.1-0-dev        and to compile against
+lua5.3                 another Lua to run on
+liblua5.3-dev          and to compile against
+luajit                 another Lua to run on'
+
+case ${1:-} in
+demo) wanted=$demo_packages ;;
+test) wanted=$demo_packages$test_packages ;;
+dev) wanted=$demo_packages$test_packages$dev_packages ;;
+*) die "usage: scripts/setup.sh demo|test|dev" ;;
+esac
+wanted=${wanted#?}
+
+if [ -n "${WRENN_SKIP_SETUP:-}" ]; then
+  exit 0
+fi
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  die "This is not a Debian system: install what is listed here yourself" \
+    "(README.md names the packages of other systems), then set" \
+    "WRENN_SKIP_SETUP=1 and run the command again." "" "$wanted"
+fi
+
+missing=()
+reasons=
+while read -r package reason; do
+  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || :
+  if [ "$status" != installed ]; then
+    missing+=("$package")
+    reasons+=$(printf '\n  %-22s %s' "$package" "$reason")
+  fi
+done <<<"$wanted"
+if [ "${#missing[@]}" -eq 0 ]; then
+  exit 0
+fi
+
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    die "These Debian packages are missing:$reasons" "" \
+      "Installing them takes root, and there is no sudo. As root, run:" \
+      "  apt-get install --no-install-recommends ${missing[*]}"
+  fi
+  sudo=(sudo)
+fi
+
+apt_get() {
+  # shellcheck disable=SC2024 # the log is ours, not root's
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+    -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
+}
+
+printf 'Installing Debian packages:%s\n' "$reasons"
+mkdir -p build
+log=build/setup.log
+: >"$log"
+if [ "${#sudo[@]}" -gt 0 ]; then
+  sudo -v # asks for a password here, where it can be seen
+fi
+# A stale list of packages names files that are gone; an update that fails may
+# still leave a list that is good enough.
+apt_get update || echo "apt-get update failed; trying with what is known."
+if ! apt_get install --no-install-recommends --no-remove "${missing[@]}"; then
+  tail -n 20 "$log" >&2
+  die "" "apt-get could not install them; the whole log: $log" \
+    "To do it yourself:" \
+    "  apt-get install --no-install-recommends ${missing[*]}"
+fi
