@@ -14,6 +14,7 @@
 #define MAX_BODY ((size_t)1024 * 1024 * 1024)
 #define MAX_RESERVE ((size_t)64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
+#define MAX_SPARE 16
 /* An upload takes more while less than this waits to be sent. */
 #define UPLOAD_WINDOW ((size_t)512 * 1024)
 
@@ -22,7 +23,9 @@ struct wrenn_http_engine {
   CURLM *multi;
   uv_timer_t timer;
   bool closing;
-  unsigned open_handles; /* libuv handles whose close is under way or due */
+  unsigned open_handles;  /* libuv handles whose close is under way or due */
+  CURL *spare[MAX_SPARE]; /* handles to use again: making one is slow */
+  size_t spare_count;
 };
 
 /* One socket of libcurl's, watched by libuv. */
@@ -257,6 +260,20 @@ static void finish(http_op *http, CURLcode code) {
   }
 }
 
+static void give_back(wrenn_http_engine *engine, CURL *easy) {
+  if (engine->closing || engine->spare_count == MAX_SPARE) {
+    curl_easy_cleanup(easy);
+    return;
+  }
+  curl_easy_reset(easy);
+  engine->spare[engine->spare_count++] = easy;
+}
+
+static CURL *take_easy(wrenn_http_engine *engine) {
+  return engine->spare_count ? engine->spare[--engine->spare_count]
+                             : curl_easy_init();
+}
+
 static void stop_http(wrenn_op *op) {
   http_op *http = (http_op *)op;
   if (http->filling)
@@ -264,7 +281,7 @@ static void stop_http(wrenn_op *op) {
   http->filling = NULL;
   if (http->easy) {
     curl_multi_remove_handle(http->engine->multi, http->easy);
-    curl_easy_cleanup(http->easy);
+    give_back(http->engine, http->easy);
     http->easy = NULL;
   }
   wrenn_op_unref(op);
@@ -415,6 +432,8 @@ void wrenn_http_engine_free(wrenn_http_engine *engine) {
   if (!engine)
     return;
   engine->closing = true;
+  while (engine->spare_count > 0)
+    curl_easy_cleanup(engine->spare[--engine->spare_count]);
   curl_multi_cleanup(engine->multi);
   uv_close((uv_handle_t *)&engine->timer, on_engine_timer_closed);
 }
@@ -564,8 +583,8 @@ wrenn_status wrenn_http_start(wrenn_loop *loop,
   if (!http)
     goto out;
   http->engine = engine_of(loop);
-  http->easy = curl_easy_init();
-  if (!http->engine || !http->easy)
+  http->easy = http->engine ? take_easy(http->engine) : NULL;
+  if (!http->easy)
     goto out;
   for (size_t i = 0; i < options->header_count; i++) {
     if (!wrenn_header_line_ok(options->headers[i])) {

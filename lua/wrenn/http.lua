@@ -30,19 +30,29 @@ local function header_finder(text)
   end
 end
 
-local function report(settings, event)
-  if settings.on_event then
-    settings.on_event(event)
-  end
-end
+-- The header lines of a client's requests, made once for each content type.
+-- Kept here, by settings: no dump of a client must show the key.
+local header_cache = setmetatable({}, { __mode = "k" })
 
 local function headers_of(settings, request)
-  local lines = {
-    "X-API-Key: " .. settings.key(),
-    "User-Agent: " .. (settings.user_agent or USER_AGENT),
-  }
-  if request.content_type then
-    lines[#lines + 1] = "Content-Type: " .. request.content_type
+  local kind = request.content_type or "none"
+  local cache = header_cache[settings]
+  if not cache then
+    cache = {}
+    header_cache[settings] = cache
+  end
+  local lines = cache[kind]
+  if not lines then
+    lines = {
+      "X-API-Key: " .. settings.key(),
+      "User-Agent: " .. (settings.user_agent or USER_AGENT),
+    }
+    if request.content_type then
+      lines[3] = "Content-Type: " .. request.content_type
+    end
+    if not kind:find("boundary=", 1, true) then -- that one is never the same
+      cache[kind] = lines
+    end
   end
   return lines
 end
@@ -145,6 +155,14 @@ local function pause_before_retry(err, number)
     or nil
 end
 
+local function report(request, number, begin, answer, err)
+  return {
+    type = "request", method = request.method, path = request.path,
+    status = answer and answer.status or err.status_code, error = err,
+    attempt = number, duration = scheduler.now() - begin,
+  }
+end
+
 local function with_retries(client, request)
   local settings = client.settings
   local deadline = request.timeout and scheduler.now() + request.timeout
@@ -152,11 +170,9 @@ local function with_retries(client, request)
   while true do
     local begin = scheduler.now()
     local answer, err, interrupted = attempt(client, request)
-    report(settings, {
-      type = "request", method = request.method, path = request.path,
-      status = answer and answer.status or err.status_code, error = err,
-      attempt = number, duration = scheduler.now() - begin,
-    })
+    if settings.on_event then
+      settings.on_event(report(request, number, begin, answer, err))
+    end
     if answer or interrupted or number > settings.retries
       or not IDEMPOTENT[request.method]
     then

@@ -19,21 +19,19 @@ local to_integer = math.tointeger or function(number)
   return number
 end
 
-local function settle(value, null)
-  if type(value) == "number" then
-    return to_integer(value) or value
-  end
-  if type(value) ~= "table" then
-    return value
-  end
-  for key, item in pairs(value) do
-    if item == null then
-      value[key] = nil
-    elseif type(item) ~= "string" then
-      value[key] = settle(item, null)
+-- Sets a decoded container right in place: cjson's null is a userdata.
+local function settle(container)
+  for key, item in next, container do
+    local kind = type(item)
+    if kind == "number" then
+      container[key] = to_integer(item) or item
+    elseif kind == "table" then
+      settle(item)
+    elseif kind == "userdata" then
+      container[key] = nil
     end
   end
-  return value
+  return container
 end
 
 --- Returns the value, or nil and what is wrong with the text. JSON's null at
@@ -44,10 +42,12 @@ function json.decode(text)
   if not ok then
     return nil, tostring(value)
   end
-  if value == cjson.null then
+  if type(value) == "table" then
+    return settle(value)
+  elseif value == cjson.null then
     return nil
   end
-  return settle(value, cjson.null)
+  return value
 end
 
 --- Encodes a table that has string keys, or is a non-empty array. An empty

@@ -71,7 +71,7 @@ local Inbox = {}
 Inbox.__index = Inbox
 
 function scheduler.inbox()
-  return setmetatable({ first = 1, last = 0, bytes = 0 }, Inbox)
+  return setmetatable({ first = 1, last = 0, bytes = 0, id = false }, Inbox)
 end
 
 --- Starts an operation ("http", "ws" or "timer") and returns it with its
