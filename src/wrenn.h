@@ -196,7 +196,7 @@ WRENN_API wrenn_status wrenn_ws_send(wrenn_loop *loop, wrenn_id id,
 WRENN_API size_t wrenn_ws_unsent(const wrenn_loop *loop, wrenn_id id);
 
 /* Closes in good order: what was sent leaves first, then a close frame; the
- * peer's answer is awaited for 2 s at the most. Ends with CLOSED. */
+ * peer's answer is awaited for 1 s at the most. Ends with CLOSED. */
 WRENN_API wrenn_status wrenn_ws_close(wrenn_loop *loop, wrenn_id id);
 
 /* ---- any operation ------------------------------------------------------- */

@@ -7,7 +7,7 @@
 
 #define MAX_MESSAGE ((size_t)64 * 1024 * 1024)
 #define PING_MS 30000
-#define CLOSE_MS 2000
+#define CLOSE_MS 1000
 /* libwebsockets cuts longer request lines off without a word. */
 #define MAX_TARGET 2000
 
@@ -51,17 +51,12 @@ static void drop_connection(wrenn_ws_op *ws) {
   lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
-static void on_close_overdue(uv_timer_t *timer);
-
 static void stop_ws(wrenn_op *op) {
   wrenn_ws_op *ws = (wrenn_ws_op *)op;
   if (ws->lookup)
     wrenn_lookup_cancel(op->loop, ws->lookup);
   ws->lookup = NULL;
-  if (ws->closing && ws->inside) /* the close frame is on its way */
-    uv_timer_start(&ws->pinger, on_close_overdue, CLOSE_MS, 0);
-  else
-    drop_connection(ws);
+  drop_connection(ws);
   release_if_gone(ws);
 }
 
@@ -136,18 +131,6 @@ static void on_receive(wrenn_ws_op *ws, struct lws *wsi, const void *data,
   }
 }
 
-static void on_peer_close(wrenn_ws_op *ws, const unsigned char *data,
-                          size_t len) {
-  ws->close_code = 1005; /* a close frame without a code */
-  if (len < 2)
-    return;
-  ws->close_code = data[0] << 8 | data[1];
-  ws->close_reason_len = len - 2;
-  if (ws->close_reason_len > sizeof(ws->close_reason))
-    ws->close_reason_len = sizeof(ws->close_reason);
-  memcpy(ws->close_reason, data + 2, ws->close_reason_len);
-}
-
 static void finish_closed(wrenn_ws_op *ws, int code) {
   size_t len = ws->close_reason_len;
   wrenn_node *node = wrenn_op_node(&ws->op, WRENN_EV_CLOSED, len);
@@ -159,13 +142,25 @@ static void finish_closed(wrenn_ws_op *ws, int code) {
   wrenn_op_finish(&ws->op, node);
 }
 
+static void on_peer_close(wrenn_ws_op *ws, const unsigned char *data,
+                          size_t len) {
+  if (ws->closing) { /* the answer to ours */
+    finish_closed(ws, LWS_CLOSE_STATUS_NORMAL);
+    return;
+  }
+  ws->close_code = 1005; /* a close frame without a code */
+  if (len < 2)
+    return;
+  ws->close_code = data[0] << 8 | data[1];
+  ws->close_reason_len = len - 2;
+  if (ws->close_reason_len > sizeof(ws->close_reason))
+    ws->close_reason_len = sizeof(ws->close_reason);
+  memcpy(ws->close_reason, data + 2, ws->close_reason_len);
+}
+
 /* The peer did not take what we sent, or did not answer our close frame. */
 static void on_close_overdue(uv_timer_t *timer) {
-  wrenn_ws_op *ws = timer->data;
-  if (ws->op.ended)
-    drop_connection(ws);
-  else
-    finish_closed(ws, 1006);
+  finish_closed(timer->data, 1006);
 }
 
 /* ---- out ----------------------------------------------------------------- */
@@ -185,6 +180,8 @@ static bool write_next(wrenn_ws_op *ws, struct lws *wsi) {
 
 static int on_writable(wrenn_ws_op *ws, struct lws *wsi) {
   unsigned char ping[LWS_PRE] = {0};
+  if (ws->close_code) /* nothing may follow the close frame */
+    return 0;
   if (ws->want_ping) {
     ws->want_ping = false;
     if (lws_write(wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
@@ -196,9 +193,8 @@ static int on_writable(wrenn_ws_op *ws, struct lws *wsi) {
   if (ws->out || lws_partial_buffered(wsi)) {
     lws_callback_on_writable(wsi);
   } else if (ws->closing) {
-    lws_close_reason(wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
-    finish_closed(ws, LWS_CLOSE_STATUS_NORMAL);
-    return -1;
+    ws->flushed = true;
+    wrenn_op_kick(&ws->op);
   }
   return 0;
 }
@@ -311,6 +307,15 @@ static wrenn_ws_op *find_ws(const wrenn_loop *loop, wrenn_id id) {
   return op && op->class->stop == stop_ws ? (wrenn_ws_op *)op : NULL;
 }
 
+/* The documented way, -1 out of a callback, closes twice in a libuv loop of
+ * 4.1.6, and the second time cuts the connection off before the close frame
+ * has left. This closes once. */
+static void begin_close(wrenn_ws_op *ws) {
+  ws->close_code = LWS_CLOSE_STATUS_NORMAL;
+  lws_close_reason(ws->wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
+  lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+}
+
 static void kick_ws(wrenn_op *op) {
   wrenn_ws_op *ws = (wrenn_ws_op *)op;
   if (!ws->wsi && !ws->tcp_up && ws->found)
@@ -321,7 +326,9 @@ static void kick_ws(wrenn_op *op) {
     ws->rx_off = op->paused;
     lws_rx_flow_control(ws->wsi, !op->paused);
   }
-  if (ws->out || ws->closing)
+  if (ws->flushed && !ws->close_code)
+    begin_close(ws);
+  else if (ws->out || ws->closing)
     lws_callback_on_writable(ws->wsi);
   lws_cancel_service(ws->engine->context);
 }

@@ -46,6 +46,7 @@ typedef struct wrenn_ws_op {
   /* messages */
   bool opened;
   bool closing; /* wrenn_ws_close */
+  bool flushed; /* everything before the close frame has left */
   bool rx_off;  /* reading is switched off in libwebsockets */
   wrenn_codec codec;
   size_t max_message;

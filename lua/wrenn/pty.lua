@@ -200,7 +200,7 @@ function Pty:close()
   if not self.ended then
     finish(self, errors.new("CancelledError", "the terminal was closed"))
   end
-  op:close() -- the core waits for the peer for 2 s at the most
+  op:close() -- the core waits for the peer for 1 s at the most
   task.shield(function()
     repeat
       local event = scheduler.next(self.inbox)

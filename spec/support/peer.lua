@@ -28,6 +28,39 @@ function peer.start(script)
   return self
 end
 
+--- Starts a peer that gives one answer after another, whatever is asked and on
+--- whichever connection: {status, body, headers...}. The last one repeats.
+function peer.answering(...)
+  local lines = {}
+  for _, answer in ipairs({ ... }) do
+    local headers = {}
+    for i = 3, #answer do
+      headers[#headers + 1] = ("%q"):format(answer[i])
+    end
+    lines[#lines + 1] = ("{%d, %q, {%s}}"):format(answer[1], answer[2] or "",
+      table.concat(headers, ","))
+  end
+  return peer.start(([[
+    answers = answers or { %s }
+    while true do
+      local req = c:request()
+      if not req then return end
+      asked = (asked or 0) + 1
+      local answer = answers[asked] or answers[#answers]
+      c:respond(answer[1], answer[2], answer[3])
+    end
+  ]]):format(table.concat(lines, ",\n")))
+end
+
+--- Options that point a client, a capsule or a class-level call at the peer.
+function peer:options(more)
+  local options = { base_url = self.url, api_key = "wrn_test" }
+  for name, value in pairs(more or {}) do
+    options[name] = value
+  end
+  return options
+end
+
 --- What the peer has logged: requests (head and body), frames, log() calls.
 function peer:received()
   local file = assert(io.open(self.log, "rb"))

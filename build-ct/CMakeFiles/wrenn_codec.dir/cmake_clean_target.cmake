@@ -1,0 +1,3 @@
+file(REMOVE_RECURSE
+  "libwrenn_codec.a"
+)

@@ -1,0 +1,41 @@
+file(REMOVE_RECURSE
+  "CMakeFiles/wrenn-local.dir/api.c.o"
+  "CMakeFiles/wrenn-local.dir/api.c.o.d"
+  "CMakeFiles/wrenn-local.dir/capsule.c.o"
+  "CMakeFiles/wrenn-local.dir/capsule.c.o.d"
+  "CMakeFiles/wrenn-local.dir/channel.c.o"
+  "CMakeFiles/wrenn-local.dir/channel.c.o.d"
+  "CMakeFiles/wrenn-local.dir/conn.c.o"
+  "CMakeFiles/wrenn-local.dir/conn.c.o.d"
+  "CMakeFiles/wrenn-local.dir/exec.c.o"
+  "CMakeFiles/wrenn-local.dir/exec.c.o.d"
+  "CMakeFiles/wrenn-local.dir/files.c.o"
+  "CMakeFiles/wrenn-local.dir/files.c.o.d"
+  "CMakeFiles/wrenn-local.dir/lifecycle.c.o"
+  "CMakeFiles/wrenn-local.dir/lifecycle.c.o.d"
+  "CMakeFiles/wrenn-local.dir/main.c.o"
+  "CMakeFiles/wrenn-local.dir/main.c.o.d"
+  "CMakeFiles/wrenn-local.dir/multipart.c.o"
+  "CMakeFiles/wrenn-local.dir/multipart.c.o.d"
+  "CMakeFiles/wrenn-local.dir/process.c.o"
+  "CMakeFiles/wrenn-local.dir/process.c.o.d"
+  "CMakeFiles/wrenn-local.dir/pty.c.o"
+  "CMakeFiles/wrenn-local.dir/pty.c.o.d"
+  "CMakeFiles/wrenn-local.dir/route.c.o"
+  "CMakeFiles/wrenn-local.dir/route.c.o.d"
+  "CMakeFiles/wrenn-local.dir/sandbox.c.o"
+  "CMakeFiles/wrenn-local.dir/sandbox.c.o.d"
+  "CMakeFiles/wrenn-local.dir/stream.c.o"
+  "CMakeFiles/wrenn-local.dir/stream.c.o.d"
+  "CMakeFiles/wrenn-local.dir/upload.c.o"
+  "CMakeFiles/wrenn-local.dir/upload.c.o.d"
+  "CMakeFiles/wrenn-local.dir/ws.c.o"
+  "CMakeFiles/wrenn-local.dir/ws.c.o.d"
+  "wrenn-local"
+  "wrenn-local.pdb"
+)
+
+# Per-language clean rules from dependency scanning.
+foreach(lang C)
+  include(CMakeFiles/wrenn-local.dir/cmake_clean_${lang}.cmake OPTIONAL)
+endforeach()

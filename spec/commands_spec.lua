@@ -1,0 +1,284 @@
+-- capsule.commands: behaviour cases 50-68, 74, 75, 78-82, 86-88, 91-94, 96, 99.
+
+local cjson = require("cjson")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local Capsule = wrenn.Capsule
+
+describe("the request of a command", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  local function capsule_of(...)
+    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' }, ...)
+    return assert(Capsule.connect("cl-1", p:options()))
+  end
+
+  local function body(number)
+    return cjson.decode(p:received()[number]:match("\r\n\r\n(.*)$"))
+  end
+
+  local bodies = {
+    ["a shell line (51)"] = { "echo hi", nil,
+      { cmd = "/bin/sh", args = { "-c", "echo hi" }, background = false,
+        timeout_sec = 30 } },
+    ["cwd, envs and timeout (52)"] = { "x",
+      { cwd = "/w", envs = { A = "b" }, timeout = 60, tag = "t" },
+      { cmd = "/bin/sh", args = { "-c", "x" }, background = false,
+        timeout_sec = 60, cwd = "/w", envs = { A = "b" }, tag = "t" } },
+    ["no timeout (54)"] = { "x", { timeout = false },
+      { cmd = "/bin/sh", args = { "-c", "x" }, background = false } },
+    ["a fraction of a second"] = { "x", { timeout = 0.2 },
+      { cmd = "/bin/sh", args = { "-c", "x" }, background = false,
+        timeout_sec = 1 } },
+    ["a program with arguments (74)"] = { "echo", { args = { "$HOME", "a b" } },
+      { cmd = "echo", args = { "$HOME", "a b" }, background = false,
+        timeout_sec = 30 } },
+    ["a program without any, which is no shell line"] = { "my prog",
+      { args = {} },
+      { cmd = "/bin/sh", args = { "-c", 'exec "$0"', "my prog" },
+        background = false, timeout_sec = 30 } },
+    ["the background, without a timeout (88)"] = { "x",
+      { background = true, timeout = 30, tag = "t" },
+      { cmd = "/bin/sh", args = { "-c", "x" }, background = true, tag = "t" } },
+  }
+  for name, case in pairs(bodies) do
+    it("carries " .. name, function()
+      local capsule = capsule_of({ 200, "{}" })
+      assert(capsule.commands:run(case[1], case[2]))
+      assert.are.same(case[3], body(2))
+    end)
+  end
+
+  local answers = {
+    ["an empty answer (80)"] = { "{}",
+      { stdout = "", stderr = "", exit_code = -1 } },
+    ["nulls (81)"] = { '{"stdout":null,"stderr":null,"exit_code":0}',
+      { stdout = "", stderr = "", exit_code = 0 } },
+    ["base64 (79)"] = {
+      '{"stdout":"YmluYXJ5/wBvdXQ=","encoding":"base64","exit_code":0}',
+      { stdout = "binary\255\0out", stderr = "", exit_code = 0 } },
+    ["text"] = { '{"stdout":"a","stderr":"b","exit_code":3,"duration_ms":12}',
+      { stdout = "a", stderr = "b", exit_code = 3, duration_ms = 12 } },
+  }
+  for name, case in pairs(answers) do
+    it("is answered with " .. name, function()
+      local capsule = capsule_of({ 200, case[1] })
+      assert.are.same(case[2], (capsule.commands:run("x")))
+    end)
+  end
+
+  for name, text in pairs({
+    ["invalid base64"] = '{"stdout":"*","encoding":"base64"}',
+    ["a number for stdout"] = '{"stdout":5}',
+    ["text for exit_code"] = '{"exit_code":"0"}',
+    ["no JSON"] = "<html>",
+    ["a string"] = '"x"',
+  }) do
+    it("answered with " .. name .. " is a protocol error", function()
+      local capsule = capsule_of({ 200, text })
+      local result, err = capsule.commands:run("x")
+      assert.is_nil(result)
+      assert.is_true(err:is("ProtocolError"))
+    end)
+  end
+
+  it("lists processes that lack fields (92)", function()
+    local capsule = capsule_of({ 200, '{"processes":[{"pid":11}]}' },
+      { 200, "{}" })
+    assert.are.same({ { pid = 11 } }, (capsule.commands:list()))
+    assert.are.same({}, (capsule.commands:list()))
+  end)
+
+  it("kills with an escaped selector and a signal", function()
+    local capsule = capsule_of({ 204 })
+    assert.is_true(capsule.commands:kill("a/b c", { signal = "SIGTERM" }))
+    assert.is_truthy(p:received()[2]:find(
+      "^DELETE /v1/capsules/cl%-1/processes/a%%2Fb%%20c%?signal=SIGTERM "))
+    assert.is_true(capsule.commands:kill(42))
+    assert.is_truthy(p:received()[3]:find("/processes/42 ", 1, true))
+  end)
+
+  it("that ran into its limit is a TimeoutError (75)", function()
+    for _, answer in ipairs({
+      { 502, '{"error":{"code":"agent_error","message":'
+        .. '"exec: context deadline exceeded"}}' },
+      { 504, '{"error":{"code":"timeout","message":"Timed out."}}' },
+    }) do
+      local capsule = capsule_of(answer)
+      local result, err = capsule.commands:run("sleep 20", { timeout = 2 })
+      assert.is_nil(result)
+      assert.is_true(err:is("TimeoutError"))
+      assert.are.equal(answer[1], err.status_code)
+      p:stop()
+    end
+    p = peer.answering({ 200 })
+  end)
+end)
+
+describe("a command in wrenn-local", function()
+  local s, capsule
+
+  setup(function()
+    s = server.start()
+    capsule = assert(Capsule.create(s:options({ wait = true })))
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  local function run(cmd, opts)
+    return assert(capsule.commands:run(cmd, opts))
+  end
+
+  local cases = {
+    { "prints (50)", "echo hello", nil, "hello\n", "", 0 },
+    { "prints errors (55)", "echo error >&2", nil, "", "error\n", 0 },
+    { "fails (56)", "exit 42", nil, "", "", 42 },
+    { "fails as false does (57)", "false", nil, "", "", 1 },
+    { "prints lines in order (58)", "printf 'a\\nb\\nc\\n'", nil,
+      "a\nb\nc\n", "", 0 },
+    { "runs in a directory (60)", "pwd", { cwd = "/tmp" }, "/tmp\n", "", 0 },
+    { "runs at home (61)", "pwd", nil, "/root\n", "", 0 },
+    { "gets an environment (64)", "echo $GREETING",
+      { envs = { GREETING = "hi" } }, "hi\n", "", 0 },
+    { "gets awkward values whole (67)", 'printf "%s" "$X"',
+      { envs = { X = "a b&c|d;e'\"$(x)\n" } }, "a b&c|d;e'\"$(x)\n", "", 0 },
+    { "gets arguments whole (74)", "printf",
+      { args = { "%s.", "$HOME", "a b", "" } }, "$HOME.a b..", "", 0 },
+    { "dies of a signal (84)", "kill -9 $$", nil, "", "", -1 },
+    { "reports a child's signal (85)", "sh -c 'kill -9 $$'; echo $?", nil,
+      "137\n", nil, 0 },
+    { "prints bytes that are no text (78)", "printf '\\377'; echo t >&2", nil,
+      "\255", "t\n", 0 },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function()
+      local result = run(case[2], case[3])
+      assert.are.equal(case[4], result.stdout)
+      if case[5] then
+        assert.are.equal(case[5], result.stderr)
+      end
+      assert.are.equal(case[6], result.exit_code)
+      assert.are.equal("integer", math.type(result.exit_code))
+      assert.are.equal("integer", math.type(result.duration_ms))
+    end)
+  end
+
+  it("without arguments is a program, not a shell line", function()
+    local result = run("echo hi", { args = {} })
+    assert.are.equal(127, result.exit_code)
+    assert.is_truthy(result.stderr:find("not found", 1, true))
+  end)
+
+  it("has a home and a path (68)", function()
+    local home, path = run("echo $HOME; echo $PATH").stdout
+      :match("^(.-)\n(.-)\n$")
+    assert.are.equal("/root", home)
+    assert.is_truthy(path:find("/usr/bin", 1, true))
+  end)
+
+  it("leaves no state behind (63, 66)", function()
+    run("cd /tmp; export SECRET=1", { envs = { OTHER = "2" } })
+    assert.are.equal("/root []\n", run("echo $(pwd) [$SECRET$OTHER]").stdout)
+  end)
+
+  it("in a missing directory is an API error (62)", function()
+    local result, err = capsule.commands:run("pwd", { cwd = "/no/such/xyz" })
+    assert.is_nil(result)
+    assert.is_true(err:is("AgentError"))
+  end)
+
+  it("that runs too long is an error soon, and goes on (75, 76)", function()
+    local begin = os.time()
+    local result, err = capsule.commands:run("sleep 20", { timeout = 1 })
+    assert.is_nil(result)
+    assert.is_true(err:is("TimeoutError"))
+    assert.is_true(os.time() - begin <= 4)
+    local list = assert(capsule.commands:list())
+    assert.are.equal(1, #list)
+    assert.is_true(capsule.commands:kill(list[1].pid))
+  end)
+
+  it("prints 5 MiB, complete and in order (82)", function()
+    local out = run("seq 1 900000 | head -c 5242880").stdout
+    assert.are.equal(5242880, #out)
+    assert.are.equal("1\n2\n3\n", out:sub(1, 6))
+  end)
+
+  it("with check is an error when it fails", function()
+    assert.are.equal("x\n", run("echo x", { check = true }).stdout)
+    local result, err =
+      capsule.commands:run("echo out; exit 3", { check = true })
+    assert.is_nil(result)
+    assert.is_true(err:is("CommandError"))
+    assert.are.equal(3, err.result.exit_code)
+    assert.are.equal("out\n", err.result.stdout)
+  end)
+
+  it("hands its output over as it comes", function()
+    local seen = {}
+    local result = run("echo a; sleep 0.1; echo b >&2; exit 4", {
+      on_stdout = function(data) seen[#seen + 1] = "out " .. data end,
+      on_stderr = function(data) seen[#seen + 1] = "err " .. data end,
+      cwd = "/tmp", envs = { A = "b" },
+    })
+    assert.are.same({ "out a\n", "err b\n" }, seen)
+    assert.are.same({ "a\n", "b\n", 4 },
+      { result.stdout, result.stderr, result.exit_code })
+  end)
+
+  it("runs in the background, is listed and killed (86, 87, 91, 93, 94)",
+    function()
+      local tagged = run("sleep 30", { background = true, tag = "bg-test" })
+      local plain = run("sleep 30", { background = true })
+      assert.are.same({ "bg-test", capsule.id },
+        { tagged.tag, tagged.capsule_id })
+      assert.is_true(tagged.pid > 0)
+      assert.is_truthy(plain.tag:match("^proc%-%x%x%x%x%x%x%x%x$"))
+      local by_pid = {}
+      for _, process in ipairs(assert(capsule.commands:list())) do
+        by_pid[process.pid] = process
+      end
+      assert.are.same({ pid = tagged.pid, tag = "bg-test", cmd = "/bin/sh",
+        args = { "-c", "sleep 30" } }, by_pid[tagged.pid])
+      assert.is_true(capsule.commands:kill("bg-test"))
+      assert.is_true(plain:kill())
+      local deadline = os.time() + 5
+      repeat
+        wrenn.task.sleep(0.02)
+      until #assert(capsule.commands:list()) == 0 or os.time() > deadline
+      assert.are.same({}, (capsule.commands:list()))
+      local ok, err = tagged:kill()
+      assert.is_nil(ok)
+      assert.is_true(err:is("NotFoundError"))
+    end)
+
+  it("is waited for by its handle", function()
+    local handle = run("sleep 0.3; echo late; exit 6", { background = true })
+    local result = assert(handle:wait())
+    assert.are.same({ "late\n", 6 }, { result.stdout, result.exit_code })
+    handle = run("sleep 30", { background = true })
+    local none, err = handle:wait({ timeout = 0.2 })
+    assert.is_nil(none)
+    assert.is_true(err:is("TimeoutError"))
+    assert.are.equal(1, #assert(capsule.commands:list()))
+    handle:kill()
+  end)
+
+  it("may handle SIGTERM (96)", function()
+    local handle = run("trap 'echo got it; exit 0' TERM; echo set;"
+      .. " while :; do sleep 0.05; done", { background = true })
+    wrenn.task.sleep(0.2)
+    local stream = assert(handle:stream())
+    assert.is_true(handle:kill({ signal = "SIGTERM" }))
+    local result = assert(stream:wait())
+    assert.are.same({ "got it\n", 0 }, { result.stdout, result.exit_code })
+  end)
+end)

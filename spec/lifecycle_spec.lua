@@ -1,0 +1,275 @@
+-- Capsules from creation to destruction: behaviour cases 1-8, 19-25, 27, 28,
+-- 31, 34, 36, 37, 42-45, on the client's side and against wrenn-local.
+
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local Capsule = wrenn.Capsule
+
+local function state(status)
+  return { 200, ('{"id":"cl-1","status":"%s"}'):format(status) }
+end
+
+describe("a capsule of a scripted server", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  local function requests()
+    local list = {}
+    for _, text in ipairs(p:received()) do
+      list[#list + 1] = text:match("^%S+ %S+")
+    end
+    return list
+  end
+
+  it("is created from a 202, with the server's values (2)", function()
+    p = peer.answering({ 202, '{"id":"sb-1","status":"starting",'
+      .. '"template":"base-python","vcpus":2,"memory_mb":1024}' })
+    local capsule = assert(Capsule.create(p:options()))
+    assert.are.equal("sb-1", capsule.id)
+    assert.are.same({ "starting", "base-python", 2, 1024 }, {
+      capsule.info.status, capsule.info.template, capsule.info.vcpus,
+      capsule.info.memory_mb })
+    assert.are.equal("integer", math.type(capsule.info.vcpus))
+  end)
+
+  it("is asked for with {} when nothing is set (3)", function()
+    p = peer.answering({ 202, '{"id":"sb-1"}' })
+    assert(Capsule(p:options()))
+    assert.is_truthy(p:received()[1]:find("\r\n\r\n{}$"))
+  end)
+
+  it("is asked for with what is set", function()
+    p = peer.answering({ 202, '{"id":"sb-1"}' })
+    assert(Capsule.create(p:options({ template = "t", vcpus = 2,
+      memory_mb = 512, timeout = 90.5, metadata = { a = "b" } })))
+    local body = p:received()[1]:match("\r\n\r\n(.*)$")
+    assert.are.same({ template = "t", vcpus = 2, memory_mb = 512,
+      timeout_sec = 91, metadata = { a = "b" } }, require("cjson").decode(body))
+  end)
+
+  it("without an id is a protocol error (4)", function()
+    p = peer.answering({ 202, "{}" })
+    local capsule, err = Capsule.create(p:options())
+    assert.is_nil(capsule)
+    assert.is_true(err:is("ProtocolError"))
+    assert.is_truthy(err.message:find("without an ID", 1, true))
+  end)
+
+  it("is waited for over several polls (6)", function()
+    p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
+      state("starting"), state("starting"), state("running"))
+    local capsule = assert(Capsule.create(p:options({ wait = true })))
+    assert.are.equal("running", capsule.info.status)
+    assert.are.equal(4, #p:received())
+  end)
+
+  for _, status in ipairs({ "error", "stopped", "missing" }) do
+    it("that becomes " .. status .. " fails the wait at once (7)", function()
+      p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
+        state(status), { 202, "" })
+      local capsule, err = Capsule.create(p:options({ wait = true }))
+      assert.is_nil(capsule)
+      assert.is_true(err:is("CapsuleStateError"))
+      assert.are.equal(status, err.status)
+      assert.are.equal("DELETE /v1/capsules/cl-1", requests()[3])
+    end)
+  end
+
+  it("that never starts times out, and is destroyed again (8)", function()
+    p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
+      state("starting"))
+    local capsule, err =
+      Capsule.create(p:options({ wait = true, wait_timeout = 0.3 }))
+    assert.is_nil(capsule)
+    assert.is_true(err:is("TimeoutError"))
+    assert.is_truthy(err.message:find("starting", 1, true))
+    local list = requests()
+    assert.are.equal("DELETE /v1/capsules/cl-1", list[#list])
+  end)
+
+  it("whose creation is cancelled is destroyed again", function()
+    p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
+      state("starting"))
+    wrenn.task.run(function()
+      local creating = wrenn.task.spawn(Capsule.create,
+        p:options({ wait = true }))
+      wrenn.task.sleep(0.2)
+      creating:cancel()
+      local capsule, err = creating:wait()
+      assert.is_nil(capsule)
+      assert.is_true(err:is("CancelledError"))
+    end)
+    local list = requests()
+    assert.are.equal("DELETE /v1/capsules/cl-1", list[#list])
+  end)
+
+  it("is connected to with one request when it runs (34)", function()
+    p = peer.answering(state("running"))
+    assert(Capsule.connect("cl-1", p:options()))
+    assert.are.same({ "GET /v1/capsules/cl-1" }, requests())
+  end)
+
+  it("that is being paused is waited for, then resumed (36)", function()
+    p = peer.answering(state("pausing"), state("pausing"), state("paused"),
+      { 202, '{"id":"cl-1","status":"resuming"}' }, state("running"))
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    assert.are.equal("running", capsule.info.status)
+    assert.are.equal("POST /v1/capsules/cl-1/resume", requests()[4])
+  end)
+
+  for status, body in pairs({ [204] = "", [202] = "", [200] = "{}" }) do
+    it("is destroyed by a " .. status .. " (24)", function()
+      p = peer.answering({ status, body })
+      assert.is_true(Capsule.destroy("cl-1", p:options()))
+      assert.are.same({ "DELETE /v1/capsules/cl-1" }, requests())
+    end)
+  end
+
+  it("is gone when polling gives 404 (25)", function()
+    p = peer.answering({ 202, "" }, state("stopping"), { 404, '{"error":'
+      .. '{"code":"not_found","message":"sandbox not found"}}' })
+    assert.is_true(Capsule.destroy("cl-1", p:options({ wait = true })))
+  end)
+
+  it("whose pause is given up fails the wait", function()
+    p = peer.answering({ 202, '{"id":"cl-1","status":"pausing"}' },
+      state("pausing"), state("running"))
+    local info, err = Capsule.pause("cl-1", p:options({ wait = true }))
+    assert.is_nil(info)
+    assert.is_true(err:is("CapsuleStateError"))
+  end)
+
+  it("may answer with nothing where a capsule is expected (44)", function()
+    p = peer.answering({ 202, "" })
+    assert.are.same({}, (Capsule.pause("cl-1", p:options())))
+  end)
+
+  it("may have a status nobody has heard of (45)", function()
+    p = peer.answering(state("snapshotting"))
+    local info = assert(Capsule.get_info("cl-1", p:options()))
+    assert.are.equal("snapshotting", info.status)
+  end)
+
+  it("has its id escaped into the path", function()
+    p = peer.answering({ 404, "" })
+    Capsule.get_info("../snapshots/x?y#z", p:options())
+    assert.are.same({ "GET /v1/capsules/..%2Fsnapshots%2Fx%3Fy%23z" },
+      requests())
+    Capsule.get_info("..", p:options())
+    assert.are.equal("GET /v1/capsules/%2E%2E", requests()[2])
+  end)
+
+  it("leaving its scope is destroyed, whatever the error (27)", function()
+    p = peer.answering({ 202, '{"id":"cl-1","status":"running"}' },
+      { 500, "broken" })
+    local ok, err = pcall(wrenn.with, assert(Capsule.create(p:options())),
+      function()
+        error("the user's error", 0)
+      end)
+    assert.is_false(ok)
+    assert.are.equal("the user's error", err)
+    assert.are.equal("DELETE /v1/capsules/cl-1", requests()[2])
+  end)
+
+  it("that was connected to survives its scope", function()
+    p = peer.answering(state("running"))
+    wrenn.with(assert(Capsule.connect("cl-1", p:options())), function() end)
+    assert.are.equal(1, #p:received())
+  end)
+
+  it("is filtered out of lists on this side", function()
+    p = peer.answering({ 200, '[{"id":"a","status":"running","template":"x"},'
+      .. '{"id":"b","status":"paused","template":"x","metadata":{"k":"v"}}]' })
+    local function ids(opts)
+      local list = {}
+      for _, info in ipairs(assert(Capsule.list(p:options(opts)))) do
+        list[#list + 1] = info.id
+      end
+      return list
+    end
+    assert.are.same({ "a", "b" }, ids())
+    assert.are.same({ "b" }, ids({ status = "paused" }))
+    assert.are.same({ "b" }, ids({ metadata = { k = "v" } }))
+    assert.are.same({ "a", "b" }, ids({ template = "x" }))
+    assert.are.same({}, ids({ template = "y" }))
+  end)
+end)
+
+describe("a capsule of wrenn-local", function()
+  local s, capsule
+
+  setup(function()
+    s = server.start()
+    capsule = assert(Capsule.create(s:options({ wait = true })))
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  it("has an id of the documented form and is listed (1, 19)", function()
+    assert.is_truthy(capsule.id:match("^cl%-[0-9a-z]+$"))
+    assert.are.equal(28, #capsule.id)
+    local second = assert(Capsule.create(s:options()))
+    local list = assert(Capsule.list(s:options()))
+    assert.are.same({ second.id, capsule.id }, { list[1].id, list[2].id })
+    assert.is_true(second:destroy({ wait = true }))
+    assert.are.equal(1, #assert(Capsule.list(s:options())))
+    assert.are.equal("stopped", second:get_info().status)
+  end)
+
+  it("is not found under another id (22)", function()
+    local info, err =
+      Capsule.get_info("cl-" .. ("0"):rep(25), s:options())
+    assert.is_nil(info)
+    assert.is_true(err:is("NotFoundError"))
+    assert.are.equal(404, err.status_code)
+  end)
+
+  it("takes a ping, which counts as activity (37)", function()
+    local before = capsule:get_info().last_active_at
+    wrenn.task.sleep(1.1)
+    assert.is_true(capsule:ping())
+    assert.is_true(capsule:get_info().last_active_at > before)
+  end)
+
+  it("is paused and resumed with all that is in it (28, 31, 42, 43)",
+    function()
+      assert(capsule.files:write("/tmp/kept", "kept"))
+      local handle =
+        assert(capsule.commands:run("sleep 300", { background = true }))
+      local started = capsule:get_info().started_at
+      assert.are.equal("paused", capsule:pause({ wait = true }).status)
+      assert.is_false(capsule:is_running())
+      local result, err = capsule.commands:run("true")
+      assert.is_nil(result)
+      assert.is_true(err:is("ConflictError"))
+      wrenn.task.sleep(1.1)
+      assert.are.equal("running", capsule:resume({ wait = true }).status)
+      assert.is_true(capsule:get_info().started_at > started)
+      assert.are.equal("kept", capsule.files:read("/tmp/kept"))
+      local found = false
+      for _, process in ipairs(assert(capsule.commands:list())) do
+        found = found or process.pid == handle.pid
+      end
+      assert.is_true(found)
+      assert.is_true(handle:kill())
+    end)
+
+  it("refuses a wrong key (267)", function()
+    local list, err = Capsule.list(s:options({ api_key = "wrn_wrong" }))
+    assert.is_nil(list)
+    assert.is_true(err:is("AuthenticationError"))
+  end)
+
+  it("destroys twice without complaint (24)", function()
+    local other = assert(Capsule.create(s:options()))
+    assert.is_true(Capsule.destroy(other.id, s:options()))
+    assert.is_true(Capsule.destroy(other.id, s:options({ wait = true })))
+  end)
+end)

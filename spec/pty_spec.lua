@@ -1,0 +1,306 @@
+-- Terminals: behaviour cases 133-136, 138-142, 145-151, 156-159, 163, 165, 166.
+
+local cjson = require("cjson")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local Capsule = wrenn.Capsule
+
+describe("a terminal of a scripted server", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  local function capsule_of(script, version)
+    p = peer.start(([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.headers.upgrade then
+          c:upgrade(req)
+          c:read_frame()
+          %s
+          return
+        elseif req.path == "/health" then
+          c:respond(200, '{"status":"ok","version":"%s"}')
+        else
+          c:respond(200, '{"id":"cl-1","status":"running"}')
+        end
+      end
+    ]]):format(script, version or "0.1.5"))
+    return assert(Capsule.connect("cl-1", p:options()))
+  end
+
+  -- The frames the peer has read, the first message included.
+  local function frames()
+    local list = {}
+    for _, text in ipairs(p:received()) do
+      if not text:find("HTTP/1.1", 1, true) then
+        list[#list + 1] = text
+      end
+    end
+    return list
+  end
+
+  local function events_of(term)
+    local list = {}
+    for ev in term do
+      list[#list + 1] = ev
+    end
+    return list
+  end
+
+  it("begins with the defaults (133)", function()
+    local term = assert(capsule_of("c:close()"):pty())
+    events_of(term)
+    assert.are.same({ type = "start", cmd = "/bin/bash", cols = 80, rows = 24 },
+      cjson.decode(frames()[1]))
+  end)
+
+  it("begins with what was asked for (134)", function()
+    local term = assert(capsule_of("c:close()"):pty({ cmd = "/bin/zsh",
+      cols = 100, rows = 5, args = { "-l" }, envs = { A = "b" }, cwd = "/w" }))
+    events_of(term)
+    assert.are.same({ type = "start", cmd = "/bin/zsh", cols = 100, rows = 5,
+      args = { "-l" }, envs = { A = "b" }, cwd = "/w" },
+      cjson.decode(frames()[1]))
+  end)
+
+  it("tells its tag and pid, and ends with its exit (135, 156)", function()
+    local term = assert(capsule_of([[
+      c:text('{"type":"started","tag":"pty-1","pid":42}')
+      c:text('{"type":"output","data":"bHMgLWxhCg=="}')
+      c:text('{"type":"exit","exit_code":3}')
+      c:read_frame()
+    ]]):pty())
+    assert.are.same({ { type = "started", tag = "pty-1", pid = 42 },
+      { type = "output", data = "ls -la\n" }, { type = "exit", exit_code = 3 } },
+      events_of(term))
+    assert.are.same({ "pty-1", 42, 3 }, { term.tag, term.pid, term.exit_code })
+  end)
+
+  it("answers a ping with one pong, and shows it (145, 146, 147)", function()
+    local term = assert(capsule_of([[
+      c:text('{"type":"ping"}')
+      c:read_frame()
+      c:text('{"type":"output"}')
+      c:close()
+    ]]):pty())
+    assert.are.same({ { type = "ping" }, { type = "output", data = "" } },
+      events_of(term))
+    assert.are.same('{"type":"pong"}', frames()[2])
+    assert.are.equal(2, #frames())
+  end)
+
+  it("goes on after an error, unless it is fatal (157)", function()
+    local term = assert(capsule_of([[
+      c:text('{"type":"error","data":"hiccup"}')
+      c:text('{"type":"output","data":"eA=="}')
+      c:text('{"type":"error","data":"gone","fatal":true}')
+      c:text('{"type":"output","data":"eA=="}')
+    ]]):pty())
+    assert.are.same({ { type = "error", data = "hiccup" },
+      { type = "output", data = "x" },
+      { type = "error", data = "gone", fatal = true } }, events_of(term))
+    assert.are.equal("gone", term.err.message)
+  end)
+
+  it("ends quietly without an exit (158)", function()
+    local term = assert(capsule_of("c:close()"):pty())
+    assert.are.same({}, events_of(term))
+    assert.is_nil(term.exit_code)
+    assert.is_true(term.err:is("ConnectionError"))
+  end)
+
+  it("raises on invalid base64 rather than end", function()
+    local term = assert(capsule_of(
+      [[ c:text('{"type":"output","data":"*"}') ]]):pty())
+    local ok, err = pcall(events_of, term)
+    assert.is_false(ok)
+    assert.is_true(err:is("ProtocolError"))
+  end)
+
+  it("is typed into as base64 for an old server (150)", function()
+    local term = assert(capsule_of("c:read_frame() c:close()"):pty())
+    assert.is_true(term:write("ls\n"))
+    events_of(term)
+    assert.are.equal('{"type":"input","data":"bHMK"}', frames()[2])
+  end)
+
+  it("is typed into as bytes for a new server (152)", function()
+    local term = assert(capsule_of("c:read_frame() c:close()", "0.3.0"):pty())
+    assert.is_true(term:write("\0\255"))
+    events_of(term)
+    assert.are.equal("\0\255", frames()[2])
+  end)
+
+  it("is typed into as the server writes (9.5, 151)", function()
+    local term = assert(capsule_of([[
+      c:binary("\0\255") c:read_frame() c:close() ]], "0.1.5"):pty())
+    assert.are.same({ type = "output", data = "\0\255", binary = true },
+      (term:read()))
+    assert.is_true(term:write("x"))
+    events_of(term)
+    assert.are.equal("x", frames()[2])
+  end)
+
+  it("may be told the encoding", function()
+    local term = assert(capsule_of("c:read_frame() c:close()")
+      :pty({ encoding = "binary" }))
+    assert.is_true(term:write("x"))
+    events_of(term)
+    assert.are.equal("x", frames()[2])
+  end)
+
+  it("is resized, and refuses sizes that are none (142)", function()
+    local term = assert(capsule_of("c:read_frame() c:close()"):pty())
+    for _, size in ipairs({ { 0, 24 }, { 80, 0 }, { -1, 5 }, { 1.5, 5 },
+      { "80", 24 } }) do
+      assert.has_error(function() term:resize(size[1], size[2]) end)
+    end
+    assert.is_true(term:resize(120, 40))
+    events_of(term)
+    assert.are.same({ type = "resize", cols = 120, rows = 40 },
+      cjson.decode(frames()[2]))
+  end)
+
+  it("leaving its scope is killed and closed (159)", function()
+    local capsule = capsule_of([[
+      local opcode
+      repeat opcode = c:read_frame() until opcode == 8 or not opcode
+      log("opcode " .. tostring(opcode))
+    ]])
+    wrenn.with(assert(capsule:pty()), function() end)
+    local list
+    local deadline = os.time() + 3
+    repeat
+      list = frames()
+    until list[#list]:find("^opcode") or os.time() > deadline
+    assert.are.equal('{"type":"kill"}', list[2])
+    assert.are.equal("opcode 8", list[#list])
+  end)
+
+  it("that is closed refuses to be typed into, and closes again", function()
+    local term = assert(capsule_of("c:read_frame()"):pty())
+    term:close()
+    term:close()
+    local ok, err = term:write("x")
+    assert.is_nil(ok)
+    assert.is_true(err:is("WrennError"))
+  end)
+end)
+
+describe("a terminal of wrenn-local", function()
+  local s, capsule
+
+  setup(function()
+    s = server.start()
+    capsule = assert(Capsule.create(s:options({ wait = true })))
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  -- Reads to the end, or to some output; returns all of the output.
+  local function read_until(term, text)
+    local out = ""
+    while not (text and out:find(text, 1, true)) do
+      local ev = wrenn.check(wrenn.task.with_timeout(10, function()
+        local event, err = term:read()
+        return event or false, err
+      end))
+      if ev.type == "output" then
+        out = out .. ev.data
+      elseif ev.type == "exit" then
+        break
+      end
+    end
+    return out
+  end
+
+  it("is a shell (135, 136)", function()
+    local term = assert(capsule:pty())
+    assert.is_true(term:write("echo pty-result-$((6*7))\nexit\n"))
+    assert.is_truthy(read_until(term):find("pty-result-42", 1, true))
+    assert.are.equal(0, term.exit_code)
+    assert.is_truthy(term.tag:match("^pty%-%x+$"))
+    assert.is_true(term.pid > 0)
+    term:close()
+  end)
+
+  it("starts where and with what it is told (138, 139, 140)", function()
+    local term = assert(capsule:pty({ cwd = "/tmp",
+      envs = { PTY_VAR = "xyzzy" } }))
+    term:write("pwd; echo marker-$PTY_VAR; exit\n")
+    local out = read_until(term)
+    assert.is_truthy(out:find("/tmp", 1, true))
+    assert.is_truthy(out:find("marker-xyzzy", 1, true))
+    term = assert(capsule:pty({ cmd = "/bin/echo",
+      args = { "hello-from-argv" } }))
+    assert.are.equal("hello-from-argv\r\n", read_until(term))
+    assert.are.equal(0, term.exit_code)
+  end)
+
+  it("has the size it is given (141)", function()
+    local term = assert(capsule:pty({ cols = 91, rows = 17 }))
+    term:write("stty size\n")
+    read_until(term, "17 91")
+    assert.is_true(term:resize(120, 40))
+    term:write("stty size\n")
+    read_until(term, "40 120")
+    assert.is_true(term:kill())
+    read_until(term)
+    assert.are.equal(-1, term.exit_code)
+    term:close()
+  end)
+
+  it("is left and come back to by its tag (163, 165)", function()
+    local term = assert(capsule:pty())
+    term:write("echo ready\n")
+    read_until(term, "ready\r\n")
+    local tag, pid = term.tag, term.pid
+    term:close()
+    local again = assert(capsule:pty_connect(tag))
+    assert.are.same({ tag, pid }, { again.tag, again.pid })
+    again:write("echo back; exit\n")
+    assert.is_truthy(read_until(again):find("back", 1, true))
+    assert.are.equal(0, again.exit_code)
+    again:close()
+  end)
+
+  it("is not found under an unknown tag (166)", function()
+    local term, err = capsule:pty_connect("pty-00000000")
+    assert.is_nil(term)
+    assert.is_true(err:is("NotFoundError"))
+  end)
+
+  it("can be interrupted while it says nothing", function()
+    local term = assert(capsule:pty({ cmd = "/bin/sleep", args = { "60" } }))
+    term:read()
+    local event, err = wrenn.task.with_timeout(0.2, function()
+      return term:read()
+    end)
+    assert.is_nil(event)
+    assert.is_true(err:is("TimeoutError"))
+    capsule.commands:kill(term.pid)
+    term:close()
+  end)
+
+  it("carries bytes both ways", function()
+    local bytes = {}
+    for i = 0, 255 do
+      bytes[#bytes + 1] = string.char(i)
+    end
+    bytes = table.concat(bytes)
+    local term = assert(capsule:pty({ cmd = "/bin/sh",
+      args = { "-c", "stty raw -echo; echo go; head -c 2560" } }))
+    read_until(term, "go")
+    assert.is_true(term:write(bytes:rep(10)))
+    assert.are.equal(bytes:rep(10), (read_until(term):gsub("^\n", "")))
+    term:close()
+  end)
+end)

@@ -1,0 +1,284 @@
+-- Streams: behaviour cases 102-105, 108-112, 123, 124, 126, 128, 129, 132.
+
+local cjson = require("cjson")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local Capsule = wrenn.Capsule
+
+describe("a stream of a scripted server", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  -- A capsule whose WebSocket is served by `script`, which has read the first
+  -- message.
+  local function capsule_of(script)
+    p = peer.start(([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.headers.upgrade then
+          c:upgrade(req)
+          c:read_frame()
+          %s
+          return
+        end
+        c:respond(200, '{"id":"cl-1","status":"running"}')
+      end
+    ]]):format(script))
+    return assert(Capsule.connect("cl-1", p:options()))
+  end
+
+  local function events_of(stream)
+    local list = {}
+    for ev in stream do
+      list[#list + 1] = ev
+    end
+    return list
+  end
+
+  local function start_frame()
+    return cjson.decode(p:received()[3])
+  end
+
+  it("sends the argv it was given (102)", function()
+    local capsule = capsule_of([[ c:close() ]])
+    events_of(assert(capsule.commands:stream("/usr/bin/env",
+      { args = { "python", "-V" } })))
+    assert.are.same({ type = "start", cmd = "/usr/bin/env",
+      args = { "python", "-V" } }, start_frame())
+  end)
+
+  it("passes directory and environment as arguments", function()
+    local capsule = capsule_of([[ c:close() ]])
+    events_of(assert(capsule.commands:stream("x",
+      { cwd = "/a b", envs = { B = "2", A = "$(1)" } })))
+    assert.are.same({ "/usr/bin/env", { "A=$(1)", "B=2", "/bin/sh", "-c",
+      'cd -- "$1" || exit 126; shift; exec "$@"', "sh", "/a b", "/bin/sh",
+      "-c", "x" } }, { start_frame().cmd, start_frame().args })
+  end)
+
+  it("ends with its exit event, whatever follows", function()
+    local capsule = capsule_of([[
+      c:text('{"type":"start","pid":5}\n')
+      c:text('{"type":"stdout","data":"a"}\n')
+      c:text('{"type":"exit","exit_code":0}\n')
+      c:text('{"type":"stdout","data":"late"}\n')
+    ]])
+    local stream = assert(capsule.commands:stream("x"))
+    assert.are.same({ { type = "start", pid = 5 },
+      { type = "stdout", data = "a" }, { type = "exit", exit_code = 0 } },
+      events_of(stream))
+    assert.are.same({ 5, 0 }, { stream.pid, stream.exit_code })
+    assert.is_nil(stream.err)
+    assert.is_nil(stream:read())
+  end)
+
+  it("ends after one error event (108)", function()
+    local capsule = capsule_of([[
+      c:text('{"type":"error","data":"sandbox not found"}')
+      c:text('{"type":"stdout","data":"late"}')
+    ]])
+    local stream = assert(capsule.commands:stream("x"))
+    assert.are.same({ { type = "error", data = "sandbox not found" } },
+      events_of(stream))
+    assert.is_true(stream.err:is("NotFoundError"))
+    assert.is_nil(stream.exit_code)
+  end)
+
+  for name, ending in pairs({
+    ["its connection ends (109)"] = "c:close()",
+    ["its connection is reset (110)"] = "c:sleep(0.05) c:reset()",
+    ["a close frame comes"] = "c:close_frame(1000)",
+  }) do
+    it("ends quietly when " .. name .. ", and says so", function()
+      local capsule =
+        capsule_of([[c:text('{"type":"stdout","data":"a"}') ]] .. ending)
+      local stream = assert(capsule.commands:stream("x"))
+      assert.are.same({ { type = "stdout", data = "a" } }, events_of(stream))
+      assert.is_nil(stream.exit_code)
+      assert.is_true(stream.err:is("ConnectionError"))
+      local result, err = stream:wait()
+      assert.is_nil(result)
+      assert.are.equal(stream.err, err)
+    end)
+  end
+
+  it("passes on what it does not know (111, 112)", function()
+    local capsule = capsule_of([[
+      c:text('{"type":"weird","data":"x"}') c:text("{}")
+      c:text('{"type":"exit"}')
+    ]])
+    assert.are.same({ { type = "weird", data = "x" }, { type = "unknown" },
+      { type = "exit", exit_code = -1 } },
+      events_of(assert(capsule.commands:stream("x"))))
+  end)
+
+  for name, frame in pairs({
+    ["garbage"] = "c:text('garbage')",
+    ["an array"] = "c:text('[1]')",
+    ["a number for data"] = [[c:text('{"type":"stdout","data":1}')]],
+    ["invalid UTF-8"] = [[c:text('{"type":"stdout","data":"\255"}')]],
+    ["a binary message"] = "c:binary('x')",
+  }) do
+    it("raises on " .. name .. " rather than end", function()
+      local capsule = capsule_of(frame)
+      local stream = assert(capsule.commands:stream("x"))
+      local ok, err = pcall(events_of, stream)
+      assert.is_false(ok)
+      assert.is_true(err:is("ProtocolError"))
+      assert.are.same({ nil, err }, { stream:read() })
+      assert.are.equal(err, stream.err)
+    end)
+  end
+
+  it("sends stop when asked", function()
+    local capsule = capsule_of([[ c:read_frame() c:close() ]])
+    local stream = assert(capsule.commands:stream("x"))
+    stream:stop()
+    events_of(stream)
+    assert.are.equal('{"type":"stop"}', p:received()[4])
+  end)
+
+  it("that is refused gives the server's error", function()
+    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
+      { 401, '{"error":{"code":"unauthorized","message":"invalid API key"}}',
+        "Content-Type: application/json" })
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local stream, err = capsule.commands:stream("x")
+    assert.is_nil(stream)
+    assert.is_true(err:is("AuthenticationError"))
+    assert.are.equal("unauthorized", err.code)
+  end)
+
+  it("closes on break where the language can, and by close", function()
+    local capsule = capsule_of([[
+      c:text('{"type":"start","pid":5}')
+      c:read_frame()
+      log("closed")
+    ]])
+    for _ in assert(capsule.commands:stream("x")) do
+      break
+    end
+    local deadline = os.time() + 3
+    repeat
+      wrenn.task.sleep(0.02)
+    until p:received()[#p:received()] == "closed" or os.time() > deadline
+    assert.are.equal("closed", p:received()[#p:received()])
+  end)
+end)
+
+describe("a stream of wrenn-local", function()
+  local s, capsule
+
+  setup(function()
+    s = server.start()
+    capsule = assert(Capsule.create(s:options({ wait = true })))
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  it("starts, prints and exits (103, 104, 105)", function()
+    local stream = assert(capsule.commands:stream(
+      "for i in 1 2 3; do echo n$i; done; exit 5"))
+    local kinds, out = {}, {}
+    for ev in stream do
+      kinds[ev.type] = ev
+      out[#out + 1] = ev.type == "stdout" and ev.data or ""
+    end
+    assert.is_true(kinds.start.pid > 0)
+    assert.are.equal("n1\nn2\nn3\n", table.concat(out))
+    assert.are.equal(5, kinds.exit.exit_code)
+  end)
+
+  it("keeps the order inside stdout and inside stderr (123)", function()
+    local result = assert(assert(capsule.commands:stream(
+      "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done")):wait())
+    assert.are.equal("o1\no2\no3\no4\no5\n", result.stdout)
+    assert.are.equal("e1\ne2\ne3\ne4\ne5\n", result.stderr)
+  end)
+
+  it("delivers all of 20 MiB before the exit (124)", function()
+    local result = assert(assert(capsule.commands:stream(
+      "seq 1 3000000 | head -c 20971520")):wait())
+    assert.are.equal(20971520, #result.stdout)
+    assert.are.equal("2999", result.stdout:match("\n(2999)\n"))
+  end)
+
+  it("is slow when its reader is, and loses nothing", function()
+    local stream = assert(capsule.commands:stream(
+      "seq 1 3000000 | head -c 20971520"))
+    wrenn.task.sleep(0.5)
+    assert.are.equal(20971520, #assert(stream:wait()).stdout)
+  end)
+
+  it("runs where and with what it was told", function()
+    local result = assert(assert(capsule.commands:stream(
+      'pwd; printf "%s" "$X"', { cwd = "/tmp", envs = { X = "a 'b' $c" } }))
+      :wait())
+    assert.are.equal("/tmp\na 'b' $c", result.stdout)
+    result = assert(assert(capsule.commands:stream("pwd", { cwd = "~" }))
+      :wait())
+    assert.are.equal("/root\n", result.stdout)
+  end)
+
+  it("kills a command that outlasts its limit", function()
+    local stream =
+      assert(capsule.commands:stream("sleep 60", { timeout = 0.3 }))
+    local result, err = stream:wait()
+    assert.is_nil(result)
+    assert.is_true(err:is("TimeoutError"))
+    local deadline = os.time() + 5
+    repeat
+      wrenn.task.sleep(0.05)
+    until #assert(capsule.commands:list()) == 0 or os.time() > deadline
+    assert.are.same({}, (capsule.commands:list()))
+  end)
+
+  it("attaches by tag, to several at once (126, 129)", function()
+    local handle = assert(capsule.commands:run(
+      "sleep 0.3; echo both; exit 2", { background = true, tag = "two" }))
+    local a = assert(capsule.commands:connect("two"))
+    local b = assert(capsule.commands:connect(handle.pid))
+    for _, stream in ipairs({ a, b }) do
+      local result = assert(stream:wait())
+      assert.are.same({ "both\n", 2 }, { result.stdout, result.exit_code })
+    end
+  end)
+
+  it("of a process that has ended is quiet (128)", function()
+    local handle = assert(capsule.commands:run("true", { background = true }))
+    wrenn.task.sleep(0.3)
+    local count = 0
+    local stream = assert(handle:stream())
+    for ev in stream do
+      count = count + 1
+      assert.are.equal("error", ev.type)
+    end
+    assert.is_true(count <= 1)
+    assert.is_nil(stream.exit_code)
+  end)
+
+  it("ends with -1 when the process is killed (132)", function()
+    local stream = assert(capsule.commands:stream("sleep 60"))
+    local start = assert(stream:read())
+    assert.is_true(capsule.commands:kill(start.pid))
+    assert.are.equal(-1, assert(stream:wait()).exit_code)
+  end)
+
+  it("is cut by a pause", function()
+    local stream = assert(capsule.commands:stream("sleep 60"))
+    assert(stream:read())
+    assert(capsule:pause({ wait = true }))
+    assert.is_nil(stream:read())
+    assert.is_true(stream.err:is("ConnectionError"))
+    assert(capsule:resume({ wait = true }))
+    capsule.commands:kill(stream.pid)
+  end)
+end)
