@@ -1,0 +1,212 @@
+-- Errors and how answers become them: behaviour cases 267, 268, 270-278, 286;
+-- the key that is never shown.
+
+local peer = require("spec.support.peer")
+local wrenn = require("wrenn")
+
+local errors = wrenn.errors
+
+local function envelope(code, more)
+  return ('{"error":{"code":"%s","message":"what happened"%s}}')
+    :format(code, more or "")
+end
+
+describe("an answer", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  local function get(...)
+    p = peer.answering(...)
+    local info, err =
+      wrenn.Capsule.get_info("cl-1", p:options())
+    assert.is_nil(info)
+    return err
+  end
+
+  local types = {
+    { 400, "invalid_request", "ValidationError" },
+    { 422, "whatever", "ValidationError" },
+    { 401, "unauthorized", "AuthenticationError" },
+    { 403, "forbidden", "ForbiddenError" },
+    { 404, "not_found", "NotFoundError" },
+    { 404, "template_not_found", "NotFoundError" },
+    { 404, "volume_not_found", "NotFoundError" },
+    { 409, "conflict", "ConflictError" },
+    { 409, "invalid_state", "ConflictError" },
+    { 409, "host_has_sandboxes", "HostHasCapsulesError" },
+    { 413, "too_large", "TooLargeError" },
+    { 413, "payload_too_large", "TooLargeError" },
+    { 418, "teapot", "WrennError" },
+    { 429, "rate_limited", "RateLimitError" },
+    { 500, "internal_error", "InternalError" },
+    { 501, "agent_error", "AgentError" },
+    { 502, "agent_error", "AgentError" },
+    { 503, "host_unavailable", "HostUnavailableError" },
+    { 503, "no_hosts_available", "HostUnavailableError" },
+    { 504, "gateway", "AgentError" },
+    { 599, "new", "InternalError" },
+  }
+  for _, case in ipairs(types) do
+    it(("%d %s is a %s (268, 270, 271, 273)"):format(case[1], case[2],
+      case[3]), function()
+      local err = get({ case[1], envelope(case[2]) })
+      assert.are.equal(case[3], err.type)
+      assert.are.same({ case[1], case[2], "what happened" },
+        { err.status_code, err.code, err.message })
+      assert.is_true(err:is("WrennError"))
+    end)
+  end
+
+  it("of the newer shape keeps all it says (272)", function()
+    local err = get({ 409, envelope("sandbox_not_running",
+      ',"request_id":"req_1","retryable":true,"details":{"status":"paused"}') })
+    assert.is_true(err:is("ConflictError"))
+    assert.are.same({ "req_1", true, "paused", "paused" },
+      { err.request_id, err.retryable, err.details.status, err.status })
+  end)
+
+  it("has its request id in a header as well", function()
+    assert.are.equal("req_2",
+      get({ 404, envelope("not_found"), "X-Request-ID: req_2" }).request_id)
+  end)
+
+  it("of HTML is an error with the status and the text (274)", function()
+    local err = get({ 502, "<html>Bad Gateway</html>" })
+    assert.are.same({ "AgentError", 502, "<html>Bad Gateway</html>" },
+      { err.type, err.status_code, err.message })
+  end)
+
+  for name, body in pairs({
+    ["a string for an error"] = '{"error":"x"}',
+    ["an array"] = "[]",
+    ["null"] = "null",
+    ["numbers where text belongs"] = '{"error":{"code":1,"message":2}}',
+    ["nothing"] = "",
+  }) do
+    it("of 400 with " .. name .. " is an error object (276)", function()
+      local err = get({ 400, body })
+      assert.are.same({ "ValidationError", 400 }, { err.type, err.status_code })
+      assert.is_true(#err.message > 0)
+    end)
+  end
+
+  it("of 429 says when to come back (277)", function()
+    local err = get({ 429, envelope("rate_limited"), "Retry-After: 60" })
+    assert.is_true(err:is("RateLimitError"))
+    assert.are.equal(60, err.retry_after)
+    assert.is_true(err.retryable)
+    assert.are.equal(1, #p:received())
+  end)
+
+  it("of 429 that asks for a short pause is tried again", function()
+    p = peer.answering({ 429, envelope("rate_limited"), "Retry-After: 0" },
+      { 200, '{"id":"cl-1","status":"running"}' })
+    assert(wrenn.Capsule.get_info("cl-1", p:options()))
+    assert.are.equal(2, #p:received())
+  end)
+
+  for _, status in ipairs({ 301, 302, 307, 308 }) do
+    it("of " .. status .. " is not followed", function()
+      local err = get({ status, "", "Location: http://127.0.0.1:1/elsewhere" })
+      assert.is_true(err:is("ProtocolError"))
+      assert.are.equal(1, #p:received())
+    end)
+  end
+
+  for name, body in pairs({
+    garbage = "garbage", ["a number"] = "5", ["half of it"] = '{"id":',
+  }) do
+    it("of 200 with " .. name .. " is a protocol error", function()
+      assert.is_true(get({ 200, body }):is("ProtocolError"))
+    end)
+  end
+
+  local flaky = [[
+    if n <= 2 then c:request() return c:reset() end
+    while true do
+      local req = c:request()
+      if not req then return end
+      c:respond(200, '{"id":"cl-1","status":"running"}')
+    end
+  ]]
+
+  it("that fails twice on the way is asked for again (278)", function()
+    p = peer.start(flaky)
+    local begin = require("wrenn.core").now()
+    assert(wrenn.Capsule.get_info("cl-1", p:options()))
+    assert.is_true(require("wrenn.core").now() - begin >= 0.9)
+    assert.are.equal(3, #p:received())
+  end)
+
+  it("to a POST is never asked for again (278)", function()
+    p = peer.start(flaky)
+    local capsule, err = wrenn.Capsule.create(p:options())
+    assert.is_nil(capsule)
+    assert.is_true(err:is("ConnectionError"))
+    assert.are.equal(1, #p:received())
+  end)
+
+  it("is asked for as often as the client is told to", function()
+    p = peer.start([[ c:request() c:reset() ]])
+    local client = assert(wrenn.Client(p:options({ retries = 0 })))
+    local info, err = client.capsules:get("cl-1")
+    assert.is_nil(info)
+    assert.is_true(err:is("ConnectionError"))
+    assert.are.equal(1, #p:received())
+  end)
+end)
+
+describe("an error", function()
+  it("is one readable line", function()
+    local err = errors.new("NotFoundError", "no such\nthing",
+      { code = "not_found", status_code = 404, request_id = "req_1" })
+    assert.are.equal("NotFoundError: no such thing"
+      .. " (HTTP 404, not_found, req_1)", tostring(err))
+    assert.are.equal("so: " .. tostring(err), "so: " .. err)
+  end)
+
+  it("knows its place in the tree", function()
+    local err = errors.new("HostHasCapsulesError", "x")
+    assert.is_true(err:is("HostHasCapsulesError"))
+    assert.is_true(err:is("ConflictError"))
+    assert.is_true(err:is("WrennError"))
+    assert.is_false(err:is("NotFoundError"))
+    assert.is_true(errors.new("GitAuthError", "x"):is("GitError"))
+  end)
+
+  it("is raised by check, and its values pass through otherwise", function()
+    local err = errors.new("WrennError", "x")
+    local ok, raised = pcall(wrenn.check, nil, err)
+    assert.is_false(ok)
+    assert.are.equal(err, raised)
+    assert.are.same({ 1, nil, 3 }, { wrenn.check(1, nil, 3) })
+  end)
+end)
+
+describe("the API key", function()
+  it("is in no error, no text and no dump of a client", function()
+    local key = "wrn_secretsecretsecret"
+    local client = assert(wrenn.Client({ api_key = key,
+      base_url = "http://127.0.0.1:1", retries = 0 }))
+    local _, err = client.capsules:get("cl-1")
+    local seen = {}
+    local function search(value)
+      if type(value) == "string" then
+        assert.is_nil(value:find(key, 1, true))
+      elseif type(value) == "table" and not seen[value] then
+        seen[value] = true
+        for k, v in pairs(value) do
+          search(k)
+          search(v)
+        end
+      end
+    end
+    search(client)
+    search(err)
+    search(tostring(client))
+    search(tostring(err))
+  end)
+end)
