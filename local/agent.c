@@ -1,6 +1,7 @@
 #include "agent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,7 +19,7 @@
 
 #define CHANNEL_FD 3
 
-/* ---- helpers of the other files ------------------------------------------ */
+/* ---- what the other files share ------------------------------------------ */
 
 void agent_fail(agent_reply *reply, const char *error, const char *format,
                 ...) {
@@ -88,8 +90,16 @@ static void send_reply(const agent *a, int64_t id, const agent_reply *reply) {
     wrenn_buf_append(&text, reply->detail.data, reply->detail.len);
   }
   wrenn_buf_puts(&text, "}");
-  if (!text.oom)
-    channel_send(a->channel, text.data, text.len, reply->fds, reply->fd_count);
+  if (text.oom || reply->detail.oom ||
+      channel_send(a->channel, text.data, text.len, reply->fds,
+                   reply->fd_count) == CHANNEL_FAILED) {
+    char failure[128];
+    int len = snprintf(failure, sizeof(failure),
+                       "{\"id\":%lld,\"error\":\"failed\",\"message\":"
+                       "\"the answer is too large\"}",
+                       (long long)id);
+    channel_send(a->channel, failure, (size_t)len, NULL, 0);
+  }
   wrenn_buf_free(&text);
 }
 
@@ -101,8 +111,7 @@ static void drop_reply(agent_reply *reply) {
 
 /* ---- orders -------------------------------------------------------------- */
 
-static void do_kill(const agent *a, const wrenn_json *order,
-                    agent_reply *reply) {
+static void do_kill(agent *a, const wrenn_json *order, agent_reply *reply) {
   wrenn_json value;
   int64_t pid = 0, signal = SIGKILL;
   (void)a;
@@ -110,49 +119,100 @@ static void do_kill(const agent *a, const wrenn_json *order,
     wrenn_json_int(&value, &pid);
   if (wrenn_json_get(order, "signal", &value))
     wrenn_json_int(&value, &signal);
-  /* Each command leads a process group of its own: all of it gets the signal,
-   * and what a pause has stopped is woken to take it. */
-  if (pid <= 1 || kill(-(pid_t)pid, (int)signal))
+  /* Each command leads a process group of its own, all of which gets the
+   * signal; one that has just been forked has not come to that yet. */
+  if (pid <= 1 ||
+      (kill(-(pid_t)pid, (int)signal) && kill((pid_t)pid, (int)signal)))
     agent_fail(reply, "not_found", "process with pid %lld not found",
                (long long)pid);
 }
 
-static void do_pause(const agent *a, const wrenn_json *order,
-                     agent_reply *reply) {
+static void do_pause(agent *a, const wrenn_json *order, agent_reply *reply) {
   (void)order;
   (void)reply;
-  agent_signal_all(a, SIGSTOP);
+  agent_pause(a);
+  for (size_t i = 0; i < AGENT_WORKERS; i++)
+    if (a->workers[i].pid > 0)
+      kill(a->workers[i].pid, SIGCONT);
 }
 
-static void do_resume(const agent *a, const wrenn_json *order,
-                      agent_reply *reply) {
+static void do_resume(agent *a, const wrenn_json *order, agent_reply *reply) {
   (void)order;
   (void)reply;
-  agent_signal_all(a, SIGCONT);
+  agent_resume(a);
 }
 
-/* What may take its time runs in a child of the agent's. */
+static void do_usage(agent *a, const wrenn_json *order, agent_reply *reply) {
+  (void)order;
+  agent_usage(a, reply);
+}
+
+static void do_spawn(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_spawn(a, order, reply);
+}
+
+static void do_open_read(agent *a, const wrenn_json *order,
+                         agent_reply *reply) {
+  agent_open_read(a, order, reply);
+}
+
+static void do_open_write(agent *a, const wrenn_json *order,
+                          agent_reply *reply) {
+  agent_open_write(a, order, reply);
+}
+
+static void do_mkdir(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_mkdir(a, order, reply);
+}
+
+static void do_remove(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_remove(a, order, reply);
+}
+
+static void do_list(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_list(a, order, reply);
+}
+
 static const struct {
   const char *name;
-  void (*run)(const agent *a, const wrenn_json *order, agent_reply *reply);
-  bool in_child;
+  void (*run)(agent *a, const wrenn_json *order, agent_reply *reply);
+  bool may_take_long;
 } orders[] = {
-    {"spawn", agent_spawn, false},
+    {"spawn", do_spawn, false},
     {"kill", do_kill, false},
     {"pause", do_pause, false},
     {"resume", do_resume, false},
-    {"open_read", agent_open_read, false},
-    {"open_write", agent_open_write, false},
-    {"mkdir", agent_mkdir, false},
-    {"remove", agent_remove, true},
-    {"list", agent_list, true},
+    {"usage", do_usage, true},
+    {"open_read", do_open_read, false},
+    {"open_write", do_open_write, false},
+    {"mkdir", do_mkdir, false},
+    {"remove", do_remove, true},
+    {"list", do_list, true},
 };
 
-static void obey(const agent *a, const channel_message *message) {
+/* Forks a child for an order. Returns 0 in the child, and when there can be
+ * none: the caller does the work itself then. */
+static pid_t fork_worker(agent *a, int64_t id) {
+  for (size_t i = 0; i < AGENT_WORKERS; i++) {
+    if (a->workers[i].pid > 0)
+      continue;
+    getrusage(RUSAGE_CHILDREN, &a->reaped); /* a child has no children */
+    pid_t pid = fork();
+    if (pid > 0) {
+      a->workers[i].pid = pid;
+      a->workers[i].id = id;
+    }
+    return pid > 0 ? pid : 0;
+  }
+  return 0;
+}
+
+static void obey(agent *a, const channel_message *message) {
   wrenn_json order, op, value;
   const char *why;
   int64_t id = 0;
   agent_reply reply = {0};
+  pid_t self = getpid();
   if (!wrenn_json_parse(message->text.data, message->text.len, &order, &why) ||
       !wrenn_json_get(&order, "op", &op))
     return;
@@ -161,24 +221,43 @@ static void obey(const agent *a, const channel_message *message) {
   for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
     if (!wrenn_json_is(&op, orders[i].name))
       continue;
-    pid_t child = orders[i].in_child ? fork() : -1;
-    if (child > 0)
+    if (orders[i].may_take_long && fork_worker(a, id) > 0)
       return;
     orders[i].run(a, &order, &reply);
     send_reply(a, id, &reply);
     drop_reply(&reply);
-    if (child == 0)
+    if (getpid() != self)
       _exit(0);
+    return;
   }
+}
+
+/* A worker has answered before it ends; one that was killed has not. */
+static bool was_worker(agent *a, pid_t pid, int status) {
+  for (size_t i = 0; i < AGENT_WORKERS; i++) {
+    if (a->workers[i].pid != pid)
+      continue;
+    a->workers[i].pid = 0;
+    if (status != 0) {
+      agent_reply reply = {0};
+      agent_fail(&reply, "failed", "the operation was interrupted");
+      send_reply(a, a->workers[i].id, &reply);
+      drop_reply(&reply);
+    }
+    return true;
+  }
+  return false;
 }
 
 /* Reaps whatever has ended, and tells of it: wrenn-local knows which of the
  * pids are its commands. */
-static void reap(const agent *a) {
+static void reap(agent *a) {
   int status;
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
     char text[64];
+    if (was_worker(a, pid, status))
+      continue;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     int len = snprintf(text, sizeof(text), "{\"exited\":%d,\"code\":%d}",
                        (int)pid, code);
@@ -186,7 +265,7 @@ static void reap(const agent *a) {
   }
 }
 
-static void serve(const agent *a, int signals) {
+static void serve(agent *a, int signals) {
   struct pollfd polls[2] = {{.fd = a->channel, .events = POLLIN},
                             {.fd = signals, .events = POLLIN}};
   channel_send(a->channel, "{\"ready\":true}", 14, NULL, 0);
@@ -214,8 +293,14 @@ static void serve(const agent *a, int signals) {
 int main(int argc, char **argv) {
   agent a = {.channel = CHANNEL_FD,
              .home = argc > 1 ? argv[1] : "/root",
-             .alone = getpid() == 1};
+             .alone = getpid() == 1,
+             .open_files = argc > 2 ? strtoull(argv[2], NULL, 10) : 0};
   sigset_t children;
+  /* What runs in here has no business with the channel, by inheritance or by
+   * looking into this process. */
+  if (fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) ||
+      prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    return 1;
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);
   sigprocmask(SIG_BLOCK, &children, NULL);

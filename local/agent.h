@@ -8,15 +8,28 @@
 #define WRENN_LOCAL_AGENT_H
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
 
 #include "buf.h"
 #include "json.h"
 
-/* The home directory that `~` and relative paths mean. */
+/* Orders that may take long are run by children of the agent's. */
+#define AGENT_WORKERS 64
+
 typedef struct agent {
   int channel;
-  const char *home;
-  bool alone; /* pid 1 of a pid namespace of its own */
+  const char *home;    /* what `~` and relative paths mean */
+  bool alone;          /* pid 1 of a pid namespace of its own */
+  uint64_t open_files; /* how many descriptors a command may have; 0: as is */
+  pid_t *asleep;       /* while paused: what had been stopped before */
+  size_t asleep_count;
+  struct rusage reaped; /* what children that have ended had used */
+  struct {
+    pid_t pid;  /* 0: free */
+    int64_t id; /* of the order */
+  } workers[AGENT_WORKERS];
 } agent;
 
 /* What an order came to. `error` NULL: success; the rest are constants or
@@ -56,7 +69,9 @@ void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply);
 void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply);
 
 /* agent_processes.c: every process below this one. */
-void agent_signal_all(const agent *a, int signal);
+void agent_pause(agent *a);
+void agent_resume(agent *a);
+void agent_usage(const agent *a, agent_reply *reply);
 void agent_kill_all(const agent *a);
 
 #endif

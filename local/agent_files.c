@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +7,10 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "tree.h"
 
-static void fail_errno(agent_reply *reply, const char *what,
-                       const char *path) {
-  bool missing = errno == ENOENT;
+static void fail_errno(agent_reply *reply, const char *what, const char *path) {
+  bool missing = errno == ENOENT || errno == ENOTDIR;
   agent_fail(reply, missing ? "not_found" : "failed", "%s %s: %s", what, path,
              strerror(errno));
 }
@@ -38,7 +37,6 @@ void agent_open_read(const agent *a, const wrenn_json *order,
     close(fd);
     goto out;
   }
-  wrenn_buf_printf(&reply->detail, ",\"size\":%lld", (long long)info.st_size);
   reply->fds[reply->fd_count++] = fd;
 
 out:
@@ -64,8 +62,8 @@ void agent_open_write(const agent *a, const wrenn_json *order,
     return;
   int fd = -1;
   if (make_parents(path) == 0)
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK,
-              0666);
+    fd =
+        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
   if (fd < 0)
     agent_fail(reply, "failed", "write file %s: status 400: %s", path,
                strerror(errno));
@@ -84,8 +82,8 @@ void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply) {
     path[--len] = '\0';
   if (stat(path, &info) == 0) {
     if (S_ISDIR(info.st_mode))
-      agent_fail(reply, "exists", "already_exists: directory already exists: %s",
-                 path);
+      agent_fail(reply, "exists",
+                 "already_exists: directory already exists: %s", path);
     else
       agent_fail(reply, "invalid", "path exists but is not a directory: %s",
                  path);
@@ -96,20 +94,15 @@ void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply) {
   free(path);
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind,
-                      struct FTW *where) {
-  (void)info;
-  (void)kind;
-  (void)where;
-  return remove(path);
-}
-
-void agent_remove(const agent *a, const wrenn_json *order,
-                  agent_reply *reply) {
+void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply) {
   char *path = agent_path(a, order, "path", reply);
   if (!path)
     return;
-  if (nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS))
+  /* With a slash at its end, a link would be what it leads to. */
+  size_t len = strlen(path);
+  while (len > 1 && path[len - 1] == '/')
+    path[--len] = '\0';
+  if (tree_remove(path))
     fail_errno(reply, "error removing", path);
   free(path);
 }

@@ -40,19 +40,39 @@ static void put_text(wrenn_buf *out, const char *name, const char *text) {
   wrenn_json_put_string(out, text, strlen(text));
 }
 
-static void put_owner(wrenn_buf *out, const struct stat *info) {
-  char number[32];
-  struct passwd *user = getpwuid(info->st_uid);
-  snprintf(number, sizeof(number), "%u", (unsigned)info->st_uid);
-  put_text(out, "owner", user ? user->pw_name : number);
-  struct group *group = getgrgid(info->st_gid);
-  snprintf(number, sizeof(number), "%u", (unsigned)info->st_gid);
-  put_text(out, "group", group ? group->gr_name : number);
+static void put_name(wrenn_buf *out, const char *name, const char *text,
+                     unsigned number) {
+  char digits[32];
+  snprintf(digits, sizeof(digits), "%u", number);
+  put_text(out, name, text ? text : digits);
+}
+
+/* Looking a name up takes reading a file; mostly it is the one before. */
+typedef struct owners {
+  bool known;
+  uid_t uid;
+  gid_t gid;
+  wrenn_buf text;
+} owners;
+
+static void put_owner(wrenn_buf *out, const struct stat *info, owners *last) {
+  if (!last->known || last->uid != info->st_uid || last->gid != info->st_gid) {
+    wrenn_buf_clear(&last->text);
+    struct passwd *user = getpwuid(info->st_uid);
+    put_name(&last->text, "owner", user ? user->pw_name : NULL, info->st_uid);
+    struct group *group = getgrgid(info->st_gid);
+    put_name(&last->text, "group", group ? group->gr_name : NULL, info->st_gid);
+    last->known = true;
+    last->uid = info->st_uid;
+    last->gid = info->st_gid;
+  }
+  wrenn_buf_append(out, last->text.data, last->text.len);
 }
 
 /* One FileEntry. A working link shows its target's type and mode, and its own
  * size and permissions. False when the path is gone. */
-static bool put_entry(wrenn_buf *out, const char *path, const char *name) {
+static bool put_entry(wrenn_buf *out, const char *path, const char *name,
+                      owners *last) {
   struct stat link, target;
   char real[PATH_MAX];
   if (lstat(path, &link))
@@ -67,7 +87,7 @@ static bool put_entry(wrenn_buf *out, const char *path, const char *name) {
   wrenn_buf_printf(out, ",\"size\":%lld,\"mode\":%u", (long long)link.st_size,
                    (unsigned)(target.st_mode & 07777));
   put_permissions(out, link.st_mode);
-  put_owner(out, &link);
+  put_owner(out, &link, last);
   wrenn_buf_printf(out, ",\"modified_at\":%lld", (long long)link.st_mtime);
   if (is_link)
     put_text(out, "symlink_target",
@@ -81,30 +101,37 @@ static bool is_real_directory(const char *path) {
   return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+/* A walk; `path` is where it is. */
+typedef struct walk {
+  wrenn_buf *out;
+  char path[PATH_MAX];
+  bool first;
+  owners last;
+} walk;
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as was asked for */
-static void put_children(wrenn_buf *out, const char *folder, int64_t depth,
-                         bool *first) {
-  DIR *dir = opendir(folder);
+static void put_children(walk *w, int64_t depth) {
+  DIR *dir = opendir(w->path);
   struct dirent *child;
-  const char *glue = folder[strlen(folder) - 1] == '/' ? "" : "/";
+  size_t len = strlen(w->path);
+  const char *glue = w->path[len - 1] == '/' ? "" : "/";
   while (dir && (child = readdir(dir))) {
-    char path[PATH_MAX];
-    size_t before = out->len;
+    size_t before = w->out->len, room = sizeof(w->path) - len;
     if (!strcmp(child->d_name, ".") || !strcmp(child->d_name, ".."))
       continue;
-    int len = snprintf(path, sizeof(path), "%s%s%s", folder, glue,
-                       child->d_name);
-    if (len < 0 || (size_t)len >= sizeof(path))
-      continue;
-    if (!*first)
-      wrenn_buf_puts(out, ",");
-    if (!put_entry(out, path, child->d_name)) {
-      out->len = before; /* vanished meanwhile */
-      continue;
+    int added = snprintf(w->path + len, room, "%s%s", glue, child->d_name);
+    if (added > 0 && (size_t)added < room) {
+      if (!w->first)
+        wrenn_buf_puts(w->out, ",");
+      if (put_entry(w->out, w->path, child->d_name, &w->last)) {
+        w->first = false;
+        if (depth > 1 && is_real_directory(w->path))
+          put_children(w, depth - 1);
+      } else {
+        w->out->len = before; /* vanished meanwhile */
+      }
     }
-    *first = false;
-    if (depth > 1 && is_real_directory(path))
-      put_children(out, path, depth - 1, first);
+    w->path[len] = '\0';
   }
   if (dir)
     closedir(dir);
@@ -114,7 +141,7 @@ void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply) {
   struct stat info;
   wrenn_json value;
   int64_t depth = 1;
-  bool first = true;
+  walk w = {.out = &reply->detail, .first = true};
   char *path = agent_path(a, order, "path", reply);
   if (!path)
     return;
@@ -130,11 +157,14 @@ void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply) {
   } else if (wrenn_json_get(order, "single", &value)) {
     const char *slash = strrchr(path, '/');
     wrenn_buf_puts(&reply->detail, ",\"entry\":");
-    put_entry(&reply->detail, path, slash && slash[1] ? slash + 1 : path);
+    put_entry(&reply->detail, path, slash && slash[1] ? slash + 1 : path,
+              &w.last);
   } else {
     wrenn_buf_puts(&reply->detail, ",\"entries\":[");
-    put_children(&reply->detail, path, depth, &first);
+    memcpy(w.path, path, len + 1); /* stat has taken it: it is short enough */
+    put_children(&w, depth);
     wrenn_buf_puts(&reply->detail, "]");
   }
+  wrenn_buf_free(&w.last.text);
   free(path);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ typedef struct plan {
   char *cwd;
   int in, out, err; /* the child's ends */
   bool pty;
+  uint64_t open_files;
 } plan;
 
 /* An array of strings as a NULL-terminated list in one go; NULL when it is
@@ -92,9 +94,14 @@ static void complain(const char *program, const char *what) {
 
 /* Only what is safe between fork and exec of a single-threaded process. */
 static void become(const plan *p) {
+  struct rlimit limit;
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  if (p->open_files > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = p->open_files;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
   setsid(); /* a process group of its own, and no terminal */
   if (p->pty)
     ioctl(p->in, TIOCSCTTY, 0);
@@ -158,7 +165,7 @@ static void close_child_ends(plan *p) {
 }
 
 void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply) {
-  plan p = {.in = -1, .out = -1, .err = -1};
+  plan p = {.in = -1, .out = -1, .err = -1, .open_files = a->open_files};
   struct stat info;
   wrenn_json pty;
   p.cwd = agent_path(a, order, "cwd", reply);

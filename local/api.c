@@ -1,5 +1,6 @@
 #include "api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,26 +21,28 @@ static const route routes[] = {
     {HTTP_GET, "/health", handle_health, NULL, PUBLIC, false},
     {HTTP_POST, "/v1/capsules", handle_create, NULL, KEY, false},
     {HTTP_GET, "/v1/capsules", handle_capsules, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/stats", handle_stats, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/usage", handle_usage, NULL, KEY, false},
     {HTTP_GET, "/v1/capsules/:", handle_get, NULL, KEY, false},
     {HTTP_DELETE, "/v1/capsules/:", handle_destroy, NULL, KEY, false},
     {HTTP_POST, "/v1/capsules/:/pause", handle_pause, NULL, KEY, false},
     {HTTP_POST, "/v1/capsules/:/resume", handle_resume, NULL, KEY, false},
     {HTTP_POST, "/v1/capsules/:/ping", handle_ping, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:/metrics", handle_metrics, NULL, KEY, false},
     {HTTP_POST, "/v1/capsules/:/exec", handle_exec, NULL, KEY, false},
     {HTTP_GET, "/v1/capsules/:/exec/stream", handle_exec_stream, NULL, KEY,
      true},
     {HTTP_GET, "/v1/capsules/:/processes", handle_processes, NULL, KEY, false},
     {HTTP_DELETE, "/v1/capsules/:/processes/:", handle_kill, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules/:/processes/:/stream", handle_process_stream,
-     NULL, KEY, true},
+    {HTTP_GET, "/v1/capsules/:/processes/:/stream", handle_process_stream, NULL,
+     KEY, true},
     {HTTP_GET, "/v1/capsules/:/pty", handle_pty, NULL, KEY, true},
     {HTTP_POST, "/v1/capsules/:/files/read", handle_read, NULL, KEY, false},
     {HTTP_POST, "/v1/capsules/:/files/stream/read", handle_stream_read, NULL,
      KEY, false},
     {HTTP_POST, "/v1/capsules/:/files/list", handle_list, NULL, KEY, false},
     {HTTP_POST, "/v1/capsules/:/files/mkdir", handle_mkdir, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/files/remove", handle_remove, NULL, KEY,
-     false},
+    {HTTP_POST, "/v1/capsules/:/files/remove", handle_remove, NULL, KEY, false},
     {HTTP_POST, "/v1/capsules/:/files/write", NULL, begin_write, KEY, false},
     {HTTP_POST, "/v1/capsules/:/files/stream/write", NULL, begin_stream_write,
      KEY, false},
@@ -52,8 +55,20 @@ static const char *const session_only[] = {
 
 /* ---- checks -------------------------------------------------------------- */
 
+/* As long as it takes: time must not tell how much of a key is right. */
+static bool key_is_right(const conn *c) {
+  char wanted[sizeof(c->key)] = "";
+  unsigned char differs = 0;
+  strncpy(wanted, c->server->key, sizeof(wanted) - 1);
+  for (size_t i = 0; i < sizeof(wanted); i++) {
+    char given = i <= strlen(c->key) ? c->key[i] : '\0';
+    differs |= (unsigned char)(given ^ wanted[i]);
+  }
+  return c->has_key && !differs;
+}
+
 static bool has_key(conn *c) {
-  if (c->has_key && strcmp(c->key, c->server->key) == 0)
+  if (key_is_right(c))
     return true;
   if (c->has_key)
     conn_reply_error(c, 401, "unauthorized", "invalid API key");
@@ -175,12 +190,15 @@ static bool read_strings(const wrenn_json *from, const char *name,
   return value->type == type && all_strings(value);
 }
 
-bool api_plan_read(const wrenn_json *from, api_plan *p) {
+bool api_plan_read(const wrenn_json *from, bool command_only, api_plan *p) {
   *p = (api_plan){0};
-  if (!read_text(from, "cmd", &p->cmd) || !read_text(from, "cwd", &p->cwd) ||
-      !read_text(from, "tag", &p->tag) ||
-      !read_strings(from, "args", WRENN_JSON_ARRAY, &p->plan.args) ||
-      !read_strings(from, "envs", WRENN_JSON_OBJECT, &p->plan.envs)) {
+  p->plan.envs.type = WRENN_JSON_NULL;
+  bool ok = read_text(from, "cmd", &p->cmd) &&
+            read_strings(from, "args", WRENN_JSON_ARRAY, &p->plan.args);
+  if (ok && !command_only)
+    ok = read_text(from, "cwd", &p->cwd) && read_text(from, "tag", &p->tag) &&
+         read_strings(from, "envs", WRENN_JSON_OBJECT, &p->plan.envs);
+  if (!ok) {
     api_plan_free(p);
     return false;
   }
@@ -188,6 +206,22 @@ bool api_plan_read(const wrenn_json *from, api_plan *p) {
   p->plan.cwd = p->cwd ? p->cwd : "";
   p->plan.tag = p->tag && *p->tag ? p->tag : NULL;
   return true;
+}
+
+bool api_query(const conn *c, const char *name, char *value, size_t size) {
+  size_t len = strlen(name);
+  for (const char *at = c->query; at; at = strchr(at, '&')) {
+    at += *at == '&';
+    if (strncmp(at, name, len) != 0 || at[len] != '=')
+      continue;
+    const route_value raw = {at + len + 1, strcspn(at + len + 1, "&")};
+    char *text = route_decode_query(&raw);
+    bool fits = text && strlen(text) < size;
+    snprintf(value, size, "%s", fits ? text : "?");
+    free(text);
+    return true;
+  }
+  return false;
 }
 
 void api_plan_free(api_plan *p) {
@@ -254,7 +288,11 @@ void api_begin(conn *c) {
   const char *query = strchr(c->target.data, '?');
   c->query = query ? query + 1 : "";
   const route *r = find_route(c, values, &known_path);
-  if (!r || !r->begin || !c->has_key || strcmp(c->key, c->server->key) != 0)
+  if (!r || (r->admission == KEY && !key_is_right(c))) {
+    c->refused = true;
+    return;
+  }
+  if (!r->begin)
     return;
   char *id = route_decode(&values[0]);
   c->capsule = id ? capsule_find(&c->server->capsules, id) : NULL;
@@ -276,7 +314,9 @@ void api_request(conn *c) {
     conn_reply(c, 400, "text/plain; charset=utf-8", "Bad Request\n", 12);
   } else if (r->handle) {
     r->handle(c);
-  } else {
+  } else if (c->task.end) {
     c->task.end(c);
+  } else {
+    conn_reply_error(c, 500, "internal_error", "out of memory");
   }
 }

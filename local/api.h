@@ -1,5 +1,5 @@
 /*
- * The API, generation 0.2: which handler serves which request, and what all of
+ * The API: which handler serves which request, and what all of
  * them check first.
  */
 #ifndef WRENN_LOCAL_API_H
@@ -8,7 +8,7 @@
 #include "conn.h"
 #include "process.h"
 
-#define WRENN_LOCAL_VERSION "0.2.0"
+#define WRENN_LOCAL_VERSION "0.1.0"
 
 /* ---- checks; each answers the request when it returns false -------------- */
 
@@ -32,14 +32,18 @@ char *api_path(conn *c, const wrenn_json *body);
 /* Answers with what the agent has failed with. */
 void api_agent_error(conn *c, const char *error, const char *text);
 
-/* Reads a plan out of a request body or a start frame: cmd, args, envs, cwd,
- * tag. False with *why when a member is of a wrong type. */
+/* A parameter of the query, decoded; false when it is absent. What is
+ * malformed or does not fit is "?", which no parameter takes. */
+bool api_query(const conn *c, const char *name, char *value, size_t size);
+
+/* Reads a plan out of a request body or a start frame: cmd and args and, if
+ * not `command_only`, envs, cwd and tag. False when one is of a wrong type. */
 typedef struct api_plan {
   process_plan plan;
   char *cmd, *cwd, *tag; /* owned */
 } api_plan;
 
-bool api_plan_read(const wrenn_json *from, api_plan *plan);
+bool api_plan_read(const wrenn_json *from, bool command_only, api_plan *plan);
 void api_plan_free(api_plan *plan);
 
 /* ---- handlers ------------------------------------------------------------ */
@@ -53,6 +57,11 @@ void handle_destroy(conn *c);
 void handle_pause(conn *c);
 void handle_resume(conn *c);
 void handle_ping(conn *c);
+
+/* stats.c, metrics.c */
+void handle_stats(conn *c);
+void handle_usage(conn *c);
+void handle_metrics(conn *c);
 
 /* exec.c */
 void handle_exec(conn *c);

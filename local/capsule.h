@@ -34,8 +34,18 @@ typedef struct session {
   void (*cut)(struct session *s);
 } session;
 
+/* What a capsule used at some time. */
+typedef struct capsule_point {
+  time_t when;
+  double cpu_pct; /* of all its CPUs */
+  int64_t mem_bytes, disk_bytes;
+} capsule_point;
+
+#define CAPSULE_POINTS 600
+
 struct capsule {
-  capsule *next; /* newest first */
+  capsule *next, *previous; /* newest first */
+  capsule *in_bucket;       /* of the table of ids */
   struct capsules *all;
   char id[CAPSULE_ID_LEN + 1];
   capsule_status status;
@@ -47,16 +57,30 @@ struct capsule {
   process *processes;
   session sessions; /* list head */
   uv_timer_t timer; /* the next change of status */
+  uint64_t used;    /* the loop's time of the last activity */
+  uint64_t ended;   /* and of its end */
+  struct {
+    capsule_point *points; /* oldest first; NULL while there are none */
+    size_t count;
+    uint64_t sampled;
+    int64_t cpu_ms;
+  } metrics;
 };
+
+#define CAPSULE_BUCKETS 1024
 
 typedef struct capsules {
   uv_loop_t *loop;
-  capsule *first;
-  const char *data;  /* folder that holds one for each capsule */
-  const char *agent; /* path of wrenn-agent */
-  bool bwrap;
+  capsule *first, *last;
+  capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
+  size_t count;
+  const char *data;    /* folder that holds one for each capsule */
+  bool keep_data;      /* what is left of them at the end stays */
+  const char *agent;   /* path of wrenn-agent */
+  const char *bwrap;   /* its path; NULL: no walls */
+  uint64_t open_files; /* how many descriptors a command may have */
   bool ending;
-  unsigned live;         /* with a sandbox or a folder */
+  unsigned live; /* with a sandbox or a folder */
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
@@ -80,7 +104,7 @@ void capsules_free(capsules *all);
 capsule *capsule_create(capsules *all, const capsule_wishes *wishes);
 
 /* Finds one by id; NULL when there is none. */
-capsule *capsule_find(const capsules *all, const char *id);
+capsule *capsule_find(capsules *all, const char *id);
 
 /* Whether a text has the form of an id. */
 bool capsule_id_ok(const char *id);
@@ -92,8 +116,18 @@ void capsule_pause(capsule *c);
 void capsule_resume(capsule *c);
 void capsule_destroy(capsule *c);
 
+/* Removes its folder, soon; it counts as gone after that. */
+void capsule_remove_folder(capsule *c);
+
+/* The sandbox's hooks: it is ready; it has ended. `arg` is the capsule. */
+void capsule_ready(void *arg);
+void capsule_gone(void *arg);
+
 /* Something was done with it: it is not idle. */
 void capsule_touch(capsule *c);
+
+/* Keeps a point of its metrics. */
+void capsule_add_point(capsule *c, const capsule_point *point);
 
 /* Appends the capsule as the API shows it. */
 void capsule_put(const capsule *c, wrenn_buf *out);

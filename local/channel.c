@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define INLINE_MAX ((size_t)32 * 1024)
-#define MESSAGE_MAX ((size_t)1024 * 1024 * 1024)
 
 /* The first byte of a packet says where the text is. */
 #define INLINE 'i'
@@ -69,6 +68,8 @@ channel_status channel_send(int fd, const char *text, size_t len,
     return send_packet(fd, INLINE, text, len, fds, fd_count);
   channel_status status = CHANNEL_FAILED;
   int all[CHANNEL_FDS + 1];
+  if (len > CHANNEL_MAX)
+    return CHANNEL_FAILED;
   all[0] = memfd_create("wrenn-message", MFD_CLOEXEC);
   if (all[0] < 0)
     return CHANNEL_FAILED;
@@ -90,7 +91,7 @@ static int read_memfd(channel_message *message) {
   memmove(message->fds, message->fds + 1,
           (size_t)message->fd_count * sizeof(int));
   if (fstat(fd, &info) || info.st_size < 0 ||
-      (size_t)info.st_size > MESSAGE_MAX ||
+      (size_t)info.st_size > CHANNEL_MAX ||
       !wrenn_buf_reserve(text, (size_t)info.st_size))
     goto out;
   while (text->len < (size_t)info.st_size) {

@@ -12,6 +12,8 @@
 #include "buf.h"
 
 #define CHANNEL_FDS 3
+/* The longest message. */
+#define CHANNEL_MAX ((size_t)256 * 1024 * 1024)
 
 typedef struct channel_message {
   wrenn_buf text;

@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "capsule.h"
+#include "generation.h"
 
 typedef struct conn conn;
 typedef struct server server;
@@ -24,7 +25,10 @@ typedef struct server server;
 struct server {
   uv_loop_t *loop;
   uv_tcp_t listener;
+  uv_idle_t turns; /* for those who want another turn */
   const char *key;
+  generation generation;
+  struct stats *stats;
   capsules capsules;
   conn *conns;
   bool ending;
@@ -46,12 +50,15 @@ struct conn {
   conn *next, *previous; /* the server's list */
   server *server;
   uv_tcp_t tcp;
-  uv_timer_t timer; /* how long a dropped client may take to hang up */
+  uv_timer_t timer; /* how long a finished client may take to hang up */
   unsigned handles;
   bool closing;
+  bool finished; /* nothing more is sent, and what comes is thrown away */
+  bool wants_turn;
 
   http_parser parser;
   wrenn_buf input; /* received and not parsed yet */
+  bool parsing;    /* request_parse is at work */
   bool busy;       /* a request is being worked on: no reading */
   bool held;       /* its body is not wanted for now: neither */
   bool eof;
@@ -59,7 +66,11 @@ struct conn {
   /* the request */
   wrenn_buf target, name, value;
   char key[128], content_type[512], ws_key[64];
-  bool has_key, upgrade, expects, bad_header;
+  bool in_value, has_key, expects, wants_websocket, ws_version_ok;
+  bool upgrade;     /* to a WebSocket, in due form */
+  bool refused;     /* it will be: its body is thrown away */
+  bool overdue;     /* refused, and the body does not end */
+  size_t discarded; /* of the body */
   wrenn_buf body;
   bool too_large;
   conn_task task;
@@ -91,9 +102,8 @@ void conn_reply(conn *c, int status, const char *type, const char *body,
 void conn_reply_json(conn *c, int status, wrenn_buf *json);
 
 /* The API's error: {"error":{"code":...,"message":...}}. */
-void conn_reply_error(conn *c, int status, const char *code,
-                      const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void conn_reply_error(conn *c, int status, const char *code, const char *format,
+                      ...) __attribute__((format(printf, 4, 5)));
 
 /* A streamed answer: its head, its pieces, its end. With a length of -1 it is
  * sent chunked; else the pieces add up to the length. */
@@ -104,8 +114,12 @@ void conn_stream_end(conn *c);
 /* Bytes accepted for this client that have not left yet. */
 size_t conn_unsent(const conn *c);
 
-/* Sends raw bytes: for WebSockets. Owns nothing. */
+/* Sends raw bytes, or several pieces as one. Owns nothing. */
 void conn_send(conn *c, const char *data, size_t len);
+void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count);
+
+/* Has `drained` called once the others have had their turn. */
+void conn_want_turn(conn *c);
 
 /* Takes no more of the request's body until conn_release. */
 void conn_hold(conn *c);
@@ -117,8 +131,15 @@ void conn_finish(conn *c);
 /* Ends the connection at once. */
 void conn_abort(conn *c);
 
+/* request.c: parses what has been received, request by request; begins and
+ * stops reading as the state wants it; forgets the request. */
+void request_init(conn *c);
+void request_parse(conn *c);
+void request_read(conn *c);
+void request_reset(conn *c);
+
 /* api.c: a request's head is complete (`task` may be set to take the body as
- * it comes); the request is complete; an upgrade is wanted. */
+ * it comes, or `refused`); the request is complete. */
 void api_begin(conn *c);
 void api_request(conn *c);
 

@@ -10,6 +10,8 @@
 #include "base64.h"
 
 #define DEFAULT_TIMEOUT 30
+#define MAX_TIMEOUT (INT64_C(1) << 40) /* for the arithmetic, not for people   \
+                                        */
 #define MAX_OUTPUT ((size_t)64 * 1024 * 1024)
 
 /* One command. The connection, the order to start it and the timer each keep
@@ -21,7 +23,7 @@ typedef struct exec {
   wrenn_buf out, err;
   char *cmd;
   bool background;
-  int64_t timeout_sec;
+  uint64_t timeout_sec;
   uint64_t begun;
   uv_timer_t timer;
   unsigned refs;
@@ -68,16 +70,15 @@ static void reply_result(exec *e, int code) {
   bool binary = !wrenn_json_utf8(e->out.data, e->out.len) ||
                 !wrenn_json_utf8(e->err.data, e->err.len);
   uint64_t took = (uv_hrtime() - e->begun) / 1000000;
-  wrenn_buf_printf(&json, "{\"sandbox_id\":\"%s\",\"cmd\":",
-                   e->conn->capsule->id);
+  wrenn_buf_printf(&json,
+                   "{\"sandbox_id\":\"%s\",\"cmd\":", e->conn->capsule->id);
   wrenn_json_put_string(&json, e->cmd, strlen(e->cmd));
   put_output(&json, "stdout", &e->out, binary);
   put_output(&json, "stderr", &e->err, binary);
   wrenn_buf_printf(&json,
                    ",\"exit_code\":%d,\"duration_ms\":%llu,"
                    "\"encoding\":\"%s\"}\n",
-                   code, (unsigned long long)took,
-                   binary ? "base64" : "utf-8");
+                   code, (unsigned long long)took, binary ? "base64" : "utf-8");
   conn_reply_json(e->conn, 200, &json);
 }
 
@@ -113,8 +114,8 @@ static void on_cut(session *s) {
 
 static void reply_background(exec *e, const process *p) {
   wrenn_buf json = {0};
-  wrenn_buf_printf(&json, "{\"sandbox_id\":\"%s\",\"cmd\":",
-                   e->conn->capsule->id);
+  wrenn_buf_printf(&json,
+                   "{\"sandbox_id\":\"%s\",\"cmd\":", e->conn->capsule->id);
   wrenn_json_put_string(&json, e->cmd, strlen(e->cmd));
   wrenn_buf_printf(&json, ",\"pid\":%lld,\"tag\":", (long long)p->pid);
   wrenn_json_put_string(&json, p->tag, strlen(p->tag));
@@ -135,7 +136,7 @@ static void on_started(void *arg, process *p, const char *error,
     reply_background(e, p);
   } else {
     process_listen(p, &e->sink);
-    uv_timer_start(&e->timer, on_deadline, (uint64_t)e->timeout_sec * 1000, 0);
+    uv_timer_start(&e->timer, on_deadline, e->timeout_sec * 1000, 0);
   }
   unref(e);
 }
@@ -165,7 +166,10 @@ static void start_exec(conn *c, api_plan *p, bool background,
   e->cmd = p->cmd;
   p->cmd = NULL;
   e->background = background;
-  e->timeout_sec = timeout_sec > 0 ? timeout_sec : DEFAULT_TIMEOUT;
+  e->timeout_sec = DEFAULT_TIMEOUT;
+  if (timeout_sec > 0)
+    e->timeout_sec = timeout_sec < MAX_TIMEOUT ? (uint64_t)timeout_sec
+                                               : (uint64_t)MAX_TIMEOUT;
   e->begun = uv_hrtime();
   e->sink.output = on_output;
   e->sink.exited = on_exited;
@@ -189,9 +193,9 @@ void handle_exec(conn *c) {
   if (!api_running(c, true) || !api_body(c, &body) ||
       !api_number(c, &body, "timeout_sec", &timeout_sec))
     return;
-  bool background = wrenn_json_get(&body, "background", &value) &&
-                    wrenn_json_true(&value);
-  if (!api_plan_read(&body, &p)) {
+  bool background =
+      wrenn_json_get(&body, "background", &value) && wrenn_json_true(&value);
+  if (!api_plan_read(&body, false, &p)) {
     conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
     return;
   }
@@ -240,14 +244,9 @@ static void on_signalled(void *arg, const sandbox_reply *reply) {
 }
 
 static bool wants_sigterm(const conn *c) {
-  static const char wanted[] = "signal=SIGTERM";
-  size_t len = sizeof(wanted) - 1;
-  for (const char *at = c->query; at; at = strchr(at, '&')) {
-    at += *at == '&';
-    if (strncmp(at, wanted, len) == 0 && (at[len] == '\0' || at[len] == '&'))
-      return true;
-  }
-  return false;
+  char signal[16];
+  return api_query(c, "signal", signal, sizeof(signal)) &&
+         strcmp(signal, "SIGTERM") == 0;
 }
 
 void handle_kill(conn *c) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -10,6 +11,8 @@
 #define PIECE ((size_t)256 * 1024)
 /* A file is read no further while this much waits for the client. */
 #define HIGH ((size_t)512 * 1024)
+/* What is sent at the most before the others have their turn. */
+#define TURN ((size_t)4 * 1024 * 1024)
 
 typedef struct job {
   conn *conn; /* NULL once the request is over */
@@ -85,44 +88,73 @@ static job *begin(conn *c, wrenn_json *body) {
 
 /* ---- reading ------------------------------------------------------------- */
 
+/* Reads the next piece: its length, 0 at the end, -1 when it is broken. */
+static ssize_t read_piece(job *j) {
+  size_t want = PIECE;
+  ssize_t len;
+  if (!j->chunked && (uint64_t)j->left < want)
+    want = (size_t)j->left;
+  if (want == 0)
+    return 0;
+  do
+    len = read(j->fd, j->piece, want);
+  while (len < 0 && errno == EINTR);
+  /* The head has promised more. */
+  return len == 0 && !j->chunked ? -1 : len;
+}
+
 static void pump(conn *c) {
   job *j = c->task.state;
+  size_t sent = 0;
   while (conn_unsent(c) < HIGH) {
-    size_t want = PIECE;
-    if (!j->chunked && (uint64_t)j->left < want)
-      want = (size_t)j->left;
-    ssize_t len = want ? read(j->fd, j->piece, want) : 0;
-    if (len < 0 && errno == EINTR)
-      continue;
-    if (len < 0 || (len == 0 && !j->chunked && j->left > 0)) {
-      conn_abort(c); /* the head has promised more: say that it is not all */
+    if (sent >= TURN) { /* a fast client is not the only one */
+      conn_want_turn(c);
       return;
     }
-    if (len == 0) {
+    ssize_t len = read_piece(j);
+    if (len < 0)
+      conn_abort(c); /* it must not look like all of it */
+    else if (len == 0)
       conn_stream_end(c);
+    if (len <= 0)
       return;
-    }
     j->left -= len;
+    sent += (size_t)len;
     conn_stream_data(c, j->piece, (size_t)len);
     if (c->closing)
       return;
   }
 }
 
-static void on_opened(job *j, const sandbox_reply *reply) {
-  conn *c = j->conn;
-  wrenn_json size;
+/* Takes the file that the agent has opened. What is in a capsule may have got
+ * hold of its agent: nothing is taken on trust. */
+static bool take_file(job *j, const sandbox_reply *reply) {
+  struct stat info;
   j->fd = sandbox_take_fd(reply);
   j->piece = malloc(PIECE);
-  if (wrenn_json_get(&reply->json, "size", &size))
-    wrenn_json_int(&size, &j->left);
-  if (j->fd < 0 || !j->piece) {
+  if (j->fd < 0 || !j->piece || fstat(j->fd, &info) || !S_ISREG(info.st_mode))
+    return false;
+  j->left = info.st_size;
+  return true;
+}
+
+static void on_opened(job *j, const sandbox_reply *reply) {
+  conn *c = j->conn;
+  ssize_t first = 0;
+  if (!take_file(j, reply)) {
     conn_reply_error(c, 502, "agent_error", "no file came");
     return;
+  }
+  if (!j->chunked && j->left == 0) {
+    j->chunked = true; /* a file of /proc has no size, but content */
+    first = read_piece(j);
+    j->chunked = first > 0;
   }
   c->task.drained = pump;
   conn_stream_begin(c, 200, "application/octet-stream",
                     j->chunked ? -1 : j->left);
+  if (first > 0)
+    conn_stream_data(c, j->piece, (size_t)first);
   if (!c->closing)
     pump(c);
 }

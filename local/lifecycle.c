@@ -8,8 +8,8 @@
 
 void handle_health(conn *c) {
   wrenn_buf json = {0};
-  wrenn_buf_puts(&json, "{\"status\":\"ok\",\"version\":\"" WRENN_LOCAL_VERSION
-                        "\"}\n");
+  wrenn_buf_printf(&json, "{\"status\":\"ok\",\"version\":\"%s\"}\n",
+                   generation_version(c->server->generation));
   conn_reply_json(c, 200, &json);
 }
 

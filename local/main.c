@@ -1,6 +1,5 @@
 /* wrenn-local: the command line, the signals, and the order of the end. */
 #include <errno.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -9,11 +8,13 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "api.h"
+#include "data.h"
+#include "stats.h"
+#include "walls.h"
 
 #define KEY_SIZE 37 /* "wrn_", 32 hex digits, NUL */
 
@@ -23,6 +24,7 @@ typedef struct options {
   const char *data;
   const char *key;
   bool bwrap;
+  generation generation;
   char **command; /* or NULL */
 } options;
 
@@ -33,9 +35,8 @@ typedef struct program {
   char url[128];
   char key[KEY_SIZE];
   bool made_key;
-  char data[PATH_MAX];
-  bool own_data; /* a temporary folder: removed at the end */
-  char agent[PATH_MAX];
+  data_folder data;
+  char agent[PATH_MAX], bwrap[PATH_MAX];
   uv_signal_t signals[3];
   uv_process_t command;
   bool command_runs;
@@ -45,17 +46,19 @@ typedef struct program {
 static const char usage[] =
     "usage: wrenn-local [OPTION...] [-- COMMAND [ARGUMENT...]]\n"
     "\n"
-    "Serves the capsule API, generation 0.2, on this machine. With a command,\n"
-    "runs it with WRENN_BASE_URL and WRENN_API_KEY set, and ends with it.\n"
+    "Serves the capsule API on this machine. With a command, runs it with "
+    "WRENN_BASE_URL and WRENN_API_KEY set, and ends with it.\n"
     "\n"
     "  --listen ADDRESS:PORT  127.0.0.1:0 (0: a free port)\n"
     "  --allow-remote         lets --listen name an address that is not\n"
-    "                         loopback: whoever has the key runs commands here\n"
+    "                         loopback: whoever has the key runs commands "
+    "here\n"
     "  --data DIR             where capsules keep their files; a temporary\n"
     "                         folder when absent\n"
     "  --api-key KEY          else WRENN_LOCAL_API_KEY, else a random one,\n"
     "                         which is printed\n"
-    "  --generation 0.2       of the API\n"
+    "  --generation G         of the API: 0.1, 0.2 (when absent), 0.2.2, 0.3, "
+    "0.4\n"
     "  --isolation bwrap|none none: commands run as you, and see your files\n"
     "  --version, --help\n";
 
@@ -100,7 +103,9 @@ static options parse(int argc, char **argv) {
       {"version", no_argument, NULL, 'v'},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
-  options o = {.bwrap = true, .key = getenv("WRENN_LOCAL_API_KEY")};
+  options o = {.bwrap = true,
+               .generation = GENERATION_0_2,
+               .key = getenv("WRENN_LOCAL_API_KEY")};
   const char *listen = "127.0.0.1:0";
   bool remote = false;
   int name;
@@ -119,8 +124,8 @@ static options parse(int argc, char **argv) {
       o.key = optarg;
       break;
     case 'g':
-      if (strcmp(optarg, "0.2") != 0)
-        die(2, "this build speaks generation 0.2, not ", optarg);
+      if (!generation_parse(optarg, &o.generation))
+        die(2, "--generation is 0.1, 0.2, 0.2.2, 0.3 or 0.4, not ", optarg);
       break;
     case 'i':
       o.bwrap = !strcmp(optarg, "bwrap");
@@ -142,6 +147,8 @@ static options parse(int argc, char **argv) {
     die(2, "unexpected argument ", argv[optind]);
   if (optind < argc)
     o.command = argv + optind;
+  else if (strcmp(argv[argc - 1], "--") == 0)
+    die(2, "a command is missing behind --", "");
   if (o.key && (!*o.key || strlen(o.key) > 100))
     die(2, "the API key must have 1 to 100 characters", "");
   parse_listen(&o, listen, remote);
@@ -150,17 +157,29 @@ static options parse(int argc, char **argv) {
 
 /* ---- what it needs ------------------------------------------------------- */
 
-static bool in_path(const char *name) {
+static bool find_in_path(const char *name, char file[PATH_MAX]) {
   const char *path = getenv("PATH");
   while (path && *path) {
-    char file[PATH_MAX];
     size_t len = strcspn(path, ":");
-    snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name);
-    if (access(file, X_OK) == 0)
+    int size = snprintf(file, PATH_MAX, "%.*s/%s", (int)len, path, name);
+    if (len > 0 && size < PATH_MAX && access(file, X_OK) == 0)
       return true;
     path += len + (path[len] == ':');
   }
   return false;
+}
+
+static void find_bwrap(program *p) {
+  static const char none[] =
+      "or give --isolation none: commands then run with your own rights and"
+      " see all of your files";
+  if (!find_in_path("bwrap", p->bwrap))
+    die(1, "bubblewrap (bwrap) is missing. Install it, ", none);
+  if (!walls_work(p->bwrap))
+    die(1,
+        "bubblewrap (bwrap) cannot make a sandbox on this system. Let it make"
+        " user namespaces, ",
+        none);
 }
 
 /* wrenn-agent lies beside this program, or where it is installed. */
@@ -184,24 +203,6 @@ static void find_agent(program *p) {
   die(1, "wrenn-agent is missing: it belongs beside ", self);
 }
 
-static void make_data(program *p) {
-  const char *base = getenv("TMPDIR");
-  char path[PATH_MAX];
-  if (p->options.data) {
-    if (mkdir(p->options.data, 0700) && errno != EEXIST)
-      die(1, "cannot make the data folder: ", strerror(errno));
-    snprintf(path, sizeof(path), "%s", p->options.data);
-  } else {
-    snprintf(path, sizeof(path), "%s/wrenn-local-XXXXXX",
-             base && *base ? base : "/tmp");
-    if (!mkdtemp(path))
-      die(1, "cannot make a temporary folder: ", strerror(errno));
-    p->own_data = true;
-  }
-  if (!realpath(path, p->data))
-    die(1, "cannot use the data folder: ", strerror(errno));
-}
-
 static void make_key(program *p) {
   unsigned char bytes[16];
   if (p->options.key)
@@ -215,12 +216,16 @@ static void make_key(program *p) {
   p->made_key = true;
 }
 
-static void raise_limits(void) {
+/* As many descriptors as may be had. Returns what the limit was: commands get
+ * that one, as some programs walk up to it. */
+static uint64_t raise_limit(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit))
-    return;
+    return 1024;
+  rlim_t before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
 }
 
 /* ---- the end ------------------------------------------------------------- */
@@ -242,11 +247,11 @@ static void end(program *p) {
   if (p->server.ending)
     return;
   server_end(&p->server);
+  stats_end(p->server.stats);
   capsules_end(&p->server.capsules);
 }
 
-static void on_command_exit(uv_process_t *process, int64_t status,
-                            int signal) {
+static void on_command_exit(uv_process_t *process, int64_t status, int signal) {
   program *p = process->data;
   p->command_runs = false;
   p->exit_status = signal ? 128 + signal : (int)status;
@@ -309,32 +314,37 @@ static void announce(const program *p) {
 int main(int argc, char **argv) {
   static program p;
   p.options = parse(argc, argv);
-  if (p.options.bwrap && !in_path("bwrap"))
-    die(1,
-        "bubblewrap (bwrap) is missing. Install it, or give --isolation none:"
-        " commands then run with your own rights and see all of your files",
-        "");
+  if (p.options.bwrap)
+    find_bwrap(&p);
   find_agent(&p);
-  raise_limits();
+  uint64_t open_files = raise_limit();
   signal(SIGPIPE, SIG_IGN);
   uv_loop_init(&p.loop);
   make_key(&p);
   p.server.loop = &p.loop;
   p.server.key = p.options.key;
+  p.server.generation = p.options.generation;
   int port = server_start(&p.server, p.options.address, p.options.port);
   if (port < 0)
     die(1, "cannot listen: ", uv_strerror(port));
   bool ipv6 = strchr(p.options.address, ':') != NULL;
   snprintf(p.url, sizeof(p.url), "http://%s%s%s:%d", ipv6 ? "[" : "",
            p.options.address, ipv6 ? "]" : "", port);
-  make_data(&p);
+  const char *failed = data_open(&p.data, p.options.data);
+  if (failed)
+    die(1, failed, strerror(errno));
   p.server.capsules = (capsules){.loop = &p.loop,
-                                 .data = p.data,
+                                 .data = p.data.path,
                                  .agent = p.agent,
-                                 .bwrap = p.options.bwrap,
+                                 .bwrap = p.options.bwrap ? p.bwrap : NULL,
+                                 .keep_data = !p.data.own,
+                                 .open_files = open_files,
                                  .all_gone = on_all_gone,
                                  .arg = &p};
   capsules_start(&p.server.capsules);
+  p.server.stats = stats_start(&p.loop, &p.server.capsules);
+  if (!p.server.stats)
+    die(1, "out of memory", "");
   watch_signals(&p);
   if (p.options.command)
     run_command(&p);
@@ -342,7 +352,6 @@ int main(int argc, char **argv) {
     announce(&p);
   uv_run(&p.loop, UV_RUN_DEFAULT);
   uv_loop_close(&p.loop);
-  if (p.own_data)
-    rmdir(p.data);
+  data_close(&p.data);
   return p.exit_status;
 }

@@ -5,12 +5,9 @@
 #include <strings.h>
 
 enum {
-  PREAMBLE, /* up to the first delimiter; matches as if behind a line break */
-  AFTER,    /* behind a delimiter: CR LF, or - - */
-  AFTER_CR,
-  AFTER_DASH,
+  BODY,  /* of a part, or what precedes the first one */
+  AFTER, /* behind a delimiter: blanks and CR LF, or - - */
   HEADERS,
-  BODY,
   DONE,
   BROKEN
 };
@@ -29,7 +26,8 @@ static bool find_parameter(const char *text, const char *name, char *value,
     p += name_len + 1;
     bool quoted = *p == '"';
     p += quoted;
-    while (*p && (quoted ? *p != '"' : *p != ';' && !isspace((unsigned char)*p))) {
+    while (*p &&
+           (quoted ? *p != '"' : *p != ';' && !isspace((unsigned char)*p))) {
       if (quoted && *p == '\\' && p[1])
         p++;
       if (len + 1 >= size)
@@ -64,37 +62,97 @@ bool multipart_complete(const multipart *m) { return m->state == DONE; }
 
 static bool emit(multipart *m, multipart_event event, const char *data,
                  size_t len) {
-  return m->state == PREAMBLE || (event == MULTIPART_DATA && len == 0) ||
+  return !m->in_part || (event == MULTIPART_DATA && len == 0) ||
          m->handle(m->arg, event, data, len);
 }
 
-/* Body bytes up to the delimiter. What looked like one and was not is given
- * out from the delimiter itself, whose bytes it had. */
-static const char *feed_body(multipart *m, const char *at, const char *end,
-                             bool *ok) {
-  while (at < end && *ok) {
-    if (m->matched == 0) {
-      const char *cr = memchr(at, '\r', (size_t)(end - at));
-      const char *stop = cr ? cr : end;
-      *ok = emit(m, MULTIPART_DATA, at, (size_t)(stop - at));
-      at = stop;
-      if (at == end)
-        break;
-    }
-    if (*at == m->delimiter[m->matched]) {
-      at++;
-      if (++m->matched < m->delimiter_len)
-        continue;
-      *ok = *ok && (m->state == PREAMBLE || emit(m, MULTIPART_END, "", 0));
-      m->matched = 0;
-      m->state = AFTER;
+static void delimiter_found(multipart *m) {
+  m->matched = 0;
+  m->tail_len = 0;
+  m->state = AFTER;
+}
+
+/* Goes on with a delimiter that began in the input before. What looked like
+ * one and was not is given out from the delimiter itself, whose bytes it has.
+ */
+static const char *feed_match(multipart *m, const char *at, const char *end,
+                              bool *ok) {
+  while (at < end && *at == m->delimiter[m->matched]) {
+    at++;
+    if (++m->matched == m->delimiter_len) {
+      delimiter_found(m);
       return at;
     }
-    size_t false_match = m->matched;
-    m->matched = 0; /* a delimiter holds one CR only, at its beginning */
-    *ok = emit(m, MULTIPART_DATA, m->delimiter, false_match);
+  }
+  if (at < end) {
+    *ok = emit(m, MULTIPART_DATA, m->delimiter, m->matched);
+    m->matched = 0;
   }
   return at;
+}
+
+/* How much of the input's end may be the beginning of a delimiter, which
+ * holds one CR only, at its start. */
+static size_t match_at_end(const multipart *m, const char *at,
+                           const char *end) {
+  size_t most = m->delimiter_len - 1;
+  size_t len = (size_t)(end - at) < most ? (size_t)(end - at) : most;
+  const char *cr = memrchr(end - len, '\r', len);
+  size_t rest = cr ? (size_t)(end - cr) : 0;
+  return rest && memcmp(cr, m->delimiter, rest) == 0 ? rest : 0;
+}
+
+static const char *feed_body(multipart *m, const char *at, const char *end,
+                             bool *ok) {
+  if (m->matched > 0)
+    return feed_match(m, at, end, ok);
+  const char *found =
+      memmem(at, (size_t)(end - at), m->delimiter, m->delimiter_len);
+  if (found) {
+    *ok = emit(m, MULTIPART_DATA, at, (size_t)(found - at));
+    delimiter_found(m);
+    return found + m->delimiter_len;
+  }
+  m->matched = match_at_end(m, at, end);
+  *ok = emit(m, MULTIPART_DATA, at, (size_t)(end - at) - m->matched);
+  return end;
+}
+
+/* It was no delimiter, but only began like one. */
+static bool take_back(multipart *m) {
+  char tail[sizeof(m->tail)];
+  size_t len = m->tail_len;
+  bool ok = emit(m, MULTIPART_DATA, m->delimiter, m->delimiter_len);
+  memcpy(tail, m->tail, len);
+  m->state = BODY;
+  for (const char *at = tail; ok && at < tail + len;)
+    at = feed_body(m, at, tail + len, &ok); /* too short for a delimiter */
+  return ok;
+}
+
+/* Takes a byte behind a delimiter. *again: it was not taken. */
+static bool feed_after(multipart *m, char c, bool *again) {
+  char before = m->tail_len ? m->tail[m->tail_len - 1] : '\0';
+  bool line = before == '\r' && c == '\n';
+  bool last = before == '-' && c == '-';
+  *again = false;
+  if (line || last) {
+    bool ok = emit(m, MULTIPART_END, "", 0);
+    m->in_part = false;
+    m->header_len = 0;
+    m->state = line ? HEADERS : DONE;
+    return ok;
+  }
+  bool blank = c == ' ' || c == '\t';
+  bool blank_before = before == ' ' || before == '\t';
+  if (m->tail_len < sizeof(m->tail) &&
+      (((blank || c == '\r') && (m->tail_len == 0 || blank_before)) ||
+       (c == '-' && m->tail_len == 0))) {
+    m->tail[m->tail_len++] = c;
+    return true;
+  }
+  *again = true;
+  return take_back(m);
 }
 
 static bool headers_done(multipart *m) {
@@ -109,7 +167,7 @@ static bool headers_done(multipart *m) {
     if (strncasecmp(line, "content-disposition:", 20) == 0 &&
         find_parameter(line, "name", name, sizeof(name))) {
       m->state = BODY;
-      m->header_len = 0;
+      m->in_part = true;
       return emit(m, MULTIPART_PART, name, strlen(name));
     }
     line = next;
@@ -128,32 +186,18 @@ static bool feed_header(multipart *m, char c) {
   return !blank || headers_done(m);
 }
 
-static bool feed_after(multipart *m, char c) {
-  switch (m->state) {
-  case AFTER:
-    m->state = c == '\r' ? AFTER_CR : c == '-' ? AFTER_DASH : BROKEN;
-    if (c == ' ' || c == '\t')
-      m->state = AFTER;
-    break;
-  case AFTER_CR:
-    m->state = c == '\n' ? HEADERS : BROKEN;
-    break;
-  default:
-    m->state = c == '-' ? DONE : BROKEN;
-  }
-  return m->state != BROKEN;
-}
-
 bool multipart_feed(multipart *m, const char *data, size_t len) {
   const char *at = data, *end = data + len;
-  bool ok = m->state != BROKEN;
+  bool ok = m->state != BROKEN, again;
   while (at < end && ok && m->state != DONE) {
-    if (m->state == PREAMBLE || m->state == BODY)
+    if (m->state == BODY) {
       at = feed_body(m, at, end, &ok);
-    else if (m->state == HEADERS)
+    } else if (m->state == HEADERS) {
       ok = feed_header(m, *at++);
-    else
-      ok = feed_after(m, *at++);
+    } else {
+      ok = feed_after(m, *at, &again);
+      at += !again;
+    }
   }
   if (!ok)
     m->state = BROKEN;

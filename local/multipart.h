@@ -28,7 +28,10 @@ typedef struct multipart {
   char delimiter[MULTIPART_BOUNDARY_MAX + 5]; /* CR LF - - boundary */
   size_t delimiter_len;
   int state;
+  bool in_part;
   size_t matched; /* of the delimiter */
+  char tail[64];  /* what followed a delimiter, while that may be none */
+  size_t tail_len;
   size_t header_len;
   char header[MULTIPART_HEADER_MAX];
 } multipart;

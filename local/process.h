@@ -38,7 +38,8 @@ struct process {
   unsigned open_pipes;
   uv_pipe_t pipes[2]; /* stdout and stderr, or the terminal */
   unsigned open_handles;
-  unsigned writes; /* under way to a terminal */
+  unsigned writes;  /* under way to a terminal */
+  bool printed;     /* since the timer was started */
   uv_timer_t timer; /* a terminal whose program has ended */
 };
 
@@ -70,6 +71,11 @@ process *process_find(const capsule *c, const char *selector);
 /* Begins and ends listening. */
 void process_listen(process *p, process_sink *sink);
 void process_leave(process_sink *sink);
+
+/* For process_start.c: reads as long as nobody who listens is full; gives the
+ * output up. */
+void process_update(process *p);
+void process_end_output(process *p);
 
 /* Says whether a sink wants more. */
 void process_sink_full(process_sink *sink, bool full);

@@ -128,7 +128,7 @@ static void start(terminal *t, const wrenn_json *message) {
   api_plan p;
   char tag[16];
   unsigned number = 0;
-  if (!api_plan_read(message, &p)) {
+  if (!api_plan_read(message, false, &p)) {
     fail(t, "failed to read first message: a field has a wrong type");
     return;
   }

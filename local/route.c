@@ -37,12 +37,13 @@ static int hex(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-char *route_decode(const route_value *value) {
+static char *decode(const route_value *value, bool plus) {
   char *text = malloc(value->len + 1), *out = text;
   const char *at = value->text, *end = at + value->len;
   while (text && at < end) {
     if (*at != '%') {
-      *out++ = *at++;
+      *out++ = plus && *at == '+' ? ' ' : *at;
+      at++;
       continue;
     }
     int high = end - at > 2 ? hex(at[1]) : -1;
@@ -57,4 +58,10 @@ char *route_decode(const route_value *value) {
   if (text)
     *out = '\0';
   return text;
+}
+
+char *route_decode(const route_value *value) { return decode(value, false); }
+
+char *route_decode_query(const route_value *value) {
+  return decode(value, true);
 }

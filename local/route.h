@@ -22,6 +22,9 @@ bool route_match(const char *pattern, const char *path,
  * malformed, hide a NUL, or memory is out. */
 char *route_decode(const route_value *value);
 
+/* The same for a query, in which a plus is a space. */
+char *route_decode_query(const route_value *value);
+
 /* Whether the path lies below a prefix: is it, or goes on with a slash. */
 bool route_below(const char *prefix, const char *path);
 

@@ -7,13 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "walls.h"
 
 #define CHANNEL_FD 3
 #define STOP_MS 3000
-#define MAX_WORDS 128
-#define AGENT_INSIDE "/run/wrenn-agent"
 
 typedef struct pending {
   struct pending *next;
@@ -39,96 +38,6 @@ struct sandbox {
   bool stopping;
   unsigned open_handles;
 };
-
-/* ---- the command line ---------------------------------------------------- */
-
-typedef struct words {
-  const char *list[MAX_WORDS];
-  size_t count;
-} words;
-
-static void add(words *w, const char *word) {
-  if (w->count < MAX_WORDS - 1)
-    w->list[w->count++] = word;
-}
-
-static void add3(words *w, const char *a, const char *b, const char *c) {
-  add(w, a);
-  add(w, b);
-  add(w, c);
-}
-
-/* A top-level folder as it is on the host: a link stays one. */
-static void add_system_folder(words *w, const char *path, char *target,
-                              size_t size) {
-  struct stat info;
-  if (lstat(path, &info))
-    return;
-  if (S_ISLNK(info.st_mode)) {
-    ssize_t len = readlink(path, target, size - 1);
-    if (len <= 0)
-      return;
-    target[len] = '\0';
-    add3(w, "--symlink", target, path);
-  } else {
-    add3(w, "--ro-bind", path, path);
-  }
-}
-
-/* Secrets of the host that root inside would otherwise be able to read. */
-static void hide_secrets(words *w) {
-  static const char *const files[] = {"/etc/shadow", "/etc/shadow-",
-                                      "/etc/gshadow", "/etc/gshadow-"};
-  for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-    if (access(files[i], F_OK) == 0)
-      add3(w, "--ro-bind", "/dev/null", files[i]);
-  if (access("/etc/ssl/private", F_OK) == 0) {
-    add(w, "--tmpfs");
-    add(w, "/etc/ssl/private");
-  }
-}
-
-typedef struct own_folders {
-  char root[512], tmp[512], home[512], mnt[512], vartmp[512];
-  char links[8][256];
-} own_folders;
-
-static bool folder_path(char path[512], const char *folder, const char *name) {
-  int len = snprintf(path, 512, "%s/%s", folder, name);
-  return len > 0 && len < 512;
-}
-
-static bool bwrap_words(words *w, const sandbox_options *o, own_folders *own) {
-  static const char *const system[] = {"/usr",   "/bin",   "/sbin", "/lib",
-                                       "/lib32", "/lib64", "/etc",  "/opt"};
-  if (!folder_path(own->root, o->folder, "root") ||
-      !folder_path(own->tmp, o->folder, "tmp") ||
-      !folder_path(own->home, o->folder, "home") ||
-      !folder_path(own->mnt, o->folder, "mnt") ||
-      !folder_path(own->vartmp, o->folder, "vartmp"))
-    return false;
-  add(w, "bwrap");
-  add(w, "--unshare-user");
-  add3(w, "--uid", "0", "--gid");
-  add3(w, "0", "--unshare-pid", "--unshare-uts");
-  add3(w, "--unshare-ipc", "--hostname", o->hostname);
-  add3(w, "--die-with-parent", "--as-pid-1", "--new-session");
-  for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
-    add_system_folder(w, system[i], own->links[i], sizeof(own->links[i]));
-  hide_secrets(w);
-  add3(w, "--proc", "/proc", "--dev");
-  add3(w, "/dev", "--tmpfs", "/run");
-  add3(w, "--bind", own->root, "/root");
-  add3(w, "--bind", own->tmp, "/tmp");
-  add3(w, "--bind", own->home, "/home");
-  add3(w, "--bind", own->mnt, "/mnt");
-  add3(w, "--bind", own->vartmp, "/var/tmp");
-  add3(w, "--ro-bind", o->agent, AGENT_INSIDE);
-  add3(w, "--chdir", "/root", "--");
-  add(w, AGENT_INSIDE);
-  add(w, "/root");
-  return true;
-}
 
 /* ---- ends ---------------------------------------------------------------- */
 
@@ -203,8 +112,8 @@ void sandbox_free(sandbox *s) {
 
 static void on_answer(sandbox *s, const wrenn_json *json, int64_t id,
                       channel_message *message) {
-  char text[1024] = "";
   char kind[32] = "";
+  char *text = NULL;
   wrenn_json value;
   sandbox_reply reply = {.json = *json, .message = message};
   pending **at = &s->waiting;
@@ -217,11 +126,14 @@ static void on_answer(sandbox *s, const wrenn_json *json, int64_t id,
   if (wrenn_json_get(json, "error", &value) && value.len < sizeof(kind)) {
     kind[wrenn_json_decode(&value, kind)] = '\0';
     reply.error = kind;
-    reply.text = text;
-    if (wrenn_json_get(json, "message", &value) && value.len < sizeof(text))
+    if (wrenn_json_get(json, "message", &value))
+      text = malloc(value.len + 1);
+    if (text)
       text[wrenn_json_decode(&value, text)] = '\0';
+    reply.text = text ? text : "";
   }
   p->done(p->arg, &reply);
+  free(text);
   free(p);
 }
 
@@ -285,8 +197,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     if (uv_is_closing((uv_handle_t *)poll))
       return;
   }
-  uv_poll_stop(poll); /* its process's end is about to be told */
-  s->stopping = true;
+  uv_poll_stop(poll);
+  sandbox_stop(s);
 }
 
 bool sandbox_order(sandbox *s, const wrenn_buf *order, sandbox_done *done,
@@ -333,18 +245,18 @@ int sandbox_take_fd(const sandbox_reply *reply) {
 /* ---- start --------------------------------------------------------------- */
 
 static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
-  own_folders own;
-  words w = {.count = 0};
+  words w = {0};
+  int rc = UV_ENOMEM;
   if (o->bwrap) {
-    if (!bwrap_words(&w, o, &own))
-      return UV_ENAMETOOLONG;
+    walls_put(&w, o->bwrap, o->folder, o->agent);
+    words_add_all(&w, WALLS_AGENT, "/root", NULL);
   } else {
-    if (!folder_path(own.root, o->folder, "root"))
-      return UV_ENAMETOOLONG;
-    add(&w, o->agent);
-    add(&w, own.root);
+    words_add(&w, o->agent);
+    words_addf(&w, "%s/root", o->folder);
   }
-  w.list[w.count] = NULL;
+  words_addf(&w, "%llu", (unsigned long long)o->open_files);
+  if (w.oom)
+    goto out;
   uv_stdio_container_t stdio[CHANNEL_FD + 1] = {
       {.flags = UV_IGNORE},
       {.flags = UV_IGNORE},
@@ -355,13 +267,18 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
   char *env[] = {path, NULL};
   uv_process_options_t options = {
       .file = w.list[0],
-      .args = (char **)(uintptr_t)w.list,
+      .args = w.list,
       .env = env,
       .exit_cb = on_exit_of,
+      .flags = UV_PROCESS_DETACHED, /* a terminal's ^C is not for it */
       .stdio = stdio,
       .stdio_count = CHANNEL_FD + 1,
   };
-  return uv_spawn(o->loop, &s->process, &options);
+  rc = uv_spawn(o->loop, &s->process, &options);
+
+out:
+  words_free(&w);
+  return rc;
 }
 
 sandbox *sandbox_start(const sandbox_options *options) {

@@ -1,6 +1,6 @@
 /*
- * The walls around a capsule: a bubblewrap process with wrenn-agent as pid 1,
- * and the channel to that agent.
+ * A capsule's sandbox: a bubblewrap process with wrenn-agent as pid 1, and the
+ * channel to that agent.
  */
 #ifndef WRENN_LOCAL_SANDBOX_H
 #define WRENN_LOCAL_SANDBOX_H
@@ -34,10 +34,10 @@ typedef struct sandbox_hooks {
 
 typedef struct sandbox_options {
   uv_loop_t *loop;
-  const char *folder; /* the capsule's own; has root, tmp, home, mnt, vartmp */
-  const char *agent;  /* path of wrenn-agent */
-  const char *hostname;
-  bool bwrap; /* false: no walls */
+  const char *bwrap;   /* its path; NULL: no walls */
+  const char *folder;  /* the capsule's own, with the folders of walls.h */
+  const char *agent;   /* path of wrenn-agent */
+  uint64_t open_files; /* how many descriptors a command may have */
   sandbox_hooks hooks;
 } sandbox_options;
 

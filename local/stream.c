@@ -89,13 +89,10 @@ static void start(stream *s, const wrenn_json *message) {
   wrenn_json type;
   api_plan p;
   if (!wrenn_json_get(message, "type", &type) ||
-      !wrenn_json_is(&type, "start") || !api_plan_read(message, &p)) {
+      !wrenn_json_is(&type, "start") || !api_plan_read(message, true, &p)) {
     fail(s, "first message must be type 'start' with a 'cmd' field");
     return;
   }
-  p.plan.envs = (wrenn_json){.type = WRENN_JSON_NULL};
-  p.plan.cwd = "";
-  p.plan.tag = NULL;
   if (!*p.plan.cmd) {
     fail(s, "first message must be type 'start' with a 'cmd' field");
   } else {

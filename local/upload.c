@@ -1,18 +1,26 @@
 /*
- * Handlers: writing files. The plain write collects its form, of at most
- * 100 MiB, and takes the parts in any order. The streamed one writes as the
- * form arrives, so that its path has to come first.
+ * Handlers: writing files. The plain write takes a form of at most 100 MiB,
+ * its parts in any order, and writes once all of it is there. The streamed one
+ * writes as the form arrives, so that its path has to come first.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "api.h"
 #include "multipart.h"
 
 #define PLAIN_MAX ((size_t)100 * 1024 * 1024)
+#define TOO_LARGE "file exceeds 100 MB limit"
 #define PATH_SIZE_MAX ((size_t)64 * 1024)
+/* A plain write's file is kept in memory up to this, then in a file. */
+#define MEMORY_MAX ((size_t)1024 * 1024)
 
 typedef enum part { NO_PART, PATH_PART, FILE_PART, OTHER_PART } part;
 
@@ -23,7 +31,8 @@ typedef struct upload {
   part part;
   bool has_path, has_file;
   wrenn_buf path;
-  wrenn_buf file;  /* of the plain write; of the other, until the file is open */
+  wrenn_buf file; /* what has come before the file is open */
+  int spill;      /* and the first of it, when it is much; or -1 */
   uint64_t received;
   int fd;
   bool opening; /* the agent has been asked */
@@ -48,6 +57,8 @@ static void free_if_over(upload *u) {
     return;
   if (u->fd >= 0)
     close(u->fd);
+  if (u->spill >= 0)
+    close(u->spill);
   wrenn_buf_free(&u->path);
   wrenn_buf_free(&u->file);
   free(u);
@@ -59,23 +70,56 @@ static void drop_upload(conn *c) {
   free_if_over(u);
 }
 
-static bool write_all(upload *u, const char *data, size_t len) {
+static void fail_writing(upload *u) {
+  char text[256];
+  snprintf(text, sizeof(text), "write file: status 507: %s", strerror(errno));
+  fail(u, 502, "agent_error", text);
+}
+
+static void write_all(upload *u, int fd, const char *data, size_t len) {
   while (len > 0) {
-    ssize_t n = write(u->fd, data, len);
+    ssize_t n = write(fd, data, len);
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0) {
-      wrenn_buf text = {0};
-      wrenn_buf_printf(&text, "write file: status 507: %s", strerror(errno));
-      wrenn_buf_append(&text, "", 1);
-      fail(u, 502, "agent_error", text.data ? text.data : "write file");
-      wrenn_buf_free(&text);
-      return false;
+      fail_writing(u);
+      return;
     }
     data += n;
     len -= (size_t)n;
   }
-  return true;
+}
+
+/* Moves what has been collected to a file without a name. */
+static void spill(upload *u) {
+  const char *data = u->conn->server->capsules.data;
+  if (u->spill < 0) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/upload-XXXXXX", data);
+    u->spill = mkostemp(path, O_CLOEXEC);
+    if (u->spill >= 0)
+      unlink(path);
+  }
+  if (u->spill < 0)
+    fail_writing(u);
+  else
+    write_all(u, u->spill, u->file.data, u->file.len);
+  wrenn_buf_clear(&u->file);
+}
+
+/* Writes what has been collected into the file. */
+static void write_collected(upload *u) {
+  off_t at = 0;
+  ssize_t n = 1;
+  while (u->spill >= 0 && n > 0) {
+    n = sendfile(u->fd, u->spill, &at, (size_t)PLAIN_MAX);
+    if (n < 0 && errno == EINTR)
+      n = 1;
+  }
+  if (n < 0)
+    fail_writing(u);
+  else
+    write_all(u, u->fd, u->file.data, u->file.len);
 }
 
 static void reply(upload *u) {
@@ -96,15 +140,15 @@ static void on_opened(void *arg, const sandbox_reply *answer) {
   }
   if (answer->error) {
     bool malformed = !strcmp(answer->error, "invalid");
-    fail(u, malformed ? 400 : 502, malformed ? "invalid_request"
-                                             : "agent_error",
-         answer->text);
+    fail(u, malformed ? 400 : 502,
+         malformed ? "invalid_request" : "agent_error", answer->text);
   } else {
     u->fd = sandbox_take_fd(answer);
-    if (u->fd < 0)
+    /* Whatever the agent has opened, it must not hold the server up. */
+    if (u->fd < 0 || fcntl(u->fd, F_SETFL, O_NONBLOCK))
       fail(u, 502, "agent_error", "no file came");
     else
-      write_all(u, u->file.data, u->file.len);
+      write_collected(u);
   }
   wrenn_buf_free(&u->file);
   if (u->ended)
@@ -146,12 +190,14 @@ static void begin_part(upload *u, const char *name, size_t len) {
 
 static void add_file_data(upload *u, const char *data, size_t len) {
   if (u->fd >= 0) {
-    write_all(u, data, len);
+    write_all(u, u->fd, data, len);
     return;
   }
   wrenn_buf_append(&u->file, data, len);
   if (u->file.oom)
     fail(u, 500, "internal_error", "out of memory");
+  else if (u->file.len > MEMORY_MAX)
+    spill(u);
 }
 
 static bool on_form(void *arg, multipart_event event, const char *data,
@@ -182,16 +228,25 @@ static void on_data(conn *c, const char *data, size_t len) {
   upload *u = c->task.state;
   u->received += len;
   if (!u->streamed && u->received > PLAIN_MAX)
-    fail(u, 413, "too_large", "file exceeds 100 MB limit");
+    fail(u, 413, "too_large", TOO_LARGE);
   if (!u->status && !multipart_feed(&u->form, data, len))
     fail(u, 400, "invalid_request",
          u->streamed ? "failed to parse multipart"
                      : "expected multipart/form-data");
 }
 
+/* Without a part of that name, the query's parameter is taken. */
+static void take_path_of_query(upload *u) {
+  char path[PATH_MAX];
+  if (u->path.len == 0 && !u->streamed &&
+      api_query(u->conn, "path", path, sizeof(path)))
+    wrenn_buf_puts(&u->path, path);
+}
+
 static void on_end(conn *c) {
   upload *u = c->task.state;
   u->ended = true;
+  take_path_of_query(u);
   if (!u->status && !api_running(c, false))
     return;
   if (!multipart_complete(&u->form))
@@ -215,7 +270,7 @@ static void begin(conn *c, bool streamed) {
   if (!u)
     return;
   u->conn = c;
-  u->fd = -1;
+  u->fd = u->spill = -1;
   u->streamed = streamed;
   c->task = (conn_task){
       .data = on_data, .end = on_end, .drop = drop_upload, .state = u};
@@ -223,9 +278,13 @@ static void begin(conn *c, bool streamed) {
     fail(u, 409, "invalid_state", "sandbox is not running");
   else if (!multipart_start(&u->form, c->content_type, on_form, u))
     fail(u, 400, "invalid_request",
-         streamed && !strncmp(c->content_type, "multipart/form-data", 19)
+         streamed && !strncasecmp(c->content_type, "multipart/form-data", 19)
              ? "expected multipart/form-data with boundary"
              : "expected multipart/form-data");
+  else if (!streamed && c->parser.content_length != ULLONG_MAX &&
+           c->parser.content_length > PLAIN_MAX)
+    fail(u, 413, "too_large", TOO_LARGE);
+  c->refused = u->status != 0;
 }
 
 void begin_write(conn *c) { begin(c, false); }

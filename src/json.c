@@ -272,11 +272,10 @@ int wrenn_json_next(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value) {
     return it->why ? -1 : 0;
   int found = step(it, key ? key : &unused, value, 1);
   if (found == 0) {
-    if (skip_space(it->at, it->end) != it->end) {
-      it->why = "something follows the JSON value";
-      found = -1;
-    }
+    bool more = skip_space(it->at, it->end) != it->end;
+    it->why = more ? "something follows the JSON value" : NULL;
     it->at = NULL;
+    return more ? -1 : 0;
   }
   return found;
 }

@@ -165,6 +165,21 @@ static void stays_in_the_value(void) {
   }
 }
 
+static void decodes_a_query(void) {
+  static const struct {
+    const char *text, *want;
+  } rows[] = {{"", ""},       {"a+b", "a b"}, {"++", "  "}, {"a%2Bb", "a+b"},
+              {"%2b+", "+ "}, {"+%00", NULL}, {"+%", NULL}, {"%+1", NULL}};
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    const char *want = rows[i].want;
+    char *got =
+        route_decode_query(&(route_value){rows[i].text, strlen(rows[i].text)});
+    CHECK_ROW(rows[i].text, want ? got && !strcmp(got, want) : got == NULL);
+    free(got);
+  }
+}
+
 CHECK_MAIN({"matches", matches}, {"does not match", does_not_match},
            {"lies below", lies_below}, {"decodes", decodes},
+           {"decodes a query", decodes_a_query},
            {"stays in the value", stays_in_the_value})

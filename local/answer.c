@@ -1,0 +1,119 @@
+/* Answers to requests: whole ones, errors, streamed ones. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conn.h"
+
+/* The answer is complete: on to the next request, or the end. */
+static void answer_done(conn *c) {
+  bool keep = c->keep_alive && !c->eof && !c->server->ending;
+  request_reset(c);
+  if (!keep) {
+    conn_finish(c);
+    return;
+  }
+  c->busy = false;
+  request_parse(c);
+}
+
+static void put_head(const conn *c, wrenn_buf *out, int status,
+                     const char *type) {
+  wrenn_buf_printf(out, "HTTP/1.1 %d %s\r\n", status,
+                   http_status_str((enum http_status)status));
+  if (type)
+    wrenn_buf_printf(out, "Content-Type: %s\r\n", type);
+  if (!c->keep_alive)
+    wrenn_buf_puts(out, "Connection: close\r\n");
+  else if (c->parser.http_minor == 0)
+    wrenn_buf_puts(out, "Connection: keep-alive\r\n");
+}
+
+void conn_reply(conn *c, int status, const char *type, const char *body,
+                size_t len) {
+  wrenn_buf out = {0};
+  if (c->answered || c->closing)
+    return;
+  c->answered = true;
+  put_head(c, &out, status, type);
+  if (status != 204)
+    wrenn_buf_printf(&out, "Content-Length: %zu\r\n", len);
+  wrenn_buf_puts(&out, "\r\n");
+  if (c->parser.method == HTTP_HEAD)
+    len = 0;
+  if (out.oom) {
+    conn_abort(c);
+  } else {
+    const uv_buf_t parts[2] = {
+        uv_buf_init(out.data, (unsigned)out.len),
+        uv_buf_init((char *)(uintptr_t)body, (unsigned)len)};
+    conn_send_parts(c, parts, len ? 2 : 1);
+    if (!c->closing)
+      answer_done(c);
+  }
+  wrenn_buf_free(&out);
+}
+
+void conn_reply_json(conn *c, int status, wrenn_buf *json) {
+  if (json->oom)
+    conn_abort(c);
+  else
+    conn_reply(c, status, "application/json", json->data, json->len);
+  wrenn_buf_free(json);
+}
+
+void conn_reply_error(conn *c, int status, const char *code, const char *format,
+                      ...) {
+  char message[5000];
+  wrenn_buf json = {0};
+  va_list args;
+  va_start(args, format);
+  vsnprintf(message, sizeof(message), format, args);
+  va_end(args);
+  wrenn_buf_printf(&json, "{\"error\":{\"code\":\"%s\",\"message\":", code);
+  wrenn_json_put_string(&json, message, strlen(message));
+  wrenn_buf_puts(&json, "}}\n");
+  conn_reply_json(c, status, &json);
+}
+
+void conn_stream_begin(conn *c, int status, const char *type, int64_t length) {
+  wrenn_buf out = {0};
+  c->answered = true;
+  c->chunked = length < 0 && c->parser.http_minor > 0;
+  if (length < 0 && !c->chunked)
+    c->keep_alive = false; /* for HTTP/1.0, the end is where it hangs up */
+  put_head(c, &out, status, type);
+  if (c->chunked)
+    wrenn_buf_puts(&out, "Transfer-Encoding: chunked\r\n");
+  else if (length >= 0)
+    wrenn_buf_printf(&out, "Content-Length: %lld\r\n", (long long)length);
+  wrenn_buf_puts(&out, "\r\n");
+  if (out.oom)
+    conn_abort(c);
+  else
+    conn_send(c, out.data, out.len);
+  wrenn_buf_free(&out);
+}
+
+void conn_stream_data(conn *c, const char *data, size_t len) {
+  char head[32], tail[] = "\r\n";
+  if (len == 0)
+    return;
+  if (!c->chunked) {
+    conn_send(c, data, len);
+    return;
+  }
+  int head_len = snprintf(head, sizeof(head), "%zx\r\n", len);
+  const uv_buf_t parts[3] = {
+      uv_buf_init(head, (unsigned)head_len),
+      uv_buf_init((char *)(uintptr_t)data, (unsigned)len),
+      uv_buf_init(tail, 2)};
+  conn_send_parts(c, parts, 3);
+}
+
+void conn_stream_end(conn *c) {
+  if (c->chunked)
+    conn_send(c, "0\r\n\r\n", 5);
+  if (!c->closing)
+    answer_done(c);
+}

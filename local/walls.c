@@ -1,0 +1,140 @@
+#include "walls.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The host's own folders that a capsule may read and run. */
+static const char *const system_folders[] = {"/usr", "/bin",   "/sbin",
+                                             "/lib", "/lib32", "/lib64",
+                                             "/etc", "/opt",   "/nix"};
+
+int walls_make_folders(const char *folder) {
+  static const struct {
+    const char *name;
+    mode_t mode;
+  } own[] = {{"root", 0700},      {"tmp", 01777},    {"home", 0755},
+             {"mnt", 0755},       {"var", 0755},     {"var/tmp", 01777},
+             {"var/cache", 0755}, {"var/lib", 0755}, {"var/log", 0755}};
+  char path[PATH_MAX];
+  for (size_t i = 0; i < COUNT(own); i++) {
+    int len = snprintf(path, sizeof(path), "%s/%s", folder, own[i].name);
+    if (len < 0 || (size_t)len >= sizeof(path))
+      return -1;
+    if (mkdir(path, own[i].mode) || chmod(path, own[i].mode))
+      return -1;
+  }
+  return 0;
+}
+
+/* A top-level folder as it is on the host: a link stays one. */
+static void put_system_folder(words *w, const char *path) {
+  struct stat info;
+  char target[PATH_MAX];
+  if (lstat(path, &info))
+    return;
+  if (!S_ISLNK(info.st_mode)) {
+    words_add_all(w, "--ro-bind", path, path, NULL);
+    return;
+  }
+  ssize_t len = readlink(path, target, sizeof(target) - 1);
+  if (len > 0) {
+    target[len] = '\0';
+    words_add_all(w, "--symlink", target, path, NULL);
+  }
+}
+
+/* Secrets of the host that root inside would otherwise be able to read. */
+static void put_curtains(words *w) {
+  static const char *const files[] = {"/etc/shadow", "/etc/shadow-",
+                                      "/etc/gshadow", "/etc/gshadow-"};
+  for (size_t i = 0; i < COUNT(files); i++)
+    if (access(files[i], F_OK) == 0)
+      words_add_all(w, "--ro-bind", "/dev/null", files[i], NULL);
+  if (access("/etc/ssl/private", F_OK) == 0)
+    words_add_all(w, "--tmpfs", "/etc/ssl/private", NULL);
+}
+
+/* Files of /proc are the kernel's, and root's to write where the server is
+ * run by root. */
+static void put_proc(words *w) {
+  static const char *const covered[] = {
+      "/proc/acpi", "/proc/asound", "/proc/bus",
+      "/proc/fs",   "/proc/irq",    "/proc/mtrr",
+      "/proc/scsi", "/proc/sys",    "/proc/sysrq-trigger"};
+  words_add_all(w, "--proc", "/proc", NULL);
+  for (size_t i = 0; i < COUNT(covered); i++)
+    if (access(covered[i], F_OK) == 0)
+      words_add_all(w, "--ro-bind", covered[i], covered[i], NULL);
+}
+
+/* The network is the host's. Where /etc/resolv.conf leads out of the system
+ * folders, into /run mostly, what it leads to has to be there as well. */
+static void put_resolver(words *w) {
+  char path[PATH_MAX];
+  if (!realpath("/etc/resolv.conf", path))
+    return;
+  for (size_t i = 0; i < COUNT(system_folders); i++) {
+    size_t len = strlen(system_folders[i]);
+    if (strncmp(path, system_folders[i], len) == 0 && path[len] == '/')
+      return;
+  }
+  words_add_all(w, "--ro-bind", path, path, NULL);
+}
+
+/* Root inside is no more than the server's user outside, but where that is
+ * root as well, a capability counts: CAP_SYS_ADMIN would be enough to mount
+ * the system folders anew, to be written to. What is left is what programs
+ * expect of root within one container. */
+static void put_namespaces(words *w) {
+  static const char *const kept[] = {
+      "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",
+      "CAP_FSETID", "CAP_KILL",         "CAP_NET_BIND_SERVICE",
+      "CAP_SETGID", "CAP_SETUID",       "CAP_SYS_CHROOT"};
+  words_add_all(w, "--unshare-user", "--uid", "0", "--gid", "0",
+                "--unshare-pid", "--unshare-uts", "--unshare-ipc",
+                "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+                NULL);
+  for (size_t i = 0; i < COUNT(kept); i++)
+    words_add_all(w, "--cap-add", kept[i], NULL);
+}
+
+void walls_put(words *w, const char *bwrap, const char *folder,
+               const char *agent) {
+  words_add(w, bwrap);
+  put_namespaces(w);
+  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind", folder, "/",
+                NULL);
+  for (size_t i = 0; i < COUNT(system_folders); i++)
+    put_system_folder(w, system_folders[i]);
+  put_curtains(w);
+  put_proc(w);
+  words_add_all(w, "--dev", "/dev", "--tmpfs", "/run", "--symlink", "/run",
+                "/var/run", NULL);
+  put_resolver(w);
+  words_add_all(w, "--ro-bind", agent, WALLS_AGENT, "--chdir", "/root", "--",
+                NULL);
+}
+
+bool walls_work(const char *bwrap) {
+  words w = {0};
+  int status = -1;
+  words_add(&w, bwrap);
+  put_namespaces(&w);
+  words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
+                "/proc", "--dev", "/dev", "--", "true", NULL);
+  pid_t child = w.oom ? -1 : fork();
+  if (child == 0) {
+    execv(bwrap, w.list);
+    _exit(127);
+  }
+  bool ok = child > 0 && waitpid(child, &status, 0) == child && status == 0;
+  words_free(&w);
+  return ok;
+}

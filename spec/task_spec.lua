@@ -1,0 +1,327 @@
+-- Tasks: at the same time in one thread, cancelled, limited in time, and with
+-- no error lost.
+
+local core = require("wrenn.core")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local task = wrenn.task
+
+local function seconds(fn)
+  local begin = core.now()
+  fn()
+  return core.now() - begin
+end
+
+describe("a task", function()
+  it("returns what its function returns", function()
+    assert.are.same({ 1, nil, 3 }, { task.run(function(a, b, c)
+      return a, b, c
+    end, 1, nil, 3) })
+  end)
+
+  it("sleeps beside others", function()
+    local took = seconds(function()
+      task.run(function()
+        local tasks = {}
+        for i = 1, 20 do
+          tasks[i] = task.spawn(function()
+            assert(task.sleep(0.1))
+            return i
+          end)
+        end
+        for i = 1, 20 do
+          assert.are.equal(i, tasks[i]:wait())
+        end
+      end)
+    end)
+    assert.is_true(took >= 0.1 and took < 0.5)
+  end)
+
+  it("blocks outside of tasks", function()
+    assert.is_true(seconds(function()
+      assert.is_true(task.sleep(0.05))
+    end) >= 0.05)
+  end)
+
+  it("is waited for by the run it was spawned in", function()
+    local done = false
+    task.run(function()
+      task.spawn(function()
+        task.sleep(0.05)
+        done = true
+      end)
+    end)
+    assert.is_true(done)
+  end)
+
+  it("hands a raised error to who waits for it", function()
+    local result, err = task.run(function()
+      local failing = task.spawn(function()
+        error("oops", 0)
+      end)
+      return failing:wait()
+    end)
+    assert.is_nil(result)
+    assert.is_true(err:is("WrennError"))
+    assert.are.equal("oops", err.message)
+    assert.is_truthy(err.details.traceback)
+  end)
+
+  it("loses no error: the run raises what nobody waited for", function()
+    local ok, err = pcall(task.run, function()
+      task.spawn(error, "unseen", 0)
+      return "fine"
+    end)
+    assert.is_false(ok)
+    assert.are.equal("unseen", err.message)
+  end)
+
+  it("raises out of the run what its function raised", function()
+    local mine = wrenn.errors.new("CommandError", "mine")
+    local ok, err = pcall(task.run, error, mine)
+    assert.is_false(ok)
+    assert.are.equal(mine, err)
+  end)
+
+  it("is cancelled where it waits", function()
+    task.run(function()
+      local later
+      local sleeping = task.spawn(function()
+        local ok, err = task.sleep(10)
+        later = { task.sleep(10) }
+        return ok, err
+      end)
+      task.sleep(0.02)
+      sleeping:cancel()
+      local ok, err = sleeping:wait()
+      assert.is_nil(ok)
+      assert.is_true(err:is("CancelledError"))
+      assert.is_true(later[2]:is("CancelledError"))
+      sleeping:cancel()
+    end)
+  end)
+
+  it("ends with its limit, the nearest of several", function()
+    local took = seconds(function()
+      local ok, err = task.with_timeout(5, function()
+        return task.with_timeout(0.05, function()
+          return task.sleep(10)
+        end)
+      end)
+      assert.is_nil(ok)
+      assert.is_true(err:is("TimeoutError"))
+      ok, err = task.with_timeout(0.05, function()
+        return task.with_timeout(5, function()
+          return task.sleep(10)
+        end)
+      end)
+      assert.is_nil(ok)
+      assert.is_true(err:is("TimeoutError"))
+    end)
+    assert.is_true(took < 1)
+  end)
+
+  it("outlives a limit that it kept", function()
+    assert.are.same({ "in time", "and after" }, { task.run(function()
+      local first = task.with_timeout(0.05, function()
+        return "in time"
+      end)
+      task.sleep(0.1)
+      return first, "and after"
+    end) })
+  end)
+
+  it("may run coroutines of the user's", function()
+    local p = peer.answering({ 200, "[]" })
+    local client = assert(wrenn.Client(p:options()))
+    task.run(function()
+      local ticks = 0
+      local ticking = task.spawn(function()
+        while true do
+          local ok = task.sleep(0.01)
+          if not ok then
+            return
+          end
+          ticks = ticks + 1
+        end
+      end)
+      local generate = coroutine.wrap(function()
+        for i = 1, 3 do
+          assert(client.capsules:list())
+          task.sleep(0.03)
+          coroutine.yield(i)
+        end
+      end)
+      assert.are.same({ 1, 2, 3 }, { generate(), generate(), generate() })
+      assert.is_true(ticks >= 3)
+      ticking:cancel()
+    end)
+    p:stop()
+  end)
+
+  it("may be run inside a task", function()
+    assert.are.equal("inner", task.run(function()
+      return task.run(function()
+        task.sleep(0.01)
+        return "inner"
+      end)
+    end))
+  end)
+
+  it("moves with wrenn.update, which raises what nobody waits for", function()
+    local count = 0
+    local ticking = task.spawn(function()
+      for _ = 1, 3 do
+        task.sleep(0.01)
+        count = count + 1
+      end
+    end)
+    local deadline = core.now() + 2
+    repeat
+      wrenn.update()
+    until count == 3 or core.now() > deadline
+    assert.are.equal(3, count)
+    ticking:wait()
+    task.spawn(error, "lost in the loop", 0)
+    assert.has_error(function()
+      for _ = 1, 10 do
+        wrenn.update()
+      end
+    end)
+  end)
+end)
+
+describe("gather and map", function()
+  it("keep the order of the list", function()
+    assert.are.same({ 30, 10, 20 }, task.map({ 3, 1, 2 }, function(item, i)
+      task.sleep(0.03 / i)
+      return item * 10
+    end))
+    assert.are.same({ "a", "b" }, task.gather({
+      function() task.sleep(0.02) return "a" end,
+      function() return "b" end,
+    }))
+    assert.are.same({}, task.map({}, error))
+  end)
+
+  it("do no more at once than they may", function()
+    local now, most = 0, 0
+    task.map({ 1, 2, 3, 4, 5, 6, 7 }, function()
+      now = now + 1
+      most = math.max(most, now)
+      task.sleep(0.01)
+      now = now - 1
+      return true
+    end, { concurrency = 3 })
+    assert.are.equal(3, most)
+  end)
+
+  it("end with the first failure, and cancel the rest", function()
+    for _, fail in ipairs({
+      function() error("raised", 0) end,
+      function() return nil, wrenn.errors.new("WrennError", "raised") end,
+    }) do
+      local cancelled
+      local took = seconds(function()
+        local results, err = task.gather({
+          function()
+            local ok, why = task.sleep(10)
+            cancelled = not ok and why.type
+            return ok, why
+          end,
+          function()
+            task.sleep(0.02)
+            return fail()
+          end,
+        })
+        assert.is_nil(results)
+        assert.are.equal("raised", err.message)
+      end)
+      assert.are.equal("CancelledError", cancelled)
+      assert.is_true(took < 1)
+    end
+  end)
+end)
+
+describe("on the wire", function()
+  it("a cancelled request is aborted", function()
+    local p = peer.start([[
+      c:request()
+      c:read(1)
+      log("aborted")
+    ]])
+    task.run(function()
+      local asking = task.spawn(wrenn.Capsule.list, p:options())
+      task.sleep(0.1)
+      asking:cancel()
+      local list, err = asking:wait()
+      assert.is_nil(list)
+      assert.is_true(err:is("CancelledError"))
+      task.sleep(0.1)
+    end)
+    assert.are.equal("aborted", p:received()[2])
+    p:stop()
+  end)
+
+  it("commands run at the same time", function()
+    local s = server.start()
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    local took = seconds(function()
+      local list = {}
+      for i = 1, 12 do
+        list[i] = i
+      end
+      local results = assert(task.map(list, function(i)
+        local result, err = capsule.commands:run("sleep 0.3; echo " .. i)
+        return result and result.stdout, err
+      end))
+      assert.are.equal("12\n", results[12])
+    end)
+    assert.is_true(took < 2)
+    s:stop()
+  end)
+
+  it("streams are read beside each other", function()
+    local s = server.start()
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    local counts = task.gather({
+      function()
+        return #assert(capsule.commands:stream("seq 1 100000")):wait().stdout
+      end,
+      function()
+        local count = 0
+        for ev in assert(capsule.commands:stream("seq 1 100000")) do
+          count = count + (ev.type == "stdout" and #ev.data or 0)
+        end
+        return count
+      end,
+    })
+    assert.are.same({ 588895, 588895 }, counts)
+    s:stop()
+  end)
+
+  it("two tasks may read one stream: each event goes to one of them",
+    function()
+      local s = server.start()
+      local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+      local stream = assert(capsule.commands:stream(
+        "for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done"))
+      local seen = {}
+      local function reader()
+        for ev in stream do
+          if ev.type == "stdout" then
+            seen[#seen + 1] = ev.data
+          end
+        end
+        return true
+      end
+      assert(task.with_timeout(10, function()
+        return task.gather({ reader, reader })
+      end))
+      table.sort(seen)
+      assert.are.equal("1\n2\n3\n4\n5\n6\n", table.concat(seen))
+      s:stop()
+    end)
+end)
