@@ -1,6 +1,18 @@
 -- "min": what Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT all have.
 std = "min"
 max_line_length = 80
+max_comment_line_length = 160 -- a type annotation cannot be broken
+-- What only some of them have, asked for with a fallback.
+read_globals = {
+  "unpack",
+  table = { fields = { "unpack" } },
+  math = { fields = { "tointeger", "type" } },
+}
 
-files["spec"] = { std = "min+busted" }
+-- Specs run on all of them too, and ask for what only some have.
+files["spec"] = { std = "max+busted" }
+files["bench"] = { std = "max" }
 files["rockspec"] = { std = "rockspec" }
+-- Processes of their own, always on 5.4.
+files["spec/support/peer_main.lua"] = { std = "lua54" }
+files["spec/support/sha1.lua"] = { std = "lua54" }

@@ -1,4 +1,5 @@
 /* Handlers: capsules and their status. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,7 @@ static bool take_template(conn *c, const char *name, capsule_wishes *wishes) {
     conn_reply_error(c, 404, "not_found", "template not found");
     return false;
   }
-  strcpy(wishes->template, name);
+  snprintf(wishes->template, sizeof(wishes->template), "%s", name);
   return true;
 }
 

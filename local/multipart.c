@@ -1,6 +1,7 @@
 #include "multipart.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -49,9 +50,8 @@ bool multipart_start(multipart *m, const char *content_type,
       !find_parameter(content_type, "boundary", boundary, sizeof(boundary)) ||
       boundary[0] == '\0')
     return false;
-  memcpy(m->delimiter, "\r\n--", 4);
-  strcpy(m->delimiter + 4, boundary);
-  m->delimiter_len = strlen(m->delimiter);
+  m->delimiter_len = (size_t)snprintf(m->delimiter, sizeof(m->delimiter),
+                                      "\r\n--%s", boundary);
   m->matched = 2; /* the first one need not follow a line break */
   m->handle = handle;
   m->arg = arg;

@@ -28,7 +28,11 @@ tidy() {
 parse_lua() {
   local file
   for file in bin/wrenn "${lua_files[@]}"; do
-    lua5.1 -e 'assert(loadfile(arg[1]))' /dev/null "$file" || return 1
+    case $file in
+    # Processes of their own, always on 5.4.
+    bench/* | spec/support/peer_main.lua | spec/support/sha1.lua) continue ;;
+    esac
+    luac5.1 -p "$file" || return 1
   done
 }
 
@@ -54,7 +58,8 @@ versions() {
 check clang-format clang-format --dry-run -Werror "${c_files[@]}"
 check clang-tidy tidy
 check cppcheck cppcheck --project=build/clang/compile_commands.json --quiet \
-  --enable=warning,performance,portability --inline-suppr --error-exitcode=1
+  --enable=warning,performance,portability --inline-suppr \
+  --suppress=varFuncNullUB --error-exitcode=1
 check luacheck luacheck --quiet lua spec examples bench bin/wrenn rockspec
 check "Lua 5.1 syntax" parse_lua
 check shellcheck shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run

@@ -77,7 +77,8 @@ describe("a terminal of a scripted server", function()
       c:read_frame()
     ]]):pty())
     assert.are.same({ { type = "started", tag = "pty-1", pid = 42 },
-      { type = "output", data = "ls -la\n" }, { type = "exit", exit_code = 3 } },
+      { type = "output", data = "ls -la\n" },
+      { type = "exit", exit_code = 3 } },
       events_of(term))
     assert.are.same({ "pty-1", 42, 3 }, { term.tag, term.pid, term.exit_code })
   end)

@@ -373,7 +373,8 @@ static void strings_round_trip(void) {
       if (i < 0x80)
         bytes[len++] = (char)i;
       else
-        len += strlen(strcpy(bytes + pad, valid_utf8[i - 0x80]));
+        len += (size_t)snprintf(bytes + pad, sizeof(bytes) - pad, "%s",
+                                valid_utf8[i - 0x80]);
       bytes[len++] = '!';
       wrenn_json_put_string(&b, bytes, len);
       CHECK(parse(b.data, b.len, &value));
