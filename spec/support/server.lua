@@ -7,12 +7,21 @@ server.__index = server
 
 local KEY = "wrn_0123456789abcdef0123456789abcdef"
 
---- Starts a server. `args` are further command-line words (a string).
---- Returns it with `url`, `key` and `pid`.
-function server.start(args)
+local core = require("wrenn.core")
+
+--- A number that no other run of the specs has, for names on this machine.
+function server.unique()
+  local a, b = core.random(2):byte(1, 2)
+  return 10000 + a * 256 + b
+end
+
+--- Starts a server. `args` are further command-line words, `environment`
+--- assignments of the shell (strings). Returns it with `url`, `key` and `pid`.
+function server.start(args, environment)
   local self = setmetatable({ key = KEY }, server)
-  local command = ("echo $$; exec %s --listen 127.0.0.1:0 --api-key %s %s")
-    :format(wrenn_local, KEY, args or "")
+  local command = ("echo $$; exec env %s %s --listen 127.0.0.1:0"
+    .. " --api-key %s %s")
+    :format(environment or "", wrenn_local, KEY, args or "")
   self.pipe = assert(io.popen(command))
   self.pid = assert(tonumber(self.pipe:read("l")))
   local line = self.pipe:read("l")

@@ -1,0 +1,167 @@
+-- What is left when a capsule or the server ends, whatever way it ends: no
+-- process, no folder, no listener.
+
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local function output_of(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("*a")
+  pipe:close()
+  return text
+end
+
+-- How many processes of this machine carry a mark in their command line. The
+-- search itself must not: it gets the mark in two halves.
+local function count(mark)
+  local half = #mark / 2 - #mark / 2 % 1
+  local script = [[
+    n=0
+    for f in /proc/[0-9]*/cmdline; do
+      if tr '\0' ' ' 2>/dev/null <"$f" | grep -q "]] .. mark:sub(1, half)
+    .. '""' .. mark:sub(half + 1) .. [["; then n=$((n + 1)); fi
+    done
+    echo $n]]
+  return tonumber(output_of(script))
+end
+
+local function gone_within(seconds, mark)
+  local deadline = os.time() + seconds
+  repeat
+    if count(mark) == 0 then
+      return true
+    end
+    wrenn.task.sleep(0.1)
+  until os.time() > deadline
+  return false, output_of("ps axww | grep " .. mark .. " | grep -v grep")
+end
+
+local function is_there(path)
+  return output_of("test -e '" .. path .. "' && echo yes") ~= ""
+end
+
+local marks = 0
+local function new_mark()
+  marks = marks + 1
+  return ("9%d%04d"):format(server.unique(), marks)
+end
+
+-- A capsule that does everything that may leave something behind: foreground,
+-- background with children that hide, a stream and a terminal.
+local function busy_capsule(s, mark)
+  local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+  local run = capsule.commands
+  assert(run:run("(trap '' HUP TERM; setsid sleep " .. mark .. " & sleep "
+    .. mark .. ") & sleep " .. mark, { background = true }))
+  assert(run:run("nohup setsid sh -c 'sleep " .. mark
+    .. " & sleep " .. mark .. "' >/dev/null 2>&1 & echo", {}))
+  local stream = assert(run:stream("sleep " .. mark))
+  local term = assert(capsule:pty({ cmd = "/bin/sh" }))
+  assert(term:write("sleep " .. mark .. "\n"))
+  local deadline = os.time() + 10
+  repeat
+    wrenn.task.sleep(0.05)
+  until count("sleep " .. mark) >= 6 or os.time() > deadline
+  assert.is_true(count("sleep " .. mark) >= 6)
+  return capsule, stream, term
+end
+
+for _, isolation in ipairs({ "bwrap", "none" }) do
+  describe("with isolation " .. isolation, function()
+    local s
+
+    before_each(function()
+      s = server.start("--isolation " .. isolation)
+    end)
+
+    after_each(function()
+      s:stop()
+    end)
+
+    it("a destroyed capsule leaves no process behind", function()
+      local mark = new_mark()
+      local capsule = busy_capsule(s, mark)
+      assert(capsule:destroy({ wait = true }))
+      assert.is_true(gone_within(5, "sleep " .. mark))
+    end)
+
+    it("a paused capsule can be destroyed just as well", function()
+      local mark = new_mark()
+      local capsule = busy_capsule(s, mark)
+      assert(capsule:pause({ wait = true }))
+      assert(capsule:destroy({ wait = true }))
+      assert.is_true(gone_within(5, "sleep " .. mark))
+    end)
+
+    for _, signal in ipairs({ "TERM", "INT", "HUP", "KILL" }) do
+      it("the server leaves no process behind after SIG" .. signal, function()
+        local mark = new_mark()
+        busy_capsule(s, mark)
+        s:stop(signal)
+        assert.is_true(gone_within(5, "sleep " .. mark))
+      end)
+    end
+  end)
+end
+
+describe("the folders of capsules", function()
+  it("go with the capsule; in a folder of one's own the others stay", function()
+    local data = os.tmpname()
+    os.remove(data)
+    local s = server.start("--data " .. data)
+    local one = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    local two = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    assert(one.files:write("/root/f", "x"))
+    assert.is_true(is_there(data .. "/" .. one.id .. "/root/f"))
+    assert(one:destroy({ wait = true }))
+    local deadline = os.time() + 5
+    while is_there(data .. "/" .. one.id) and os.time() < deadline do
+      wrenn.task.sleep(0.05)
+    end
+    assert.is_false(is_there(data .. "/" .. one.id))
+    assert.is_true(is_there(data .. "/" .. two.id))
+    s:stop()
+    assert.is_true(is_there(data .. "/" .. two.id .. "/root"))
+    os.execute("rm -rf " .. data)
+  end)
+
+  it("go with the server when it chose the folder itself", function()
+    local base = os.tmpname()
+    os.remove(base)
+    os.execute("mkdir " .. base)
+    for _, signal in ipairs({ "TERM", "KILL" }) do
+      local s = server.start("", "TMPDIR=" .. base)
+      local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+      assert(capsule.files:write("/root/f", "x"))
+      s:stop(signal)
+    end
+    -- What a killed one left, the next one removes.
+    server.start("", "TMPDIR=" .. base):stop()
+    assert.are.equal("", output_of("ls -A " .. base))
+    os.execute("rmdir " .. base)
+  end)
+end)
+
+describe("wrenn-local with a command", function()
+  local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
+
+  it("ends with it and hands its status on", function()
+    assert.are.equal("hello 7\n", output_of(program
+      .. " -- sh -c 'echo hello; exit 7' | tr '\\n' ' '; " .. program
+      .. " -- sh -c 'exit 7'; echo $?"))
+  end)
+
+  it("gives it an address and a key", function()
+    local text = output_of(program
+      .. " -- sh -c 'echo \"$WRENN_BASE_URL $WRENN_API_KEY\"'")
+    assert.is_truthy(text:find("^http://127%.0%.0%.1:%d+ wrn_%x+\n$"))
+  end)
+
+  it("refuses what it does not know", function()
+    for _, words in ipairs({ "--generation 9", "--isolation glass",
+      "--listen 0.0.0.0:0", "--no-such", "stray", "--" }) do
+      local text = output_of(program .. " " .. words .. " 2>&1; echo $?")
+      assert.is_truthy(text:find("\n2\n$"), words .. ": " .. text)
+    end
+  end)
+end)
