@@ -1,0 +1,56 @@
+-- TLS in front of a server: certificates made for one run, and socat.
+
+local tls = {}
+tls.__index = tls
+
+local function run(command)
+  assert(os.execute("{ " .. command .. "; } >/dev/null 2>&1"), command)
+end
+
+--- Makes a folder with a CA (ca.pem) and certificates (NAME.pem, key and all):
+--- good, other_host, expired, and self_signed, which no CA vouches for.
+function tls.certificates()
+  local dir = os.tmpname()
+  os.remove(dir)
+  run("mkdir -m 700 " .. dir)
+  local new_key = " -newkey rsa:2048 -nodes -sha256 "
+  run(("cd %s && openssl req -x509 %s -keyout ca.key -out ca.pem -days 2"
+    .. " -subj /CN=ca -addext keyUsage=keyCertSign"):format(dir, new_key))
+  local function issue(name, alt, dates)
+    run(("cd %s && openssl req %s -keyout %s.key -out %s.csr -subj /CN=%s")
+      :format(dir, new_key, name, name, name))
+    run(("cd %s && printf 'subjectAltName=%s' > %s.ext && openssl x509 -req"
+      .. " -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out %s.crt"
+      .. " -extfile %s.ext %s && cat %s.crt %s.key > %s.pem"):format(dir, alt,
+        name, name, name, name, dates, name, name, name))
+  end
+  local here = "DNS:localhost,DNS:*.localhost,IP:127.0.0.1"
+  issue("good", here, "-days 2")
+  issue("other_host", "DNS:elsewhere.example", "-days 2")
+  issue("expired", here, "-days -1")
+  run(("cd %s && openssl req -x509 %s -keyout s.key -out s.crt -days 2"
+    .. " -subj /CN=localhost -addext subjectAltName=%s"
+    .. " && cat s.crt s.key > self_signed.pem"):format(dir, new_key, here))
+  return dir
+end
+
+--- Starts a TLS listener that passes everything on to a port of this machine.
+function tls.front(certificate, port)
+  local self = setmetatable({}, tls)
+  self.pipe = assert(io.popen(("echo $$; exec socat -d -d"
+    .. " OPENSSL-LISTEN:0,bind=127.0.0.1,cert=%s,verify=0,fork,reuseaddr"
+    .. " TCP:127.0.0.1:%s 2>&1"):format(certificate, port)))
+  self.pid = assert(self.pipe:read("*l"))
+  repeat
+    local line = assert(self.pipe:read("*l"), "socat did not start")
+    self.port = line:match("listening on AF=2 127%.0%.0%.1:(%d+)")
+  until self.port
+  return self
+end
+
+function tls:stop()
+  os.execute("kill " .. self.pid)
+  self.pipe:close()
+end
+
+return tls
