@@ -18,7 +18,8 @@ libssl-dev             TLS
 lua-cjson              JSON in Lua
 libhttp-parser-dev     HTTP in the local server
 libwslay-dev           WebSocket in the local server
-bubblewrap             the walls around a local capsule'
+bubblewrap             the walls around a local capsule
+git                    what capsule.git runs in a local capsule'
 test_packages='
 lua-busted             runs the Lua specs
 lua-luv                the scripted peers of the specs
