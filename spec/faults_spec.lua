@@ -79,7 +79,7 @@ local upgrades = { stream = true, connect = true, pty = true }
 
 local function count_fds()
   local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
-  local count = tonumber(pipe:read("a"))
+  local count = tonumber(pipe:read("*a"))
   pipe:close()
   return count
 end
