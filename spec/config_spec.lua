@@ -1,6 +1,7 @@
 -- Configuration: behaviour cases 265, 266, 285, 319-322; proxies and TLS
 -- settings; that events tell what was sent.
 
+local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
 
@@ -15,10 +16,9 @@ local function run_with(environment, code)
   local file = assert(io.open(path, "w"))
   file:write("local wrenn = require('wrenn') ", code)
   file:close()
-  local pipe = assert(io.popen(table.concat(words, " ") .. " lua5.4 " .. path
-    .. " 2>&1"))
-  local output = pipe:read("a")
-  pipe:close()
+  words[#words + 1] = compat.lua
+  words[#words + 1] = path .. " 2>&1"
+  local output = compat.output_of(table.concat(words, " "))
   os.remove(path)
   return (output:gsub("\n$", ""))
 end
@@ -186,7 +186,7 @@ describe("the module", function()
         if not before[name] then count = count + 1 end
       end
       local pipe = io.popen("ls -l /proc/$PPID/fd | grep -c eventpoll")
-      io.write(count + tonumber(pipe:read("a")))
+      io.write(count + tonumber(pipe:read("*a")))
     ]]))
   end)
 

@@ -1,6 +1,7 @@
 -- wrenn.core's WebSockets: opening, messages, closing, refusals, silence and
 -- back-pressure, against scripted peers (behaviour cases 109-111, 149-151).
 
+local compat = require("spec.support.compat")
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
 
@@ -38,7 +39,7 @@ describe("a WebSocket", function()
       if event[2] == "frame" then
         frames[#frames + 1] = event[3]
       elseif TERMINAL[event[2]] and event[1] == op:id() then
-        return { table.unpack(event, 2) }, frames
+        return { compat.unpack(event, 2) }, frames
       elseif not event[1] then
         assert(core.now() < deadline, "no terminal event")
         assert(loop:wait(0.5))

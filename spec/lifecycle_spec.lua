@@ -1,6 +1,7 @@
 -- Capsules from creation to destruction: behaviour cases 1-8, 19-25, 27, 28,
 -- 31, 34, 36, 37, 42-45, on the client's side and against wrenn-local.
 
+local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
@@ -34,7 +35,7 @@ describe("a capsule of a scripted server", function()
     assert.are.same({ "starting", "base-python", 2, 1024 }, {
       capsule.info.status, capsule.info.template, capsule.info.vcpus,
       capsule.info.memory_mb })
-    assert.are.equal("integer", math.type(capsule.info.vcpus))
+    assert.is_true(compat.is_integer(capsule.info.vcpus))
   end)
 
   it("is asked for with {} when nothing is set (3)", function()

@@ -181,7 +181,7 @@ local function plain_text(body)
 end
 
 local function type_of(status, code)
-  if status >= 300 and status < 400 then
+  if status < 400 then -- a redirect, or no answer to an upgrade
     return "ProtocolError"
   end
   return by_code[code] or by_status[status]
@@ -203,6 +203,8 @@ function errors.from_response(status, decoded, body, header)
     decoded == nil and plain_text(body), "HTTP " .. status)
   if status >= 300 and status < 400 then
     message = "unexpected redirect to " .. (header("location") or "nowhere")
+  elseif status < 400 then
+    message = "the server did not upgrade the connection to a WebSocket"
   end
   local retryable = inner.retryable
   if type(retryable) ~= "boolean" then
@@ -218,7 +220,7 @@ function errors.from_response(status, decoded, body, header)
     details = details,
     status = details and details.status,
     capsule_ids = type(ids) == "table" and ids or nil,
-    retry_after = tonumber(header("retry-after")),
+    retry_after = tonumber((header("retry-after"))),
   })
 end
 

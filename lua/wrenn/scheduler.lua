@@ -181,8 +181,10 @@ end
 
 -- Resumes the tasks that were ready at the beginning.
 local function run_ready()
-  local last = ready_last
-  while ready_first <= last do
+  for _ = ready_first, ready_last do
+    if ready_first > ready_last then
+      break -- a task that drove the loop in place has run them
+    end
     local task = ready[ready_first]
     ready[ready_first] = nil
     ready_first = ready_first + 1

@@ -102,7 +102,9 @@ local function spawn_in(group, fn, ...)
   local self = setmetatable({
     args = pack(...), group = group, scopes = {}, watchers = {}, shielded = 0,
   }, Task)
-  self.co = coroutine.create(fn)
+  self.co = coroutine.create(function(...) -- 5.1 takes no C function here
+    return fn(...)
+  end)
   group.live = group.live + 1
   scheduler.adopt(self.co, self)
   scheduler.make_ready(self)

@@ -1,6 +1,9 @@
 -- Scripted peers: answers that no server gives on demand. A peer is a process
 -- of its own; see peer_main.lua for what its script may call.
 
+-- The peers themselves always run on Lua 5.4, whichever Lua the specs run on.
+local lua = os.getenv("WRENN_PEER_LUA") or "lua5.4"
+
 local peer = {}
 peer.__index = peer
 
@@ -18,9 +21,10 @@ function peer.start(script)
   local self = setmetatable({}, peer)
   self.script = write_file("local c, n, log = ...\n" .. script)
   self.log = write_file("")
-  local pipe = assert(io.popen(("exec lua5.4 spec/support/peer_main.lua %s %s")
-    :format(self.script, self.log)))
-  local port, pid = (pipe:read("l") or ""):match("^(%d+)%s(%d+)$")
+  local command = ("exec %s spec/support/peer_main.lua %s %s")
+    :format(lua, self.script, self.log)
+  local pipe = assert(io.popen(command))
+  local port, pid = (pipe:read("*l") or ""):match("^(%d+)%s(%d+)$")
   assert(port, "the peer did not start")
   self.port, self.pid = port, pid
   self.pipe = pipe -- closing it waits for the process: not before its end
@@ -64,11 +68,14 @@ end
 --- What the peer has logged: requests (head and body), frames, log() calls.
 function peer:received()
   local file = assert(io.open(self.log, "rb"))
-  local text = file:read("a")
+  local text = file:read("*a")
   file:close()
   local list, at = {}, 1
   while at <= #text do
-    list[#list + 1], at = string.unpack(">s4", text, at)
+    local a, b, c, d = text:byte(at, at + 3)
+    local size = ((a * 256 + b) * 256 + c) * 256 + d
+    list[#list + 1] = text:sub(at + 4, at + 3 + size)
+    at = at + 4 + size
   end
   return list
 end

@@ -5,7 +5,6 @@
 -- script runs once for each connection, with the connection and its number.
 
 local uv = require("luv")
-local core = require("wrenn.core")
 local sha1 = require("spec.support.sha1")
 
 local script = assert(loadfile(arg[1]))
@@ -15,6 +14,23 @@ local GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 local function log(text)
   log_file:write(string.pack(">s4", text))
   log_file:flush()
+end
+
+-- Not the library's: it may have been built for another Lua than this.
+local function base64(bytes)
+  local alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+  local out = {}
+  for at = 1, #bytes, 3 do
+    local a, b, c = bytes:byte(at, at + 2)
+    local bits = a << 16 | (b or 0) << 8 | (c or 0)
+    for i = 0, 3 do
+      local index = bits >> (18 - 6 * i) & 63
+      out[#out + 1] = at + i > #bytes + 1 and "="
+        or alphabet:sub(index + 1, index + 1)
+    end
+  end
+  return table.concat(out)
 end
 
 local Conn = {}
@@ -114,7 +130,7 @@ function Conn:upgrade(req)
   local key = req.headers["sec-websocket-key"]
   self:send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
     .. "Connection: Upgrade\r\nSec-WebSocket-Accept: "
-    .. core.base64_encode(sha1(key .. GUID)) .. "\r\n\r\n")
+    .. base64(sha1(key .. GUID)) .. "\r\n\r\n")
   return req
 end
 
