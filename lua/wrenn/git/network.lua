@@ -57,7 +57,8 @@ local clone_spec = {
 ---@return wrenn.GitResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
 function Git:clone(url, dest, opts)
-  local call = words.take(self, "clone", { "url", "dest?" }, clone_spec, url, dest, opts)
+  local call = words.take(self, "clone", { "url", "dest?" }, clone_spec,
+    url, dest, opts)
   local address, cred =
     credentials.for_address(call, call.url, "url", "clone", 3)
   local keep = call.dangerously_store_credentials and cred
@@ -159,8 +160,8 @@ local fetch_spec = transfer_spec("prune", "all")
 ---@return wrenn.GitResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
 function Git:push(remote, branch, opts)
-  local call =
-    words.take(self, "push", { "remote?", "branch?" }, push_spec, remote, branch, opts)
+  local call = words.take(self, "push", { "remote?", "branch?" }, push_spec,
+    remote, branch, opts)
   local cred = remote_of(call, "push")
   return transfer(self, "push", call, words.add({ "push" },
     call.force and "--force", call.set_upstream and "--set-upstream",
@@ -180,8 +181,8 @@ end
 ---@return wrenn.GitResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
 function Git:pull(remote, branch, opts)
-  local call =
-    words.take(self, "pull", { "remote?", "branch?" }, pull_spec, remote, branch, opts)
+  local call = words.take(self, "pull", { "remote?", "branch?" }, pull_spec,
+    remote, branch, opts)
   local cred = remote_of(call, "pull")
   return transfer(self, "pull", call, words.add({ "pull" },
     call.rebase and "--rebase", call.ff_only and "--ff-only",
@@ -201,8 +202,8 @@ end
 ---@return wrenn.GitResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
 function Git:fetch(remote, branch, opts)
-  local call =
-    words.take(self, "fetch", { "remote?", "branch?" }, fetch_spec, remote, branch, opts)
+  local call = words.take(self, "fetch", { "remote?", "branch?" }, fetch_spec,
+    remote, branch, opts)
   if call.all and (call.remote or call.branch or call.username) then
     words.refuse("option", "all", "fetch",
       "it goes without remote, branch and credentials", 2)

@@ -57,13 +57,13 @@ function Git:commit(message, opts)
     allow_empty = "boolean", author_name = "string", author_email = "string",
   }, message, opts)
   -- Newer servers take an argument that begins with "~" for the home directory.
-  local message = call.message:find("^~") and "-m" .. call.message
+  local words_of_it = call.message:find("^~") and "-m" .. call.message
     or { "-m", call.message }
   return run.git(self, { op = "commit", call = call,
     args = words.add({},
       call.author_name and { "-c", "user.name=" .. call.author_name },
       call.author_email and { "-c", "user.email=" .. call.author_email },
-      "commit", message, call.allow_empty and "--allow-empty") })
+      "commit", words_of_it, call.allow_empty and "--allow-empty") })
 end
 
 -- ---- branches --------------------------------------------------------------
@@ -91,8 +91,8 @@ end
 ---@return wrenn.GitResult|nil
 ---@return wrenn.Error? err
 function Git:checkout_branch(name, opts)
-  local call =
-    words.take(self, "checkout_branch", { "name" }, { name = "string" }, name, opts)
+  local call = words.take(self, "checkout_branch", { "name" },
+    { name = "string" }, name, opts)
   return run.git(self, { op = "checkout", call = call,
     args = { "checkout", call.name, "--" } })
 end
