@@ -148,16 +148,22 @@ local function replace(text, secret)
   return (text:gsub((secret:gsub("%W", "%%%0")), "***"))
 end
 
---- Takes the secret out of a text: as it is, escaped for a URL and as an HTTP
---- header has it. A name without a password is a token, mostly.
+--- Takes the secret out of a text: as it is, escaped for a URL (git writes
+--- the digits small) and as an HTTP header has it. A name without a password
+--- is a token, mostly.
 function credentials.scrub(cred, text)
   if not cred or not text then
     return text
   end
   local secret = cred.password ~= "" and cred.password or cred.username
-  text = replace(text,
-    core.base64_encode(cred.username .. ":" .. cred.password))
-  return replace(replace(text, url.escape(secret)), secret)
+  local escaped = url.escape(secret)
+  for _, shape in ipairs({
+    core.base64_encode(cred.username .. ":" .. cred.password),
+    escaped, (escaped:gsub("%%%x%x", string.lower)), secret,
+  }) do
+    text = replace(text, shape)
+  end
+  return text
 end
 
 --- The directory that git clones an http or https address into by itself; nil
