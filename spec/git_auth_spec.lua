@@ -211,6 +211,12 @@ describe("a git that failed", function()
       assert.are.equal("fatal: '*** *** *** ***' failed", err.message)
       assert.is_false(has_secret(tostring(err) .. err.stderr))
     end
+    -- a short one is in words that matter
+    p:stop()
+    ended(128, "fatal: Authentication failed for 'https://h/r/'")
+    local _, err = git:clone("https://h/r", { username = "u", password = "a" })
+    assert.are.equal("GitAuthError", err.type)
+    assert.is_nil(err.stderr:find("a", 1, true))
     -- a name without a password is a token
     git:clone("https://tok@h/r")
     local request = body(#p:received())

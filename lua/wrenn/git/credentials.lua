@@ -46,7 +46,7 @@ end
 
 --- Whether a text is an address rather than the name of a remote.
 function credentials.is_address(text)
-  return text:find("[:/]") ~= nil or text:find("^%.") ~= nil
+  return text:find(":", 1, true) ~= nil or text:find("^[./]") ~= nil
 end
 
 --- An http or https URL without the credentials in it, its origin and those

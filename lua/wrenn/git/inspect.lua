@@ -1,7 +1,6 @@
 --- The methods of capsule.git that look at a repository.
 
 local errors = require("wrenn.errors")
-local failure = require("wrenn.git.failure")
 local parse = require("wrenn.git.parse")
 local run = require("wrenn.git.run")
 local words = require("wrenn.git.words")
@@ -86,11 +85,12 @@ end
 function Git:log(opts)
   local call = words.take(self, "log", {}, { max_count = "positive",
     ref = "string", paths = "list|string" }, opts)
-  local result, err = run.any(self, { op = "log", call = call,
+  local job = { op = "log", call = call,
     args = words.add({ "log", "-z", "--no-color", "--no-show-signature",
       "--encoding=UTF-8", "--format=" .. parse.LOG },
       call.max_count and ("--max-count=%d"):format(call.max_count),
-      call.ref, "--", call.paths) })
+      call.ref, "--", call.paths) }
+  local result, err = run.any(self, job)
   if not result then
     return nil, err
   elseif result.exit_code ~= 0 then
@@ -99,7 +99,7 @@ function Git:log(opts)
     then
       return {}
     end
-    return nil, failure.of("log", result)
+    return nil, run.failed(job, result)
   end
   local commits = parse.log(result.stdout)
   return commits, not commits and malformed("log") or nil

@@ -2,7 +2,6 @@
 
 local credentials = require("wrenn.git.credentials")
 local errors = require("wrenn.errors")
-local failure = require("wrenn.git.failure")
 local run = require("wrenn.git.run")
 local words = require("wrenn.git.words")
 
@@ -83,18 +82,25 @@ end
 
 -- ---- push, pull, fetch -----------------------------------------------------
 
+local function is_missing(result)
+  return result.stderr:lower():find("no such remote", 1, true) ~= nil
+end
+
 -- The address behind the name of a remote, for its credentials.
 local function look_up(self, op, call, cred)
-  local result, err = run.any(self, { op = op, call = call, secret = cred,
+  local job = { op = op, call = call, secret = cred,
     args = words.add({ "remote", "get-url" }, op == "push" and "--push",
-      "--", call.remote) })
+      "--", call.remote) }
+  local result, err = run.any(self, job)
+  if result and result.exit_code ~= 0 then
+    err = run.failed(job, result)
+    if is_missing(result) then
+      err.message = ("Remote '%s' not found."):format(call.remote)
+    end
+    result = nil
+  end
   if not result then
     return nil, err
-  elseif result.exit_code ~= 0 then
-    if result.stderr:lower():find("no such remote", 1, true) then
-      result.stderr = ("Remote '%s' not found."):format(call.remote)
-    end
-    return nil, failure.of(op, result)
   end
   local address = result.stdout:match("^[^\n]*")
   local clean, origin, embedded = credentials.take_apart(address)
@@ -263,16 +269,17 @@ end
 function Git:remote_get(name, opts)
   local call =
     words.take(self, "remote_get", { "name?" }, { name = "string" }, name, opts)
-  local result, err = run.any(self, { op = "remote get-url", call = call,
-    args = { "remote", "get-url", "--", call.name or "origin" } })
+  local job = { op = "remote get-url", call = call,
+    args = { "remote", "get-url", "--", call.name or "origin" } }
+  local result, err = run.any(self, job)
   if not result then
     return nil, err
   elseif result.exit_code == 0 then
     return (result.stdout:gsub("\n$", ""))
-  elseif result.stderr:lower():find("no such remote", 1, true) then
+  elseif is_missing(result) then
     return nil, nil
   end
-  return nil, failure.of("remote get-url", result)
+  return nil, run.failed(job, result)
 end
 
 ---@class wrenn.GitAuthenticateOptions: wrenn.GitOptions
@@ -310,13 +317,13 @@ function Git:dangerously_authenticate(username, password, opts)
   if not result then
     return nil, err
   end
-  result, err = run.git(self, { op = "credential approve", call = call,
-    secret = cred, args = { "credential", "approve" },
+  local job = { op = "credential approve", call = call, secret = cred,
+    args = { "credential", "approve" },
     input = ("protocol=%s\nhost=%s\nusername=%s\npassword=%s\n"):format(
-      protocol, host, cred.username, cred.password) })
+      protocol, host, cred.username, cred.password) }
+  result, err = run.git(self, job)
   if result and result.stderr:find("fatal:", 1, true) then
-    -- git does not mind when its helper fails
-    return nil, failure.of("credential approve", result)
+    return nil, run.failed(job, result) -- git does not mind a failed helper
   end
   return result and true, err
 end

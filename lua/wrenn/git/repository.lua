@@ -1,6 +1,5 @@
 --- The methods of capsule.git that change a repository.
 
-local failure = require("wrenn.git.failure")
 local run = require("wrenn.git.run")
 local words = require("wrenn.git.words")
 
@@ -205,8 +204,9 @@ end
 function Git:get_config(key, opts)
   local call = scoped(words.take(self, "get_config", { "key" },
     { key = "string", scope = "string" }, key, opts), "get_config", "local")
-  local result, err = run.any(self, { op = "config", call = call,
-    args = { "config", "--" .. call.scope, "--null", "--get", call.key } })
+  local job = { op = "config", call = call,
+    args = { "config", "--" .. call.scope, "--null", "--get", call.key } }
+  local result, err = run.any(self, job)
   if not result then
     return nil, err
   elseif result.exit_code == 0 then
@@ -214,7 +214,7 @@ function Git:get_config(key, opts)
   elseif result.exit_code == 1 and result.stderr == "" then
     return nil, nil
   end
-  return nil, failure.of("config", result)
+  return nil, run.failed(job, result)
 end
 
 --- Sets user.name and user.email.

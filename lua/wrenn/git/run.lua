@@ -139,13 +139,19 @@ end
 
 local function scrub_error(secret, err)
   err.message = credentials.scrub(secret, err.message)
+  err.stderr = credentials.scrub(secret, err.stderr)
   if type(err.cause) == "table" and type(err.cause.message) == "string" then
     scrub_error(secret, err.cause)
   end
   return err
 end
 
---- Runs git; the result whatever its exit code, or nil, err.
+local function secret_of(job)
+  return job.secret or job.credentials
+end
+
+--- Runs git; the result whatever its exit code, or nil, err. The result is as
+--- it came, and may hold a secret.
 ---@param job wrenn.git.Job
 function run.any(self, job)
   local private = next(job.call.envs or {}) ~= nil or job.credentials ~= nil
@@ -155,23 +161,29 @@ function run.any(self, job)
     self.blind = true
     result, err = execute(self, job, private)
   end
-  local secret = job.secret or job.credentials
   if not result then
-    return nil, scrub_error(secret, err)
+    return nil, scrub_error(secret_of(job), err)
   end
-  result.stdout = credentials.scrub(secret, result.stdout)
-  result.stderr = credentials.scrub(secret, result.stderr)
   return result
+end
+
+--- The error of a result with another exit code than 0.
+function run.failed(job, result)
+  return scrub_error(secret_of(job), failure.of(job.op, result, job.network))
 end
 
 --- Runs git; a non-zero exit is nil, GitAuthError or GitCommandError.
 ---@param job wrenn.git.Job
 function run.git(self, job)
   local result, err = run.any(self, job)
-  if result and result.exit_code ~= 0 then
-    return nil, failure.of(job.op, result, job.network)
+  if not result then
+    return nil, err
+  elseif result.exit_code ~= 0 then
+    return nil, run.failed(job, result)
   end
-  return result, err
+  result.stdout = credentials.scrub(secret_of(job), result.stdout)
+  result.stderr = credentials.scrub(secret_of(job), result.stderr)
+  return result
 end
 
 return run
