@@ -21,7 +21,8 @@ libwslay-dev           WebSocket in the local server
 bubblewrap             the walls around a local capsule'
 test_packages='
 lua-busted             runs the Lua specs
-lua-luv                the scripted peers of the specs'
+lua-luv                the scripted peers of the specs
+git                    the repositories of the specs'
 dev_packages='
 clang                  the second compiler
 clang-format           checks the layout of C code

@@ -8,9 +8,13 @@ local words = require("wrenn.git.words")
 ---@class wrenn.Git
 local Git = {}
 
-local function malformed(op)
-  return errors.new("ProtocolError",
-    ("git %s printed something unexpected"):format(op))
+-- What was made of git's output, or why there is nothing.
+local function understood(value, op)
+  if not value then
+    return nil, errors.new("ProtocolError",
+      ("git %s printed something unexpected"):format(op))
+  end
+  return value
 end
 
 ---@class wrenn.GitFile
@@ -46,8 +50,7 @@ function Git:status(opts)
   if not result then
     return nil, err
   end
-  local status = parse.status(result.stdout)
-  return status, not status and malformed("status") or nil
+  return understood(parse.status(result.stdout), "status")
 end
 
 --- Lists the local branches: git for-each-ref.
@@ -58,7 +61,10 @@ function Git:branches(opts)
   local call = words.take(self, "branches", {}, {}, opts)
   local result, err = run.git(self, { op = "branch", call = call,
     args = { "for-each-ref", "--format=" .. parse.BRANCHES, "refs/heads" } })
-  return result and parse.branches(result.stdout), err
+  if not result then
+    return nil, err
+  end
+  return understood(parse.branches(result.stdout), "for-each-ref")
 end
 
 ---@class wrenn.GitCommit
@@ -101,8 +107,7 @@ function Git:log(opts)
     end
     return nil, run.failed(job, result)
   end
-  local commits = parse.log(result.stdout)
-  return commits, not commits and malformed("log") or nil
+  return understood(parse.log(result.stdout), "log")
 end
 
 ---@class wrenn.GitDiffOptions: wrenn.GitOptions
@@ -131,7 +136,10 @@ function Git:diff(opts)
   if not result then
     return nil, err
   end
-  return call.name_only and parse.names(result.stdout) or result.stdout
+  if call.name_only then
+    return understood(parse.names(result.stdout), "diff")
+  end
+  return result.stdout
 end
 
 return Git

@@ -2,6 +2,11 @@
 
 local parse = {}
 
+-- What ends otherwise has lost its end on the way.
+local function is_whole(text, last)
+  return text == "" or text:sub(-1) == last
+end
+
 -- Each piece of a text that ends with a NUL byte.
 local function pieces(text)
   return text:gmatch("([^%z]*)%z")
@@ -56,7 +61,11 @@ local function entry(piece, next_piece)
       work_tree_status = letters:sub(2, 2), staged = false,
       status = "conflict" }
   end
-  return changed(letters, path, kind == "2" and next_piece() or nil)
+  local renamed_from = kind == "2" and next_piece() or nil
+  if kind == "2" and not renamed_from then
+    return nil
+  end
+  return changed(letters, path, renamed_from)
 end
 
 local function header(status, piece)
@@ -75,8 +84,11 @@ local function header(status, piece)
 end
 
 --- Reads `git status --porcelain=v2 --branch -z`. Returns the status, or nil
---- and the piece that is not understood.
+--- when it is something else.
 function parse.status(text)
+  if not is_whole(text, "\0") then
+    return nil
+  end
   local status = { ahead = 0, behind = 0, detached = false, files = {},
     has_staged = false, has_untracked = false, has_conflicts = false }
   local next_piece = pieces(text)
@@ -86,7 +98,7 @@ function parse.status(text)
     else
       local file = entry(piece, next_piece)
       if not file then
-        return nil, piece
+        return nil
       end
       status.files[#status.files + 1] = file
       status.has_staged = status.has_staged or file.staged
@@ -106,8 +118,11 @@ end
 -- No ref name holds a control character: a tab and a line end are enough.
 parse.BRANCHES = "%(refname:lstrip=2)\t%(HEAD)"
 
---- Reads the lines of that format.
+--- Reads the lines of that format; nil when the last one is not whole.
 function parse.branches(text)
+  if not is_whole(text, "\n") then
+    return nil
+  end
   local list = {}
   for name, head in text:gmatch("([^\t\n]+)\t([^\n]*)\n") do
     list[#list + 1] = { name = name, is_current = head == "*" }
@@ -147,12 +162,12 @@ function parse.log(text)
       commit, i = {}, 0
     end
   end
-  return i == 0 and list or nil
+  return i == 0 and is_whole(text, "\0") and list or nil
 end
 
---- The names in a list that ends each with a NUL byte.
+--- The names in a list that ends each with a NUL byte; nil when it is cut.
 function parse.names(text)
-  return split(text, "([^%z]+)%z")
+  return is_whole(text, "\0") and split(text, "([^%z]+)%z") or nil
 end
 
 return parse
