@@ -168,6 +168,20 @@ describe("git in a capsule", function()
       name_only = true, paths = { "f", "new\nline" } })))
   end)
 
+  it("takes words that are no text", function()
+    local dir = repository()
+    local here = { cwd = dir }
+    local name = "\255 \\0101'%\n x"
+    sh(dir, [[echo x >"$(printf '\377 \\0101\047%%\n x')"]])
+    assert(git:add({ "f", name }, here))
+    assert.are.same({ name, "added" },
+      { status(dir).files[1].path, status(dir).files[1].status })
+    assert(git:commit("caf\233", here)) -- git takes it for Latin-1
+    assert.are.equal("café", assert(git:log(here))[1].subject)
+    assert(git:set_config("a.b", "\255\n\n", here))
+    assert.are.equal("\255\n\n", (git:get_config("a.b", here)))
+  end)
+
   it("tells a copy", function()
     local dir = repository()
     sh(dir, "seq 50 >c; git add c; git commit -qm c; cp c copy; echo 51 >>c"
