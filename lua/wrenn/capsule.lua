@@ -6,6 +6,7 @@ local clients = require("wrenn.client")
 local commands = require("wrenn.commands")
 local errors = require("wrenn.errors")
 local files = require("wrenn.files")
+local git = require("wrenn.git")
 local pty = require("wrenn.pty")
 local task = require("wrenn.task")
 local url = require("wrenn.url")
@@ -17,6 +18,7 @@ local wait = require("wrenn.wait")
 ---@field client wrenn.Client
 ---@field commands wrenn.Commands
 ---@field files wrenn.Files
+---@field git wrenn.Git
 local Capsule = { is_capsule = true }
 Capsule.__index = Capsule
 
@@ -45,10 +47,12 @@ end
 
 local function new(client, info, owned)
   local id = info.id
+  local runner = commands.new(client, id)
   return setmetatable({
     id = id, info = info, client = client, owned = owned,
-    commands = commands.new(client, id),
+    commands = runner,
     files = files.new(client, id),
+    git = git.new(runner),
   }, Capsule)
 end
 

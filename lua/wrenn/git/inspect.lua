@@ -1,0 +1,145 @@
+--- The methods of capsule.git that look at a repository.
+
+local errors = require("wrenn.errors")
+local parse = require("wrenn.git.parse")
+local run = require("wrenn.git.run")
+local words = require("wrenn.git.words")
+
+---@class wrenn.Git
+local Git = {}
+
+-- What was made of git's output, or why there is nothing.
+local function understood(value, op)
+  if not value then
+    return nil, errors.new("ProtocolError",
+      ("git %s printed something unexpected"):format(op))
+  end
+  return value
+end
+
+---@class wrenn.GitFile
+---@field path string              bytes, from the top of the repository
+---@field index_status string      git's letter, " " when unchanged
+---@field work_tree_status string  likewise
+---@field renamed_from? string     of a renamed or copied one
+---@field staged boolean           the index has a change to commit
+---@field status string  "conflict", "renamed", "copied", "deleted", "added",
+---  "modified", "typechange", "untracked" or "unknown"
+
+---@class wrenn.GitStatus
+---@field branch? string   the short hash when detached
+---@field commit? string   its hash; nil when there is none yet
+---@field upstream? string also one that is gone
+---@field ahead integer    commits that the upstream has not
+---@field behind integer   commits that only the upstream has
+---@field detached boolean
+---@field files wrenn.GitFile[]
+---@field is_clean boolean
+---@field has_staged boolean
+---@field has_untracked boolean
+---@field has_conflicts boolean
+
+--- git status.
+---@param opts? wrenn.GitOptions
+---@return wrenn.GitStatus|nil
+---@return wrenn.Error? err
+function Git:status(opts)
+  local call = words.take(self, "status", {}, {}, opts)
+  local result, err = run.git(self, { op = "status", call = call,
+    args = { "status", "--porcelain=v2", "--branch", "-z" } })
+  if not result then
+    return nil, err
+  end
+  return understood(parse.status(result.stdout), "status")
+end
+
+--- Lists the local branches: git for-each-ref.
+---@param opts? wrenn.GitOptions
+---@return {name: string, is_current: boolean}[]|nil
+---@return wrenn.Error? err
+function Git:branches(opts)
+  local call = words.take(self, "branches", {}, {}, opts)
+  local result, err = run.git(self, { op = "branch", call = call,
+    args = { "for-each-ref", "--format=" .. parse.BRANCHES, "refs/heads" } })
+  if not result then
+    return nil, err
+  end
+  return understood(parse.branches(result.stdout), "for-each-ref")
+end
+
+---@class wrenn.GitCommit
+---@field hash string
+---@field short_hash string
+---@field author_name string
+---@field author_email string
+---@field date string         ISO 8601, of the author
+---@field timestamp integer   the same in Unix seconds
+---@field subject string      the first paragraph of the message
+---@field body string         the rest
+---@field parents string[]    hashes
+---@field refs string[]       "HEAD", "main", "origin/main", "tag: v1"
+
+---@class wrenn.GitLogOptions: wrenn.GitOptions
+---@field max_count? integer
+---@field ref? string    where to begin, or a range ("HEAD")
+---@field paths? string|string[]  only commits that touch these
+
+--- git log, newest first; an empty array where nothing is committed yet.
+---@param opts? wrenn.GitLogOptions
+---@return wrenn.GitCommit[]|nil
+---@return wrenn.Error? err
+function Git:log(opts)
+  local call = words.take(self, "log", {}, { max_count = "positive",
+    ref = "string", paths = "list|string" }, opts)
+  local job = { op = "log", call = call,
+    args = words.add({ "log", "-z", "--no-color", "--no-show-signature",
+      "--encoding=UTF-8", "--format=" .. parse.LOG },
+      call.max_count and ("--max-count=%d"):format(call.max_count),
+      call.ref, "--", call.paths) }
+  local result, err = run.any(self, job)
+  if not result then
+    return nil, err
+  elseif result.exit_code ~= 0 then
+    if not call.ref
+      and result.stderr:find("does not have any commits yet", 1, true)
+    then
+      return {}
+    end
+    return nil, run.failed(job, result)
+  end
+  return understood(parse.log(result.stdout), "log")
+end
+
+---@class wrenn.GitDiffOptions: wrenn.GitOptions
+---@field staged? boolean     the index against a commit
+---@field ref? string         against this commit, or a range
+---@field paths? string|string[]  only of these
+---@field stat? boolean       a summary for people
+---@field name_only? boolean  an array of the changed paths
+
+--- git diff: what is changed and not staged, by itself.
+---@param opts? wrenn.GitDiffOptions
+---@return string|string[]|nil  the text, in bytes; an array with name_only
+---@return wrenn.Error? err
+function Git:diff(opts)
+  local call = words.take(self, "diff", {}, { staged = "boolean",
+    ref = "string", paths = "list|string", stat = "boolean",
+    name_only = "boolean" }, opts)
+  if call.stat and call.name_only then
+    words.refuse("option", "stat", "diff", "it goes without name_only", 2)
+  end
+  local result, err = run.git(self, { op = "diff", call = call,
+    args = words.add({ "diff", "--no-color", "--no-ext-diff" },
+      call.staged and "--cached", call.stat and "--stat",
+      call.name_only and { "--name-only", "-z" }, call.ref, "--",
+      call.paths) })
+  if not result then
+    return nil, err
+  end
+  if call.name_only then
+    return understood(parse.names(result.stdout), "diff")
+  end
+  return result.stdout
+end
+
+return Git

@@ -1,0 +1,190 @@
+-- Runs git in a capsule, so that it is right on every server: the directory
+-- goes as -C, because old servers start every foreground command at home.
+
+local bytes = require("wrenn.git.bytes")
+local credentials = require("wrenn.git.credentials")
+local environment = require("wrenn.git.environment")
+local failure = require("wrenn.git.failure")
+local task = require("wrenn.task")
+local words = require("wrenn.git.words")
+
+local run = {}
+
+-- git stops here, before it does anything, when the environment did not reach
+-- it; one older than 2.31 stops because it does not know the option.
+local PROOF = "--config-env=wrenn.envs=GIT_TERMINAL_PROMPT"
+local signs_of_none = {
+  "missing environment variable 'GIT_TERMINAL_PROMPT'",
+  "unknown option: --config-env",
+}
+
+-- Feeds git with an input: commands have none of their own.
+local FEED = [[printf "%s\n" "$WRENN_GIT_INPUT" | git "$@"]]
+
+---@class wrenn.git.Job
+---@field op string            for messages: "push"
+---@field args string[]        git's words
+---@field call table           cwd, envs and timeout of the method
+---@field timeout? number      seconds, when the call has none (30)
+---@field credentials? wrenn.git.Credentials
+---@field envs? table<string, string>  more that must not be seen
+---@field input? string        for git's standard input; must not be seen
+---@field secret? wrenn.git.Credentials  to be kept out of texts
+---@field network? boolean     it may fail to authenticate
+
+local function merge(into, envs)
+  for name, value in pairs(envs or {}) do
+    into[name] = value
+  end
+  return into
+end
+
+local function environment_of(job)
+  local envs = merge({ GIT_TERMINAL_PROMPT = "0", LC_ALL = "C" }, job.call.envs)
+  merge(envs, job.envs)
+  envs.WRENN_GIT_INPUT = job.input
+  return merge(envs, job.credentials and credentials.envs(job.credentials))
+end
+
+-- Servers take "~" for the home directory, where commands start; git does not.
+local function directory_words(cwd)
+  if cwd == "~" or cwd == "~/" then
+    cwd = nil
+  elseif cwd then
+    cwd = cwd:gsub("^~/+", "")
+  end
+  return cwd and cwd ~= "" and { "-C", cwd } or {}
+end
+
+-- program, args. A word of its own makes a command with secrets one that can
+-- be found in the process list.
+local function command_line(job, proof)
+  local list = words.add({}, directory_words(job.call.cwd),
+    (job.credentials or job.envs or job.input)
+      and { "-c", "wrenn.run=" .. environment.nonce() },
+    proof and PROOF, job.credentials and credentials.words(job.credentials),
+    job.args)
+  if job.input then
+    return "/bin/sh", words.add({ "-c", FEED, "sh" }, list)
+  end
+  return bytes.wrap("git", list)
+end
+
+local function same(list, args)
+  for i = 1, math.max(#list, #args) do
+    if list[i] ~= args[i] then
+      return false
+    end
+  end
+  return true
+end
+
+-- Ends a git that nobody waits for any more, when it can be told for certain.
+-- SIGTERM lets it remove its locks and a half-made clone.
+local function stop(commands, program, args)
+  local found = {}
+  for _, process in ipairs(commands:list() or {}) do
+    if process.cmd == program and same(process.args or {}, args) then
+      found[#found + 1] = process
+    end
+  end
+  if #found == 1 then
+    commands:kill(found[1].pid, { signal = "SIGTERM" })
+  end
+end
+
+-- Whether git may still run after this error, on a server that answers.
+local function may_go_on(err)
+  local broken = err.details and err.details.kind
+  return err.type == "CancelledError"
+    or err.type == "TimeoutError" and not broken
+end
+
+local function is_blind(result)
+  for _, sign in ipairs(signs_of_none) do
+    if result.exit_code ~= 0 and result.stderr:find(sign, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+local function execute(self, job, private)
+  local commands, envs = self.commands, environment_of(job)
+  local timeout = job.call.timeout
+  if timeout == nil then
+    timeout = job.timeout or 30
+  end
+  local program, args = command_line(job, private and not self.blind)
+  local offer, result, err
+  if private and self.blind then
+    offer, err = environment.offer(commands, envs)
+    if not offer then
+      return nil, err
+    end
+    program, args = environment.receiver(offer, program, args)
+    envs = nil
+  end
+  result, err = commands:run(program,
+    { args = args, envs = envs, timeout = timeout })
+  if not result and may_go_on(err) then
+    task.shield(function()
+      stop(commands, program, args)
+      if offer then
+        environment.withdraw(offer)
+      end
+    end)
+  end
+  return result, err
+end
+
+local function scrub_error(secret, err)
+  err.message = credentials.scrub(secret, err.message)
+  err.stderr = credentials.scrub(secret, err.stderr)
+  if type(err.cause) == "table" and type(err.cause.message) == "string" then
+    scrub_error(secret, err.cause)
+  end
+  return err
+end
+
+local function secret_of(job)
+  return job.secret or job.credentials
+end
+
+--- Runs git; the result whatever its exit code, or nil, err. The result is as
+--- it came, and may hold a secret.
+---@param job wrenn.git.Job
+function run.any(self, job)
+  local private = next(job.call.envs or {}) ~= nil or job.credentials ~= nil
+    or job.envs ~= nil or job.input ~= nil
+  local result, err = execute(self, job, private)
+  if result and private and not self.blind and is_blind(result) then
+    self.blind = true
+    result, err = execute(self, job, private)
+  end
+  if not result then
+    return nil, scrub_error(secret_of(job), err)
+  end
+  return result
+end
+
+--- The error of a result with another exit code than 0.
+function run.failed(job, result)
+  return scrub_error(secret_of(job), failure.of(job.op, result, job.network))
+end
+
+--- Runs git; a non-zero exit is nil, GitAuthError or GitCommandError.
+---@param job wrenn.git.Job
+function run.git(self, job)
+  local result, err = run.any(self, job)
+  if not result then
+    return nil, err
+  elseif result.exit_code ~= 0 then
+    return nil, run.failed(job, result)
+  end
+  result.stdout = credentials.scrub(secret_of(job), result.stdout)
+  result.stderr = credentials.scrub(secret_of(job), result.stderr)
+  return result
+end
+
+return run
