@@ -11,7 +11,7 @@
 #define PTY_QUIET_MS 50
 /* The server's queue of input; what comes while it is full is dropped. */
 #define MAX_WRITES 64
-#define MAX_WRITE_BYTES ((size_t)1024 * 1024)
+#define MAX_WRITE_BYTES ((size_t)64 * 1024 * 1024)
 
 /* ---- life ---------------------------------------------------------------- */
 

@@ -30,8 +30,9 @@ for i, generation in ipairs(list) do
 end
 
 --- Starts a wrenn-local of a generation.
-function generations.start(generation, args)
-  return server.start("--generation " .. generation.name .. " " .. (args or ""))
+function generations.start(generation, args, env)
+  return server.start("--generation " .. generation.name .. " " .. (args or ""),
+    env)
 end
 
 --- Calls fn(generation) for each, the oldest first.
