@@ -114,15 +114,16 @@ static void drop_reply(agent_reply *reply) {
 static void do_kill(agent *a, const wrenn_json *order, agent_reply *reply) {
   wrenn_json value;
   int64_t pid = 0, signal = SIGKILL;
+  bool group = wrenn_json_get(order, "group", &value);
   (void)a;
   if (wrenn_json_get(order, "pid", &value))
     wrenn_json_int(&value, &pid);
   if (wrenn_json_get(order, "signal", &value))
     wrenn_json_int(&value, &signal);
-  /* Each command leads a process group of its own, all of which gets the
-   * signal; one that has just been forked has not come to that yet. */
-  if (pid <= 1 ||
-      (kill(-(pid_t)pid, (int)signal) && kill((pid_t)pid, (int)signal)))
+  /* Each command leads a process group of its own; one that has just been
+   * forked has not come to that yet. */
+  if (pid <= 1 || ((!group || kill(-(pid_t)pid, (int)signal)) &&
+                   kill((pid_t)pid, (int)signal)))
     agent_fail(reply, "not_found", "process with pid %lld not found",
                (long long)pid);
 }

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,120 @@ static void free_list(char **list) {
     free(*item);
   free(list);
 }
+
+/* ---- what to run --------------------------------------------------------- */
+
+/* The user's, if it is one that takes what is written below. */
+static const char *login_shell(void) {
+  static const char *const known[] = {"bash", "dash", "ksh", "sh", "zsh"};
+  const struct passwd *user = getpwuid(getuid());
+  const char *slash = user ? strrchr(user->pw_shell, '/') : NULL;
+  for (size_t i = 0; slash && i < sizeof(known) / sizeof(known[0]); i++)
+    if (!strcmp(slash + 1, known[i]) && !access(user->pw_shell, X_OK))
+      return user->pw_shell;
+  return "/bin/sh";
+}
+
+/* Replaces a ~ or ~/ in front by the home directory; false when memory is
+ * out. */
+static bool expand_home(const agent *a, char **word) {
+  const char *rest = *word + 1;
+  if (**word != '~' || (*rest != '\0' && *rest != '/'))
+    return true;
+  size_t size = strlen(a->home) + strlen(rest) + 1;
+  char *full = malloc(size);
+  if (!full)
+    return false;
+  snprintf(full, size, "%s%s", a->home, rest);
+  free(*word);
+  *word = full;
+  return true;
+}
+
+/* What the shell does first. A profile has no say in what a command prints. */
+#define PROFILE                                                                \
+  "{ [ -r /etc/profile ] && . /etc/profile; "                                  \
+  "[ -r ~/.bashrc ] && . ~/.bashrc; } >/dev/null 2>&1; exec \"$@\""
+
+/* Puts the words of a command behind the shell that runs them: as they are
+ * when there are several; else the one is a line for that shell, or there is
+ * none and the shell itself is meant. Takes over and returns the list. */
+static char **wrap(char **words) {
+  const char *shell = login_shell();
+  const char *front[8] = {shell, "-c", PROFILE, shell};
+  size_t fronts = 4, count = 0;
+  while (words[count])
+    count++;
+  if (count == 1) {
+    front[fronts++] = shell;
+    if (*words[0])
+      front[fronts++] = "-c";
+  }
+  char **list = calloc(fronts + count + 1, sizeof(*list));
+  for (size_t i = 0; list && i < fronts; i++)
+    if (!(list[i] = strdup(front[i])))
+      break;
+  if (!list || !list[fronts - 1]) {
+    free_list(list);
+    free_list(words);
+    return NULL;
+  }
+  if (count == 1 && !*words[0])
+    free(words[0]);
+  else
+    memcpy(list + fronts, words, count * sizeof(*list));
+  free(words);
+  return list;
+}
+
+static bool has_user(const char *program) {
+  return program[0] == '~' && program[1] != '\0' && program[1] != '/';
+}
+
+/* The words of an order's command; NULL with a failure set. */
+static char **make_argv(const agent *a, const wrenn_json *order,
+                        agent_reply *reply) {
+  wrenn_json value;
+  bool in_shell = wrenn_json_get(order, "shell", &value);
+  char *program = agent_string(order, "cmd");
+  if (program && in_shell && has_user(program)) {
+    agent_fail(reply, "invalid", "cannot expand user-specific home dir");
+    free(program);
+    return NULL;
+  }
+  if (program && !*program && !in_shell) {
+    free(program);
+    program = strdup(login_shell());
+  }
+  char **words = program ? string_list(order, "args", program) : NULL;
+  bool ok = words != NULL;
+  for (size_t i = 0; ok && in_shell && words[i]; i++)
+    ok = expand_home(a, &words[i]);
+  if (ok && in_shell)
+    words = wrap(words);
+  if (ok && words)
+    return words;
+  free_list(words);
+  agent_fail(reply, "invalid", "malformed command");
+  return NULL;
+}
+
+/* The environment of an order's command; NULL with a failure set. */
+static char **make_envp(const wrenn_json *order, agent_reply *reply) {
+  wrenn_json value;
+  char *shell = NULL;
+  if (wrenn_json_get(order, "shell", &value) &&
+      asprintf(&shell, "SHELL=%s", login_shell()) < 0)
+    shell = NULL;
+  char **envp = string_list(order, "envs", shell);
+  if (envp)
+    drop_overridden(envp);
+  else
+    agent_fail(reply, "invalid", "malformed command");
+  return envp;
+}
+
+/* ---- the child ----------------------------------------------------------- */
 
 static void complain(const char *program, const char *what) {
   dprintf(2, "sh: 1: %s: %s\n", program, what);
@@ -175,14 +290,10 @@ void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply) {
     agent_fail(reply, "no_cwd", "cwd '%s' does not exist", p.cwd);
     goto out;
   }
-  char *program = agent_string(order, "cmd");
-  p.argv = program ? string_list(order, "args", program) : NULL;
-  p.envp = string_list(order, "envs", NULL);
-  if (!p.argv || !p.envp) {
-    agent_fail(reply, "invalid", "malformed command");
+  p.argv = make_argv(a, order, reply);
+  p.envp = p.argv ? make_envp(order, reply) : NULL;
+  if (!p.argv || !p.envp)
     goto out;
-  }
-  drop_overridden(p.envp);
   if (!(wrenn_json_get(order, "pty", &pty) ? open_pty(&pty, &p, reply)
                                            : open_pipes(&p, reply))) {
     agent_fail(reply, "failed", "start process: %s", strerror(errno));

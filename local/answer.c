@@ -1,7 +1,7 @@
 /* Answers to requests: whole ones, errors, streamed ones. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "conn.h"
 
@@ -17,12 +17,24 @@ static void answer_done(conn *c) {
   request_parse(c);
 }
 
-static void put_head(const conn *c, wrenn_buf *out, int status,
-                     const char *type) {
+const char *conn_request_id(conn *c) {
+  uint64_t number;
+  if (*c->request_id)
+    return c->request_id;
+  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+    number = uv_hrtime();
+  snprintf(c->request_id, sizeof(c->request_id), "req_%016llx",
+           (unsigned long long)number);
+  return c->request_id;
+}
+
+static void put_head(conn *c, wrenn_buf *out, int status, const char *type) {
   wrenn_buf_printf(out, "HTTP/1.1 %d %s\r\n", status,
                    http_status_str((enum http_status)status));
   if (type)
     wrenn_buf_printf(out, "Content-Type: %s\r\n", type);
+  if (c->server->traits->typed_errors)
+    wrenn_buf_printf(out, "X-Request-ID: %s\r\n", conn_request_id(c));
   if (!c->keep_alive)
     wrenn_buf_puts(out, "Connection: close\r\n");
   else if (c->parser.http_minor == 0)
@@ -60,20 +72,6 @@ void conn_reply_json(conn *c, int status, wrenn_buf *json) {
   else
     conn_reply(c, status, "application/json", json->data, json->len);
   wrenn_buf_free(json);
-}
-
-void conn_reply_error(conn *c, int status, const char *code, const char *format,
-                      ...) {
-  char message[5000];
-  wrenn_buf json = {0};
-  va_list args;
-  va_start(args, format);
-  vsnprintf(message, sizeof(message), format, args);
-  va_end(args);
-  wrenn_buf_printf(&json, "{\"error\":{\"code\":\"%s\",\"message\":", code);
-  wrenn_json_put_string(&json, message, strlen(message));
-  wrenn_buf_puts(&json, "}}\n");
-  conn_reply_json(c, status, &json);
 }
 
 void conn_stream_begin(conn *c, int status, const char *type, int64_t length) {

@@ -70,10 +70,7 @@ static bool key_is_right(const conn *c) {
 static bool has_key(conn *c) {
   if (key_is_right(c))
     return true;
-  if (c->has_key)
-    conn_reply_error(c, 401, "unauthorized", "invalid API key");
-  else
-    conn_reply_error(c, 401, "unauthorized", "X-API-Key required");
+  conn_reply_fault(c, c->has_key ? FAULT_WRONG_KEY : FAULT_NO_KEY, NULL);
   return false;
 }
 
@@ -82,22 +79,17 @@ static bool find_capsule(conn *c, const route_value *value) {
   char *id = route_decode(value);
   bool ok = id && capsule_id_ok(id);
   if (!ok)
-    conn_reply_error(c, 400, "invalid_request", "invalid sandbox ID");
+    conn_reply_fault(c, FAULT_CAPSULE_ID, NULL);
   else
     c->capsule = capsule_find(&c->server->capsules, id);
   free(id);
   return ok;
 }
 
-bool api_running(conn *c, bool with_status) {
+bool api_running(conn *c, fault otherwise) {
   if (c->capsule->status == CAPSULE_RUNNING)
     return true;
-  if (with_status)
-    conn_reply_error(c, 409, "invalid_state",
-                     "sandbox is not running (status: %s)",
-                     capsule_status_name(c->capsule));
-  else
-    conn_reply_error(c, 409, "invalid_state", "sandbox is not running");
+  conn_reply_fault(c, otherwise, capsule_status_name(c->capsule));
   return false;
 }
 
@@ -107,7 +99,7 @@ bool api_body(conn *c, wrenn_json *body) {
       wrenn_json_parse(c->body.data, c->body.len, body, &why) &&
       body->type == WRENN_JSON_OBJECT)
     return true;
-  conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
+  conn_reply_fault(c, FAULT_JSON, NULL);
   return false;
 }
 
@@ -134,7 +126,7 @@ static bool read_text(const wrenn_json *from, const char *name, char **text) {
 bool api_text(conn *c, const wrenn_json *body, const char *name, char **text) {
   if (read_text(body, name, text))
     return true;
-  conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
+  conn_reply_fault(c, FAULT_JSON, NULL);
   return false;
 }
 
@@ -144,7 +136,7 @@ bool api_number(conn *c, const wrenn_json *body, const char *name,
   if (!wrenn_json_get(body, name, &value) || value.type == WRENN_JSON_NULL ||
       wrenn_json_int(&value, number))
     return true;
-  conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
+  conn_reply_fault(c, FAULT_JSON, NULL);
   return false;
 }
 
@@ -155,19 +147,16 @@ char *api_path(conn *c, const wrenn_json *body) {
   if (path && *path)
     return path;
   free(path);
-  conn_reply_error(c, 400, "invalid_request", "path is required");
+  conn_reply_fault(c, FAULT_FIELD, "path");
   return NULL;
 }
 
-void api_agent_error(conn *c, const char *error, const char *text) {
+fault api_agent_fault(const char *error, fault otherwise) {
   if (!strcmp(error, "not_found"))
-    conn_reply_error(c, 404, "not_found", "%s", text);
-  else if (!strcmp(error, "invalid"))
-    conn_reply_error(c, 400, "invalid_request", "%s", text);
-  else if (!strcmp(error, "exists"))
-    conn_reply_error(c, 409, "conflict", "%s", text);
-  else
-    conn_reply_error(c, 502, "agent_error", "%s", text);
+    return FAULT_NOT_FOUND;
+  if (!strcmp(error, "invalid"))
+    return FAULT_REQUEST;
+  return !strcmp(error, "exists") ? FAULT_CONFLICT : otherwise;
 }
 
 static bool all_strings(const wrenn_json *container) {
@@ -249,20 +238,26 @@ static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
 /* What has to be right before a handler sees the request; answers it if not.
  * The order is the server's: key, id, capsule. */
 static bool admit(conn *c, const route *r, const route_value *values) {
-  if (r->admission == KEY && !has_key(c))
+  bool later =
+      r->upgrade && c->upgrade && c->server->traits->opens_to_strangers;
+  if (r->admission == KEY && !later && !has_key(c))
     return false;
   if (!strchr(r->pattern, ':'))
     return true;
   if (!find_capsule(c, &values[0]))
     return false;
+  if (later && !key_is_right(c)) {
+    handle_stranger(c, r->handle == handle_pty);
+    return false;
+  }
   /* WebSockets say that there is no such capsule after the upgrade. */
   if (!c->capsule && !r->upgrade) {
-    conn_reply_error(c, 404, "not_found", "sandbox not found");
+    conn_reply_fault(c, FAULT_NO_CAPSULE, NULL);
     return false;
   }
   const char *second = strchr(strchr(r->pattern, ':') + 1, ':');
   if (second && !(c->selector = route_decode(&values[1]))) {
-    conn_reply_error(c, 400, "invalid_request", "invalid selector");
+    conn_reply_fault(c, FAULT_REQUEST, "invalid selector");
     return false;
   }
   return true;
@@ -273,7 +268,7 @@ static void reply_unknown(conn *c, bool known_path) {
   size_t count = sizeof(session_only) / sizeof(session_only[0]);
   for (size_t i = 0; i < count; i++)
     if (route_below(session_only[i], c->target.data)) {
-      conn_reply_error(c, 401, "unauthorized", "a user session is required");
+      conn_reply_fault(c, FAULT_SESSION_ONLY, NULL);
       return;
     }
   if (known_path)
@@ -309,7 +304,7 @@ void api_request(conn *c) {
   } else if (!admit(c, r, values)) {
     return; /* answered */
   } else if (c->too_large) {
-    conn_reply_error(c, 413, "too_large", "request body too large");
+    conn_reply_fault(c, FAULT_BODY_SIZE, NULL);
   } else if (r->upgrade && !c->upgrade) {
     conn_reply(c, 400, "text/plain; charset=utf-8", "Bad Request\n", 12);
   } else if (r->handle) {
@@ -317,6 +312,6 @@ void api_request(conn *c) {
   } else if (c->task.end) {
     c->task.end(c);
   } else {
-    conn_reply_error(c, 500, "internal_error", "out of memory");
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
   }
 }

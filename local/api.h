@@ -6,14 +6,15 @@
 #define WRENN_LOCAL_API_H
 
 #include "conn.h"
+#include "fault.h"
 #include "process.h"
 
 #define WRENN_LOCAL_VERSION "0.1.0"
 
 /* ---- checks; each answers the request when it returns false -------------- */
 
-/* The capsule is running. `with_status` as the message of exec has it. */
-bool api_running(conn *c, bool with_status);
+/* The capsule is running; else FAULT_NOT_RUNNING or FAULT_FILES_NOT_READY. */
+bool api_running(conn *c, fault otherwise);
 
 /* The body is a JSON object. */
 bool api_body(conn *c, wrenn_json *body);
@@ -29,8 +30,8 @@ bool api_number(conn *c, const wrenn_json *body, const char *name,
 /* The member `path`, required. NULL when the request has been answered. */
 char *api_path(conn *c, const wrenn_json *body);
 
-/* Answers with what the agent has failed with. */
-void api_agent_error(conn *c, const char *error, const char *text);
+/* What the agent has failed with; `otherwise` when it is nothing special. */
+fault api_agent_fault(const char *error, fault otherwise);
 
 /* A parameter of the query, decoded; false when it is absent. What is
  * malformed or does not fit is "?", which no parameter takes. */
@@ -62,6 +63,10 @@ void handle_ping(conn *c);
 void handle_stats(conn *c);
 void handle_usage(conn *c);
 void handle_metrics(conn *c);
+
+/* stranger.c: a WebSocket that opens before its key is looked at, and fails
+ * then. `fatal` as terminals say so. */
+void handle_stranger(conn *c, bool fatal);
 
 /* exec.c */
 void handle_exec(conn *c);

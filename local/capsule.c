@@ -10,6 +10,7 @@
 
 /* How long a change of status takes at least, as on a real server. */
 #define CHANGE_MS 20
+#define MIB ((int64_t)1024 * 1024)
 
 const char *capsule_status_name(const capsule *c) {
   static const char *const names[] = {
@@ -28,7 +29,22 @@ static void put_time(wrenn_buf *out, const char *name, time_t when) {
   wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
 }
 
-void capsule_put(const capsule *c, wrenn_buf *out) {
+static void put_metadata(const capsule *c, wrenn_buf *out) {
+  if (!c->started && !c->labels)
+    return;
+  wrenn_buf_puts(out, ",\"metadata\":{");
+  if (c->started)
+    wrenn_buf_printf(out,
+                     "\"agent_version\":\"local\",\"envd_version\":"
+                     "\"local\",\"kernel_version\":\"host\",\"%s\":"
+                     "\"local\"",
+                     c->all->traits->vmm_key);
+  if (c->labels)
+    wrenn_buf_printf(out, "%s%s", c->started ? "," : "", c->labels);
+  wrenn_buf_puts(out, "}");
+}
+
+static void put_members(const capsule *c, wrenn_buf *out) {
   wrenn_buf_printf(out,
                    "{\"id\":\"%s\",\"status\":\"%s\",\"template\":\"%s\","
                    "\"vcpus\":%lld,\"memory_mb\":%lld,\"timeout_sec\":%lld",
@@ -39,11 +55,55 @@ void capsule_put(const capsule *c, wrenn_buf *out) {
   put_time(out, "started_at", c->started);
   put_time(out, "last_active_at", c->active);
   put_time(out, "last_updated", c->updated);
-  if (c->started)
-    wrenn_buf_puts(out, ",\"metadata\":{\"agent_version\":\"local\","
-                        "\"envd_version\":\"local\",\"kernel_version\":"
-                        "\"host\",\"vmm_version\":\"local\"}");
-  wrenn_buf_printf(out, ",\"disk_size_mb\":%lld}", (long long)c->disk_size_mb);
+  put_metadata(c, out);
+  if (c->all->traits->shows_disk_size)
+    wrenn_buf_printf(out, ",\"disk_size_mb\":%lld", (long long)c->disk_size_mb);
+}
+
+void capsule_put(const capsule *c, wrenn_buf *out) {
+  put_members(c, out);
+  wrenn_buf_puts(out, "}");
+}
+
+/* How much of the disk is used, the metrics know. */
+void capsule_put_alone(const capsule *c, wrenn_buf *out) {
+  int64_t bytes =
+      c->metrics.count ? c->metrics.points[c->metrics.count - 1].disk_bytes : 0;
+  put_members(c, out);
+  if (c->all->traits->shows_disk_usage)
+    wrenn_buf_printf(out, ",\"disk_used_mb\":%lld",
+                     (long long)((bytes + MIB - 1) / MIB));
+  wrenn_buf_puts(out, "}");
+}
+
+/* ---- watchers ------------------------------------------------------------ */
+
+void capsule_watch(capsule *c, capsule_watcher *w) {
+  w->from = c->status;
+  w->next = c->watchers;
+  c->watchers = w;
+}
+
+void capsule_unwatch(capsule *c, capsule_watcher *w) {
+  capsule_watcher **at = &c->watchers;
+  while (*at && *at != w)
+    at = &(*at)->next;
+  if (*at)
+    *at = w->next;
+}
+
+/* From the start again after each: who is told may make others leave. */
+static void tell_watchers(capsule *c) {
+  capsule_watcher *w = c->watchers;
+  while (w) {
+    if (w->from == c->status) {
+      w = w->next;
+      continue;
+    }
+    capsule_unwatch(c, w);
+    w->left(w);
+    w = c->watchers;
+  }
 }
 
 /* ---- sessions ------------------------------------------------------------ */
@@ -120,6 +180,7 @@ void capsule_remove_folder(capsule *c) {
 static void set_status(capsule *c, capsule_status status) {
   c->status = status;
   c->updated = time(NULL);
+  tell_watchers(c);
 }
 
 static void change_later(capsule *c, uv_timer_cb change) {
@@ -131,9 +192,9 @@ static void change_later(capsule *c, uv_timer_cb change) {
 static void on_started(uv_timer_t *timer) {
   capsule *c = timer->data;
   time_t now = time(NULL);
-  set_status(c, CAPSULE_RUNNING);
   c->started = now > c->started ? now : c->started + 1;
   capsule_touch(c);
+  set_status(c, CAPSULE_RUNNING);
 }
 
 void capsule_ready(void *arg) {
@@ -147,11 +208,12 @@ void capsule_gone(void *arg) {
   bool meant = c->status == CAPSULE_STOPPING;
   uv_timer_stop(&c->timer);
   c->ended = uv_now(c->all->loop);
-  set_status(c, meant ? CAPSULE_STOPPED : CAPSULE_ERROR);
+  c->status = meant ? CAPSULE_STOPPED : CAPSULE_ERROR;
   cut_sessions(c);
   processes_end(c);
   sandbox_free(c->box);
   c->box = NULL;
+  set_status(c, c->status);
   capsule_remove_folder(c);
 }
 

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "buf.h"
+#include "generation.h"
 #include "sandbox.h"
 
 #define CAPSULE_ID_LEN 28 /* "cl-" and 25 characters */
@@ -43,6 +44,13 @@ typedef struct capsule_point {
 
 #define CAPSULE_POINTS 600
 
+/* Somebody who waits for a capsule to leave a status. */
+typedef struct capsule_watcher {
+  struct capsule_watcher *next;
+  capsule_status from;
+  void (*left)(struct capsule_watcher *w); /* it watches no more */
+} capsule_watcher;
+
 struct capsule {
   capsule *next, *previous; /* newest first */
   capsule *in_bucket;       /* of the table of ids */
@@ -51,11 +59,13 @@ struct capsule {
   capsule_status status;
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+  char *labels; /* the user's metadata, as members of JSON; or NULL */
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
   sandbox *box; /* NULL before and after */
   process *processes;
   session sessions; /* list head */
+  capsule_watcher *watchers;
   uv_timer_t timer; /* the next change of status */
   uint64_t used;    /* the loop's time of the last activity */
   uint64_t ended;   /* and of its end */
@@ -71,6 +81,7 @@ struct capsule {
 
 typedef struct capsules {
   uv_loop_t *loop;
+  const traits *traits;
   capsule *first, *last;
   capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
@@ -89,6 +100,7 @@ typedef struct capsules {
 typedef struct capsule_wishes {
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+  char *labels; /* taken over when it has been made */
 } capsule_wishes;
 
 /* Begins to look for idle capsules. */
@@ -129,8 +141,13 @@ void capsule_touch(capsule *c);
 /* Keeps a point of its metrics. */
 void capsule_add_point(capsule *c, const capsule_point *point);
 
-/* Appends the capsule as the API shows it. */
+/* Appends the capsule as the API shows it, in a list or by itself. */
 void capsule_put(const capsule *c, wrenn_buf *out);
+void capsule_put_alone(const capsule *c, wrenn_buf *out);
+
+/* Waits for the capsule to leave a status that it has now; gives up waiting. */
+void capsule_watch(capsule *c, capsule_watcher *w);
+void capsule_unwatch(capsule *c, capsule_watcher *w);
 
 /* Keeps a session in the list of those to cut. */
 void session_join(capsule *c, session *s);

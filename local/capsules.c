@@ -75,6 +75,7 @@ static void unlink_it(capsules *all, capsule *c) {
 static void on_timer_closed(uv_handle_t *handle) {
   capsule *c = handle->data;
   free(c->metrics.points);
+  free(c->labels);
   free(c->folder);
   free(c);
 }
@@ -129,6 +130,7 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
     free_capsule(c);
     return NULL;
   }
+  c->labels = wishes->labels;
   link_in(all, c);
   return c;
 }

@@ -21,6 +21,7 @@ typedef struct server server;
 
 /* Bodies that are collected; larger ones are refused. */
 #define CONN_BODY_MAX ((size_t)64 * 1024 * 1024)
+#define CONN_REQUEST_ID 21 /* "req_", 16 hex digits, NUL */
 
 struct server {
   uv_loop_t *loop;
@@ -28,6 +29,8 @@ struct server {
   uv_idle_t turns; /* for those who want another turn */
   const char *key;
   generation generation;
+  const traits *traits; /* of the generation */
+  uint64_t pty_ping_ms;
   struct stats *stats;
   capsules capsules;
   conn *conns;
@@ -77,6 +80,7 @@ struct conn {
   capsule *capsule;  /* the one that the path names */
   char *selector;    /* the decoded last segment of a process path; or NULL */
   const char *query; /* behind the ?, or "" */
+  char request_id[CONN_REQUEST_ID]; /* "": not made yet */
 
   /* the answer */
   bool keep_alive;
@@ -101,9 +105,13 @@ void conn_reply(conn *c, int status, const char *type, const char *body,
 /* A whole answer of JSON. Frees the buffer. */
 void conn_reply_json(conn *c, int status, wrenn_buf *json);
 
-/* The API's error: {"error":{"code":...,"message":...}}. */
+/* The API's error: {"error":{"code":...,"message":...}}, with what else the
+ * generation puts there. See fault.h for the usual ones. */
 void conn_reply_error(conn *c, int status, const char *code, const char *format,
                       ...) __attribute__((format(printf, 4, 5)));
+
+/* The request's id, as generations with typed errors tell it. */
+const char *conn_request_id(conn *c);
 
 /* A streamed answer: its head, its pieces, its end. With a length of -1 it is
  * sent chunked; else the pieces add up to the length. */

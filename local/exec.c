@@ -12,7 +12,6 @@
 #define DEFAULT_TIMEOUT 30
 /* For the arithmetic, not for people. */
 #define MAX_TIMEOUT (INT64_C(1) << 40)
-#define MAX_OUTPUT ((size_t)64 * 1024 * 1024)
 
 /* One command. The connection, the order to start it and the timer each keep
  * it; the last of them frees it. */
@@ -87,10 +86,8 @@ static void on_output(process_sink *sink, process_output which,
   exec *e = (exec *)((char *)sink - offsetof(exec, sink));
   wrenn_buf *to = which == PROCESS_STDERR ? &e->err : &e->out;
   wrenn_buf_append(to, data, len);
-  if (to->oom || to->len > MAX_OUTPUT)
-    conn_reply_error(e->conn, 502, "agent_error",
-                     "internal: exec: the output is over %zu bytes",
-                     MAX_OUTPUT);
+  if (to->oom || e->out.len + e->err.len > e->conn->server->traits->output_max)
+    conn_reply_fault(e->conn, FAULT_EXEC, "there is too much output");
 }
 
 static void on_exited(process_sink *sink, int code) {
@@ -101,15 +98,13 @@ static void on_exited(process_sink *sink, int code) {
 static void on_deadline(uv_timer_t *timer) {
   exec *e = timer->data;
   if (e->conn)
-    conn_reply_error(e->conn, 502, "agent_error",
-                     "internal: exec: context deadline exceeded");
+    conn_reply_fault(e->conn, FAULT_TIMEOUT, NULL);
 }
 
 static void on_cut(session *s) {
   exec *e = (exec *)((char *)s - offsetof(exec, session));
   if (e->conn)
-    conn_reply_error(e->conn, 502, "agent_error",
-                     "internal: exec: the capsule has stopped");
+    conn_reply_fault(e->conn, FAULT_EXEC, "the capsule has stopped");
 }
 
 static void reply_background(exec *e, const process *p) {
@@ -123,6 +118,13 @@ static void reply_background(exec *e, const process *p) {
   conn_reply_json(e->conn, 202, &json);
 }
 
+/* Of what is wrong with the command, only that is the caller's to hear. */
+static fault start_fault(const exec *e, const char *error) {
+  if (!strcmp(error, "no_cwd") && !e->background)
+    return FAULT_CWD;
+  return api_agent_fault(error, FAULT_EXEC);
+}
+
 static void on_started(void *arg, process *p, const char *error,
                        const char *text) {
   exec *e = arg;
@@ -131,7 +133,7 @@ static void on_started(void *arg, process *p, const char *error,
     return;
   }
   if (error) {
-    conn_reply_error(e->conn, 502, "agent_error", "internal: exec: %s", text);
+    conn_reply_fault(e->conn, start_fault(e, error), text);
   } else if (e->background) {
     reply_background(e, p);
   } else {
@@ -153,7 +155,7 @@ static void start_exec(conn *c, api_plan *p, bool background,
   char tag[14];
   exec *e = calloc(1, sizeof(*e));
   if (!e) {
-    conn_reply_error(c, 500, "internal_error", "out of memory");
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
     return;
   }
   if (!background) {
@@ -181,8 +183,7 @@ static void start_exec(conn *c, api_plan *p, bool background,
   session_join(c->capsule, &e->session);
   if (!process_start(c->capsule, &p->plan, on_started, e)) {
     unref(e);
-    conn_reply_error(c, 503, "host_unavailable",
-                     "sandbox host is not reachable");
+    conn_reply_fault(c, FAULT_UNREACHABLE, NULL);
   }
 }
 
@@ -190,20 +191,21 @@ void handle_exec(conn *c) {
   wrenn_json body, value;
   api_plan p;
   int64_t timeout_sec = 0;
-  if (!api_running(c, true) || !api_body(c, &body) ||
+  if (!api_running(c, FAULT_NOT_RUNNING) || !api_body(c, &body) ||
       !api_number(c, &body, "timeout_sec", &timeout_sec))
     return;
   bool background =
       wrenn_json_get(&body, "background", &value) && wrenn_json_true(&value);
-  if (!api_plan_read(&body, false, &p)) {
-    conn_reply_error(c, 400, "invalid_request", "invalid JSON body");
+  bool bare = !background && c->server->traits->bare_foreground;
+  if (!api_plan_read(&body, bare, &p)) {
+    conn_reply_fault(c, FAULT_JSON, NULL);
     return;
   }
   capsule_touch(c->capsule);
   if (*p.plan.cmd)
     start_exec(c, &p, background, timeout_sec);
   else
-    conn_reply_error(c, 400, "invalid_request", "cmd is required");
+    conn_reply_fault(c, FAULT_FIELD, "cmd");
   api_plan_free(&p);
 }
 
@@ -211,7 +213,7 @@ void handle_exec(conn *c) {
 
 void handle_processes(conn *c) {
   wrenn_buf json = {0};
-  if (!api_running(c, true))
+  if (!api_running(c, FAULT_NOT_RUNNING))
     return;
   capsule_touch(c->capsule);
   wrenn_buf_puts(&json, "{\"processes\":[");
@@ -237,7 +239,8 @@ static void on_signalled(void *arg, const sandbox_reply *reply) {
   killing *k = arg;
   conn *c = k->conn;
   if (c && reply->error)
-    api_agent_error(c, reply->error, reply->text);
+    conn_reply_fault(c, api_agent_fault(reply->error, FAULT_AGENT),
+                     reply->text);
   else if (c)
     conn_reply(c, 204, NULL, "", 0);
   free(k);
@@ -250,16 +253,14 @@ static bool wants_sigterm(const conn *c) {
 }
 
 void handle_kill(conn *c) {
-  if (!api_running(c, true))
+  if (!api_running(c, FAULT_NOT_RUNNING))
     return;
   capsule_touch(c->capsule);
   process *p = process_find(c->capsule, c->selector);
   if (!p) {
-    conn_reply_error(c, 404, "not_found", "process with %s %s not found",
-                     strspn(c->selector, "0123456789") == strlen(c->selector)
-                         ? "pid"
-                         : "tag",
-                     c->selector);
+    char text[300];
+    process_unknown(c->selector, text, sizeof(text));
+    conn_reply_fault(c, FAULT_NOT_FOUND, text);
     return;
   }
   killing *k = calloc(1, sizeof(*k));
@@ -271,7 +272,6 @@ void handle_kill(conn *c) {
                             on_signalled, k)) {
     c->task = (conn_task){0};
     free(k);
-    conn_reply_error(c, 503, "host_unavailable",
-                     "sandbox host is not reachable");
+    conn_reply_fault(c, FAULT_UNREACHABLE, NULL);
   }
 }

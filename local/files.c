@@ -45,7 +45,8 @@ static void on_order_done(void *arg, const sandbox_reply *reply) {
   job *j = arg;
   j->pending = false;
   if (j->conn && reply->error)
-    api_agent_error(j->conn, reply->error, reply->text);
+    conn_reply_fault(j->conn, api_agent_fault(reply->error, FAULT_AGENT),
+                     reply->text);
   else if (j->conn)
     j->done(j, reply);
   else
@@ -62,19 +63,18 @@ static void send_order(job *j, const char *op, const char *more) {
                sandbox_order(j->conn->capsule->box, &order, on_order_done, j);
   wrenn_buf_free(&order);
   if (!j->pending)
-    conn_reply_error(j->conn, 503, "host_unavailable",
-                     "sandbox host is not reachable");
+    conn_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);
 }
 
 /* Checks the request and begins a job; NULL when it has been answered. */
 static job *begin(conn *c, wrenn_json *body) {
-  if (!api_running(c, false) || !api_body(c, body))
+  if (!api_running(c, FAULT_FILES_NOT_READY) || !api_body(c, body))
     return NULL;
   char *path = api_path(c, body);
   job *j = path ? calloc(1, sizeof(*j)) : NULL;
   if (!j) {
     if (path)
-      conn_reply_error(c, 500, "internal_error", "out of memory");
+      conn_reply_fault(c, FAULT_MEMORY, NULL);
     free(path);
     return NULL;
   }
@@ -142,7 +142,11 @@ static void on_opened(job *j, const sandbox_reply *reply) {
   conn *c = j->conn;
   ssize_t first = 0;
   if (!take_file(j, reply)) {
-    conn_reply_error(c, 502, "agent_error", "no file came");
+    conn_reply_fault(c, FAULT_AGENT, "no file came");
+    return;
+  }
+  if (!j->chunked && j->left > c->server->traits->read_max) {
+    conn_reply_fault(c, FAULT_AGENT, "the file is too large for one answer");
     return;
   }
   if (!j->chunked && j->left == 0) {
@@ -180,7 +184,7 @@ static void reply_member(job *j, const sandbox_reply *reply, const char *name) {
   wrenn_json value;
   wrenn_buf json = {0};
   if (!wrenn_json_get(&reply->json, name, &value)) {
-    conn_reply_error(j->conn, 502, "agent_error", "no %s came", name);
+    conn_reply_fault(j->conn, FAULT_AGENT, "the answer is incomplete");
     return;
   }
   wrenn_buf_printf(&json, "{\"%s\":", name);

@@ -1,25 +1,111 @@
 #include "generation.h"
 
-#include <stddef.h>
 #include <string.h>
 
-static const struct {
-  const char *name, *version;
-} known[] = {
-    [GENERATION_0_1] = {"0.1", "0.1.5"},
-    [GENERATION_0_2] = {"0.2", "0.2.0"},
-    [GENERATION_0_2_2] = {"0.2.2", "0.2.2"},
-    [GENERATION_0_3] = {"0.3", "0.3.0"},
-    [GENERATION_0_4] = {"0.4", "0.4.0"},
+#define MIB ((size_t)1024 * 1024)
+/* Where a generation names no limit. What is sent has to be kept in memory
+ * until it is complete. */
+#define LOOSE_MESSAGE (64 * MIB)
+#define LOOSE_OUTPUT (256 * MIB)
+
+static const traits all[] = {
+    [GENERATION_0_1] = {.name = "0.1",
+                        .version = "0.1.5",
+                        .template = "minimal",
+                        .vcpus = 1,
+                        .memory_mb = 512,
+                        .vmm_key = "firecracker_version",
+                        .waits = true,
+                        .keeps_timeout = true,
+                        .message_max = LOOSE_MESSAGE,
+                        .output_max = LOOSE_OUTPUT,
+                        .read_max = INT64_MAX,
+                        .bare_foreground = true,
+                        .opens_to_strangers = true,
+                        .pty_cmd = "/bin/bash"},
+    [GENERATION_0_2] = {.name = "0.2",
+                        .version = "0.2.0",
+                        .template = "minimal",
+                        .vcpus = 1,
+                        .memory_mb = 512,
+                        .vmm_key = "vmm_version",
+                        .takes_disk_size = true,
+                        .shows_disk_size = true,
+                        .message_max = LOOSE_MESSAGE,
+                        .output_max = LOOSE_OUTPUT,
+                        .read_max = INT64_MAX,
+                        .kills_group = true,
+                        .tells_unknown = true,
+                        .pty_cmd = "/bin/bash",
+                        .checks_user = true},
+    [GENERATION_0_2_2] = {.name = "0.2.2",
+                          .version = "0.2.2",
+                          .template = "minimal-ubuntu",
+                          .vcpus = 1,
+                          .memory_mb = 512,
+                          .vmm_key = "vmm_version",
+                          .shows_disk_size = true,
+                          .message_max = LOOSE_MESSAGE,
+                          .output_max = LOOSE_OUTPUT,
+                          .read_max = INT64_MAX,
+                          .kills_group = true,
+                          .tells_unknown = true,
+                          .binary_pty = true,
+                          .pty_cmd = "",
+                          .checks_user = true,
+                          .tells_unknown_tag = true},
+    [GENERATION_0_3] = {.name = "0.3",
+                        .version = "0.3.0",
+                        .template = "minimal-ubuntu",
+                        .vcpus = 1,
+                        .memory_mb = 512,
+                        .vmm_key = "vmm_version",
+                        .shows_disk_size = true,
+                        .typed_errors = true,
+                        .message_max = 4 * MIB,
+                        .output_max = 64 * MIB,
+                        .read_max = (int64_t)(256 * MIB),
+                        .login_shell = true,
+                        .kills_group = true,
+                        .replays = true,
+                        .tells_unknown = true,
+                        .binary_pty = true,
+                        .pty_cmd = "",
+                        .checks_user = true,
+                        .tells_unknown_tag = true,
+                        .drops_pty = true},
+    [GENERATION_0_4] = {.name = "0.4",
+                        .version = "0.4.0",
+                        .template = "minimal-ubuntu",
+                        .vcpus = 2,
+                        .memory_mb = 2048,
+                        .vmm_key = "vmm_version",
+                        .shows_disk_size = true,
+                        .shows_disk_usage = true,
+                        .has_labels = true,
+                        .has_slugs = true,
+                        .typed_errors = true,
+                        .message_max = 4 * MIB,
+                        .output_max = 64 * MIB,
+                        .read_max = (int64_t)(256 * MIB),
+                        .login_shell = true,
+                        .kills_group = true,
+                        .replays = true,
+                        .tells_unknown = true,
+                        .binary_pty = true,
+                        .pty_cmd = "",
+                        .checks_user = true,
+                        .tells_unknown_tag = true,
+                        .drops_pty = true},
 };
 
 bool generation_parse(const char *text, generation *g) {
-  for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-    if (strcmp(known[i].name, text) == 0) {
+  for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+    if (strcmp(all[i].name, text) == 0) {
       *g = (generation)i;
       return true;
     }
   return false;
 }
 
-const char *generation_version(generation g) { return known[g].version; }
+const traits *generation_traits(generation g) { return &all[g]; }

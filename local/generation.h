@@ -1,8 +1,11 @@
-/* Which server wrenn-local behaves like. */
+/* Which server wrenn-local behaves like, and all that differs between them
+ * but the wording of errors (fault.h). */
 #ifndef WRENN_LOCAL_GENERATION_H
 #define WRENN_LOCAL_GENERATION_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* In order: a later one is compared with >=. */
 typedef enum generation {
@@ -13,10 +16,46 @@ typedef enum generation {
   GENERATION_0_4
 } generation;
 
+typedef struct traits {
+  const char *name, *version;
+
+  /* capsules */
+  const char *template; /* when none is asked for */
+  int64_t vcpus, memory_mb;
+  const char *vmm_key;   /* of the metadata */
+  bool waits;            /* a change of status is answered once it is done */
+  bool keeps_timeout;    /* also one below a minute */
+  bool takes_disk_size;  /* else it is the same for all */
+  bool shows_disk_size;  /* that */
+  bool shows_disk_usage; /* to those who ask for one capsule */
+  bool has_labels;       /* metadata of the user's */
+  bool has_slugs;        /* in front of the names of templates */
+
+  /* errors and limits */
+  bool typed_errors;  /* and request ids */
+  size_t message_max; /* of a WebSocket's client */
+  size_t output_max;  /* of a command in the foreground */
+  int64_t read_max;   /* of a file in one answer */
+
+  /* commands */
+  bool bare_foreground; /* envs and cwd are for the background only */
+  bool login_shell;     /* around each command, and for a line without args */
+  bool kills_group;
+  bool replays; /* output is gathered, and what was last shown to newcomers */
+  bool tells_unknown; /* an error frame when there is no such process */
+
+  /* WebSockets */
+  bool opens_to_strangers; /* and tells them after the upgrade */
+  bool binary_pty;
+  const char *pty_cmd; /* when none is asked for; "" is the login shell */
+  bool checks_user;
+  bool tells_unknown_tag;
+  bool drops_pty; /* after the exit frame */
+} traits;
+
 /* Reads "0.1", "0.2", "0.2.2", "0.3" or "0.4"; false for anything else. */
 bool generation_parse(const char *text, generation *g);
 
-/* The version that GET /health reports, as "0.2.0". */
-const char *generation_version(generation g);
+const traits *generation_traits(generation g);
 
 #endif

@@ -4,52 +4,156 @@
 #include <string.h>
 
 #include "api.h"
+#include "labels.h"
 
 #define MIN_TIMEOUT 60
+#define DISK_SIZE_MB 5120
 
 void handle_health(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_printf(&json, "{\"status\":\"ok\",\"version\":\"%s\"}\n",
-                   generation_version(c->server->generation));
+                   c->server->traits->version);
   conn_reply_json(c, 200, &json);
 }
 
 static void reply_capsule(conn *c, int status, const capsule *shown) {
   wrenn_buf json = {0};
-  capsule_put(shown, &json);
+  capsule_put_alone(shown, &json);
   wrenn_buf_puts(&json, "\n");
   conn_reply_json(c, status, &json);
 }
 
-static bool name_ok(const char *name) {
-  static const char first[] = "abcdefghijklmnopqrstuvwxyz"
-                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-  size_t len = strlen(name);
-  return len > 0 && len <= 64 && strchr(first, name[0]) &&
-         strspn(name, "._-abcdefghijklmnopqrstuvwxyz"
-                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == len;
+/* ---- changes of status --------------------------------------------------- */
+
+/* A request that is answered once a change is done. */
+typedef struct waiting {
+  capsule_watcher watcher;
+  conn *conn;
+  capsule *of;
+  capsule_status wanted;
+  int status; /* of the answer, if it comes to that */
+} waiting;
+
+static void drop_waiting(conn *c) {
+  waiting *w = c->task.state;
+  capsule_unwatch(w->of, &w->watcher);
+  free(w);
 }
+
+static void reply_done(conn *c, int status, const capsule *of) {
+  if (status == 204)
+    conn_reply(c, 204, NULL, "", 0);
+  else
+    reply_capsule(c, status, of);
+}
+
+static void on_left(capsule_watcher *watcher) {
+  waiting *w = (waiting *)watcher; /* it is the first member */
+  if (w->of->status == w->wanted)
+    reply_done(w->conn, w->status, w->of);
+  else
+    conn_reply_fault(w->conn, FAULT_NOT_DONE, capsule_status_name(w->of));
+}
+
+/* A change has begun: answers now, or with `status` when it is done, as the
+ * generation has it. */
+static void reply_begun(conn *c, capsule *of, capsule_status wanted,
+                        int status) {
+  waiting *w = NULL;
+  if (!c->server->traits->waits) {
+    reply_capsule(c, 202, of);
+  } else if (!(w = calloc(1, sizeof(*w)))) {
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
+  } else {
+    *w = (waiting){.watcher.left = on_left,
+                   .conn = c,
+                   .of = of,
+                   .wanted = wanted,
+                   .status = status};
+    capsule_watch(of, &w->watcher);
+    c->task = (conn_task){.drop = drop_waiting, .state = w};
+  }
+}
+
+/* ---- creating ------------------------------------------------------------ */
 
 static int64_t or_default(int64_t number, int64_t standard) {
   return number > 0 ? number : standard;
 }
 
+/* The name in a reference, which may have the platform's slug in front. NULL
+ * when the template is somebody else's. */
+static const char *name_in(const char *reference) {
+  static const char platform[] = "wrenn/";
+  const char *slash = strchr(reference, '/');
+  if (!slash)
+    return reference;
+  return strncmp(reference, platform, sizeof(platform) - 1) ? NULL : slash + 1;
+}
+
+static bool reference_ok(const char *reference, bool may_have_slug) {
+  const char *slash = may_have_slug ? strchr(reference, '/') : NULL;
+  const char *name = slash ? slash + 1 : reference;
+  return label_name_ok(name, strlen(name)) &&
+         (!slash || label_name_ok(reference, (size_t)(slash - reference)));
+}
+
 /* Takes the template over; answers the request when it is not one of ours. */
-static bool take_template(conn *c, const char *name, capsule_wishes *wishes) {
-  if (!name_ok(name)) {
-    conn_reply_error(c, 400, "invalid_request", "invalid template name: %s",
-                     name);
+static bool take_template(conn *c, const char *reference,
+                          capsule_wishes *wishes) {
+  if (!reference_ok(reference, c->server->traits->has_slugs)) {
+    conn_reply_fault(c, FAULT_TEMPLATE_NAME, reference);
     return false;
   }
-  if (strcmp(name, "minimal") != 0 && strcmp(name, "minimal-ubuntu") != 0) {
-    conn_reply_error(c, 404, "not_found", "template not found");
+  const char *name = name_in(reference);
+  if (!name ||
+      (strcmp(name, "minimal") != 0 && strcmp(name, "minimal-ubuntu") != 0)) {
+    conn_reply_fault(c, FAULT_NO_TEMPLATE, reference);
     return false;
   }
   snprintf(wishes->template, sizeof(wishes->template), "%s", name);
   return true;
 }
 
+/* Takes the metadata over, where there is such a thing. */
+static bool take_labels(conn *c, const wrenn_json *body,
+                        capsule_wishes *wishes) {
+  wrenn_json object;
+  wrenn_buf text = {0};
+  if (!c->server->traits->has_labels ||
+      !wrenn_json_get(body, "metadata", &object) ||
+      object.type == WRENN_JSON_NULL)
+    return true;
+  const char *wrong = labels_read(&object, &text);
+  wrenn_buf_append(&text, "", 1); /* ends the text */
+  if (wrong)
+    conn_reply_fault(c, FAULT_METADATA, wrong);
+  else if (text.oom)
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
+  else if (*text.data)
+    wishes->labels = text.data;
+  if (wrong || text.oom || !wishes->labels)
+    wrenn_buf_free(&text);
+  return !wrong && !text.oom;
+}
+
+/* What is missing or out of range becomes what the generation has for it. */
+static void round_wishes(const traits *t, capsule_wishes *wishes) {
+  wishes->vcpus = or_default(wishes->vcpus, t->vcpus);
+  wishes->memory_mb = or_default(wishes->memory_mb, t->memory_mb);
+  if (!t->takes_disk_size)
+    wishes->disk_size_mb = 0;
+  wishes->disk_size_mb = or_default(wishes->disk_size_mb, DISK_SIZE_MB);
+  if (t->keeps_timeout)
+    return;
+  if (wishes->timeout_sec < 0)
+    wishes->timeout_sec = 0;
+  else if (wishes->timeout_sec > 0 && wishes->timeout_sec < MIN_TIMEOUT)
+    wishes->timeout_sec = MIN_TIMEOUT;
+}
+
 void handle_create(conn *c) {
+  const traits *t = c->server->traits;
   capsule_wishes wishes = {0};
   char *template = NULL;
   wrenn_json body;
@@ -59,25 +163,23 @@ void handle_create(conn *c) {
       !api_number(c, &body, "timeout_sec", &wishes.timeout_sec) ||
       !api_text(c, &body, "template", &template))
     return;
-  bool ok =
-      take_template(c, template && *template ? template : "minimal", &wishes);
+  bool ok = take_template(c, template && *template ? template : t->template,
+                          &wishes) &&
+            take_labels(c, &body, &wishes);
   free(template);
   if (!ok)
     return;
-  wishes.vcpus = or_default(wishes.vcpus, 1);
-  wishes.memory_mb = or_default(wishes.memory_mb, 512);
-  wishes.disk_size_mb = or_default(wishes.disk_size_mb, 5120);
-  if (wishes.timeout_sec < 0)
-    wishes.timeout_sec = 0;
-  else if (wishes.timeout_sec > 0 && wishes.timeout_sec < MIN_TIMEOUT)
-    wishes.timeout_sec = MIN_TIMEOUT;
+  round_wishes(t, &wishes);
   capsule *made = capsule_create(&c->server->capsules, &wishes);
-  if (made)
-    reply_capsule(c, 202, made);
-  else
-    conn_reply_error(c, 503, "no_hosts_available",
-                     "no servers available — try again later");
+  if (made) {
+    reply_begun(c, made, CAPSULE_RUNNING, 201);
+  } else {
+    free(wishes.labels);
+    conn_reply_fault(c, FAULT_NO_ROOM, NULL);
+  }
 }
+
+/* ---- the others ---------------------------------------------------------- */
 
 void handle_capsules(conn *c) {
   wrenn_buf json = {0};
@@ -96,36 +198,40 @@ void handle_capsules(conn *c) {
 void handle_get(conn *c) { reply_capsule(c, 200, c->capsule); }
 
 void handle_destroy(conn *c) {
+  bool waits = c->server->traits->waits;
   capsule_destroy(c->capsule);
-  conn_reply(c, 202, NULL, "", 0);
+  if (waits && c->capsule->status == CAPSULE_STOPPING)
+    reply_begun(c, c->capsule, CAPSULE_STOPPED, 204);
+  else
+    conn_reply(c, waits ? 204 : 202, NULL, "", 0);
 }
 
-/* A change from one status to another; a capsule that is there already is as
- * good. */
+/* A change from one status to another. Where nobody waits, a capsule that is
+ * there already is as good. */
 static void change(conn *c, capsule_status from, capsule_status to,
-                   void (*begin)(capsule *), const char *refusal) {
+                   void (*begin)(capsule *), fault otherwise) {
   capsule_status now = c->capsule->status;
-  if (now == from)
+  if (now == from) {
     begin(c->capsule);
-  if (now == from || now == to)
+    reply_begun(c, c->capsule, to, 200);
+  } else if (now == to && !c->server->traits->waits) {
     reply_capsule(c, 202, c->capsule);
-  else
-    conn_reply_error(c, 409, "invalid_state", "%s (status: %s)", refusal,
-                     capsule_status_name(c->capsule));
+  } else {
+    conn_reply_fault(c, otherwise, capsule_status_name(c->capsule));
+  }
 }
 
 void handle_pause(conn *c) {
-  change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause,
-         "sandbox is not running");
+  change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause, FAULT_CANNOT_PAUSE);
 }
 
 void handle_resume(conn *c) {
   change(c, CAPSULE_PAUSED, CAPSULE_RUNNING, capsule_resume,
-         "sandbox is not paused");
+         FAULT_CANNOT_RESUME);
 }
 
 void handle_ping(conn *c) {
-  if (!api_running(c, true))
+  if (!api_running(c, FAULT_NOT_RUNNING))
     return;
   capsule_touch(c->capsule);
   conn_reply(c, 204, NULL, "", 0);

@@ -16,6 +16,7 @@
 #include "stats.h"
 #include "walls.h"
 
+#define PTY_PING_MS 30000
 #define KEY_SIZE 37 /* "wrn_", 32 hex digits, NUL */
 
 typedef struct options {
@@ -216,6 +217,13 @@ static void make_key(program *p) {
   p->made_key = true;
 }
 
+/* How often a terminal's client is pinged: tests cannot wait for long. */
+static uint64_t pty_ping_ms(void) {
+  const char *text = getenv("WRENN_LOCAL_PTY_PING_MS");
+  uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
+  return ms > 0 ? ms : PTY_PING_MS;
+}
+
 /* As many descriptors as may be had. Returns what the limit was: commands get
  * that one, as some programs walk up to it. */
 static uint64_t raise_limit(void) {
@@ -324,6 +332,8 @@ int main(int argc, char **argv) {
   p.server.loop = &p.loop;
   p.server.key = p.options.key;
   p.server.generation = p.options.generation;
+  p.server.traits = generation_traits(p.options.generation);
+  p.server.pty_ping_ms = pty_ping_ms();
   int port = server_start(&p.server, p.options.address, p.options.port);
   if (port < 0)
     die(1, "cannot listen: ", uv_strerror(port));
@@ -334,6 +344,7 @@ int main(int argc, char **argv) {
   if (failed)
     die(1, failed, strerror(errno));
   p.server.capsules = (capsules){.loop = &p.loop,
+                                 .traits = p.server.traits,
                                  .data = p.data.path,
                                  .agent = p.agent,
                                  .bwrap = p.options.bwrap ? p.bwrap : NULL,

@@ -6,13 +6,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define READ_SIZE (32 * 1024)
 /* A terminal whose program has ended and that has been quiet for as long as
  * this has nothing more to say. */
 #define PTY_QUIET_MS 50
 /* The server's queue of input; what comes while it is full is dropped. */
 #define MAX_WRITES 64
-#define MAX_WRITE_BYTES ((size_t)1024 * 1024)
+#define MAX_WRITE_BYTES ((size_t)64 * 1024 * 1024)
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -26,10 +25,11 @@ static void unlist(process *p) {
   *at = p->next;
 }
 
-static void on_handle_closed(uv_handle_t *handle) {
+void process_on_handle_closed(uv_handle_t *handle) {
   process *p = handle->data;
   if (--p->open_handles > 0)
     return;
+  process_output_free(p);
   free(p->tag);
   wrenn_buf_free(&p->words);
   free(p);
@@ -37,7 +37,7 @@ static void on_handle_closed(uv_handle_t *handle) {
 
 static void close_handle(uv_handle_t *handle) {
   if (!uv_is_closing(handle))
-    uv_close(handle, on_handle_closed);
+    uv_close(handle, process_on_handle_closed);
 }
 
 /* The end is told once the process has ended and its output is at its end. */
@@ -45,6 +45,7 @@ static void tell_end(process *p) {
   if (p->told || !p->exited || p->open_pipes > 0)
     return;
   p->told = true;
+  process_flush(p);
   while (p->sinks) {
     process_sink *sink = p->sinks;
     p->sinks = sink->next;
@@ -52,6 +53,7 @@ static void tell_end(process *p) {
     sink->exited(sink, p->code);
   }
   close_handle((uv_handle_t *)&p->timer);
+  close_handle((uv_handle_t *)&p->breath);
 }
 
 static void close_pipe(process *p, uv_pipe_t *pipe) {
@@ -67,18 +69,16 @@ void process_end_output(process *p) {
     close_pipe(p, &p->pipes[i]);
 }
 
-static bool has_full_sink(const process *p) {
-  for (const process_sink *sink = p->sinks; sink; sink = sink->next)
-    if (sink->full)
-      return true;
-  return false;
+void process_pipe_ended(process *p, uv_stream_t *pipe) {
+  close_pipe(p, (uv_pipe_t *)pipe);
+  tell_end(p);
 }
 
 /* Its program has ended; a child that holds the terminal open does not count,
  * but what has been printed does, as far as it goes on coming. */
 static void on_quiet(uv_timer_t *timer) {
   process *p = timer->data;
-  if (p->printed || has_full_sink(p)) {
+  if (p->printed || process_has_full_sink(p)) {
     p->printed = false;
     return;
   }
@@ -109,75 +109,6 @@ void processes_end(capsule *c) {
     process_end_output(p);
     tell_end(p);
   }
-}
-
-/* ---- output -------------------------------------------------------------- */
-
-static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
-  (void)handle;
-  (void)hint;
-  buf->base = malloc(READ_SIZE);
-  buf->len = buf->base ? READ_SIZE : 0;
-}
-
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
-  process *p = stream->data;
-  process_output which = p->pty ? PROCESS_PTY
-                         : stream == (uv_stream_t *)&p->pipes[0]
-                             ? PROCESS_STDOUT
-                             : PROCESS_STDERR;
-  process_sink *next;
-  p->printed = p->printed || len > 0;
-  if (len > 0)
-    for (process_sink *sink = p->sinks; sink; sink = next) {
-      next = sink->next; /* it may leave meanwhile */
-      sink->output(sink, which, buf->base, (size_t)len);
-    }
-  free(buf->base);
-  if (len < 0) { /* the end; of a terminal it is EIO */
-    close_pipe(p, (uv_pipe_t *)stream);
-    tell_end(p);
-  }
-}
-
-void process_update(process *p) {
-  bool full = has_full_sink(p);
-  unsigned count = p->pty ? 1 : 2;
-  for (unsigned i = 0; i < count; i++) {
-    uv_stream_t *stream = (uv_stream_t *)&p->pipes[i];
-    if (uv_is_closing((uv_handle_t *)stream))
-      continue;
-    if (full)
-      uv_read_stop(stream);
-    else
-      uv_read_start(stream, on_alloc, on_read);
-  }
-}
-
-void process_listen(process *p, process_sink *sink) {
-  sink->of = p;
-  sink->full = false;
-  sink->next = p->sinks;
-  p->sinks = sink;
-}
-
-void process_leave(process_sink *sink) {
-  process *p = sink->of;
-  if (!p)
-    return;
-  process_sink **at = &p->sinks;
-  while (*at != sink)
-    at = &(*at)->next;
-  *at = sink->next;
-  sink->of = NULL;
-  process_update(p);
-}
-
-void process_sink_full(process_sink *sink, bool full) {
-  if (!sink->of || sink->full == full)
-    return;
-  sink->full = full;
-  process_update(sink->of);
 }
 
 /* ---- input --------------------------------------------------------------- */
@@ -241,8 +172,9 @@ void process_resize(process *p, int64_t cols, int64_t rows) {
 
 bool process_signal(process *p, int signal, sandbox_done *done, void *arg) {
   wrenn_buf order = {0};
-  wrenn_buf_printf(&order, "{\"op\":\"kill\",\"pid\":%lld,\"signal\":%d}",
-                   (long long)p->pid, signal);
+  wrenn_buf_printf(&order, "{\"op\":\"kill\",\"pid\":%lld,\"signal\":%d%s}",
+                   (long long)p->pid, signal,
+                   p->of->all->traits->kills_group ? ",\"group\":true" : "");
   bool sent = p->of->box && sandbox_order(p->of->box, &order, done, arg);
   wrenn_buf_free(&order);
   return sent;
@@ -267,6 +199,12 @@ process *process_find(const capsule *c, const char *selector) {
          !(by_pid ? p->pid == pid : p->tag && strcmp(p->tag, selector) == 0))
     p = p->next;
   return p;
+}
+
+void process_unknown(const char *selector, char *text, size_t size) {
+  int64_t pid;
+  snprintf(text, size, "process with %s %.200s not found",
+           is_pid(selector, &pid) ? "pid" : "tag", selector);
 }
 
 void process_put(const process *p, wrenn_buf *out) {

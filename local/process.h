@@ -41,6 +41,10 @@ struct process {
   unsigned writes;  /* under way to a terminal */
   bool printed;     /* since the timer was started */
   uv_timer_t timer; /* a terminal whose program has ended */
+  /* For generations that gather and replay output. */
+  uv_timer_t breath;     /* runs for a moment after some was handed on */
+  wrenn_buf gathered[3]; /* meanwhile, by process_output */
+  wrenn_buf past;        /* records of what was handed on, the latest last */
 };
 
 /* What to start. Strings are the caller's; `args` and `envs` are the JSON of
@@ -68,14 +72,26 @@ bool process_start(capsule *c, const process_plan *plan, process_started *done,
  * a tag. NULL when there is none. */
 process *process_find(const capsule *c, const char *selector);
 
-/* Begins and ends listening. */
+/* Says that there is none with this selector. */
+void process_unknown(const char *selector, char *text, size_t size);
+
+/* Begins and ends listening. Where the generation replays, listening begins
+ * with what the process has printed last. */
 void process_listen(process *p, process_sink *sink);
 void process_leave(process_sink *sink);
 
-/* For process_start.c: reads as long as nobody who listens is full; gives the
- * output up. */
+/* process_output.c, for the other two: prepares the output; reads as long as
+ * nobody who listens is full; hands on what waits; frees it all. */
+void process_output_init(process *p);
 void process_update(process *p);
+bool process_has_full_sink(const process *p);
+void process_flush(process *p);
+void process_output_free(process *p);
+
+/* A pipe is at its end; the output is given up; all may be over. */
+void process_pipe_ended(process *p, uv_stream_t *pipe);
 void process_end_output(process *p);
+void process_on_handle_closed(uv_handle_t *handle);
 
 /* Says whether a sink wants more. */
 void process_sink_full(process_sink *sink, bool full);
@@ -86,7 +102,8 @@ void process_write(process *p, char *data, size_t len);
 
 void process_resize(process *p, int64_t cols, int64_t rows);
 
-/* Sends a signal to its process group; false when the capsule cannot. */
+/* Sends a signal to it, or to its process group, as the generation does; false
+ * when the capsule cannot. */
 bool process_signal(process *p, int signal, sandbox_done *done, void *arg);
 
 /* Appends the process as the API lists it. */

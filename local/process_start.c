@@ -74,6 +74,7 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   uv_timer_init(s->of->all->loop, &p->timer);
   p->timer.data = p;
   p->open_handles = 1;
+  process_output_init(p);
   bool opened = open_pipes(p, reply);
   p->listed = true;
   p->next = p->of->processes;
@@ -138,6 +139,8 @@ bool process_start(capsule *c, const process_plan *plan, process_started *done,
                         *plan->cwd ? strlen(plan->cwd) : 1);
   put_words(plan, &order);
   put_envs(c, &plan->envs, &order);
+  if (c->all->traits->login_shell)
+    wrenn_buf_puts(&order, ",\"shell\":true");
   if (plan->pty)
     wrenn_buf_printf(&order, ",\"pty\":{\"cols\":%lld,\"rows\":%lld}",
                      (long long)plan->cols, (long long)plan->rows);

@@ -1,5 +1,5 @@
-/* Handler: terminals. Bytes travel as base64 in JSON, as generation 0.2 has
- * it. */
+/* Handler: terminals. Bytes travel as base64 in JSON up to generation 0.2, and
+ * as binary messages later. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,19 +11,22 @@
 #include "ws.h"
 
 #define HIGH ((size_t)512 * 1024)
-#define PING_MS 30000
+/* What may be typed before the program has started. */
+#define EARLY_MAX ((size_t)4 * 1024 * 1024)
 
 /* One client of a terminal. The connection, the order to start it and the
  * timer each keep it. */
 typedef struct terminal {
   ws *ws; /* NULL once the client is gone */
+  const traits *traits;
+  uint64_t ping_ms;
   capsule *capsule;
   session session;
   process_sink sink;
   uv_timer_t pinger;
   bool begun;
   bool starting;   /* input waits for the program */
-  wrenn_buf early; /* messages that came meanwhile, each with its NUL */
+  wrenn_buf early; /* messages that came meanwhile, each behind its head */
   unsigned refs;
 } terminal;
 
@@ -56,12 +59,9 @@ static void fail(terminal *t, const char *text) {
     ws_drop(t->ws);
 }
 
-static void on_output(process_sink *sink, process_output which,
-                      const char *data, size_t len) {
-  terminal *t = (terminal *)((char *)sink - offsetof(terminal, sink));
+static void send_base64(terminal *t, const char *data, size_t len) {
   wrenn_buf frame = {0};
   size_t encoded = WRENN_BASE64_ENCODED(len);
-  (void)which;
   wrenn_buf_puts(&frame, "{\"type\":\"output\",\"data\":\"");
   if (wrenn_buf_reserve(&frame, encoded)) {
     wrenn_base64_encode(data, len, frame.data + frame.len);
@@ -69,11 +69,23 @@ static void on_output(process_sink *sink, process_output which,
   }
   wrenn_buf_puts(&frame, "\"}\n");
   send_buf(t, &frame);
-  if (t->ws && ws_unsent(t->ws) > HIGH)
+}
+
+static void on_output(process_sink *sink, process_output which,
+                      const char *data, size_t len) {
+  terminal *t = (terminal *)((char *)sink - offsetof(terminal, sink));
+  (void)which;
+  if (!t->ws)
+    return;
+  if (t->traits->binary_pty)
+    ws_send_binary(t->ws, data, len);
+  else
+    send_base64(t, data, len);
+  if (ws_unsent(t->ws) > HIGH)
     process_sink_full(sink, true);
 }
 
-/* The socket stays open after the exit frame, until the client closes it. */
+/* The socket may stay open after the exit frame, until the client closes it. */
 static void on_exited(process_sink *sink, int code) {
   terminal *t = (terminal *)((char *)sink - offsetof(terminal, sink));
   char frame[64];
@@ -81,6 +93,8 @@ static void on_exited(process_sink *sink, int code) {
                      "{\"type\":\"exit\",\"exit_code\":%d}\n", code);
   send_text(t, frame, (size_t)len);
   uv_timer_stop(&t->pinger);
+  if (t->ws && t->traits->drops_pty)
+    ws_drop(t->ws);
 }
 
 static void on_ping_due(uv_timer_t *timer) {
@@ -89,8 +103,8 @@ static void on_ping_due(uv_timer_t *timer) {
 }
 
 static void attach(terminal *t, process *p) {
+  uv_timer_start(&t->pinger, on_ping_due, t->ping_ms, t->ping_ms);
   process_listen(p, &t->sink);
-  uv_timer_start(&t->pinger, on_ping_due, PING_MS, PING_MS);
 }
 
 static void replay_early(terminal *t);
@@ -124,10 +138,22 @@ static void read_size(const wrenn_json *message, const char *name,
     *size = number;
 }
 
+/* There is one user in a capsule. */
+static bool user_ok(const terminal *t, const wrenn_json *message) {
+  wrenn_json user;
+  return !t->traits->checks_user || !wrenn_json_get(message, "user", &user) ||
+         user.type == WRENN_JSON_NULL || wrenn_json_is(&user, "") ||
+         wrenn_json_is(&user, "root");
+}
+
 static void start(terminal *t, const wrenn_json *message) {
   api_plan p;
   char tag[16];
   unsigned number = 0;
+  if (!user_ok(t, message)) {
+    fail(t, "failed to start pty: there is no user but root");
+    return;
+  }
   if (!api_plan_read(message, false, &p)) {
     fail(t, "failed to read first message: a field has a wrong type");
     return;
@@ -142,7 +168,7 @@ static void start(terminal *t, const wrenn_json *message) {
   read_size(message, "cols", &p.plan.cols);
   read_size(message, "rows", &p.plan.rows);
   if (!*p.plan.cmd)
-    p.plan.cmd = "/bin/bash";
+    p.plan.cmd = t->traits->pty_cmd;
   t->refs++;
   t->starting = true;
   if (!process_start(t->capsule, &p.plan, on_started, t)) {
@@ -153,7 +179,7 @@ static void start(terminal *t, const wrenn_json *message) {
   api_plan_free(&p);
 }
 
-/* An unknown tag is answered with silence, as this generation does. */
+/* Early generations answer an unknown tag with silence. */
 static void connect_to(terminal *t, const wrenn_json *message) {
   wrenn_json value;
   char tag[128];
@@ -162,15 +188,24 @@ static void connect_to(terminal *t, const wrenn_json *message) {
     fail(t, "connect requires a 'tag' field");
     return;
   }
-  if (value.len >= sizeof(tag))
-    return;
-  tag[wrenn_json_decode(&value, tag)] = '\0';
-  process *p = process_find(t->capsule, tag);
+  bool fits = value.len < sizeof(tag);
+  tag[fits ? wrenn_json_decode(&value, tag) : 0] = '\0';
+  process *p = fits ? process_find(t->capsule, tag) : NULL;
   if (p && p->pty)
     attach(t, p);
+  else if (t->traits->tells_unknown_tag)
+    fail(t, "failed to connect to pty: there is none with this tag");
 }
 
-static void type_input(terminal *t, const wrenn_json *message) {
+static void type_bytes(terminal *t, const char *data, size_t len) {
+  char *bytes = t->sink.of && len > 0 ? malloc(len) : NULL;
+  if (!bytes)
+    return;
+  memcpy(bytes, data, len);
+  process_write(t->sink.of, bytes, len);
+}
+
+static void type_base64(terminal *t, const wrenn_json *message) {
   wrenn_json data;
   size_t len;
   if (!t->sink.of || !wrenn_json_get(message, "data", &data) ||
@@ -197,7 +232,8 @@ static void control(terminal *t, const wrenn_json *message) {
   if (!wrenn_json_get(message, "type", &type))
     return;
   if (wrenn_json_is(&type, "input")) {
-    type_input(t, message);
+    if (!t->traits->binary_pty)
+      type_base64(t, message);
   } else if (wrenn_json_is(&type, "resize") && t->sink.of) {
     read_size(message, "cols", &cols);
     read_size(message, "rows", &rows);
@@ -227,24 +263,38 @@ static void first_message(terminal *t, const wrenn_json *message, bool ok,
     fail(t, "first message must be type 'start' or 'connect'");
 }
 
-/* JSON text holds no NUL: one can stand between messages. */
-static void keep_early(terminal *t, const char *data, size_t len) {
-  if (t->early.len + len < WS_MESSAGE_MAX) {
-    wrenn_buf_append(&t->early, data, len);
-    wrenn_buf_append(&t->early, "", 1);
-  }
+/* A message after the first. What makes no sense is dropped. */
+static void take(terminal *t, const char *data, size_t len, bool binary) {
+  wrenn_json message;
+  const char *why;
+  if (binary && t->traits->binary_pty)
+    type_bytes(t, data, len);
+  else if (!binary && wrenn_json_parse(data, len, &message, &why))
+    control(t, &message);
+}
+
+typedef struct early_head {
+  size_t len;
+  bool binary;
+} early_head;
+
+static void keep_early(terminal *t, const char *data, size_t len, bool binary) {
+  const early_head head = {len, binary};
+  if (t->early.len + len > EARLY_MAX)
+    return;
+  wrenn_buf_append(&t->early, &head, sizeof(head));
+  wrenn_buf_append(&t->early, data, len);
 }
 
 static void replay_early(terminal *t) {
   wrenn_buf early = t->early;
   t->early = (wrenn_buf){0};
-  for (size_t at = 0; at < early.len;) {
-    wrenn_json message;
-    const char *why;
-    size_t len = strlen(early.data + at);
-    if (wrenn_json_parse(early.data + at, len, &message, &why))
-      control(t, &message);
-    at += len + 1;
+  for (size_t at = 0; at < early.len && !early.oom;) {
+    early_head head;
+    memcpy(&head, early.data + at, sizeof(head));
+    at += sizeof(head);
+    take(t, early.data + at, head.len, head.binary);
+    at += head.len;
   }
   wrenn_buf_free(&early);
 }
@@ -253,16 +303,16 @@ static void on_message(void *arg, const char *data, size_t len, bool binary) {
   terminal *t = arg;
   wrenn_json message;
   const char *why = "not an object";
-  bool ok = !binary && wrenn_json_parse(data, len, &message, &why) &&
-            message.type == WRENN_JSON_OBJECT;
-  if (ok)
-    capsule_touch(t->capsule);
-  if (!t->begun)
+  capsule_touch(t->capsule);
+  if (!t->begun) {
+    bool ok = !binary && wrenn_json_parse(data, len, &message, &why) &&
+              message.type == WRENN_JSON_OBJECT;
     first_message(t, &message, ok, why);
-  else if (ok && t->starting)
-    keep_early(t, data, len);
-  else if (ok)
-    control(t, &message);
+  } else if (t->starting) {
+    keep_early(t, data, len, binary);
+  } else {
+    take(t, data, len, binary);
+  }
 }
 
 static void on_drained(void *arg) {
@@ -296,6 +346,8 @@ void handle_pty(conn *c) {
     return;
   }
   const ws_hooks hooks = {on_message, on_drained, on_lost, t};
+  t->traits = c->server->traits;
+  t->ping_ms = c->server->pty_ping_ms;
   t->capsule = c->capsule;
   t->sink.output = on_output;
   t->sink.exited = on_exited;

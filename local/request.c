@@ -37,7 +37,7 @@ void request_reset(conn *c) {
   c->ws_version_ok = c->upgrade = c->refused = c->overdue = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
   c->discarded = 0;
-  c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
+  c->request_id[0] = c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
 }
 
 /* ---- the head ------------------------------------------------------------ */

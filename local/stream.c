@@ -42,6 +42,7 @@ static void send_data(stream *s, const char *type, const char *data,
   send_frame(s, &frame);
 }
 
+/* An error, and the end. */
 static void fail(stream *s, const char *text) {
   send_data(s, "error", text, strlen(text));
   ws_drop(s->ws);
@@ -197,8 +198,10 @@ void handle_process_stream(conn *c) {
     capsule_touch(s->capsule);
     if (p)
       attach(s, p);
-    else
+    else if (c->server->traits->tells_unknown)
       fail(s, "failed to connect to process: process not found");
+    else
+      ws_drop(s->ws);
   }
   free(selector);
 }

@@ -17,7 +17,6 @@
 #include "multipart.h"
 
 #define PLAIN_MAX ((size_t)100 * 1024 * 1024)
-#define TOO_LARGE "file exceeds 100 MB limit"
 #define PATH_SIZE_MAX ((size_t)64 * 1024)
 /* A plain write's file is kept in memory up to this, then in a file. */
 #define MEMORY_MAX ((size_t)1024 * 1024)
@@ -38,16 +37,14 @@ typedef struct upload {
   bool opening; /* the agent has been asked */
   bool ended;   /* the form is complete */
   /* What the answer will be once the request has been read to its end. */
-  int status;
-  const char *code;
+  fault fault;
   char text[1200];
 } upload;
 
-static void fail(upload *u, int status, const char *code, const char *text) {
-  if (u->status)
+static void fail(upload *u, fault what, const char *text) {
+  if (u->fault)
     return;
-  u->status = status;
-  u->code = code;
+  u->fault = what;
   strncpy(u->text, text, sizeof(u->text) - 1);
   wrenn_buf_free(&u->file);
 }
@@ -73,7 +70,7 @@ static void drop_upload(conn *c) {
 static void fail_writing(upload *u) {
   char text[256];
   snprintf(text, sizeof(text), "write file: status 507: %s", strerror(errno));
-  fail(u, 502, "agent_error", text);
+  fail(u, FAULT_AGENT, text);
 }
 
 static void write_all(upload *u, int fd, const char *data, size_t len) {
@@ -123,8 +120,8 @@ static void write_collected(upload *u) {
 }
 
 static void reply(upload *u) {
-  if (u->status)
-    conn_reply_error(u->conn, u->status, u->code, "%s", u->text);
+  if (u->fault)
+    conn_reply_fault(u->conn, u->fault, u->text);
   else
     conn_reply(u->conn, 204, NULL, "", 0);
 }
@@ -139,14 +136,12 @@ static void on_opened(void *arg, const sandbox_reply *answer) {
     return;
   }
   if (answer->error) {
-    bool malformed = !strcmp(answer->error, "invalid");
-    fail(u, malformed ? 400 : 502,
-         malformed ? "invalid_request" : "agent_error", answer->text);
+    fail(u, api_agent_fault(answer->error, FAULT_AGENT), answer->text);
   } else {
     u->fd = sandbox_take_fd(answer);
     /* Whatever the agent has opened, it must not hold the server up. */
     if (u->fd < 0 || fcntl(u->fd, F_SETFL, O_NONBLOCK))
-      fail(u, 502, "agent_error", "no file came");
+      fail(u, FAULT_AGENT, "no file came");
     else
       write_collected(u);
   }
@@ -166,7 +161,7 @@ static void open_file(upload *u) {
   u->opening = of->box && sandbox_order(of->box, &order, on_opened, u);
   wrenn_buf_free(&order);
   if (!u->opening)
-    fail(u, 503, "host_unavailable", "sandbox host is not reachable");
+    fail(u, FAULT_UNREACHABLE, "");
 }
 
 /* ---- the form ------------------------------------------------------------ */
@@ -195,7 +190,7 @@ static void add_file_data(upload *u, const char *data, size_t len) {
   }
   wrenn_buf_append(&u->file, data, len);
   if (u->file.oom)
-    fail(u, 500, "internal_error", "out of memory");
+    fail(u, FAULT_MEMORY, "");
   else if (u->file.len > MEMORY_MAX)
     spill(u);
 }
@@ -203,7 +198,7 @@ static void add_file_data(upload *u, const char *data, size_t len) {
 static bool on_form(void *arg, multipart_event event, const char *data,
                     size_t len) {
   upload *u = arg;
-  if (u->status)
+  if (u->fault)
     return true; /* refused: the rest is read and thrown away */
   switch (event) {
   case MULTIPART_PART:
@@ -228,9 +223,9 @@ static void on_data(conn *c, const char *data, size_t len) {
   upload *u = c->task.state;
   u->received += len;
   if (!u->streamed && u->received > PLAIN_MAX)
-    fail(u, 413, "too_large", TOO_LARGE);
-  if (!u->status && !multipart_feed(&u->form, data, len))
-    fail(u, 400, "invalid_request",
+    fail(u, FAULT_FILE_SIZE, "");
+  if (!u->fault && !multipart_feed(&u->form, data, len))
+    fail(u, FAULT_REQUEST,
          u->streamed ? "failed to parse multipart"
                      : "expected multipart/form-data");
 }
@@ -247,17 +242,17 @@ static void on_end(conn *c) {
   upload *u = c->task.state;
   u->ended = true;
   take_path_of_query(u);
-  if (!u->status && !api_running(c, false))
+  if (!u->fault && !api_running(c, FAULT_FILES_NOT_READY))
     return;
   if (!multipart_complete(&u->form))
-    fail(u, 400, "invalid_request",
+    fail(u, FAULT_REQUEST,
          u->streamed ? "failed to parse multipart"
                      : "expected multipart/form-data");
   else if (u->path.len == 0 || memchr(u->path.data, '\0', u->path.len))
-    fail(u, 400, "invalid_request", "path field is required");
+    fail(u, FAULT_FORM_FIELD, "path");
   else if (!u->has_file)
-    fail(u, 400, "invalid_request", "file field is required");
-  if (!u->status && !u->streamed)
+    fail(u, FAULT_FORM_FIELD, "file");
+  if (!u->fault && !u->streamed)
     open_file(u);
   if (!u->opening)
     reply(u);
@@ -275,16 +270,17 @@ static void begin(conn *c, bool streamed) {
   c->task = (conn_task){
       .data = on_data, .end = on_end, .drop = drop_upload, .state = u};
   if (!c->capsule || c->capsule->status != CAPSULE_RUNNING)
-    fail(u, 409, "invalid_state", "sandbox is not running");
+    fail(u, FAULT_FILES_NOT_READY,
+         c->capsule ? capsule_status_name(c->capsule) : "");
   else if (!multipart_start(&u->form, c->content_type, on_form, u))
-    fail(u, 400, "invalid_request",
+    fail(u, FAULT_REQUEST,
          streamed && !strncasecmp(c->content_type, "multipart/form-data", 19)
              ? "expected multipart/form-data with boundary"
              : "expected multipart/form-data");
   else if (!streamed && c->parser.content_length != ULLONG_MAX &&
            c->parser.content_length > PLAIN_MAX)
-    fail(u, 413, "too_large", TOO_LARGE);
-  c->refused = u->status != 0;
+    fail(u, FAULT_FILE_SIZE, "");
+  c->refused = u->fault != 0;
 }
 
 void begin_write(conn *c) { begin(c, false); }

@@ -67,7 +67,8 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
     conn_abort(c);
     return NULL;
   }
-  wslay_event_config_set_max_recv_msg_length(w->wslay, WS_MESSAGE_MAX);
+  wslay_event_config_set_max_recv_msg_length(w->wslay,
+                                             c->server->traits->message_max);
   w->conn = c;
   w->hooks = *hooks;
   c->ws = w;
@@ -78,8 +79,11 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
   wrenn_buf_clear(&text);
   wrenn_buf_printf(&text,
                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n",
                    accept);
+  if (c->server->traits->typed_errors)
+    wrenn_buf_printf(&text, "X-Request-ID: %s\r\n", conn_request_id(c));
+  wrenn_buf_puts(&text, "\r\n");
   conn_send(c, text.data, text.len);
   wrenn_buf_free(&text);
   return w;
@@ -107,23 +111,31 @@ void ws_receive(ws *w, const char *data, size_t len) {
 
 /* A frame's head; the data go out as they are, without wslay's copies of
  * them. Nothing of wslay's own is ever left half-sent. */
-static size_t put_frame_head(char head[10], size_t len) {
+static size_t put_frame_head(char head[10], int opcode, size_t len) {
   size_t bytes = len < 126 ? 0 : len <= 0xffff ? 2 : 8;
-  head[0] = (char)0x81; /* the last frame of a text message */
+  head[0] = (char)(0x80 | opcode); /* the last frame of its message */
   head[1] = (char)(bytes == 0 ? len : bytes == 2 ? 126 : 127);
   for (size_t i = 0; i < bytes; i++)
     head[2 + i] = (char)((uint64_t)len >> (8 * (bytes - 1 - i)) & 0xff);
   return 2 + bytes;
 }
 
-void ws_send(ws *w, const char *data, size_t len) {
+static void send_frame(ws *w, int opcode, const char *data, size_t len) {
   char head[10];
   if (w->dropped || wslay_event_get_close_sent(w->wslay))
     return;
   const uv_buf_t parts[2] = {
-      uv_buf_init(head, (unsigned)put_frame_head(head, len)),
+      uv_buf_init(head, (unsigned)put_frame_head(head, opcode, len)),
       uv_buf_init((char *)(uintptr_t)data, (unsigned)len)};
   conn_send_parts(w->conn, parts, 2);
+}
+
+void ws_send(ws *w, const char *data, size_t len) {
+  send_frame(w, WSLAY_TEXT_FRAME, data, len);
+}
+
+void ws_send_binary(ws *w, const char *data, size_t len) {
+  send_frame(w, WSLAY_BINARY_FRAME, data, len);
 }
 
 size_t ws_unsent(const ws *w) { return conn_unsent(w->conn); }

@@ -6,9 +6,6 @@
 
 typedef struct ws ws;
 
-/* Frames of a client above this end the connection. */
-#define WS_MESSAGE_MAX ((size_t)4 * 1024 * 1024)
-
 typedef struct ws_hooks {
   void (*message)(void *arg, const char *data, size_t len, bool binary);
   void (*drained)(void *arg); /* everything sent so far has left */
@@ -16,12 +13,14 @@ typedef struct ws_hooks {
   void *arg;
 } ws_hooks;
 
-/* Answers the upgrade with 101. NULL, with the connection aborted, when the
+/* Answers the upgrade with 101. A message above the generation's limit ends
+ * the connection. NULL, with the connection aborted, when the
  * system has not enough. */
 ws *ws_accept(conn *c, const ws_hooks *hooks);
 
-/* Sends a text message. */
+/* Sends a text message; a binary one. */
 void ws_send(ws *w, const char *data, size_t len);
+void ws_send_binary(ws *w, const char *data, size_t len);
 
 /* Bytes accepted that have not left yet. */
 size_t ws_unsent(const ws *w);

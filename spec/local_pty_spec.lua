@@ -1,0 +1,319 @@
+-- wrenn-local's terminals in every generation, on the wire: behaviour cases
+-- 135, 136, 138-141, 144, 151-154, 160, 162-166, 168, 169.
+
+local core = require("wrenn.core")
+local generations = require("spec.support.generations")
+local wire = require("spec.support.wire")
+
+local ABRUPT = 1006 -- the end of a connection without a close frame
+
+generations.each(function(g)
+  describe("a terminal of wrenn-local " .. g.name, function()
+    local s, w, path
+
+    setup(function()
+      s = generations.start(g, "", "WRENN_LOCAL_PTY_PING_MS=400")
+      w = wire.new(s)
+      path = w:create()
+    end)
+
+    teardown(function()
+      w:close()
+      s:stop()
+    end)
+
+    local function open(first, place)
+      local socket = assert(w:open((place or path) .. "/pty"))
+      if first then
+        socket:send(first)
+      end
+      return socket
+    end
+
+    local function start(fields)
+      fields = fields or {}
+      fields.type = "start"
+      local socket = open(fields)
+      return socket, assert(socket:read())
+    end
+
+    local function sh(line)
+      return start({ cmd = "/bin/sh", args = { "-c", line } })
+    end
+
+    local function type_into(socket, bytes)
+      if g.binary then
+        socket:send(bytes, true)
+      else
+        socket:send({ type = "input", data = core.base64_encode(bytes) })
+      end
+    end
+
+    local function listed(tag)
+      for _, process in ipairs(
+        w:request("GET", path .. "/processes").json.processes) do
+        if process.tag == tag then
+          return process
+        end
+      end
+    end
+
+    it("is a shell, with a tag and a pid (135, 136)", function()
+      local socket, started = start()
+      assert.are.equal("started", started.type)
+      assert.is_truthy(started.tag:match("^pty%-" .. ("%x"):rep(8) .. "$"))
+      assert.is_true(started.pid > 0)
+      assert.are.equal(started.pid, listed(started.tag).pid)
+      type_into(socket, "echo pty-result-$((6*7))\nexit 7\n")
+      local exit, out = socket:until_type("exit")
+      assert.is_truthy(out:find("pty-result-42", 1, true))
+      assert.are.same({ type = "exit", exit_code = 7 }, exit)
+    end)
+
+    it("is left open after the exit, or dropped", function()
+      local socket = start({ cmd = "/bin/sh", args = { "-c", "exit 0" } })
+      local _, raw = socket:read()
+      assert.are.equal('{"type":"exit","exit_code":0}\n', raw)
+      if g.typed then
+        assert.are.same({ {}, ABRUPT }, { socket:drain() })
+      else -- and not even pings come any more
+        assert.are.same({ nil, "silent" }, { socket:read(1.5) })
+        socket:cancel()
+      end
+    end)
+
+    it("starts where and with what it is told (138, 139, 140)", function()
+      local socket = start({ cmd = "/bin/sh", cwd = "/tmp",
+        args = { "-c", 'pwd; echo "marker-$PTY_VAR [$TERM]"' },
+        envs = { PTY_VAR = "xyzzy" } })
+      local _, out = socket:until_type("exit")
+      assert.are.equal("/tmp\r\nmarker-xyzzy []\r\n", out)
+      socket = start({ cmd = "/bin/echo", args = { "hello-from-argv" } })
+      local exit
+      exit, out = socket:until_type("exit")
+      assert.are.same({ "hello-from-argv\r\n", 0 }, { out, exit.exit_code })
+    end)
+
+    it("runs a program or a line, as commands do", function()
+      local socket = start({ cmd = "echo hi | tr a-z A-Z" })
+      local exit, out = socket:until_type("exit")
+      assert.are.equal(g.pick(127, 0), exit.exit_code)
+      assert.are.equal(g.typed, out == "HI\r\n" or nil)
+    end)
+
+    it("has the size it is given, or 80x24 (141, 168)", function()
+      local socket = start({ cols = 0, rows = 0, cmd = "/bin/sh", args = {
+        "-c", "stty size; while read x; do stty size; done" } })
+      socket:until_output("24 80\r\n")
+      socket:send({ type = "resize", cols = 120, rows = 40 })
+      type_into(socket, "\n")
+      socket:until_output("40 120\r\n")
+      socket:send({ type = "resize", cols = 0, rows = 50 })
+      type_into(socket, "\n")
+      socket:until_output("40 120\r\n")
+      socket:send({ type = "kill" })
+      assert.are.equal(-1, socket:until_type("exit").exit_code)
+    end)
+
+    it("is pinged, and does not mind being answered or not (144)", function()
+      local socket = sh("while read x; do echo got-$x; done")
+      for _ = 1, 2 do
+        assert.are.same({ type = "ping" }, (socket:until_type("ping")))
+        socket:send({ type = "pong" })
+      end
+      socket:until_type("ping")
+      type_into(socket, "it\n")
+      socket:until_output("got-it")
+      socket:cancel()
+    end)
+
+    it("carries bytes both ways, in its own encoding (151, 152)", function()
+      local bytes = {}
+      for i = 0, 255 do
+        bytes[#bytes + 1] = string.char(i)
+      end
+      bytes = table.concat(bytes)
+      local socket = sh("stty raw -echo; echo go; head -c 1280; sleep 0.2")
+      socket:until_output("go\n")
+      type_into(socket, bytes:rep(5))
+      local out, kinds = "", {}
+      repeat
+        local message = assert(socket:read())
+        local data = wire.output(message)
+        if data ~= "" then
+          kinds[message.binary and "binary" or message.type] = true
+          out = out .. data
+        end
+      until message.type == "exit"
+      assert.are.equal(bytes:rep(5), out)
+      assert.are.same({ [g.binary and "binary" or "output"] = true }, kinds)
+    end)
+
+    it("drops what is not in its encoding (152, 153, 154)", function()
+      local socket = sh("stty -echo; echo go;"
+        .. " while read x; do echo got-$x; done")
+      socket:until_output("go\r\n")
+      if g.binary then
+        socket:send({ type = "input", data = core.base64_encode("text\n") })
+      else
+        socket:send("binary\n", true)
+        socket:send({ type = "input", data = "***\n" })
+        socket:send({ type = "input" })
+      end
+      for _, nonsense in ipairs({ "nonsense", "[]", '{"type":"weird"}',
+        '{"type":5}', '{"type":"resize"}', "" }) do
+        socket:send(nonsense)
+      end
+      type_into(socket, "last\n")
+      assert.are.equal("got-last\r\n", socket:until_output("last\r\n"))
+      socket:cancel()
+    end)
+
+    it("keeps what is typed before its program has started", function()
+      local socket = open({ type = "start", cmd = "/bin/cat" })
+      type_into(socket, "early\n")
+      socket:send({ type = "resize", cols = 50, rows = 20 })
+      type_into(socket, "and late\n")
+      assert.are.equal("started", socket:read().type)
+      socket:until_output("and late\r\n", socket:until_output("early\r\n"))
+      socket:cancel()
+    end)
+
+    local function assert_fatal(socket, text)
+      local frames, how = socket:drain()
+      assert.are.equal(1, #frames)
+      assert.are.same({ "error", true, ABRUPT },
+        { frames[1].type, frames[1].fatal, how })
+      assert.are.equal(1, frames[1].data:find(text, 1, true),
+        frames[1].data)
+    end
+
+    it("wants a first message that makes sense (160)", function()
+      assert_fatal(open({ type = "connect" }), "connect requires a 'tag' field")
+      assert_fatal(open({ type = "connect", tag = "" }),
+        "connect requires a 'tag' field")
+      assert_fatal(open({ type = "input" }),
+        "first message must be type 'start' or 'connect'")
+      assert_fatal(open("hello"), "failed to read first message")
+      assert_fatal(open({ type = "start", cmd = 5 }),
+        "failed to read first message")
+      assert_fatal(open({ type = "start", cwd = "/no/such" }),
+        "failed to start pty: cwd '/no/such' does not exist")
+    end)
+
+    it("says what is wrong with the capsule at once (162)", function()
+      local paused, id = w:create()
+      w:request("POST", paused .. "/pause")
+      w:until_status(id, "paused")
+      assert_fatal(open(nil, paused), "sandbox is not running (status: paused)")
+      assert_fatal(open(nil, "/v1/capsules/cl-0000000000000000000000000"),
+        "sandbox not found")
+      local socket, answer = w:open("/v1/capsules/abc/pty")
+      assert.is_nil(socket)
+      assert.are.equal(400, answer.status)
+    end)
+
+    it("knows one user, if it asks at all", function()
+      local socket = start({ cmd = "/usr/bin/id", args = { "-un" },
+        user = "root" })
+      local _, out = socket:until_type("exit")
+      assert.are.equal("root\r\n", out)
+      socket = open({ type = "start", cmd = "/usr/bin/id", args = { "-un" },
+        user = "nobody" })
+      if g.waits then
+        _, out = socket:until_type("exit")
+        assert.are.equal("root\r\n", out)
+      else
+        assert_fatal(socket, "failed to start pty")
+      end
+    end)
+
+    it("goes on without its client, who may come back (163, 164, 165)",
+      function()
+        local socket, started = sh("stty -echo; echo first; read x; echo $x;"
+          .. " read x; exit 3")
+        socket:until_output("first\r\n")
+        socket:cancel()
+        w:sleep(0.2)
+        assert.are.equal(started.pid, listed(started.tag).pid)
+
+        local again = open({ type = "connect", tag = started.tag })
+        w:sleep(0.3) -- there is no telling when it is connected
+        type_into(again, "back\n")
+        local out = again:until_output("back\r\n")
+        assert.are.equal(g.pick("back\r\n", "first\r\nback\r\n"), out)
+
+        local other = open({ type = "connect", tag = started.tag })
+        w:sleep(0.3)
+        type_into(other, "\n")
+        for _, one in ipairs({ other, again }) do
+          assert.are.equal(3, one:until_type("exit").exit_code)
+        end
+      end)
+
+    it("that nobody knows is silence, or an error (166)", function()
+      local pid = w:request("POST", path .. "/exec", { cmd = "/bin/sleep",
+        args = { "60" }, background = true, tag = "no-pty" }).json.pid
+      for _, tag in ipairs({ "pty-00000000", "no-pty", ("x"):rep(200) }) do
+        local socket = open({ type = "connect", tag = tag })
+        if g.binary then
+          assert_fatal(socket, "failed to connect to pty")
+        else
+          assert.are.same({ nil, "silent" }, { socket:read(1.5) })
+          socket:cancel()
+        end
+      end
+      w:request("DELETE", ("%s/processes/%d"):format(path, pid))
+    end)
+
+    it("loses what is typed far ahead, and goes on (169)", function()
+      local socket = sh("stty raw -echo; echo go;"
+        .. " while ! [ -e /tmp/read ]; do sleep 0.05; done;"
+        .. " timeout --foreground 2 cat | wc -c; echo end")
+      socket:until_output("go\n")
+      local piece = ("x"):rep(4000)
+      for _ = 1, 200 do
+        type_into(socket, piece)
+      end
+      w:sleep(1) -- all of it has come, and nobody has read
+      assert.are.equal("alive\n", w:sh(path, "echo alive").stdout)
+      w:sh(path, "touch /tmp/read")
+      local _, out = socket:until_type("exit")
+      local count = tonumber(out:match("^%s*(%d+)\n"))
+      assert.is_true(count >= 64 * #piece, count)
+      assert.is_true(count < 200 * #piece, count)
+      assert.are.equal(0, count % #piece)
+    end)
+
+    it("is cut by a pause, and is still there afterwards", function()
+      local other, id = w:create()
+      local socket = open({ type = "start", cmd = "/bin/sh", args = { "-c",
+        "stty -echo; while read x; do echo got-$x; done" } }, other)
+      local tag = socket:read().tag
+      w:request("POST", other .. "/pause")
+      local _, how = socket:drain()
+      assert.are.equal(ABRUPT, how)
+      w:until_status(id, "paused")
+      w:request("POST", other .. "/resume")
+      w:until_status(id, "running")
+      local again = open({ type = "connect", tag = tag }, other)
+      w:sleep(0.3)
+      type_into(again, "it\n")
+      again:until_output("got-it\r\n")
+    end)
+
+    if g.typed then
+      it("shows who comes back the last 256 KiB (164)", function()
+        local socket, started = sh("stty -opost -echo; seq 1 100000;"
+          .. " echo ready; read x")
+        socket:until_output("ready\n")
+        socket:cancel()
+        local again = open({ type = "connect", tag = started.tag })
+        local out = again:until_output("ready\n")
+        assert.is_true(#out <= 256 * 1024, #out)
+        assert.is_true(#out >= 160 * 1024, #out)
+        again:cancel()
+      end)
+    end
+  end)
+end)
