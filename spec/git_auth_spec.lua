@@ -225,6 +225,32 @@ describe("a git that failed", function()
       request.args[#request.args] })
   end)
 
+  it("for want of an environment is run again, with one", function()
+    for _, stderr in ipairs({ "unknown option: --config-env=x\nusage: git",
+      "fatal: missing environment variable 'GIT_TERMINAL_PROMPT' for x" })
+    do
+      answer({ 200, cjson.encode({ exit_code = 129, stderr = stderr }) },
+        { 202, '{"pid":7,"tag":"t"}' }, { 200, '{"exit_code":0}' },
+        { 202, '{"pid":8,"tag":"u"}' }, { 200, '{"exit_code":0}' })
+      assert(git:clone("https://h/r", LOGIN))
+      local held, asked = body(3), body(4)
+      assert.is_true(held.background)
+      assert.are.equal(PASSWORD, held.envs.WRENN_GIT_PASSWORD)
+      assert.is_false(asked.background)
+      assert.is_nil(asked.envs)
+      assert.are.same({ asked.args[4], "git" },
+        { held.args[#held.args], asked.args[5] })
+      assert.is_false(has_secret(cjson.encode({ held.args, asked.args })))
+      -- and remembered; what needs no environment is run as ever
+      assert(git:status({ envs = { A = "b" } }))
+      assert.is_true(body(5).background)
+      git:status()
+      assert.are.equal("git", body(7).cmd)
+      p:stop()
+    end
+    answer({ 200, "{}" })
+  end)
+
   it("may have a server that repeats what it was sent", function()
     answer({ 400, cjson.encode({ error = { code = "invalid_request",
       message = "bad envs: " .. PASSWORD } }) })
