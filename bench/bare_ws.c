@@ -53,8 +53,12 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
     s->failed = true;
     s->done = true;
     return 0;
-  case LWS_CALLBACK_CLIENT_CLOSED:
+  case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
     s->end = seconds();
+    return 0;
+  case LWS_CALLBACK_CLIENT_CLOSED:
+    if (s->end == 0)
+      s->end = seconds();
     s->done = true;
     return 0;
   default:

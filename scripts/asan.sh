@@ -27,7 +27,8 @@ export LD_LIBRARY_PATH="$bin" LD_PRELOAD="$asan wrenn-alone.so"
 exec "$(command -v lua5.4)" "\$@"
 END
 chmod +x "$bin/lua5.4"
-export PATH=$bin:$PATH
+WRENN_PEER_LUA=$(command -v lua5.4)
+export WRENN_PEER_LUA PATH=$bin:$PATH
 
 # Reports go to files: a process whose output nobody reads is heard as well.
 reports=$PWD/$dir/reports

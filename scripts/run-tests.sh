@@ -6,8 +6,6 @@
 dir=$1
 lua=$2
 use_tree "$dir"
-passed=0
-failed=0
 
 printf '\nC unit tests\n'
 log=$dir/unit.log
@@ -40,23 +38,60 @@ if [ "$unit_failed" -gt 0 ]; then
 fi
 printf '%d passed, %d failed\n' "$unit_passed" "$unit_failed"
 
-printf '\nSpecs (%s)\n' "$lua"
-log=$dir/spec.log
-status=0
-"$lua" "${BUSTED:-/usr/bin/busted}" --output=plainTerminal 2>&1 </dev/null |
-  tee "$log" || status=$?
-# Its closing line: 9 successes / 0 failures / 0 errors / 0 pending : 1 seconds
-counts=$(awk '
-  /^[0-9]+ success(es)? \/ [0-9]+ failures? \/ [0-9]+ errors? \// {
-    p += $1; f += $4 + $7; ended = 1
-  }
-  END { print p + 0, f + !ended }' "$log")
-read -r spec_passed spec_failed <<<"$counts"
-if [ "$status" -ne 0 ] && [ "$spec_failed" -eq 0 ]; then
-  spec_failed=1
+# Each spec file is a process of its own with a time limit: a hang is a failure
+# of that file, and its log ends with the test that hung. Those that measure
+# time ("Runs alone" in their head) come last, one by one.
+spec_limit=${SPEC_LIMIT:-240}
+logs=$dir/specs
+rm -rf "$logs"
+mkdir -p "$logs"
+helper=()
+if [ -n "${GC:-}" ]; then
+  helper=(--helper=spec/support/gc.lua)
 fi
+export WRENN_SPEC_LUA=$lua
+
+run_spec() {
+  local file=$1 name log status=0 started=$SECONDS counts
+  name=$(basename "$file" .lua)
+  log=$logs/$name.log
+  timeout -k 10 "$spec_limit" "$lua" "${BUSTED:-/usr/bin/busted}" \
+    "${helper[@]}" -o spec/support/report.lua "$file" \
+    >"$log" 2>&1 </dev/null || status=$?
+  counts=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log" |
+    tail -n 1)
+  if [ "$status" -ge 124 ] || [ -z "$counts" ]; then
+    printf '\n%s ended with %d, in:\n' "$name" "$status"
+    tail -n 5 "$log"
+    counts="${counts%% *} 1"
+  elif [ "$status" -ne 0 ]; then
+    sed -n '/^FAILED /,$p' "$log"
+    if [ "${counts#* }" -eq 0 ]; then
+      counts="${counts% *} 1"
+    fi
+  fi
+  printf '%s\n' "$counts" >"$logs/$name.counts"
+  printf '  %-28s %4d passed %3d failed %4d s\n' "$name" "${counts% *}" \
+    "${counts#* }" "$((SECONDS - started))"
+}
+
+printf '\nSpecs (%s)\n' "$lua"
+mapfile -t together < <(grep -L '^-- Runs alone' spec/*_spec.lua)
+mapfile -t alone < <(grep -l '^-- Runs alone' spec/*_spec.lua)
+for file in "${together[@]}"; do
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-2}" ]; do
+    wait -n || :
+  done
+  run_spec "$file" &
+done
+wait
+for file in "${alone[@]}"; do
+  run_spec "$file"
+done
+read -r spec_passed spec_failed < <(cat "$logs"/*.counts |
+  awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
 
 passed=$((unit_passed + spec_passed))
 failed=$((unit_failed + spec_failed))
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+[ "$failed" -eq 0 ] && [ "$spec_passed" -gt 0 ]

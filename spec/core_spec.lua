@@ -407,7 +407,7 @@ describe("open and close cycles", function()
     local deadline = core.now() + 2
     while count_fds() > before and core.now() < deadline do
     end
-    assert.are.equal(before, count_fds())
+    assert.is_true(count_fds() <= before)
     server:stop()
   end)
 end)

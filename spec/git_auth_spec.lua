@@ -225,6 +225,32 @@ describe("a git that failed", function()
       request.args[#request.args] })
   end)
 
+  it("for want of an environment is run again, with one", function()
+    for _, stderr in ipairs({ "unknown option: --config-env=x\nusage: git",
+      "fatal: missing environment variable 'GIT_TERMINAL_PROMPT' for x" })
+    do
+      answer({ 200, cjson.encode({ exit_code = 129, stderr = stderr }) },
+        { 202, '{"pid":7,"tag":"t"}' }, { 200, '{"exit_code":0}' },
+        { 202, '{"pid":8,"tag":"u"}' }, { 200, '{"exit_code":0}' })
+      assert(git:clone("https://h/r", LOGIN))
+      local held, asked = body(3), body(4)
+      assert.is_true(held.background)
+      assert.are.equal(PASSWORD, held.envs.WRENN_GIT_PASSWORD)
+      assert.is_false(asked.background)
+      assert.is_nil(asked.envs)
+      assert.are.same({ asked.args[4], "git" },
+        { held.args[#held.args], asked.args[5] })
+      assert.is_false(has_secret(cjson.encode({ held.args, asked.args })))
+      -- and remembered; what needs no environment is run as ever
+      assert(git:status({ envs = { A = "b" } }))
+      assert.is_true(body(5).background)
+      git:status()
+      assert.are.equal("git", body(7).cmd)
+      p:stop()
+    end
+    answer({ 200, "{}" })
+  end)
+
   it("may have a server that repeats what it was sent", function()
     answer({ 400, cjson.encode({ error = { code = "invalid_request",
       message = "bad envs: " .. PASSWORD } }) })
@@ -249,6 +275,7 @@ end)
 
 describe("git with credentials", function()
   local s, host, url, capsule, git
+  local extra = {} -- hosts of one test
 
   setup(function()
     s = server.start()
@@ -263,6 +290,17 @@ describe("git with credentials", function()
     git_host.stop(host)
     s:stop()
   end)
+
+  after_each(function()
+    while extra[1] do
+      git_host.stop(table.remove(extra))
+    end
+  end)
+
+  local function start_host(opts)
+    extra[#extra + 1] = git_host.start(opts)
+    return extra[#extra]
+  end
 
   local function sh(dir, script)
     return assert(capsule.commands:run(script,
@@ -350,7 +388,7 @@ describe("git with credentials", function()
   end)
 
   it("shows them to nobody while it runs", function()
-    local slow = git_host.start({ username = USER, password = PASSWORD,
+    local slow = start_host({ username = USER, password = PASSWORD,
       delay = 0.3 })
     local cmdlines, environs = {}, {}
     local done, result, err
@@ -371,7 +409,6 @@ describe("git with credentials", function()
         task.sleep(0.01)
       end
     end)
-    git_host.stop(slow)
     assert(result, err)
     local seen = table.concat(cmdlines, "\n")
     assert.is_truthy(seen:find("git-remote-http", 1, true)) -- it was looked at
@@ -380,7 +417,7 @@ describe("git with credentials", function()
   end)
 
   it("keeps them from a host it is sent to", function()
-    local target = git_host.start({ username = USER, password = PASSWORD })
+    local target = start_host({ username = USER, password = PASSWORD })
     -- at once, and only once it knows the password
     for _, first in ipairs({ "true", "req.headers.authorization" }) do
       local gate = peer.start(([[
@@ -393,21 +430,20 @@ describe("git with credentials", function()
             c:respond(401, "", { 'WWW-Authenticate: Basic realm="x"' })
           end
         end]]):format(first, target.url))
+      extra[#extra + 1] = gate
       local result, err = git:clone(gate.url .. "/repo.git", "sent", LOGIN)
       assert.is_nil(result)
       assert.are.equal("GitAuthError", err.type)
       local asked = table.concat(gate:received())
       assert.are.equal(first ~= "true", asked:find("Authorization:") ~= nil)
-      gate:stop()
     end
     local got = target:received()
     assert.is_true(#got >= 2)
     assert.is_nil(table.concat(got):find("Authorization:", 1, true))
-    git_host.stop(target)
   end)
 
   it("leaves no git behind when the time is over, or when cancelled", function()
-    local stuck = git_host.start({ username = USER, password = PASSWORD,
+    local stuck = start_host({ username = USER, password = PASSWORD,
       delay = 600 })
     local address = stuck.url .. "/repo.git"
     local result, err = git:clone(address, "late", login({ timeout = 1 }))
@@ -420,9 +456,8 @@ describe("git with credentials", function()
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
     wait_until(no_process)
-    git_host.stop(stuck)
     -- without credentials as well
-    stuck = git_host.start({ delay = 600 })
+    stuck = start_host({ delay = 600 })
     task.run(function()
       local cloning = task.spawn(function()
         result, err = git:clone(stuck.url .. "/repo.git", "late")
@@ -439,7 +474,6 @@ describe("git with credentials", function()
     wait_until(function()
       return not capsule.files:exists("/root/late")
     end)
-    git_host.stop(stuck)
   end)
 
   it("stores them only when told to", function()
@@ -533,13 +567,12 @@ describe("git with credentials", function()
 
     it("leaves nothing behind when the time is over", function()
       assert(old:status({ cwd = "old one", envs = { A = "b" } }))
-      local stuck = git_host.start({ username = USER, password = PASSWORD,
+      local stuck = start_host({ username = USER, password = PASSWORD,
         delay = 600 })
       local result, err = old:clone(stuck.url .. "/repo.git", "late",
         login({ timeout = 1 }))
       assert.is_nil(result)
       assert.is_true(err:is("TimeoutError"))
-      git_host.stop(stuck)
-    end)
+      end)
   end)
 end)

@@ -11,6 +11,9 @@
 ---@field timeout? number|false  seconds (30); false: no limit. When it is over
 ---  or the call is cancelled, git is ended
 
+--- The credentials go to the host that the remote's URL names, for one
+--- command. What runs in a capsule may have changed the URL of "origin": to be
+--- certain of the host, give the URL itself.
 ---@class wrenn.GitRemoteOptions: wrenn.GitOptions
 ---@field username? string  for http and https; without a password, a token
 ---@field password? string  neither is stored nor seen on a command line

@@ -83,10 +83,12 @@ function git_host.start(opts)
   return self
 end
 
---- Ends it and removes its repositories.
+--- Ends it, or another peer, and removes its repositories.
 function git_host.stop(host)
   host:stop()
-  shell("rm -rf " .. host.root)
+  if host.root then
+    shell("rm -rf " .. host.root)
+  end
 end
 
 return git_host

@@ -4,6 +4,8 @@
 -- The peers themselves always run on Lua 5.4, whichever Lua the specs run on.
 local lua = os.getenv("WRENN_PEER_LUA") or "lua5.4"
 
+local children = require("spec.support.children")
+
 local peer = {}
 peer.__index = peer
 
@@ -29,6 +31,7 @@ function peer.start(script)
   self.port, self.pid = port, pid
   self.pipe = pipe -- closing it waits for the process: not before its end
   self.url = "http://127.0.0.1:" .. port
+  children.add(self)
   return self
 end
 
@@ -80,9 +83,15 @@ function peer:received()
   return list
 end
 
+--- Ends the peer. Again does nothing.
 function peer:stop()
+  if not self.pipe then
+    return
+  end
+  children.remove(self)
   os.execute("kill " .. self.pid)
   self.pipe:close()
+  self.pipe = nil
   os.remove(self.script)
   os.remove(self.log)
 end

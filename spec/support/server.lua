@@ -1,5 +1,7 @@
 -- A wrenn-local for the specs, each with a data directory and a key of its own.
 
+local children = require("spec.support.children")
+
 local wrenn_local = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
 
 local server = {}
@@ -30,6 +32,7 @@ function server.start(args, environment)
     self.pipe:close()
     error("wrenn-local did not start: " .. tostring(line))
   end
+  children.add(self)
   return self
 end
 
@@ -44,6 +47,7 @@ end
 
 --- Ends the server with a signal (default TERM) and waits for its end.
 function server:stop(signal)
+  children.remove(self)
   if self.pipe then
     os.execute(("kill -%s %d"):format(signal or "TERM", self.pid))
     self.pipe:close()
