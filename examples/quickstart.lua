@@ -72,20 +72,18 @@ cp main.sh app && chmod +x app && ./app
   end
 end
 
--- With `args` no shell is involved: every word arrives as it is.
-local function git(capsule, ...)
-  return check(capsule.commands:run("git", {
-    args = { ... }, cwd = "/root/app", check = true,
-  })).stdout
-end
-
 local function commit(capsule)
   heading("commit with git")
-  git(capsule, "init", "--quiet", "--initial-branch=main")
-  git(capsule, "add", "--all")
-  git(capsule, "-c", "user.name=Wren", "-c", "user.email=wren@example.com",
-    "commit", "--quiet", "--message", "It's built & it works")
-  io.write(git(capsule, "log", "--format=%an: %s"))
+  local git, here = capsule.git, "/root/app"
+  check(git:init(here, { initial_branch = "main" }))
+  check(git:configure_user("Wren", "wren@example.com"))
+  check(git:add({ "build.sh", "main.sh" }, { cwd = here }))
+  check(git:commit("It's built & it works", { cwd = here }))
+  local entry = check(git:log({ cwd = here }))[1]
+  print(entry.short_hash .. " " .. entry.author_name .. ": " .. entry.subject)
+  for _, file in ipairs(check(git:status({ cwd = here })).files) do
+    print("  " .. file.status .. ": " .. file.path)
+  end
 end
 
 local function use_terminal(capsule)
