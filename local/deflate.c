@@ -1,7 +1,6 @@
 #include "deflate.h"
 
 #include <limits.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -85,7 +84,7 @@ void deflate_free(deflate_state *d) {
 }
 
 static void give(z_stream *z, const char *data, size_t len) {
-  z->next_in = (Bytef *)(uintptr_t)data;
+  z->next_in = (Bytef *)data;
   z->avail_in = (uInt)len;
 }
 

