@@ -88,6 +88,12 @@ void process_flush(process *p) {
   hand_on_gathered(p, PROCESS_PTY);
 }
 
+/* Somebody has typed: they wait for the echo. */
+void process_hurry(process *p) {
+  process_flush(p);
+  uv_timer_stop(&p->breath);
+}
+
 static void on_breath(uv_timer_t *timer);
 
 static void breathe(process *p) {
