@@ -15,8 +15,8 @@ function server.start(args, env)
   local command = ("echo $$; exec env %s %s --listen 127.0.0.1:0 --api-key"
     .. " %s %s"):format(env or "", wrenn_local, KEY, args or "")
   self.pipe = assert(io.popen(command))
-  self.pid = assert(tonumber(self.pipe:read("l")))
-  local line = self.pipe:read("l")
+  self.pid = assert(tonumber(self.pipe:read("*l")))
+  local line = self.pipe:read("*l")
   self.url = line and line:match("(http://%S+)")
   if not self.url then
     self.pipe:close()
