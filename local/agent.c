@@ -314,5 +314,6 @@ int main(int argc, char **argv) {
     return 1;
   serve(&a, signals);
   agent_kill_all(&a);
+  free(a.asleep);
   return 0;
 }

@@ -17,7 +17,7 @@ static const char *type_of(mode_t mode) {
 
 static void put_permissions(wrenn_buf *out, mode_t mode) {
   static const char letters[] = "rwxrwxrwx";
-  char text[11] = "-";
+  char text[11] = "----------";
   if (S_ISDIR(mode))
     text[0] = 'd';
   else if (S_ISLNK(mode))
@@ -31,7 +31,8 @@ static void put_permissions(wrenn_buf *out, mode_t mode) {
   else if (S_ISSOCK(mode))
     text[0] = 'S';
   for (int i = 0; i < 9; i++)
-    text[i + 1] = mode & 0400u >> i ? letters[i] : '-';
+    if (mode & 0400u >> i)
+      text[i + 1] = letters[i];
   wrenn_buf_printf(out, ",\"permissions\":\"%s\"", text);
 }
 

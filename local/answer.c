@@ -56,9 +56,8 @@ void conn_reply(conn *c, int status, const char *type, const char *body,
   if (out.oom) {
     conn_abort(c);
   } else {
-    const uv_buf_t parts[2] = {
-        uv_buf_init(out.data, (unsigned)out.len),
-        uv_buf_init((char *)(uintptr_t)body, (unsigned)len)};
+    const uv_buf_t parts[2] = {uv_buf_init(out.data, (unsigned)out.len),
+                               uv_buf_init((char *)body, (unsigned)len)};
     conn_send_parts(c, parts, len ? 2 : 1);
     if (!c->closing)
       answer_done(c);
@@ -102,10 +101,9 @@ void conn_stream_data(conn *c, const char *data, size_t len) {
     return;
   }
   int head_len = snprintf(head, sizeof(head), "%zx\r\n", len);
-  const uv_buf_t parts[3] = {
-      uv_buf_init(head, (unsigned)head_len),
-      uv_buf_init((char *)(uintptr_t)data, (unsigned)len),
-      uv_buf_init(tail, 2)};
+  const uv_buf_t parts[3] = {uv_buf_init(head, (unsigned)head_len),
+                             uv_buf_init((char *)data, (unsigned)len),
+                             uv_buf_init(tail, 2)};
   conn_send_parts(c, parts, 3);
 }
 

@@ -57,13 +57,12 @@ static const char *const session_only[] = {
 
 /* As long as it takes: time must not tell how much of a key is right. */
 static bool key_is_right(const conn *c) {
-  char wanted[sizeof(c->key)] = "";
+  char wanted[sizeof(c->key)] = "", given[sizeof(c->key)] = "";
   unsigned char differs = 0;
   strncpy(wanted, c->server->key, sizeof(wanted) - 1);
-  for (size_t i = 0; i < sizeof(wanted); i++) {
-    char given = i <= strlen(c->key) ? c->key[i] : '\0';
-    differs |= (unsigned char)(given ^ wanted[i]);
-  }
+  memcpy(given, c->key, strlen(c->key));
+  for (size_t i = 0; i < sizeof(wanted); i++)
+    differs |= (unsigned char)(given[i] ^ wanted[i]);
   return c->has_key && !differs;
 }
 

@@ -37,7 +37,7 @@ static channel_status send_packet(int fd, char kind, const char *text,
     char bytes[CMSG_SPACE((CHANNEL_FDS + 1) * sizeof(int))];
     struct cmsghdr align;
   } control;
-  struct iovec parts[2] = {{&kind, 1}, {(void *)(uintptr_t)text, len}};
+  struct iovec parts[2] = {{&kind, 1}, {(void *)text, len}};
   struct msghdr header = {.msg_iov = parts, .msg_iovlen = 2};
   if (fd_count > 0) {
     size_t size = (size_t)fd_count * sizeof(int);

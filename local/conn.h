@@ -68,9 +68,10 @@ struct conn {
 
   /* the request */
   wrenn_buf target, name, value;
-  char key[128], content_type[512], ws_key[64];
+  char key[128], content_type[512], ws_key[64], ws_extensions[256];
   bool in_value, has_key, expects, wants_websocket, ws_version_ok;
   bool upgrade;     /* to a WebSocket, in due form */
+  bool deflates;    /* whose messages are compressed if the client likes */
   bool refused;     /* it will be: its body is thrown away */
   bool overdue;     /* refused, and the body does not end */
   size_t discarded; /* of the body */

@@ -47,6 +47,7 @@ typedef struct traits {
   /* WebSockets */
   bool opens_to_strangers; /* and tells them after the upgrade */
   bool binary_pty;
+  bool deflates_pty;   /* if the client offers it */
   const char *pty_cmd; /* when none is asked for; "" is the login shell */
   bool checks_user;
   bool tells_unknown_tag;

@@ -132,9 +132,9 @@ static bool take_back(multipart *m) {
 
 /* Takes a byte behind a delimiter. *again: it was not taken. */
 static bool feed_after(multipart *m, char c, bool *again) {
-  char before = m->tail_len ? m->tail[m->tail_len - 1] : '\0';
-  bool line = before == '\r' && c == '\n';
-  bool last = before == '-' && c == '-';
+  const char *before = m->tail_len ? &m->tail[m->tail_len - 1] : "";
+  bool line = *before == '\r' && c == '\n';
+  bool last = *before == '-' && c == '-';
   *again = false;
   if (line || last) {
     bool ok = emit(m, MULTIPART_END, "", 0);
@@ -144,7 +144,7 @@ static bool feed_after(multipart *m, char c, bool *again) {
     return ok;
   }
   bool blank = c == ' ' || c == '\t';
-  bool blank_before = before == ' ' || before == '\t';
+  bool blank_before = *before == ' ' || *before == '\t';
   if (m->tail_len < sizeof(m->tail) &&
       (((blank || c == '\r') && (m->tail_len == 0 || blank_before)) ||
        (c == '-' && m->tail_len == 0))) {

@@ -133,6 +133,7 @@ void process_write(process *p, char *data, size_t len) {
   input *in = NULL;
   if (!p->pty || uv_is_closing((uv_handle_t *)stream))
     goto out;
+  process_hurry(p);
   if (p->writes == 0) {
     int sent = uv_try_write(stream, &buf, 1);
     if (sent < 0 && sent != UV_EAGAIN)

@@ -81,11 +81,13 @@ void process_listen(process *p, process_sink *sink);
 void process_leave(process_sink *sink);
 
 /* process_output.c, for the other two: prepares the output; reads as long as
- * nobody who listens is full; hands on what waits; frees it all. */
+ * nobody who listens is full; hands on what waits; and what comes next without
+ * waiting; frees it all. */
 void process_output_init(process *p);
 void process_update(process *p);
 bool process_has_full_sink(const process *p);
 void process_flush(process *p);
+void process_hurry(process *p);
 void process_output_free(process *p);
 
 /* A pipe is at its end; the output is given up; all may be over. */

@@ -10,7 +10,7 @@
 
 #include "process.h"
 
-#define READ_SIZE (32 * 1024)
+#define READ_SIZE ((size_t)32 * 1024)
 /* What comes after a pause is handed on at once: this is how long it takes
  * for the next to follow, unless it is this much. */
 #define GATHER_MS 4
@@ -86,6 +86,12 @@ void process_flush(process *p) {
   hand_on_gathered(p, PROCESS_STDOUT);
   hand_on_gathered(p, PROCESS_STDERR);
   hand_on_gathered(p, PROCESS_PTY);
+}
+
+/* Somebody has typed: they wait for the echo. */
+void process_hurry(process *p) {
+  process_flush(p);
+  uv_timer_stop(&p->breath);
 }
 
 static void on_breath(uv_timer_t *timer);

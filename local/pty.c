@@ -353,6 +353,7 @@ void handle_pty(conn *c) {
   t->sink.exited = on_exited;
   t->session.cut = on_cut;
   t->refs = 2;
+  c->deflates = t->traits->deflates_pty;
   t->ws = ws_accept(c, &hooks);
   if (!t->ws) {
     free(t);

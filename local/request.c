@@ -34,10 +34,11 @@ void request_reset(conn *c) {
   c->capsule = NULL;
   c->query = "";
   c->in_value = c->has_key = c->expects = c->wants_websocket = false;
-  c->ws_version_ok = c->upgrade = c->refused = c->overdue = false;
+  c->ws_version_ok = c->upgrade = c->deflates = c->refused = c->overdue = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
   c->discarded = 0;
   c->request_id[0] = c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
+  c->ws_extensions[0] = '\0';
 }
 
 /* ---- the head ------------------------------------------------------------ */
@@ -75,6 +76,8 @@ static void take_header(conn *c) {
     c->wants_websocket = value_is(c, "websocket");
   } else if (named(c, "sec-websocket-key")) {
     copy_value(c, c->ws_key, sizeof(c->ws_key));
+  } else if (named(c, "sec-websocket-extensions")) {
+    copy_value(c, c->ws_extensions, sizeof(c->ws_extensions));
   } else if (named(c, "sec-websocket-version")) {
     c->ws_version_ok = value_is(c, "13");
   } else if (named(c, "expect")) {

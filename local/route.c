@@ -42,8 +42,10 @@ static char *decode(const route_value *value, bool plus) {
   const char *at = value->text, *end = at + value->len;
   while (text && at < end) {
     if (*at != '%') {
-      *out++ = plus && *at == '+' ? ' ' : *at;
-      at++;
+      *out = *at++;
+      if (plus && *out == '+')
+        *out = ' ';
+      out++;
       continue;
     }
     int high = end - at > 2 ? hex(at[1]) : -1;

@@ -249,7 +249,7 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
   int rc = UV_ENOMEM;
   if (o->bwrap) {
     walls_put(&w, o->bwrap, o->folder, o->agent);
-    words_add_all(&w, WALLS_AGENT, "/root", NULL);
+    words_add_all(&w, WALLS_AGENT, "/root");
   } else {
     words_add(&w, o->agent);
     words_addf(&w, "%s/root", o->folder);

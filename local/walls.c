@@ -40,13 +40,13 @@ static void put_system_folder(words *w, const char *path) {
   if (lstat(path, &info))
     return;
   if (!S_ISLNK(info.st_mode)) {
-    words_add_all(w, "--ro-bind", path, path, NULL);
+    words_add_all(w, "--ro-bind", path, path);
     return;
   }
   ssize_t len = readlink(path, target, sizeof(target) - 1);
   if (len > 0) {
     target[len] = '\0';
-    words_add_all(w, "--symlink", target, path, NULL);
+    words_add_all(w, "--symlink", target, path);
   }
 }
 
@@ -56,9 +56,9 @@ static void put_curtains(words *w) {
                                       "/etc/gshadow", "/etc/gshadow-"};
   for (size_t i = 0; i < COUNT(files); i++)
     if (access(files[i], F_OK) == 0)
-      words_add_all(w, "--ro-bind", "/dev/null", files[i], NULL);
+      words_add_all(w, "--ro-bind", "/dev/null", files[i]);
   if (access("/etc/ssl/private", F_OK) == 0)
-    words_add_all(w, "--tmpfs", "/etc/ssl/private", NULL);
+    words_add_all(w, "--tmpfs", "/etc/ssl/private");
 }
 
 /* Files of /proc are the kernel's, and root's to write where the server is
@@ -68,10 +68,10 @@ static void put_proc(words *w) {
       "/proc/acpi", "/proc/asound", "/proc/bus",
       "/proc/fs",   "/proc/irq",    "/proc/mtrr",
       "/proc/scsi", "/proc/sys",    "/proc/sysrq-trigger"};
-  words_add_all(w, "--proc", "/proc", NULL);
+  words_add_all(w, "--proc", "/proc");
   for (size_t i = 0; i < COUNT(covered); i++)
     if (access(covered[i], F_OK) == 0)
-      words_add_all(w, "--ro-bind", covered[i], covered[i], NULL);
+      words_add_all(w, "--ro-bind", covered[i], covered[i]);
 }
 
 /* The network is the host's. Where /etc/resolv.conf leads out of the system
@@ -85,7 +85,7 @@ static void put_resolver(words *w) {
     if (strncmp(path, system_folders[i], len) == 0 && path[len] == '/')
       return;
   }
-  words_add_all(w, "--ro-bind", path, path, NULL);
+  words_add_all(w, "--ro-bind", path, path);
 }
 
 /* Root inside is no more than the server's user outside, but where that is
@@ -99,27 +99,25 @@ static void put_namespaces(words *w) {
       "CAP_SETGID", "CAP_SETUID",       "CAP_SYS_CHROOT"};
   words_add_all(w, "--unshare-user", "--uid", "0", "--gid", "0",
                 "--unshare-pid", "--unshare-uts", "--unshare-ipc",
-                "--die-with-parent", "--new-session", "--cap-drop", "ALL",
-                NULL);
+                "--die-with-parent", "--new-session", "--cap-drop", "ALL");
   for (size_t i = 0; i < COUNT(kept); i++)
-    words_add_all(w, "--cap-add", kept[i], NULL);
+    words_add_all(w, "--cap-add", kept[i]);
 }
 
 void walls_put(words *w, const char *bwrap, const char *folder,
                const char *agent) {
   words_add(w, bwrap);
   put_namespaces(w);
-  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind", folder, "/",
-                NULL);
+  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind", folder,
+                "/");
   for (size_t i = 0; i < COUNT(system_folders); i++)
     put_system_folder(w, system_folders[i]);
   put_curtains(w);
   put_proc(w);
   words_add_all(w, "--dev", "/dev", "--tmpfs", "/run", "--symlink", "/run",
-                "/var/run", NULL);
+                "/var/run");
   put_resolver(w);
-  words_add_all(w, "--ro-bind", agent, WALLS_AGENT, "--chdir", "/root", "--",
-                NULL);
+  words_add_all(w, "--ro-bind", agent, WALLS_AGENT, "--chdir", "/root", "--");
 }
 
 bool walls_work(const char *bwrap) {
@@ -128,7 +126,7 @@ bool walls_work(const char *bwrap) {
   words_add(&w, bwrap);
   put_namespaces(&w);
   words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
-                "/proc", "--dev", "/dev", "--", "true", NULL);
+                "/proc", "--dev", "/dev", "--", "true");
   pid_t child = w.oom ? -1 : fork();
   if (child == 0) {
     execv(bwrap, w.list);

@@ -28,13 +28,9 @@ static void take(words *w, char *word) {
 
 void words_add(words *w, const char *word) { take(w, strdup(word)); }
 
-void words_add_all(words *w, ...) {
-  va_list args;
-  const char *word;
-  va_start(args, w);
-  while ((word = va_arg(args, const char *)))
-    words_add(w, word);
-  va_end(args);
+void words_add_list(words *w, const char *const *list) {
+  for (; *list; list++)
+    words_add(w, *list);
 }
 
 void words_addf(words *w, const char *format, ...) {

@@ -16,8 +16,12 @@ typedef struct words {
 /* Appends a copy of a word. */
 void words_add(words *w, const char *word);
 
-/* Appends several; the last argument is NULL. */
-void words_add_all(words *w, ...) __attribute__((sentinel));
+/* Appends several. */
+#define words_add_all(w, ...)                                                  \
+  words_add_list((w), (const char *const[]){__VA_ARGS__, NULL})
+
+/* Appends a list that ends with NULL. */
+void words_add_list(words *w, const char *const *list);
 
 /* Appends formatted text as one word. */
 void words_addf(words *w, const char *format, ...)

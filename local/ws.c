@@ -6,7 +6,11 @@
 #include <wslay/wslay.h>
 
 #include "base64.h"
+#include "deflate.h"
 
+#define RSV1 0x40 /* in a frame's first byte: the message is compressed */
+/* Shorter ones are not worth it. */
+#define DEFLATE_MIN 128
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 struct ws {
@@ -17,6 +21,7 @@ struct ws {
   size_t input_len;
   wrenn_buf output; /* frames gathered for one write */
   bool dropped;
+  deflate_state *deflate; /* NULL: not agreed upon */
 };
 
 static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *buf, size_t len,
@@ -46,10 +51,33 @@ static ssize_t on_send(wslay_event_context_ptr wslay, const uint8_t *data,
 static void on_message(wslay_event_context_ptr wslay,
                        const struct wslay_event_on_msg_recv_arg *m, void *arg) {
   ws *w = arg;
-  (void)wslay;
-  if (!wslay_is_ctrl_frame(m->opcode) && !w->dropped)
-    w->hooks.message(w->hooks.arg, (const char *)m->msg, m->msg_length,
-                     m->opcode == WSLAY_BINARY_FRAME);
+  const char *data = (const char *)m->msg;
+  size_t len = m->msg_length;
+  wrenn_buf unpacked = {0};
+  if (wslay_is_ctrl_frame(m->opcode) || w->dropped)
+    return;
+  if (wslay_get_rsv1(m->rsv)) {
+    if (!deflate_unpack(w->deflate, data, len,
+                        w->conn->server->traits->message_max, &unpacked)) {
+      wslay_event_queue_close(wslay, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
+      wslay_event_shutdown_read(wslay);
+      wrenn_buf_free(&unpacked);
+      return;
+    }
+    data = unpacked.data;
+    len = unpacked.len;
+  }
+  w->hooks.message(w->hooks.arg, data ? data : "", len,
+                   m->opcode == WSLAY_BINARY_FRAME);
+  wrenn_buf_free(&unpacked);
+}
+
+/* Takes the client's offer to compress, if there is one. */
+static void agree_on_deflate(ws *w) {
+  if (w->conn->deflates && deflate_offered(w->conn->ws_extensions))
+    w->deflate = deflate_new();
+  if (w->deflate)
+    wslay_event_config_set_allowed_rsv_bits(w->wslay, WSLAY_RSV1_BIT);
 }
 
 ws *ws_accept(conn *c, const ws_hooks *hooks) {
@@ -72,6 +100,7 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
   w->conn = c;
   w->hooks = *hooks;
   c->ws = w;
+  agree_on_deflate(w);
   wrenn_buf_puts(&text, c->ws_key);
   wrenn_buf_puts(&text, GUID);
   SHA1((unsigned char *)text.data, text.len, digest);
@@ -83,6 +112,8 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
                    accept);
   if (c->server->traits->typed_errors)
     wrenn_buf_printf(&text, "X-Request-ID: %s\r\n", conn_request_id(c));
+  if (w->deflate)
+    wrenn_buf_puts(&text, "Sec-WebSocket-Extensions: " DEFLATE_ACCEPTED "\r\n");
   wrenn_buf_puts(&text, "\r\n");
   conn_send(c, text.data, text.len);
   wrenn_buf_free(&text);
@@ -122,12 +153,20 @@ static size_t put_frame_head(char head[10], int opcode, size_t len) {
 
 static void send_frame(ws *w, int opcode, const char *data, size_t len) {
   char head[10];
+  wrenn_buf packed = {0};
   if (w->dropped || wslay_event_get_close_sent(w->wslay))
     return;
+  if (w->deflate && len >= DEFLATE_MIN &&
+      deflate_pack(w->deflate, data, len, &packed)) {
+    opcode |= RSV1;
+    data = packed.data;
+    len = packed.len;
+  }
   const uv_buf_t parts[2] = {
       uv_buf_init(head, (unsigned)put_frame_head(head, opcode, len)),
-      uv_buf_init((char *)(uintptr_t)data, (unsigned)len)};
+      uv_buf_init((char *)data, (unsigned)len)};
   conn_send_parts(w->conn, parts, 2);
+  wrenn_buf_free(&packed);
 }
 
 void ws_send(ws *w, const char *data, size_t len) {
@@ -156,5 +195,6 @@ void ws_lost(ws *w) {
   w->hooks.lost(w->hooks.arg);
   wslay_event_context_free(w->wslay);
   wrenn_buf_free(&w->output);
+  deflate_free(w->deflate);
   free(w);
 }

@@ -18,6 +18,7 @@ libssl-dev             TLS
 lua-cjson              JSON in Lua
 libhttp-parser-dev     HTTP in the local server
 libwslay-dev           WebSocket in the local server
+zlib1g-dev             compressed messages in the local server
 bubblewrap             the walls around a local capsule
 git                    what capsule.git runs in a local capsule'
 test_packages='

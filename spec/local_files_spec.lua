@@ -88,6 +88,10 @@ generations.each(function(g)
         wire.form({ "file", "first" }, { "other", "x" }, { "path", "/tmp/f" }))
       assert.are.equal(204, answer.status)
       assert.are.equal("first", read("/tmp/f"))
+      answer = files("write?path=%2Ftmp%2Fquery",
+        wire.form({ "file", "by query" }))
+      assert.are.equal(204, answer.status)
+      assert.are.equal("by query", read("/tmp/query"))
       answer = files("stream/write",
         wire.form({ "file", "first" }, { "path", "/tmp/g" }))
       assert_error(answer, 400,

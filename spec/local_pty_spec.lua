@@ -1,8 +1,9 @@
 -- wrenn-local's terminals in every generation, on the wire: behaviour cases
--- 135, 136, 138-141, 144, 151-154, 160, 162-166, 168, 169.
+-- 135, 136, 138-141, 144, 151-154, 160, 162-166, 168-170.
 
 local core = require("wrenn.core")
 local generations = require("spec.support.generations")
+local raw = require("spec.support.raw")
 local wire = require("spec.support.wire")
 
 local ABRUPT = 1006 -- the end of a connection without a close frame
@@ -72,8 +73,8 @@ generations.each(function(g)
 
     it("is left open after the exit, or dropped", function()
       local socket = start({ cmd = "/bin/sh", args = { "-c", "exit 0" } })
-      local _, raw = socket:read()
-      assert.are.equal('{"type":"exit","exit_code":0}\n', raw)
+      local _, text = socket:read()
+      assert.are.equal('{"type":"exit","exit_code":0}\n', text)
       if g.typed then
         assert.are.same({ {}, ABRUPT }, { socket:drain() })
       else -- and not even pings come any more
@@ -178,6 +179,65 @@ generations.each(function(g)
       socket:until_output("and late\r\n", socket:until_output("early\r\n"))
       socket:cancel()
     end)
+
+    local OFFER = "Sec-WebSocket-Extensions: permessage-deflate;"
+      .. " client_max_window_bits\r\n"
+
+    -- What a server answers to an upgrade, and what follows; `then_send` is
+    -- sent after it, and `mark` ends it.
+    local function upgrade(rest, lines, then_send, mark)
+      local sent
+      local seen = raw.exchange(s.url, function(seen)
+        if not sent then
+          sent = "head"
+          return raw.upgrade(path .. rest, s.key, lines)
+        elseif seen:find(mark or "\r\n\r\n", 1, true) then
+          return false
+        elseif sent == "head" and seen:find("\r\n\r\n", 1, true) then
+          sent = "all"
+          return then_send
+        end
+      end)
+      assert.are.equal("HTTP/1.1 101 ", seen:sub(1, 13))
+      return seen:match("^(.-\r\n)\r\n(.*)$")
+    end
+
+    it("compresses its messages for those who like it (170)", function()
+      local accepted = "Sec-WebSocket-Extensions: permessage-deflate;"
+        .. " server_no_context_takeover; client_no_context_takeover\r\n"
+      assert.are.equal(g.binary or false,
+        (upgrade("/pty", OFFER)):find(accepted, 1, true) ~= nil)
+      for rest, offer in pairs({ ["/pty"] = "", ["/exec/stream"] = OFFER,
+        ["/processes/1/stream"] = OFFER }) do
+        assert.is_nil((upgrade(rest, offer)):find("Extensions", 1, true))
+      end
+      assert.are.equal(g.typed or false, (upgrade("/pty"))
+        :find("X-Request-ID: req_", 1, true) ~= nil)
+    end)
+
+    if g.binary then
+      it("understands compressed messages, and sends them (170)", function()
+        local first = '{"type":"start","cmd":"/bin/sh","args":["-c",'
+          .. '"seq -s, 1 2000; read x; sleep 0.5; echo got-$x"]}'
+        local head, frames = upgrade("/pty", OFFER,
+          raw.frame(0xc1, raw.deflate(first))
+            .. raw.frame(0xc2, raw.deflate("typed\n")), '"exit_code"')
+        assert.is_truthy(head:find("permessage-deflate", 1, true))
+        assert.are.equal("\129", frames:sub(1, 1)) -- started: short, as it is
+        assert.is_truthy(frames:find('"type":"started"', 1, true))
+        assert.is_truthy(frames:find("\194\126", 1, true)) -- binary, packed
+        assert.is_truthy(frames:find("got-typed", 1, true))
+        assert.is_nil(frames:find("1998,1999,2000", 1, true))
+        assert.is_true(#frames < 6000, #frames)
+      end)
+
+      it("is ended by what is no compression (170)", function()
+        local _, frames = upgrade("/pty", OFFER,
+          raw.frame(0xc1, "\255\255\255\255"), "\136")
+        assert.are.equal("\136", frames:sub(1, 1)) -- a close frame
+        assert.are.equal("\3\234", frames:sub(3, 4)) -- 1002
+      end)
+    end
 
     local function assert_fatal(socket, text)
       local frames, how = socket:drain()
