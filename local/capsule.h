@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "buf.h"
+#include "generation.h"
 #include "sandbox.h"
 
 #define CAPSULE_ID_LEN 28 /* "cl-" and 25 characters */
@@ -23,6 +24,7 @@ typedef enum capsule_status {
   CAPSULE_PAUSING,
   CAPSULE_PAUSED,
   CAPSULE_RESUMING,
+  CAPSULE_SNAPSHOTTING,
   CAPSULE_STOPPING,
   CAPSULE_STOPPED,
   CAPSULE_ERROR
@@ -42,6 +44,7 @@ typedef struct capsule_point {
 } capsule_point;
 
 #define CAPSULE_POINTS 600
+#define CAPSULE_VOLUMES 4
 
 struct capsule {
   capsule *next, *previous; /* newest first */
@@ -55,10 +58,13 @@ struct capsule {
   char *folder;
   sandbox *box; /* NULL before and after */
   process *processes;
-  session sessions; /* list head */
-  uv_timer_t timer; /* the next change of status */
-  uint64_t used;    /* the loop's time of the last activity */
-  uint64_t ended;   /* and of its end */
+  struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
+  size_t volume_count;
+  struct copying *copying; /* its tree, now; or NULL */
+  session sessions;        /* list head */
+  uv_timer_t timer;        /* the next change of status */
+  uint64_t used;           /* the loop's time of the last activity */
+  uint64_t ended;          /* and of its end */
   struct {
     capsule_point *points; /* oldest first; NULL while there are none */
     size_t count;
@@ -71,6 +77,8 @@ struct capsule {
 
 typedef struct capsules {
   uv_loop_t *loop;
+  generation generation;
+  struct events *events; /* told of each change of status; or NULL */
   capsule *first, *last;
   capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
@@ -80,7 +88,7 @@ typedef struct capsules {
   const char *bwrap;   /* its path; NULL: no walls */
   uint64_t open_files; /* how many descriptors a command may have */
   bool ending;
-  unsigned live; /* with a sandbox or a folder */
+  unsigned live; /* with a sandbox, a folder, or work on one under way */
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
@@ -89,7 +97,13 @@ typedef struct capsules {
 typedef struct capsule_wishes {
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+  struct template *snapshot; /* whose files it begins with; or NULL */
+  struct volume *volumes[CAPSULE_VOLUMES];
+  size_t volume_count;
 } capsule_wishes;
+
+/* `error` is NULL or says why there is no copy; `bytes` is its size. */
+typedef void capsule_copied(void *arg, const char *error, int64_t bytes);
 
 /* Begins to look for idle capsules. */
 void capsules_start(capsules *all);
@@ -99,6 +113,10 @@ void capsules_end(capsules *all);
 
 /* Frees the list; only after all_gone. */
 void capsules_free(capsules *all);
+
+/* all_gone has to wait for something; for one thing less. */
+void capsules_hold(capsules *all);
+void capsules_release(capsules *all);
 
 /* Makes a capsule, which is starting; NULL when the system has not enough. */
 capsule *capsule_create(capsules *all, const capsule_wishes *wishes);
@@ -110,14 +128,42 @@ capsule *capsule_find(capsules *all, const char *id);
 bool capsule_id_ok(const char *id);
 
 const char *capsule_status_name(const capsule *c);
+const char *capsule_status_text(const capsules *all, capsule_status status);
+
+/* The one place where a status changes. */
+void capsule_set_status(capsule *c, capsule_status status);
 
 /* The changes of status, from a status that allows them. */
 void capsule_pause(capsule *c);
 void capsule_resume(capsule *c);
-void capsule_destroy(capsule *c);
+
+/* The same for its end, from any; false when it has ended, or is about to. */
+bool capsule_destroy(capsule *c);
 
 /* Removes its folder, soon; it counts as gone after that. */
 void capsule_remove_folder(capsule *c);
+
+/* Starts its sandbox in its folder, which is ready; false when it cannot. */
+bool capsule_start(capsule *c);
+
+/* Sends an order without arguments to its agent; false when there is none. */
+bool capsule_order(capsule *c, const char *order, sandbox_done *done);
+
+/* Cuts its sessions. */
+void capsule_cut(capsule *c);
+
+/* snapshotting.c: fills a folder that is about to be a capsule's from its
+ * template, and starts it then. False when it cannot be begun. */
+bool capsule_fill(capsule *c, struct template *from);
+
+/* snapshotting.c: copies the tree of a running or paused capsule to a path
+ * that must not exist, while nothing in it runs. It goes back to the status it
+ * had; or becomes paused, if that is how the generation has it. False when it
+ * cannot be begun: `done` does not follow then. */
+bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg);
+
+/* snapshotting.c: what of the two is under way ends early, and fails. */
+void capsule_copy_stop(capsule *c);
 
 /* The sandbox's hooks: it is ready; it has ended. `arg` is the capsule. */
 void capsule_ready(void *arg);

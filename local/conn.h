@@ -15,6 +15,8 @@
 #include "buf.h"
 #include "capsule.h"
 #include "generation.h"
+#include "templates.h"
+#include "volumes.h"
 
 typedef struct conn conn;
 typedef struct server server;
@@ -30,6 +32,8 @@ struct server {
   generation generation;
   struct stats *stats;
   capsules capsules;
+  templates templates;
+  volumes volumes;
   conn *conns;
   bool ending;
 };
@@ -61,6 +65,7 @@ struct conn {
   bool parsing;    /* request_parse is at work */
   bool busy;       /* a request is being worked on: no reading */
   bool held;       /* its body is not wanted for now: neither */
+  bool watched;    /* reading although busy, to see it hang up */
   bool eof;
 
   /* the request */
@@ -124,6 +129,10 @@ void conn_want_turn(conn *c);
 /* Takes no more of the request's body until conn_release. */
 void conn_hold(conn *c);
 void conn_release(conn *c);
+
+/* Has the end of the connection noticed while an answer is streamed that may
+ * have nothing to send for long. */
+void conn_watch(conn *c);
 
 /* Ends the connection once everything has left: a TCP FIN, and no more. */
 void conn_finish(conn *c);

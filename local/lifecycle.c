@@ -3,8 +3,14 @@
 #include <string.h>
 
 #include "api.h"
+#include "events.h"
+#include "team.h"
 
 #define MIN_TIMEOUT 60
+
+static void tell(const conn *c, const char *kind, const capsule *of) {
+  events_act(c->server->capsules.events, &(event){.kind = kind, .capsule = of});
+}
 
 void handle_health(conn *c) {
   wrenn_buf json = {0};
@@ -20,31 +26,45 @@ static void reply_capsule(conn *c, int status, const capsule *shown) {
   conn_reply_json(c, status, &json);
 }
 
-static bool name_ok(const char *name) {
-  static const char first[] = "abcdefghijklmnopqrstuvwxyz"
-                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-  size_t len = strlen(name);
-  return len > 0 && len <= 64 && strchr(first, name[0]) &&
-         strspn(name, "._-abcdefghijklmnopqrstuvwxyz"
-                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == len;
-}
-
 static int64_t or_default(int64_t number, int64_t standard) {
   return number > 0 ? number : standard;
 }
 
-/* Takes the template over; answers the request when it is not one of ours. */
-static bool take_template(conn *c, const char *name, capsule_wishes *wishes) {
-  if (!name_ok(name)) {
+/* A reference without its team's slug, which 0.4 may have in front. */
+static const char *without_slug(const conn *c, const char *name, bool *platform,
+                                bool *foreign) {
+  const char *slash = strchr(name, '/');
+  *platform = *foreign = false;
+  if (!slash || c->server->generation < GENERATION_0_4)
+    return name;
+  size_t len = (size_t)(slash - name);
+  *platform =
+      len == strlen(PLATFORM_SLUG) && strncmp(name, PLATFORM_SLUG, len) == 0;
+  *foreign = !*platform &&
+             (len != strlen(TEAM_SLUG) || strncmp(name, TEAM_SLUG, len) != 0);
+  return slash + 1;
+}
+
+/* Takes the template over; answers the request when there is none. */
+static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
+  bool platform, foreign;
+  const char *name = without_slug(c, given, &platform, &foreign);
+  if (!template_name_ok(name)) {
     conn_reply_error(c, 400, "invalid_request", "invalid template name: %s",
-                     name);
+                     given);
     return false;
   }
-  if (strcmp(name, "minimal") != 0 && strcmp(name, "minimal-ubuntu") != 0) {
+  template *t = template_find(&c->server->templates, name);
+  if (!t || !t->ready || foreign || (platform && !t->platform)) {
     conn_reply_error(c, 404, "not_found", "template not found");
     return false;
   }
   strcpy(wishes->template, name);
+  if (!t->platform) { /* what has been saved fits one size only */
+    wishes->snapshot = t;
+    wishes->vcpus = t->vcpus;
+    wishes->memory_mb = t->memory_mb;
+  }
   return true;
 }
 
@@ -61,7 +81,7 @@ void handle_create(conn *c) {
   bool ok =
       take_template(c, template && *template ? template : "minimal", &wishes);
   free(template);
-  if (!ok)
+  if (!ok || !api_volumes(c, &body, &wishes))
     return;
   wishes.vcpus = or_default(wishes.vcpus, 1);
   wishes.memory_mb = or_default(wishes.memory_mb, 512);
@@ -71,9 +91,10 @@ void handle_create(conn *c) {
   else if (wishes.timeout_sec > 0 && wishes.timeout_sec < MIN_TIMEOUT)
     wishes.timeout_sec = MIN_TIMEOUT;
   capsule *made = capsule_create(&c->server->capsules, &wishes);
-  if (made)
+  if (made) {
+    tell(c, "capsule.create", made);
     reply_capsule(c, 202, made);
-  else
+  } else
     conn_reply_error(c, 503, "no_hosts_available",
                      "no servers available — try again later");
 }
@@ -95,17 +116,21 @@ void handle_capsules(conn *c) {
 void handle_get(conn *c) { reply_capsule(c, 200, c->capsule); }
 
 void handle_destroy(conn *c) {
-  capsule_destroy(c->capsule);
+  if (capsule_destroy(c->capsule))
+    tell(c, "capsule.destroy", c->capsule);
   conn_reply(c, 202, NULL, "", 0);
 }
 
 /* A change from one status to another; a capsule that is there already is as
  * good. */
 static void change(conn *c, capsule_status from, capsule_status to,
-                   void (*begin)(capsule *), const char *refusal) {
+                   void (*begin)(capsule *), const char *kind,
+                   const char *refusal) {
   capsule_status now = c->capsule->status;
-  if (now == from)
+  if (now == from) {
     begin(c->capsule);
+    tell(c, kind, c->capsule);
+  }
   if (now == from || now == to)
     reply_capsule(c, 202, c->capsule);
   else
@@ -114,12 +139,12 @@ static void change(conn *c, capsule_status from, capsule_status to,
 }
 
 void handle_pause(conn *c) {
-  change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause,
+  change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause, "capsule.pause",
          "sandbox is not running");
 }
 
 void handle_resume(conn *c) {
-  change(c, CAPSULE_PAUSED, CAPSULE_RUNNING, capsule_resume,
+  change(c, CAPSULE_PAUSED, CAPSULE_RUNNING, capsule_resume, "capsule.resume",
          "sandbox is not paused");
 }
 

@@ -36,6 +36,7 @@ void request_reset(conn *c) {
   c->in_value = c->has_key = c->expects = c->wants_websocket = false;
   c->ws_version_ok = c->upgrade = c->refused = c->overdue = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
+  c->watched = false;
   c->discarded = 0;
   c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
 }
@@ -255,6 +256,10 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   if (c->finished)
     return; /* what still comes is of no interest */
   c->input.len += (size_t)len;
+  if (c->watched && c->input.len > READ_SIZE) {
+    conn_abort(c); /* it is to listen now */
+    return;
+  }
   if (!c->ws)
     request_parse(c);
   if (c->ws && !c->closing && c->input.len > 0) {
@@ -266,7 +271,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
 }
 
 void request_read(conn *c) {
-  if ((c->busy || c->held) && !c->ws && !c->finished)
+  if ((c->busy || c->held) && !c->ws && !c->finished && !c->watched)
     uv_read_stop((uv_stream_t *)&c->tcp);
   else
     uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
@@ -276,6 +281,11 @@ void request_init(conn *c) {
   http_parser_init(&c->parser, HTTP_REQUEST);
   c->parser.data = c;
   c->query = "";
+  request_read(c);
+}
+
+void conn_watch(conn *c) {
+  c->watched = true;
   request_read(c);
 }
 
