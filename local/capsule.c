@@ -103,8 +103,8 @@ void capsule_remove_folder(capsule *c) {
 /* ---- status -------------------------------------------------------------- */
 
 void capsule_set_status(capsule *c, capsule_status status) {
-  capsule_status before = c->status;
-  c->status = status;
+  capsule_status before = c->told;
+  c->status = c->told = status;
   c->updated = time(NULL);
   volumes_follow(c);
   events_changed(c->all->events, c, before);

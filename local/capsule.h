@@ -51,7 +51,7 @@ struct capsule {
   capsule *in_bucket;       /* of the table of ids */
   struct capsules *all;
   char id[CAPSULE_ID_LEN + 1];
-  capsule_status status;
+  capsule_status status, told; /* the last that the events have told of */
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
   time_t created, started, active, updated; /* 0: not yet */

@@ -142,7 +142,7 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
   c->timeout_sec = wishes->timeout_sec;
   uv_timer_init(all->loop, &c->timer);
   c->timer.data = c;
-  c->status = CAPSULE_STARTING;
+  c->status = c->told = CAPSULE_STARTING;
   c->created = c->updated = time(NULL);
   capsules_hold(all);
   volumes_attach(c, wishes->volumes, wishes->volume_count);
