@@ -92,6 +92,7 @@ typedef struct capsules {
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
+  uint64_t second_ms; /* of a timeout_sec */
 } capsules;
 
 typedef struct capsule_wishes {

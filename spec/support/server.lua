@@ -7,12 +7,13 @@ server.__index = server
 
 local KEY = "wrn_0123456789abcdef0123456789abcdef"
 
---- Starts a server. `args` are further command-line words (a string).
---- Returns it with `url`, `key` and `pid`.
-function server.start(args)
+--- Starts a server. `args` are further command-line words (a string), `env` is
+--- its environment's (a string of assignments). Returns it with `url`, `key`
+--- and `pid`.
+function server.start(args, env)
   local self = setmetatable({ key = KEY }, server)
-  local command = ("echo $$; exec %s --listen 127.0.0.1:0 --api-key %s %s")
-    :format(wrenn_local, KEY, args or "")
+  local command = ("echo $$; exec env %s %s --listen 127.0.0.1:0 --api-key"
+    .. " %s %s"):format(env or "", wrenn_local, KEY, args or "")
   self.pipe = assert(io.popen(command))
   self.pid = assert(tonumber(self.pipe:read("l")))
   local line = self.pipe:read("l")
