@@ -1,4 +1,5 @@
 /* Handlers: capsules and their status. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
     conn_reply_error(c, 404, "not_found", "template not found");
     return false;
   }
-  strcpy(wishes->template, name);
+  snprintf(wishes->template, sizeof(wishes->template), "%s", name);
   if (!t->platform) { /* what has been saved fits one size only */
     wishes->snapshot = t;
     wishes->vcpus = t->vcpus;

@@ -73,7 +73,7 @@ static bool take_name(conn *c, const char *asked,
                        asked);
       return false;
     }
-    strcpy(name, asked);
+    snprintf(name, TEMPLATE_NAME_MAX + 1, "%s", asked);
   } else {
     do {
       if (getrandom(&number, sizeof(number), 0) != sizeof(number))
@@ -263,7 +263,7 @@ void handle_snapshot_delete(conn *c) {
   template *t = find_own(c, "deleted");
   if (!t)
     return;
-  strcpy(name, t->name);
+  snprintf(name, sizeof(name), "%s", t->name);
   template_remove(t);
   events_act(c->server->capsules.events,
              &(event){.kind = "template.snapshot.delete", .snapshot = name});
@@ -292,7 +292,7 @@ void handle_snapshot_rename(conn *c) {
     conn_reply_error(c, 409, "conflict",
                      "A template named \"%s\" already exists.", name);
   } else if (t) {
-    strcpy(t->name, name);
+    snprintf(t->name, sizeof(t->name), "%s", name);
     t->public = false; /* who refers to it means the old name */
     reply_saved(c, t);
   }

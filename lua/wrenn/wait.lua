@@ -42,7 +42,8 @@ local function look(client, id, goal)
 end
 
 --- Polls until the capsule has reached a goal: "ready", "resume", "pause",
---- "destroy" or "snapshot" (a snapshot of it is over). Returns its info; or nil, err.
+--- "destroy" or "snapshot" (a snapshot of it is over). Returns its info; or
+--- nil, err.
 function wait.for_status(client, id, goal, limit)
   local rule = goals[goal]
   local deadline = scheduler.now() + (limit or DEFAULT_LIMIT)
