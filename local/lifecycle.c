@@ -5,7 +5,6 @@
 
 #include "api.h"
 #include "events.h"
-#include "team.h"
 
 #define MIN_TIMEOUT 60
 
@@ -31,32 +30,36 @@ static int64_t or_default(int64_t number, int64_t standard) {
   return number > 0 ? number : standard;
 }
 
-/* A reference without its team's slug, which 0.4 may have in front. */
-static const char *without_slug(const conn *c, const char *name, bool *platform,
-                                bool *foreign) {
-  const char *slash = strchr(name, '/');
-  *platform = *foreign = false;
-  if (!slash || c->server->generation < GENERATION_0_4)
-    return name;
-  size_t len = (size_t)(slash - name);
-  *platform =
-      len == strlen(PLATFORM_SLUG) && strncmp(name, PLATFORM_SLUG, len) == 0;
-  *foreign = !*platform &&
-             (len != strlen(TEAM_SLUG) || strncmp(name, TEAM_SLUG, len) != 0);
-  return slash + 1;
+/* Takes a reference apart: a name, which from 0.4 on may have a team's slug in
+ * front. False when it cannot be one. */
+static bool split_reference(const conn *c, const char *given,
+                            char slug[TEMPLATE_NAME_MAX + 1],
+                            const char **name) {
+  const char *slash = strchr(given, '/');
+  *slug = '\0';
+  *name = given;
+  if (slash && c->server->generation >= GENERATION_0_4) {
+    *name = slash + 1;
+    if (slash - given > TEMPLATE_NAME_MAX)
+      return false;
+    snprintf(slug, TEMPLATE_NAME_MAX + 1, "%.*s", (int)(slash - given), given);
+    if (!template_name_ok(slug))
+      return false;
+  }
+  return template_name_ok(*name);
 }
 
 /* Takes the template over; answers the request when there is none. */
 static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
-  bool platform, foreign;
-  const char *name = without_slug(c, given, &platform, &foreign);
-  if (!template_name_ok(name)) {
+  char slug[TEMPLATE_NAME_MAX + 1];
+  const char *name;
+  if (!split_reference(c, given, slug, &name)) {
     conn_reply_error(c, 400, "invalid_request", "invalid template name: %s",
                      given);
     return false;
   }
   template *t = template_find(&c->server->templates, name);
-  if (!t || !t->ready || foreign || (platform && !t->platform)) {
+  if (!t || !t->ready || (*slug && strcmp(slug, template_slug(t)) != 0)) {
     conn_reply_error(c, 404, "not_found", "template not found");
     return false;
   }

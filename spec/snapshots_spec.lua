@@ -449,6 +449,14 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
         assert.is_nil(made)
         assert.are.equal(404, err.status_code)
       end
+      for _, reference in ipairs({ "/new", "a/b/c", "wrenn/", "a b/new",
+        ("x"):rep(65) .. "/new" })
+      do
+        local made, err = wrenn.Capsule.create({ client = client,
+          template = reference })
+        assert.is_nil(made)
+        assert.are.equal(400, err.status_code)
+      end
       assert.is_true(new_capsule({ template = "wrenn/minimal" }):destroy())
     end)
 
