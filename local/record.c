@@ -61,7 +61,8 @@ static bool read_record(const char *folder, char *text, wrenn_json *record) {
          record->type == WRENN_JSON_OBJECT;
 }
 
-bool record_each(const char *above, record_found *found, void *arg) {
+bool record_each(const char *above, record_ours *ours, record_found *found,
+                 void *arg) {
   struct dirent *item;
   char text[MAX_SIZE];
   if (mkdir(above, 0700) && errno != EEXIST)
@@ -71,7 +72,7 @@ bool record_each(const char *above, record_found *found, void *arg) {
     return false;
   while ((item = readdir(dir))) {
     wrenn_json record;
-    if (item->d_name[0] == '.')
+    if (!ours(item->d_name))
       continue;
     char *path = record_path(above, item->d_name);
     if (path && read_record(path, text, &record)) {

@@ -39,7 +39,7 @@ static void on_filled(void *arg, const char *error, int64_t bytes) {
   (void)bytes;
   template_release(k->from);
   end(k);
-  if (error)
+  if (error && c->status == CAPSULE_STARTING)
     fprintf(stderr, "wrenn-local: cannot fill a capsule: %s\n", error);
   /* It may have been destroyed meanwhile. */
   if (error || c->status != CAPSULE_STARTING || !capsule_start(c))

@@ -13,6 +13,7 @@
 #include "team.h"
 
 #define TREE "tree"
+#define FOLDER_LEN 16
 
 bool template_name_ok(const char *name) {
   static const char first[] = "abcdefghijklmnopqrstuvwxyz"
@@ -76,6 +77,11 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
   link_in(arg, t);
 }
 
+static bool is_folder_name(const char *name) {
+  return strlen(name) == FOLDER_LEN &&
+         strspn(name, "0123456789abcdef") == FOLDER_LEN;
+}
+
 bool templates_open(templates *all, capsules *capsules) {
   static const char *const platform[] = {"minimal-ubuntu", "minimal",
                                          "code-runner-beta"};
@@ -92,7 +98,7 @@ bool templates_open(templates *all, capsules *capsules) {
     all->last = t;
   }
   char *above = record_path(capsules->data, "snapshots");
-  bool ok = above && record_each(above, on_found, all);
+  bool ok = above && record_each(above, is_folder_name, on_found, all);
   free(above);
   return ok;
 }

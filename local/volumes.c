@@ -66,7 +66,7 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
 bool volumes_open(volumes *all, capsules *capsules) {
   *all = (volumes){.capsules = capsules};
   char *above = record_path(capsules->data, "volumes");
-  bool ok = above && record_each(above, on_found, all);
+  bool ok = above && record_each(above, id_ok, on_found, all);
   free(above);
   return ok;
 }

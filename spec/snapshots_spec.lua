@@ -3,6 +3,7 @@
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local core = require("wrenn.core")
 local http = require("wrenn.http")
 local wrenn = require("wrenn")
 
@@ -508,7 +509,8 @@ describe("snapshots in a data folder", function()
     assert.is_true(capsule.client.snapshots:set_visibility("lasting", true))
     s:stop()
     -- What a server that was killed has left half-made goes away.
-    os.execute("mkdir -p " .. folder .. "/snapshots/half/tree")
+    local half = folder .. "/snapshots/0123456789abcdef"
+    os.execute("mkdir -p " .. half .. "/tree " .. folder .. "/snapshots/mine")
     s = server.start(args)
     local copy = assert(wrenn.Capsule.create(s:options({ wait = true,
       template = "lasting" })))
@@ -517,7 +519,21 @@ describe("snapshots in a data folder", function()
     assert.are.same({ 1, "lasting", true },
       { #list, list[1].name, list[1].public })
     s:stop()
-    assert.is_nil(io.open(folder .. "/snapshots/half/tree"))
+    assert.is_nil(io.open(half))
+    assert(io.open(folder .. "/snapshots/mine")):close()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  it("belong to one server at a time", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local s = server.start("--data " .. folder)
+    local ok, why = pcall(server.start, "--data " .. folder .. " 2>/dev/null")
+    assert.is_false(ok)
+    assert.is_truthy(tostring(why):find("did not start", 1, true))
+    s:stop()
+    s = server.start("--data " .. folder)
+    s:stop()
     os.execute("rm -rf " .. folder)
   end)
 
@@ -531,6 +547,107 @@ describe("snapshots in a data folder", function()
     assert.is_truthy(folder)
     s:stop()
     assert.is_nil(io.open(folder))
+  end)
+end)
+
+describe("snapshots without walls", function()
+  it("have the capsule's own folder", function()
+    local s = server.start("--isolation none --generation 0.4")
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    assert(capsule.commands:run("echo kept >f")) -- in its home
+    assert(capsule:create_snapshot({ name = "bare", wait = true }))
+    local copy = assert(wrenn.Capsule.create(s:options({ wait = true,
+      template = "bare" })))
+    assert.are.equal("kept\n", copy.files:read("f"))
+    assert.is_true(copy:destroy({ wait = true }))
+    assert(copy.client.volumes:create({ name = "v", size = "1G" }))
+    local made, err = wrenn.Capsule.create(s:options({ volumes = { "v" } }))
+    assert.is_nil(made)
+    assert.are.equal(501, err.status_code)
+    s:stop()
+  end)
+end)
+
+describe("the making of a snapshot", function()
+  local s, client, capsule
+
+  before_each(function()
+    s = server.start("--generation 0.4")
+    client = assert(wrenn.Client(s:options()))
+    capsule = assert(wrenn.Capsule.create({ client = client, wait = true }))
+    -- Enough to copy for it to take its time.
+    assert(capsule.commands:run("mkdir d && cd d && for i in $(seq 3000); do"
+      .. " echo $i >$i; done && head -c 200000000 /dev/urandom >big"))
+  end)
+
+  after_each(function()
+    s:stop()
+  end)
+
+  it("does not hold up the server", function()
+    local longest, polls = 0, 0
+    wrenn.task.run(function()
+      local making = wrenn.task.spawn(function()
+        return capsule:create_snapshot({ name = "big", wait = true })
+      end)
+      while not making.done do
+        local begun = core.now()
+        assert(client:health())
+        longest = math.max(longest, core.now() - begun)
+        polls = polls + 1
+      end
+      assert(making:wait())
+    end)
+    assert.is_true(polls > 2)
+    assert.is_true(longest < 1, tostring(longest))
+  end)
+
+  it("ends when its capsule is destroyed", function()
+    local made = assert(capsule:create_snapshot({ name = "cut" }))
+    assert.are.equal("snapshotting", made.capsule.status)
+    assert.are.equal(409, select(2, capsule.commands:run("true")).status_code)
+    assert.is_true(capsule:destroy({ wait = true }))
+    local list
+    local deadline = os.time() + 30
+    repeat
+      list = assert(client.snapshots:list({ type = "snapshot" }))
+      wrenn.task.sleep(0.05)
+    until #list == 0 or os.time() > deadline
+    assert.are.same({}, list)
+    -- The name is free again, soon.
+    local other = assert(wrenn.Capsule.create({ client = client,
+      wait = true }))
+    local again
+    repeat
+      again = other:create_snapshot({ name = "cut", wait = true })
+    until again or os.time() > deadline
+    assert.are.equal("cut", again.name)
+  end)
+
+  it("ends with the server", function()
+    assert(capsule:create_snapshot({ name = "cut" }))
+    s:stop() -- waits for its end; the sanitizers look at the rest
+  end)
+
+  it("is no obstacle to destroying a capsule that is filled", function()
+    assert(capsule:create_snapshot({ name = "big", wait = true }))
+    local copy = assert(wrenn.Capsule.create({ client = client,
+      template = "big" }))
+    assert.is_true(client.snapshots:delete("big"))
+    assert.is_true(copy:destroy({ wait = true }))
+    assert.are.equal("stopped", copy:get_info().status)
+    copy = wrenn.Capsule.create({ client = client, template = "big" })
+    assert.is_nil(copy)
+  end)
+
+  it("leaves a template that may be deleted while it is copied", function()
+    assert(capsule:create_snapshot({ name = "big", wait = true }))
+    local copy = assert(wrenn.Capsule.create({ client = client,
+      template = "big" }))
+    assert.is_true(client.snapshots:delete("big"))
+    assert(copy:wait_ready())
+    local result = assert(copy.commands:run("ls d | wc -l; wc -c <d/big"))
+    assert.are.equal("3001\n200000000\n", result.stdout)
   end)
 end)
 

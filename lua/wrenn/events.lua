@@ -70,6 +70,24 @@ local function next_sign(inbox, limit, next_event)
   return event, err
 end
 
+local function no_stream(status)
+  return errors.new("ProtocolError",
+    "GET " .. PATH .. ": the answer is no stream of events",
+    { status_code = status })
+end
+
+-- Why an answer that begins with these headers will not do, if so.
+local function refusal(status, headers)
+  if status < 200 or status >= 300 then
+    return errors.from_response(status, nil, "", function() end)
+  end
+  local kind =
+    ("\n" .. headers:lower()):match("\ncontent%-type:[ \t]*([^;%s]+)")
+  if kind and kind ~= "text/event-stream" then
+    return no_stream(status)
+  end
+end
+
 -- Opens the connection. Returns true; or nil, err and whether the waiting was
 -- interrupted.
 local function connect(self, next_event)
@@ -83,23 +101,25 @@ local function connect(self, next_event)
     next_sign(inbox, self.client.settings.timeout, next_event)
   local interrupted = not event
   if event and event.kind == "headers" then
-    if event[1] >= 200 and event[1] < 300 then
+    err = refusal(event[1], event[2])
+    if not err then
       return true
     end
-    err = errors.from_response(event[1], nil, "", function() end)
   elseif event then
     local answer
     answer, err = http.answer(event)
-    err = not answer and err or errors.new("ProtocolError",
-      "GET " .. PATH .. ": the answer is no stream of events")
+    err = not answer and err or no_stream(event[1])
   end
   drop_connection(self)
   return nil, err, interrupted
 end
 
 -- Whether asking again may help.
-local function is_passing(err)
+local function is_passing(self, err)
   local status = err.status_code
+  if self.client.closed then
+    return false
+  end
   if status then
     return status == 429 or status >= 500
   end
@@ -127,7 +147,7 @@ local function reconnect(self, why, next_event)
   local give_up = scheduler.now() + self.reconnect_timeout
   local seconds, attempts, err = FIRST_PAUSE, 0, why
   drop_connection(self)
-  while is_passing(err) and scheduler.now() + seconds <= give_up do
+  while is_passing(self, err) and scheduler.now() + seconds <= give_up do
     local ok, interrupted
     ok, err = pause(self, seconds, next_event)
     if not ok then
