@@ -63,6 +63,25 @@ describe("server-sent events", function()
     end
   end)
 
+  it("are not upset by any bytes", function()
+    local alphabet = { "\n", "\r", "\r\n", ":", "data:", "data", " ", "\0",
+      "x", "{", "\255", "event: ", "\n\n" }
+    local seed = 1
+    local function random(limit)
+      seed = (seed * 16807) % 2147483647
+      return seed % limit + 1
+    end
+    for _ = 1, 300 do
+      local parts = {}
+      for i = 1, random(60) do
+        parts[i] = alphabet[random(#alphabet)]
+      end
+      local whole = table.concat(parts)
+      -- Cut anywhere, the same comes of it.
+      assert.are.same(decode_all({ whole }), decode_all(parts))
+    end
+  end)
+
   it("are not collected without end", function()
     local decoder = sse.decoder()
     local piece, frames, why = ("x"):rep(1024 * 1024), nil, nil

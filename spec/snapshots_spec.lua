@@ -146,6 +146,12 @@ describe("snapshots of a scripted server", function()
     }, targets())
   end)
 
+  it("are listed without their names, if need be", function()
+    local snapshots = snapshots_of({ 200, '[{"type":"base"},{}]' })
+    assert.are.same({ { type = "base" }, {} }, assert(snapshots:list()))
+    assert.are.same({}, assert(snapshots:list({ q = "x" })))
+  end)
+
   it("are listed from an empty page", function()
     local snapshots = snapshots_of({ 200, '{"templates":null,"total":0,'
       .. '"page":1,"per_page":50,"total_pages":0}' })

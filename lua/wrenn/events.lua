@@ -57,6 +57,9 @@ end
 -- Waits for the next event of a connection; one that is silent for too long
 -- fails. The time counts from here: nobody may have driven the loop before.
 local function next_sign(inbox, limit, next_event)
+  if inbox.first <= inbox.last then
+    return next_event(inbox)
+  end
   local stop = scheduler.after(limit, function()
     if inbox.first > inbox.last then
       inbox:put({ kind = "failed", "timeout",

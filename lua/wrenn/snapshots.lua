@@ -57,9 +57,10 @@ end
 -- Pages shift when something is made meanwhile: each template counts once.
 local function add_new(list, seen, templates)
   for _, template in ipairs(templates) do
-    local key = tostring(template.team_slug) .. "/" .. tostring(template.name)
-    if not seen[key] then
-      seen[key] = true
+    local name = template.name
+    local key = name and tostring(template.team_slug) .. "/" .. tostring(name)
+    if not key or not seen[key] then
+      seen[key or template] = true
       list[#list + 1] = template
     end
   end
