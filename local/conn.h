@@ -65,7 +65,8 @@ struct conn {
   bool parsing;    /* request_parse is at work */
   bool busy;       /* a request is being worked on: no reading */
   bool held;       /* its body is not wanted for now: neither */
-  bool watched;    /* reading although busy, to see it hang up */
+  bool watched;    /* the client is listened to while it waits, so that its
+                      hanging up is noticed */
   bool eof;
 
   /* the request */

@@ -256,10 +256,6 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   if (c->finished)
     return; /* what still comes is of no interest */
   c->input.len += (size_t)len;
-  if (c->watched && c->input.len > READ_SIZE) {
-    conn_abort(c); /* it is to listen now */
-    return;
-  }
   if (!c->ws)
     request_parse(c);
   if (c->ws && !c->closing && c->input.len > 0) {
@@ -270,8 +266,18 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   }
 }
 
+/* A request that is being worked on stops the reading, but for what needs to
+ * know that its client is still there. */
+static bool wants_input(const conn *c) {
+  if (c->ws || c->finished)
+    return true;
+  if (c->held)
+    return false;
+  return !c->busy || (c->watched && c->input.len < READ_SIZE);
+}
+
 void request_read(conn *c) {
-  if ((c->busy || c->held) && !c->ws && !c->finished && !c->watched)
+  if (!wants_input(c))
     uv_read_stop((uv_stream_t *)&c->tcp);
   else
     uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
