@@ -10,7 +10,7 @@ typedef enum admission { PUBLIC, KEY } admission;
 
 typedef struct route {
   enum http_method method;
-  const char *pattern; /* the first : is a capsule id, the second a selector */
+  const char *pattern; /* a : is a selector; below capsules, the first an id */
   void (*handle)(conn *c); /* the request is complete */
   void (*begin)(conn *c);  /* its head is: takes the body as it comes */
   admission admission;
@@ -46,7 +46,27 @@ static const route routes[] = {
     {HTTP_POST, "/v1/capsules/:/files/write", NULL, begin_write, KEY, false},
     {HTTP_POST, "/v1/capsules/:/files/stream/write", NULL, begin_stream_write,
      KEY, false},
+    {HTTP_POST, "/v1/snapshots", handle_snapshot, NULL, KEY, false},
+    {HTTP_GET, "/v1/snapshots", handle_snapshots, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/snapshots/:", handle_snapshot_delete, NULL, KEY, false},
+    {HTTP_PATCH, "/v1/snapshots/:", handle_snapshot_rename, NULL, KEY, false},
+    {HTTP_PATCH, "/v1/snapshots/:/visibility", handle_snapshot_visibility, NULL,
+     KEY, false},
+    {HTTP_POST, "/v1/volumes", handle_volume_create, NULL, KEY, false},
+    {HTTP_GET, "/v1/volumes", handle_volumes, NULL, KEY, false},
+    {HTTP_GET, "/v1/volumes/:", handle_volume_get, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/volumes/:", handle_volume_delete, NULL, KEY, false},
+    {HTTP_GET, "/v1/events/stream", handle_events, NULL, KEY, false},
 };
+
+/* What came with a later generation; method -1 is any. */
+static const struct {
+  const char *below;
+  int method;
+  generation since;
+} later[] = {{"/v1/events", -1, GENERATION_0_2},
+             {"/v1/volumes", -1, GENERATION_0_4},
+             {"/v1/snapshots", HTTP_PATCH, GENERATION_0_4}};
 
 /* Served on the real thing, but to people with a session, not to keys. */
 static const char *const session_only[] = {
@@ -221,17 +241,33 @@ void api_plan_free(api_plan *p) {
 
 /* ---- dispatch ------------------------------------------------------------ */
 
+static bool is_served(const conn *c, const route *r) {
+  for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+    if (route_below(later[i].below, r->pattern) &&
+        (later[i].method < 0 || later[i].method == (int)r->method))
+      return c->server->generation >= later[i].since;
+  return true;
+}
+
 static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
                                bool *known_path) {
   *known_path = false;
   for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-    if (!route_match(routes[i].pattern, c->target.data, values))
+    if (!is_served(c, &routes[i]) ||
+        !route_match(routes[i].pattern, c->target.data, values))
       continue;
     *known_path = true;
     if (routes[i].method == c->parser.method)
       return &routes[i];
   }
   return NULL;
+}
+
+static bool take_selector(conn *c, const route_value *value) {
+  c->selector = route_decode(value);
+  if (!c->selector)
+    conn_reply_fault(c, FAULT_REQUEST, "invalid selector");
+  return c->selector != NULL;
 }
 
 /* What has to be right before a handler sees the request; answers it if not.
@@ -243,6 +279,8 @@ static bool admit(conn *c, const route *r, const route_value *values) {
     return false;
   if (!strchr(r->pattern, ':'))
     return true;
+  if (!route_below("/v1/capsules", r->pattern))
+    return take_selector(c, &values[0]);
   if (!find_capsule(c, &values[0]))
     return false;
   if (later && !key_is_right(c)) {
@@ -255,11 +293,7 @@ static bool admit(conn *c, const route *r, const route_value *values) {
     return false;
   }
   const char *second = strchr(strchr(r->pattern, ':') + 1, ':');
-  if (second && !(c->selector = route_decode(&values[1]))) {
-    conn_reply_fault(c, FAULT_REQUEST, "invalid selector");
-    return false;
-  }
-  return true;
+  return !second || take_selector(c, &values[1]);
 }
 
 static void reply_unknown(conn *c, bool known_path) {

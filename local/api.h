@@ -47,6 +47,10 @@ typedef struct api_plan {
 bool api_plan_read(const wrenn_json *from, bool command_only, api_plan *plan);
 void api_plan_free(api_plan *plan);
 
+/* The volumes that a new capsule is to have; false when the request has been
+ * answered. */
+bool api_volumes(conn *c, const wrenn_json *body, capsule_wishes *wishes);
+
 /* ---- handlers ------------------------------------------------------------ */
 
 /* lifecycle.c */
@@ -58,6 +62,22 @@ void handle_destroy(conn *c);
 void handle_pause(conn *c);
 void handle_resume(conn *c);
 void handle_ping(conn *c);
+
+/* snapshots.c */
+void handle_snapshot(conn *c);
+void handle_snapshots(conn *c);
+void handle_snapshot_delete(conn *c);
+void handle_snapshot_rename(conn *c);
+void handle_snapshot_visibility(conn *c);
+
+/* volume_api.c */
+void handle_volume_create(conn *c);
+void handle_volumes(conn *c);
+void handle_volume_get(conn *c);
+void handle_volume_delete(conn *c);
+
+/* events.c */
+void handle_events(conn *c);
 
 /* stats.c, metrics.c */
 void handle_stats(conn *c);

@@ -4,21 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
+#include "jobs.h"
 #include "process.h"
 #include "stats.h"
-#include "tree.h"
+#include "volumes.h"
 
 /* How long a change of status takes at least, as on a real server. */
 #define CHANGE_MS 20
 #define MIB ((int64_t)1024 * 1024)
 
-const char *capsule_status_name(const capsule *c) {
+const char *capsule_status_text(const capsules *all, capsule_status status) {
   static const char *const names[] = {
       [CAPSULE_STARTING] = "starting", [CAPSULE_RUNNING] = "running",
       [CAPSULE_PAUSING] = "pausing",   [CAPSULE_PAUSED] = "paused",
-      [CAPSULE_RESUMING] = "resuming", [CAPSULE_STOPPING] = "stopping",
-      [CAPSULE_STOPPED] = "stopped",   [CAPSULE_ERROR] = "error"};
-  return names[c->status];
+      [CAPSULE_RESUMING] = "resuming", [CAPSULE_SNAPSHOTTING] = "snapshotting",
+      [CAPSULE_STOPPING] = "stopping", [CAPSULE_STOPPED] = "stopped",
+      [CAPSULE_ERROR] = "error"};
+  if (status == CAPSULE_SNAPSHOTTING && all->generation < GENERATION_0_2_2)
+    status = CAPSULE_PAUSING; /* the other has no name yet */
+  return names[status];
+}
+
+const char *capsule_status_name(const capsule *c) {
+  return capsule_status_text(c->all, c->status);
 }
 
 static void put_time(wrenn_buf *out, const char *name, time_t when) {
@@ -124,7 +133,7 @@ void session_leave(session *s) {
   s->next = s->previous = NULL;
 }
 
-static void cut_sessions(capsule *c) {
+void capsule_cut(capsule *c) {
   while (c->sessions.next) {
     session *s = c->sessions.next;
     session_leave(s);
@@ -134,52 +143,31 @@ static void cut_sessions(capsule *c) {
 
 /* ---- folders ------------------------------------------------------------- */
 
-typedef struct removal {
-  uv_work_t work;
-  capsules *all;
-  char *folder;
-} removal;
+void capsules_hold(capsules *all) { all->live++; }
 
-static void one_less(capsules *all) {
+void capsules_release(capsules *all) {
   all->live--;
   if (all->ending && all->live == 0)
     all->all_gone(all->arg);
 }
 
-static void run_removal(uv_work_t *work) {
-  removal *r = work->data;
-  tree_remove(r->folder);
-}
-
-static void after_removal(uv_work_t *work, int status) {
-  removal *r = work->data;
-  (void)status;
-  one_less(r->all);
-  free(r->folder);
-  free(r);
-}
-
 void capsule_remove_folder(capsule *c) {
   bool stays = c->all->ending && c->all->keep_data;
-  removal *r = stays ? NULL : calloc(1, sizeof(*r));
-  if (!r || !c->folder) {
-    free(r);
-    one_less(c->all);
-    return;
+  if (!stays && c->folder) {
+    job_remove(c->all, c->folder);
+    c->folder = NULL;
   }
-  r->work.data = r;
-  r->all = c->all;
-  r->folder = c->folder;
-  c->folder = NULL;
-  if (uv_queue_work(c->all->loop, &r->work, run_removal, after_removal))
-    after_removal(&r->work, 0);
+  capsules_release(c->all);
 }
 
 /* ---- status -------------------------------------------------------------- */
 
-static void set_status(capsule *c, capsule_status status) {
-  c->status = status;
+void capsule_set_status(capsule *c, capsule_status status) {
+  capsule_status before = c->told;
+  c->status = c->told = status;
   c->updated = time(NULL);
+  volumes_follow(c);
+  events_changed(c->all->events, c, before);
   tell_watchers(c);
 }
 
@@ -194,7 +182,7 @@ static void on_started(uv_timer_t *timer) {
   time_t now = time(NULL);
   c->started = now > c->started ? now : c->started + 1;
   capsule_touch(c);
-  set_status(c, CAPSULE_RUNNING);
+  capsule_set_status(c, CAPSULE_RUNNING);
 }
 
 void capsule_ready(void *arg) {
@@ -206,19 +194,26 @@ void capsule_ready(void *arg) {
 void capsule_gone(void *arg) {
   capsule *c = arg;
   bool meant = c->status == CAPSULE_STOPPING;
+  bool failed = c->status == CAPSULE_STARTING;
   uv_timer_stop(&c->timer);
   c->ended = uv_now(c->all->loop);
   c->status = meant ? CAPSULE_STOPPED : CAPSULE_ERROR;
-  cut_sessions(c);
+  capsule_cut(c);
   processes_end(c);
   sandbox_free(c->box);
   c->box = NULL;
-  set_status(c, c->status);
+  capsule_set_status(c, c->status);
+  if (failed)
+    events_act(c->all->events,
+               &(event){.kind = "capsule.create",
+                        .capsule = c,
+                        .system = true,
+                        .error = "the capsule has not come up"});
   capsule_remove_folder(c);
 }
 
 static void on_paused(uv_timer_t *timer) {
-  set_status(timer->data, CAPSULE_PAUSED);
+  capsule_set_status(timer->data, CAPSULE_PAUSED);
 }
 
 static void after_pause(void *arg, const sandbox_reply *reply) {
@@ -226,7 +221,7 @@ static void after_pause(void *arg, const sandbox_reply *reply) {
   if (c->status != CAPSULE_PAUSING)
     return;
   if (reply->error)
-    set_status(c, CAPSULE_RUNNING);
+    capsule_set_status(c, CAPSULE_RUNNING);
   else
     change_later(c, on_paused);
 }
@@ -236,28 +231,28 @@ static void after_resume(void *arg, const sandbox_reply *reply) {
   if (c->status != CAPSULE_RESUMING)
     return;
   if (reply->error)
-    set_status(c, CAPSULE_PAUSED);
+    capsule_set_status(c, CAPSULE_PAUSED);
   else
     change_later(c, on_started);
 }
 
-static bool order(capsule *c, const char *text, sandbox_done *done) {
+bool capsule_order(capsule *c, const char *order, sandbox_done *done) {
   wrenn_buf message = {0};
-  wrenn_buf_puts(&message, text);
+  wrenn_buf_printf(&message, "{\"op\":\"%s\"}", order);
   bool sent = c->box && sandbox_order(c->box, &message, done, c);
   wrenn_buf_free(&message);
   return sent;
 }
 
 void capsule_pause(capsule *c) {
-  set_status(c, CAPSULE_PAUSING);
-  cut_sessions(c);
-  order(c, "{\"op\":\"pause\"}", after_pause);
+  capsule_set_status(c, CAPSULE_PAUSING);
+  capsule_cut(c);
+  capsule_order(c, "pause", after_pause);
 }
 
 void capsule_resume(capsule *c) {
-  set_status(c, CAPSULE_RESUMING);
-  order(c, "{\"op\":\"resume\"}", after_resume);
+  capsule_set_status(c, CAPSULE_RESUMING);
+  capsule_order(c, "resume", after_resume);
 }
 
 static void on_stop_due(uv_timer_t *timer) {
@@ -266,13 +261,15 @@ static void on_stop_due(uv_timer_t *timer) {
     sandbox_stop(c->box);
 }
 
-void capsule_destroy(capsule *c) {
+bool capsule_destroy(capsule *c) {
   if (c->status == CAPSULE_STOPPING || c->status == CAPSULE_STOPPED ||
       c->status == CAPSULE_ERROR)
-    return;
-  set_status(c, CAPSULE_STOPPING);
-  cut_sessions(c);
+    return false;
+  capsule_set_status(c, CAPSULE_STOPPING);
+  capsule_cut(c);
+  capsule_copy_stop(c);
   change_later(c, on_stop_due);
+  return true;
 }
 
 void capsule_touch(capsule *c) {

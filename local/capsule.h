@@ -24,6 +24,7 @@ typedef enum capsule_status {
   CAPSULE_PAUSING,
   CAPSULE_PAUSED,
   CAPSULE_RESUMING,
+  CAPSULE_SNAPSHOTTING,
   CAPSULE_STOPPING,
   CAPSULE_STOPPED,
   CAPSULE_ERROR
@@ -43,6 +44,7 @@ typedef struct capsule_point {
 } capsule_point;
 
 #define CAPSULE_POINTS 600
+#define CAPSULE_VOLUMES 4
 
 /* Somebody who waits for a capsule to leave a status. */
 typedef struct capsule_watcher {
@@ -56,7 +58,7 @@ struct capsule {
   capsule *in_bucket;       /* of the table of ids */
   struct capsules *all;
   char id[CAPSULE_ID_LEN + 1];
-  capsule_status status;
+  capsule_status status, told; /* the last that the events have told of */
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
   char *labels; /* the user's metadata, as members of JSON; or NULL */
@@ -64,7 +66,10 @@ struct capsule {
   char *folder;
   sandbox *box; /* NULL before and after */
   process *processes;
-  session sessions; /* list head */
+  struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
+  size_t volume_count;
+  struct copying *copying; /* its tree, now; or NULL */
+  session sessions;        /* list head */
   capsule_watcher *watchers;
   uv_timer_t timer; /* the next change of status */
   uint64_t used;    /* the loop's time of the last activity */
@@ -81,6 +86,8 @@ struct capsule {
 
 typedef struct capsules {
   uv_loop_t *loop;
+  generation generation;
+  struct events *events; /* told of each change of status; or NULL */
   const traits *traits;
   capsule *first, *last;
   capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
@@ -91,17 +98,24 @@ typedef struct capsules {
   const char *bwrap;   /* its path; NULL: no walls */
   uint64_t open_files; /* how many descriptors a command may have */
   bool ending;
-  unsigned live; /* with a sandbox or a folder */
+  unsigned live; /* with a sandbox, a folder, or work on one under way */
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
+  uint64_t second_ms; /* of a timeout_sec */
 } capsules;
 
 typedef struct capsule_wishes {
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+  struct template *snapshot; /* whose files it begins with; or NULL */
+  struct volume *volumes[CAPSULE_VOLUMES];
+  size_t volume_count;
   char *labels; /* taken over when it has been made */
 } capsule_wishes;
+
+/* `error` is NULL or says why there is no copy; `bytes` is its size. */
+typedef void capsule_copied(void *arg, const char *error, int64_t bytes);
 
 /* Begins to look for idle capsules. */
 void capsules_start(capsules *all);
@@ -111,6 +125,10 @@ void capsules_end(capsules *all);
 
 /* Frees the list; only after all_gone. */
 void capsules_free(capsules *all);
+
+/* all_gone has to wait for something; for one thing less. */
+void capsules_hold(capsules *all);
+void capsules_release(capsules *all);
 
 /* Makes a capsule, which is starting; NULL when the system has not enough. */
 capsule *capsule_create(capsules *all, const capsule_wishes *wishes);
@@ -122,14 +140,42 @@ capsule *capsule_find(capsules *all, const char *id);
 bool capsule_id_ok(const char *id);
 
 const char *capsule_status_name(const capsule *c);
+const char *capsule_status_text(const capsules *all, capsule_status status);
+
+/* The one place where a status changes. */
+void capsule_set_status(capsule *c, capsule_status status);
 
 /* The changes of status, from a status that allows them. */
 void capsule_pause(capsule *c);
 void capsule_resume(capsule *c);
-void capsule_destroy(capsule *c);
+
+/* The same for its end, from any; false when it has ended, or is about to. */
+bool capsule_destroy(capsule *c);
 
 /* Removes its folder, soon; it counts as gone after that. */
 void capsule_remove_folder(capsule *c);
+
+/* Starts its sandbox in its folder, which is ready; false when it cannot. */
+bool capsule_start(capsule *c);
+
+/* Sends an order without arguments to its agent; false when there is none. */
+bool capsule_order(capsule *c, const char *order, sandbox_done *done);
+
+/* Cuts its sessions. */
+void capsule_cut(capsule *c);
+
+/* snapshotting.c: fills a folder that is about to be a capsule's from its
+ * template, and starts it then. False when it cannot be begun. */
+bool capsule_fill(capsule *c, struct template *from);
+
+/* snapshotting.c: copies the tree of a running or paused capsule to a path
+ * that must not exist, while nothing in it runs. It goes back to the status it
+ * had; or becomes paused, if that is how the generation has it. False when it
+ * cannot be begun: `done` does not follow then. */
+bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg);
+
+/* snapshotting.c: what of the two is under way ends early, and fails. */
+void capsule_copy_stop(capsule *c);
 
 /* The sandbox's hooks: it is ready; it has ended. `arg` is the capsule. */
 void capsule_ready(void *arg);

@@ -5,7 +5,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "events.h"
 #include "process.h"
+#include "volumes.h"
 #include "walls.h"
 
 #define REAPER_MS 2000
@@ -84,17 +86,46 @@ static void free_capsule(capsule *c) {
   uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 
-static bool make_folder(capsule *c) {
+static bool make_path(capsule *c) {
   size_t size = strlen(c->all->data) + CAPSULE_ID_LEN + 2;
   c->folder = malloc(size);
-  if (!c->folder)
-    return false;
-  snprintf(c->folder, size, "%s/%s", c->all->data, c->id);
-  return mkdir(c->folder, 0700) == 0 && walls_make_folders(c->folder) == 0;
+  if (c->folder)
+    snprintf(c->folder, size, "%s/%s", c->all->data, c->id);
+  return c->folder != NULL;
 }
 
 static void on_process_exited(void *arg, int64_t pid, int code) {
   process_exited(arg, pid, code);
+}
+
+bool capsule_start(capsule *c) {
+  char inside[CAPSULE_VOLUMES][VOLUME_MOUNT_SIZE];
+  sandbox_bind binds[CAPSULE_VOLUMES];
+  const sandbox_options options = {
+      .loop = c->all->loop,
+      .bwrap = c->all->bwrap,
+      .folder = c->folder,
+      .agent = c->all->agent,
+      .binds = binds,
+      .bind_count = c->volume_count,
+      .open_files = c->all->open_files,
+      .hooks = {capsule_ready, on_process_exited, capsule_gone, c}};
+  for (size_t i = 0; i < c->volume_count; i++) {
+    volume_mount_path(c->volumes[i], inside[i]);
+    binds[i] = (sandbox_bind){c->volumes[i]->folder, inside[i]};
+  }
+  if (walls_make_folders(c->folder) == 0)
+    c->box = sandbox_start(&options);
+  return c->box != NULL;
+}
+
+/* Its folder is made, or about to be. */
+static bool begin(capsule *c, const capsule_wishes *wishes) {
+  if (!make_path(c))
+    return false;
+  if (wishes->snapshot)
+    return capsule_fill(c, wishes->snapshot);
+  return mkdir(c->folder, 0700) == 0 && capsule_start(c);
 }
 
 capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
@@ -112,20 +143,12 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
   c->timeout_sec = wishes->timeout_sec;
   uv_timer_init(all->loop, &c->timer);
   c->timer.data = c;
-  c->status = CAPSULE_STARTING;
+  c->status = c->told = CAPSULE_STARTING;
   c->created = c->updated = time(NULL);
-  all->live++;
-  if (make_folder(c)) {
-    const sandbox_options options = {
-        .loop = all->loop,
-        .bwrap = all->bwrap,
-        .folder = c->folder,
-        .agent = all->agent,
-        .open_files = all->open_files,
-        .hooks = {capsule_ready, on_process_exited, capsule_gone, c}};
-    c->box = sandbox_start(&options);
-  }
-  if (!c->box) {
+  capsules_hold(all);
+  volumes_attach(c, wishes->volumes, wishes->volume_count);
+  if (!begin(c, wishes)) {
+    volumes_detach(c);
     capsule_remove_folder(c);
     free_capsule(c);
     return NULL;
@@ -137,7 +160,7 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
 
 static bool is_idle(const capsule *c, uint64_t now) {
   return c->status == CAPSULE_RUNNING && c->timeout_sec > 0 &&
-         (now - c->used) / 1000 >= (uint64_t)c->timeout_sec;
+         (now - c->used) / c->all->second_ms >= (uint64_t)c->timeout_sec;
 }
 
 static bool is_forgotten(const capsule *c, uint64_t now) {
@@ -150,8 +173,13 @@ static void on_reaper(uv_timer_t *timer) {
   uint64_t now = uv_now(all->loop);
   capsule *next;
   for (capsule *c = all->first; c; c = c->next)
-    if (is_idle(c, now))
+    if (is_idle(c, now)) {
       capsule_pause(c);
+      events_act(all->events, &(event){.kind = "capsule.pause",
+                                       .capsule = c,
+                                       .system = true,
+                                       .reason = "ttl_expired"});
+    }
   for (capsule *c = all->last; c && all->count > ENDED_MAX; c = next) {
     next = c->previous;
     if (is_forgotten(c, now)) {
@@ -161,7 +189,15 @@ static void on_reaper(uv_timer_t *timer) {
   }
 }
 
+/* Of a capsule's time without activity: tests cannot wait for long. */
+static uint64_t idle_second_ms(void) {
+  const char *text = getenv("WRENN_LOCAL_IDLE_SECOND_MS");
+  uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
+  return ms > 0 ? ms : 1000;
+}
+
 void capsules_start(capsules *all) {
+  all->second_ms = idle_second_ms();
   uv_timer_init(all->loop, &all->reaper);
   all->reaper.data = all;
   uv_timer_start(&all->reaper, on_reaper, REAPER_MS, REAPER_MS);

@@ -15,6 +15,8 @@
 #include "buf.h"
 #include "capsule.h"
 #include "generation.h"
+#include "templates.h"
+#include "volumes.h"
 
 typedef struct conn conn;
 typedef struct server server;
@@ -33,6 +35,8 @@ struct server {
   uint64_t pty_ping_ms;
   struct stats *stats;
   capsules capsules;
+  templates templates;
+  volumes volumes;
   conn *conns;
   bool ending;
 };
@@ -64,6 +68,8 @@ struct conn {
   bool parsing;    /* request_parse is at work */
   bool busy;       /* a request is being worked on: no reading */
   bool held;       /* its body is not wanted for now: neither */
+  bool watched;    /* the client is listened to while it waits, so that its
+                      hanging up is noticed */
   bool eof;
 
   /* the request */
@@ -133,6 +139,10 @@ void conn_want_turn(conn *c);
 /* Takes no more of the request's body until conn_release. */
 void conn_hold(conn *c);
 void conn_release(conn *c);
+
+/* Has the end of the connection noticed while an answer is streamed that may
+ * have nothing to send for long. */
+void conn_watch(conn *c);
 
 /* Ends the connection once everything has left: a TCP FIN, and no more. */
 void conn_finish(conn *c);

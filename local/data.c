@@ -33,6 +33,20 @@ static int make_lock(const char *folder) {
   return -1;
 }
 
+/* A given folder is for one server at a time. Not by the name that says that
+ * a folder may be removed when nobody has it. */
+static const char *take_lock(data_folder *d) {
+  char path[PATH_MAX];
+  if (!join(path, d->path, "in-use"))
+    return "cannot use the data folder: ";
+  d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (d->lock < 0)
+    return "cannot use the data folder: ";
+  return flock(d->lock, LOCK_EX | LOCK_NB)
+             ? "the data folder is another server's: "
+             : NULL;
+}
+
 static void remove_if_left(const char *folder) {
   char path[PATH_MAX];
   struct stat info;
@@ -66,9 +80,8 @@ const char *data_open(data_folder *d, const char *given) {
   if (given) {
     if (mkdir(given, 0700) && errno != EEXIST)
       return "cannot make the data folder: ";
-    return realpath(given, d->path) && access(d->path, W_OK | X_OK) == 0
-               ? NULL
-               : "cannot use the data folder: ";
+    return realpath(given, d->path) ? take_lock(d)
+                                    : "cannot use the data folder: ";
   }
   if (!base || !*base)
     base = "/tmp";

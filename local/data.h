@@ -8,7 +8,7 @@
 typedef struct data_folder {
   char path[PATH_MAX];
   bool own; /* temporary: removed at the end */
-  int lock; /* held while this server lives; -1 for one that is not its own */
+  int lock; /* held while this server lives; -1: none */
 } data_folder;
 
 /* Uses the given folder, which is made if need be, or makes a temporary one,

@@ -4,10 +4,15 @@
 #include <string.h>
 
 #include "api.h"
+#include "events.h"
 #include "labels.h"
 
 #define MIN_TIMEOUT 60
 #define DISK_SIZE_MB 5120
+
+static void tell(const conn *c, const char *kind, const capsule *of) {
+  events_act(c->server->capsules.events, &(event){.kind = kind, .capsule = of});
+}
 
 void handle_health(conn *c) {
   wrenn_buf json = {0};
@@ -81,37 +86,44 @@ static int64_t or_default(int64_t number, int64_t standard) {
   return number > 0 ? number : standard;
 }
 
-/* The name in a reference, which may have the platform's slug in front. NULL
- * when the template is somebody else's. */
-static const char *name_in(const char *reference) {
-  static const char platform[] = "wrenn/";
-  const char *slash = strchr(reference, '/');
-  if (!slash)
-    return reference;
-  return strncmp(reference, platform, sizeof(platform) - 1) ? NULL : slash + 1;
+/* Takes a reference apart: a name, which from 0.4 on may have a team's slug in
+ * front. False when it cannot be one. */
+static bool split_reference(const conn *c, const char *given,
+                            char slug[TEMPLATE_NAME_MAX + 1],
+                            const char **name) {
+  const char *slash = strchr(given, '/');
+  *slug = '\0';
+  *name = given;
+  if (slash && c->server->traits->has_slugs) {
+    *name = slash + 1;
+    if (slash - given > TEMPLATE_NAME_MAX)
+      return false;
+    snprintf(slug, TEMPLATE_NAME_MAX + 1, "%.*s", (int)(slash - given), given);
+    if (!template_name_ok(slug))
+      return false;
+  }
+  return template_name_ok(*name);
 }
 
-static bool reference_ok(const char *reference, bool may_have_slug) {
-  const char *slash = may_have_slug ? strchr(reference, '/') : NULL;
-  const char *name = slash ? slash + 1 : reference;
-  return label_name_ok(name, strlen(name)) &&
-         (!slash || label_name_ok(reference, (size_t)(slash - reference)));
-}
-
-/* Takes the template over; answers the request when it is not one of ours. */
-static bool take_template(conn *c, const char *reference,
-                          capsule_wishes *wishes) {
-  if (!reference_ok(reference, c->server->traits->has_slugs)) {
-    conn_reply_fault(c, FAULT_TEMPLATE_NAME, reference);
+/* Takes the template over; answers the request when there is none. */
+static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
+  char slug[TEMPLATE_NAME_MAX + 1];
+  const char *name;
+  if (!split_reference(c, given, slug, &name)) {
+    conn_reply_fault(c, FAULT_TEMPLATE_NAME, given);
     return false;
   }
-  const char *name = name_in(reference);
-  if (!name ||
-      (strcmp(name, "minimal") != 0 && strcmp(name, "minimal-ubuntu") != 0)) {
-    conn_reply_fault(c, FAULT_NO_TEMPLATE, reference);
+  template *t = template_find(&c->server->templates, name);
+  if (!t || !t->ready || (*slug && strcmp(slug, template_slug(t)) != 0)) {
+    conn_reply_fault(c, FAULT_NO_TEMPLATE, given);
     return false;
   }
   snprintf(wishes->template, sizeof(wishes->template), "%s", name);
+  if (!t->platform) { /* what has been saved fits one size only */
+    wishes->snapshot = t;
+    wishes->vcpus = t->vcpus;
+    wishes->memory_mb = t->memory_mb;
+  }
   return true;
 }
 
@@ -167,11 +179,14 @@ void handle_create(conn *c) {
                           &wishes) &&
             take_labels(c, &body, &wishes);
   free(template);
-  if (!ok)
+  if (!ok || !api_volumes(c, &body, &wishes)) {
+    free(wishes.labels);
     return;
+  }
   round_wishes(t, &wishes);
   capsule *made = capsule_create(&c->server->capsules, &wishes);
   if (made) {
+    tell(c, "capsule.create", made);
     reply_begun(c, made, CAPSULE_RUNNING, 201);
   } else {
     free(wishes.labels);
@@ -199,7 +214,8 @@ void handle_get(conn *c) { reply_capsule(c, 200, c->capsule); }
 
 void handle_destroy(conn *c) {
   bool waits = c->server->traits->waits;
-  capsule_destroy(c->capsule);
+  if (capsule_destroy(c->capsule))
+    tell(c, "capsule.destroy", c->capsule);
   if (waits && c->capsule->status == CAPSULE_STOPPING)
     reply_begun(c, c->capsule, CAPSULE_STOPPED, 204);
   else
@@ -209,10 +225,12 @@ void handle_destroy(conn *c) {
 /* A change from one status to another. Where nobody waits, a capsule that is
  * there already is as good. */
 static void change(conn *c, capsule_status from, capsule_status to,
-                   void (*begin)(capsule *), fault otherwise) {
+                   void (*begin)(capsule *), const char *kind,
+                   fault otherwise) {
   capsule_status now = c->capsule->status;
   if (now == from) {
     begin(c->capsule);
+    tell(c, kind, c->capsule);
     reply_begun(c, c->capsule, to, 200);
   } else if (now == to && !c->server->traits->waits) {
     reply_capsule(c, 202, c->capsule);
@@ -222,11 +240,12 @@ static void change(conn *c, capsule_status from, capsule_status to,
 }
 
 void handle_pause(conn *c) {
-  change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause, FAULT_CANNOT_PAUSE);
+  change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause, "capsule.pause",
+         FAULT_CANNOT_PAUSE);
 }
 
 void handle_resume(conn *c) {
-  change(c, CAPSULE_PAUSED, CAPSULE_RUNNING, capsule_resume,
+  change(c, CAPSULE_PAUSED, CAPSULE_RUNNING, capsule_resume, "capsule.resume",
          FAULT_CANNOT_RESUME);
 }
 

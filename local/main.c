@@ -13,6 +13,7 @@
 
 #include "api.h"
 #include "data.h"
+#include "events.h"
 #include "stats.h"
 #include "walls.h"
 
@@ -247,6 +248,8 @@ static void close_rest(uv_handle_t *handle, void *arg) {
 static void on_all_gone(void *arg) {
   program *p = arg;
   capsules_free(&p->server.capsules);
+  templates_free(&p->server.templates);
+  volumes_free(&p->server.volumes);
   for (size_t i = 0; i < 3; i++)
     close_rest((uv_handle_t *)&p->signals[i], NULL);
 }
@@ -256,6 +259,7 @@ static void end(program *p) {
     return;
   server_end(&p->server);
   stats_end(p->server.stats);
+  events_end(p->server.capsules.events);
   capsules_end(&p->server.capsules);
 }
 
@@ -344,6 +348,8 @@ int main(int argc, char **argv) {
   if (failed)
     die(1, failed, strerror(errno));
   p.server.capsules = (capsules){.loop = &p.loop,
+                                 .generation = p.options.generation,
+                                 .events = events_start(&p.loop),
                                  .traits = p.server.traits,
                                  .data = p.data.path,
                                  .agent = p.agent,
@@ -354,8 +360,11 @@ int main(int argc, char **argv) {
                                  .arg = &p};
   capsules_start(&p.server.capsules);
   p.server.stats = stats_start(&p.loop, &p.server.capsules);
-  if (!p.server.stats)
+  if (!p.server.stats || !p.server.capsules.events)
     die(1, "out of memory", "");
+  if (!templates_open(&p.server.templates, &p.server.capsules) ||
+      !volumes_open(&p.server.volumes, &p.server.capsules))
+    die(1, "cannot use the data folder: ", strerror(errno));
   watch_signals(&p);
   if (p.options.command)
     run_command(&p);
@@ -363,6 +372,7 @@ int main(int argc, char **argv) {
     announce(&p);
   uv_run(&p.loop, UV_RUN_DEFAULT);
   uv_loop_close(&p.loop);
+  events_free(p.server.capsules.events);
   data_close(&p.data);
   return p.exit_status;
 }

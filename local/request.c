@@ -36,6 +36,7 @@ void request_reset(conn *c) {
   c->in_value = c->has_key = c->expects = c->wants_websocket = false;
   c->ws_version_ok = c->upgrade = c->deflates = c->refused = c->overdue = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
+  c->watched = false;
   c->discarded = 0;
   c->request_id[0] = c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
   c->ws_extensions[0] = '\0';
@@ -268,8 +269,18 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   }
 }
 
+/* A request that is being worked on stops the reading, but for what needs to
+ * know that its client is still there. */
+static bool wants_input(const conn *c) {
+  if (c->ws || c->finished)
+    return true;
+  if (c->held)
+    return false;
+  return !c->busy || (c->watched && c->input.len < READ_SIZE);
+}
+
 void request_read(conn *c) {
-  if ((c->busy || c->held) && !c->ws && !c->finished)
+  if (!wants_input(c))
     uv_read_stop((uv_stream_t *)&c->tcp);
   else
     uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
@@ -279,6 +290,11 @@ void request_init(conn *c) {
   http_parser_init(&c->parser, HTTP_REQUEST);
   c->parser.data = c;
   c->query = "";
+  request_read(c);
+}
+
+void conn_watch(conn *c) {
+  c->watched = true;
   request_read(c);
 }
 

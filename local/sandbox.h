@@ -32,11 +32,18 @@ typedef struct sandbox_hooks {
   void *arg;
 } sandbox_hooks;
 
+/* A folder of the host that is to be seen inside, and changed. */
+typedef struct sandbox_bind {
+  const char *host, *inside;
+} sandbox_bind;
+
 typedef struct sandbox_options {
   uv_loop_t *loop;
-  const char *bwrap;   /* its path; NULL: no walls */
-  const char *folder;  /* the capsule's own, with the folders of walls.h */
-  const char *agent;   /* path of wrenn-agent */
+  const char *bwrap;  /* its path; NULL: no walls */
+  const char *folder; /* the capsule's own, with the folders of walls.h */
+  const char *agent;  /* path of wrenn-agent */
+  const sandbox_bind *binds;
+  size_t bind_count;
   uint64_t open_files; /* how many descriptors a command may have */
   sandbox_hooks hooks;
 } sandbox_options;

@@ -1,7 +1,8 @@
 #include "walls.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,22 +16,64 @@ static const char *const system_folders[] = {"/usr", "/bin",   "/sbin",
                                              "/lib", "/lib32", "/lib64",
                                              "/etc", "/opt",   "/nix"};
 
-int walls_make_folders(const char *folder) {
-  static const struct {
-    const char *name;
-    mode_t mode;
-  } own[] = {{"root", 0700},      {"tmp", 01777},    {"home", 0755},
-             {"mnt", 0755},       {"var", 0755},     {"var/tmp", 01777},
-             {"var/cache", 0755}, {"var/lib", 0755}, {"var/log", 0755}};
-  char path[PATH_MAX];
-  for (size_t i = 0; i < COUNT(own); i++) {
-    int len = snprintf(path, sizeof(path), "%s/%s", folder, own[i].name);
-    if (len < 0 || (size_t)len >= sizeof(path))
-      return -1;
-    if (mkdir(path, own[i].mode) || chmod(path, own[i].mode))
+/* A capsule's own folders, parents first. */
+static const struct {
+  const char *name;
+  mode_t mode;
+} own_folders[] = {{"root", 0700},      {"tmp", 01777},    {"home", 0755},
+                   {"mnt", 0755},       {"var", 0755},     {"var/tmp", 01777},
+                   {"var/cache", 0755}, {"var/lib", 0755}, {"var/log", 0755}};
+
+/* A link in the place of a folder would lead anywhere on the host. */
+static int make_folder(int top, const char *name, mode_t mode) {
+  struct stat info;
+  if (fstatat(top, name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (S_ISDIR(info.st_mode))
+      return 0;
+    if (unlinkat(top, name, 0))
       return -1;
   }
-  return 0;
+  return mkdirat(top, name, mode) || fchmodat(top, name, mode, 0) ? -1 : 0;
+}
+
+int walls_make_folders(const char *folder) {
+  int top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int rc = top < 0 ? -1 : 0;
+  for (size_t i = 0; rc == 0 && i < COUNT(own_folders); i++)
+    rc = make_folder(top, own_folders[i].name, own_folders[i].mode);
+  int error = errno;
+  if (top >= 0)
+    close(top);
+  errno = error;
+  return rc;
+}
+
+static bool is_own(const char *path) {
+  for (size_t i = 0; i < COUNT(own_folders); i++)
+    if (strcmp(own_folders[i].name, path) == 0)
+      return true;
+  return false;
+}
+
+/* Whether the host's path is that of the entry or lies below it. */
+static bool leads_to(const char *entry, const char *host) {
+  size_t len = strlen(entry);
+  return strncmp(host + 1, entry, len) == 0 &&
+         (host[len + 1] == '\0' || host[len + 1] == '/');
+}
+
+bool walls_need(const char *path) {
+  static const char *const made[] = {"/proc", "/dev", "/run", "/var/run"};
+  char resolver[PATH_MAX];
+  if (is_own(path))
+    return false;
+  for (size_t i = 0; i < COUNT(made); i++)
+    if (strcmp(made[i] + 1, path) == 0)
+      return true;
+  for (size_t i = 0; i < COUNT(system_folders); i++)
+    if (strcmp(system_folders[i] + 1, path) == 0)
+      return access(system_folders[i], F_OK) == 0;
+  return realpath("/etc/resolv.conf", resolver) && leads_to(path, resolver);
 }
 
 /* A top-level folder as it is on the host: a link stays one. */
@@ -104,12 +147,11 @@ static void put_namespaces(words *w) {
     words_add_all(w, "--cap-add", kept[i]);
 }
 
-void walls_put(words *w, const char *bwrap, const char *folder,
-               const char *agent) {
-  words_add(w, bwrap);
+void walls_put(words *w, const sandbox_options *options) {
+  words_add(w, options->bwrap);
   put_namespaces(w);
-  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind", folder,
-                "/");
+  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind",
+                options->folder, "/");
   for (size_t i = 0; i < COUNT(system_folders); i++)
     put_system_folder(w, system_folders[i]);
   put_curtains(w);
@@ -117,7 +159,11 @@ void walls_put(words *w, const char *bwrap, const char *folder,
   words_add_all(w, "--dev", "/dev", "--tmpfs", "/run", "--symlink", "/run",
                 "/var/run");
   put_resolver(w);
-  words_add_all(w, "--ro-bind", agent, WALLS_AGENT, "--chdir", "/root", "--");
+  for (size_t i = 0; i < options->bind_count; i++)
+    words_add_all(w, "--bind", options->binds[i].host,
+                  options->binds[i].inside);
+  words_add_all(w, "--ro-bind", options->agent, WALLS_AGENT, "--chdir", "/root",
+                "--");
 }
 
 bool walls_work(const char *bwrap) {

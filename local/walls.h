@@ -2,19 +2,24 @@
 #ifndef WRENN_LOCAL_WALLS_H
 #define WRENN_LOCAL_WALLS_H
 
+#include "sandbox.h"
 #include "words.h"
 
 /* What a capsule finds the agent as. */
 #define WALLS_AGENT "/run/wrenn-agent"
 
 /* Makes the folders that a capsule has for itself inside its own one, which
- * exists. Returns 0 or -1 with errno. */
+ * exists; what stands in for one of them and is no folder makes way. Returns 0
+ * or -1 with errno. */
 int walls_make_folders(const char *folder);
 
-/* Appends the command line up to the program that is to run inside. `folder`
- * becomes the capsule's root; `agent` is the host's path of wrenn-agent. */
-void walls_put(words *w, const char *bwrap, const char *folder,
-               const char *agent);
+/* Whether an entry of a capsule's folder is not its own: put there for the
+ * walls, or in the way of them. What somebody has been able to prepare must
+ * not be where bubblewrap is to mount something: it would follow a link. */
+bool walls_need(const char *path);
+
+/* Appends the command line up to the program that is to run inside. */
+void walls_put(words *w, const sandbox_options *options);
 
 /* Tries whether bubblewrap can do this here at all: not every system lets it
  * make the namespaces. What it says when it cannot goes to stderr. */

@@ -23,6 +23,57 @@ function api.create_body(opts)
   }
 end
 
+--- Whether an answer is a capsule, where it may be a template.
+function api.is_capsule(answer)
+  return answer.status ~= nil
+end
+
+-- ---- templates, volumes, events --------------------------------------------
+
+-- Whether a value is an array of objects, as far as can be told.
+local function is_list(value)
+  if type(value) ~= "table" or next(value) ~= nil and value[1] == nil then
+    return false
+  end
+  for _, item in ipairs(value) do
+    if type(item) ~= "table" then
+      return false
+    end
+  end
+  return true
+end
+
+--- The answer of GET /v1/snapshots: a whole list, or a page of one from 0.4 on.
+--- Returns {templates, pages, per_page}; nil and what is wrong with it.
+function api.template_page(answer)
+  local paged = answer.templates ~= nil or answer.total_pages ~= nil
+  local list = answer
+  if paged then
+    list = answer.templates or {}
+  end
+  if not is_list(list) then
+    return nil, "no list of templates"
+  end
+  return {
+    templates = list,
+    pages = paged and tonumber(answer.total_pages) or 1,
+    per_page = paged and answer.per_page or nil,
+  }
+end
+
+--- Body of POST /v1/volumes.
+function api.volume_body(opts)
+  return { name = opts.name, size = opts.size, size_mb = opts.size_mb }
+end
+
+--- An event of GET /v1/events/stream; nil when it is only the first greeting.
+function api.event(value)
+  if value.event == nil then
+    return nil
+  end
+  return value
+end
+
 -- ---- commands --------------------------------------------------------------
 
 --- How a command travels. A string goes to the shell whole, as one argument.

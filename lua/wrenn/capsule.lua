@@ -8,6 +8,7 @@ local errors = require("wrenn.errors")
 local files = require("wrenn.files")
 local git = require("wrenn.git")
 local pty = require("wrenn.pty")
+local snapshots = require("wrenn.snapshots")
 local task = require("wrenn.task")
 local url = require("wrenn.url")
 local wait = require("wrenn.wait")
@@ -344,6 +345,30 @@ end
 
 function Capsule:__tostring()
   return "wrenn.Capsule (" .. self.id .. ")"
+end
+
+-- ---- snapshots and metrics -------------------------------------------------
+
+--- Makes a template of the capsule; see wrenn.Snapshots:create.
+--- POST /v1/snapshots.
+---@param opts? wrenn.SnapshotOptions
+---@return wrenn.Template|nil
+---@return wrenn.Error? err
+function Capsule:create_snapshot(opts)
+  check.self(self, "is_capsule", "create_snapshot")
+  opts = check.options(opts, "create_snapshot", snapshots.create_spec)
+  return self.client.snapshots:create(self.id, opts)
+end
+
+--- What the capsule uses; see wrenn.Capsules:metrics.
+--- GET /v1/capsules/{id}/metrics.
+---@param opts? {range?: string}  "10m"
+---@return {sandbox_id: string, range: string, points: table[]}|nil
+---@return wrenn.Error? err
+function Capsule:metrics(opts)
+  check.self(self, "is_capsule", "metrics")
+  opts = check.options(opts, "metrics", { range = "string" })
+  return self.client.capsules:metrics(self.id, opts)
 end
 
 -- ---- ports and terminals ---------------------------------------------------

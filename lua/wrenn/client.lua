@@ -2,105 +2,27 @@
 
 local check = require("wrenn.check")
 local config = require("wrenn.config")
-local api = require("wrenn.api")
 local http = require("wrenn.http")
-local url = require("wrenn.url")
+
+local Capsules = require("wrenn.capsules")
+local resources = {
+  capsules = Capsules,
+  events = require("wrenn.events"),
+  snapshots = require("wrenn.snapshots"),
+  volumes = require("wrenn.volumes"),
+}
 
 ---@class wrenn.Client
 ---@field capsules wrenn.Capsules
+---@field events wrenn.Events
+---@field snapshots wrenn.Snapshots
+---@field volumes wrenn.Volumes
 local Client = { is_client = true }
 Client.__index = Client
 
 -- A key must not be readable from a value that is printed.
 function Client:__tostring()
   return "wrenn.Client (" .. self.settings.base_url .. ")"
-end
-
----@class wrenn.Capsules
-local Capsules = {}
-Capsules.__index = Capsules
-
-local function call(self, method, path, request)
-  request = request or {}
-  request.method, request.path = method, path
-  return http.call(self.client, request)
-end
-
-local function by_id(template, id, fname)
-  return url.path(template, check.text(id, "id", fname, 3))
-end
-
-Capsules.create_spec = {
-  template = "string", vcpus = "number", memory_mb = "number",
-  disk_size_mb = "number", timeout = "seconds", metadata = "map",
-  volumes = "list",
-}
-
----@class wrenn.CreateOptions
----@field template? string      the server's default when absent
----@field vcpus? integer
----@field memory_mb? integer
----@field disk_size_mb? integer
----@field timeout? number       seconds without activity until it is paused
----@field metadata? table<string, string>
----@field volumes? string[]
-
---- POST /v1/capsules.
----@param opts? wrenn.CreateOptions
----@return table|nil info
----@return wrenn.Error? err
-function Capsules:create(opts)
-  opts = check.options(opts, "create", Capsules.create_spec)
-  return call(self, "POST", "/v1/capsules", { json = api.create_body(opts) })
-end
-
---- GET /v1/capsules.
----@return table[]|nil list  newest first
----@return wrenn.Error? err
-function Capsules:list()
-  return call(self, "GET", "/v1/capsules")
-end
-
---- GET /v1/capsules/{id}.
----@param id string
----@return table|nil info
----@return wrenn.Error? err
-function Capsules:get(id)
-  return call(self, "GET", by_id("/v1/capsules/{}", id, "get"))
-end
-
---- DELETE /v1/capsules/{id}. Returns once the server has accepted it.
----@param id string
----@return true|nil
----@return wrenn.Error? err
-function Capsules:destroy(id)
-  local ok, err = call(self, "DELETE", by_id("/v1/capsules/{}", id, "destroy"))
-  return ok and true, not ok and err or nil
-end
-
---- POST /v1/capsules/{id}/pause.
----@param id string
----@return table|nil info
----@return wrenn.Error? err
-function Capsules:pause(id)
-  return call(self, "POST", by_id("/v1/capsules/{}/pause", id, "pause"))
-end
-
---- POST /v1/capsules/{id}/resume.
----@param id string
----@return table|nil info
----@return wrenn.Error? err
-function Capsules:resume(id)
-  return call(self, "POST", by_id("/v1/capsules/{}/resume", id, "resume"))
-end
-
---- POST /v1/capsules/{id}/ping: counts as activity.
----@param id string
----@return true|nil
----@return wrenn.Error? err
-function Capsules:ping(id)
-  local ok, err = call(self, "POST", by_id("/v1/capsules/{}/ping", id, "ping"))
-  return ok and true, not ok and err or nil
 end
 
 --- GET /health, without waiting longer than `timeout`.
@@ -152,7 +74,9 @@ function M.new(opts, level)
     return nil, err
   end
   local self = setmetatable({ settings = settings }, Client)
-  self.capsules = setmetatable({ client = self }, Capsules)
+  for name, class in pairs(resources) do
+    self[name] = setmetatable({ client = self }, class)
+  end
   return self
 end
 

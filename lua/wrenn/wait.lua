@@ -9,7 +9,8 @@ local wait = {}
 local DEFAULT_LIMIT = 30
 -- Pauses between polls: short at first, for servers that are quick.
 local PAUSES = { 0.02, 0.05, 0.1, 0.2 }
-local LATER = { ready = 0.5, resume = 0.5, destroy = 0.5, pause = 2 }
+local LATER =
+  { ready = 0.5, resume = 0.5, destroy = 0.5, pause = 2, snapshot = 0.5 }
 
 -- `target`: success. `back`: the work was given up, once it had begun.
 local goals = {
@@ -18,6 +19,7 @@ local goals = {
     back = "paused" },
   pause = { target = { paused = true }, begun = "pausing", back = "running" },
   destroy = { target = { stopped = true, missing = true } },
+  snapshot = { target = { running = true, paused = true } },
 }
 
 local final = { error = true, stopped = true, missing = true }
@@ -39,8 +41,9 @@ local function look(client, id, goal)
   return nil, err
 end
 
---- Polls until the capsule has reached a goal: "ready", "resume", "pause" or
---- "destroy". Returns its info; or nil, err.
+--- Polls until the capsule has reached a goal: "ready", "resume", "pause",
+--- "destroy" or "snapshot" (a snapshot of it is over). Returns its info; or
+--- nil, err.
 function wait.for_status(client, id, goal, limit)
   local rule = goals[goal]
   local deadline = scheduler.now() + (limit or DEFAULT_LIMIT)

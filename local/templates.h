@@ -1,0 +1,67 @@
+/* Templates: the platform's, and snapshots, which lie in the data folder. */
+#ifndef WRENN_LOCAL_TEMPLATES_H
+#define WRENN_LOCAL_TEMPLATES_H
+
+#include <stdbool.h>
+#include <time.h>
+
+#include "buf.h"
+#include "capsule.h"
+
+#define TEMPLATE_NAME_MAX 64
+
+typedef struct template {
+  struct template *next, *previous; /* newest first, the platform's last */
+  struct templates *all;
+  char name[TEMPLATE_NAME_MAX + 1];
+  bool platform, public;
+  bool ready; /* its files are there */
+  int64_t vcpus, memory_mb, size_bytes;
+  time_t created;
+  char *folder;   /* a snapshot's, with its tree and its record */
+  unsigned users; /* copies that are being made of it */
+}
+template;
+
+typedef struct templates {
+  capsules *capsules;
+  template *first, *last;
+} templates;
+
+/* Knows the platform's templates and the snapshots that are in the data folder
+ * already. False when memory is out. */
+bool templates_open(templates *all, capsules *capsules);
+void templates_free(templates *all);
+
+bool template_name_ok(const char *name);
+
+/* One by name, ready or not; NULL when there is none. */
+template *template_find(const templates *all, const char *name);
+
+/* The slug of the team that it belongs to. */
+const char *template_slug(const template *t);
+
+/* Takes a name for a snapshot of a capsule that is about to be made. NULL when
+ * the system has not enough. */
+template *template_make(templates *all, const char *name, const capsule *of);
+
+/* The path of its files, allocated. */
+char *template_tree(const template *t);
+
+/* The copy is complete; false when it cannot be recorded. */
+bool template_complete(template *t, int64_t bytes);
+
+/* Records a change of name or visibility; false when it cannot. */
+bool template_save(const template *t);
+
+/* Takes it out of the list, and removes its files once nobody copies them. */
+void template_remove(template *t);
+
+/* It is being copied from; it is no more. */
+void template_hold(template *t);
+void template_release(template *t);
+
+/* Appends it as the API shows it. */
+void template_put(const template *t, wrenn_buf *out);
+
+#endif

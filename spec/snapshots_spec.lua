@@ -1,0 +1,686 @@
+-- Snapshots and templates: behaviour cases 245-250, 252-256, on the client's
+-- side and against wrenn-local of every generation.
+
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local core = require("wrenn.core")
+local http = require("wrenn.http")
+local wrenn = require("wrenn")
+
+local decode = require("cjson").decode
+
+local function list_of(...)
+  local items = {}
+  for i, name in ipairs({ ... }) do
+    items[i] = ('{"name":"%s","type":"snapshot"}'):format(name)
+  end
+  return "[" .. table.concat(items, ",") .. "]"
+end
+
+local function page(number, pages, ...)
+  return { 200, ('{"templates":%s,"total":9,"page":%d,"per_page":2,'
+    .. '"total_pages":%d}'):format(list_of(...), number, pages) }
+end
+
+local function state(status)
+  return { 200, ('{"id":"cl-1","status":"%s"}'):format(status) }
+end
+
+local accepted = { 202, '{"id":"cl-1","status":"snapshotting"}' }
+
+describe("snapshots of a scripted server", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  local function snapshots_of(...)
+    p = peer.answering(...)
+    return assert(wrenn.Client(p:options())).snapshots
+  end
+
+  local function targets()
+    local list = {}
+    for _, text in ipairs(p:received()) do
+      list[#list + 1] = text:match("^(%S+ %S+)")
+    end
+    return list
+  end
+
+  local function body(number)
+    return decode(p:received()[number]:match("\r\n\r\n(.*)$"))
+  end
+
+  local function names(list)
+    local found = {}
+    for i, template in ipairs(assert(list)) do
+      found[i] = template.name
+    end
+    return found
+  end
+
+  it("are made by a 201 with the template (246)", function()
+    local snapshots = snapshots_of({ 201, '{"name":"s1","type":"snapshot",'
+      .. '"vcpus":1,"memory_mb":512,"size_bytes":9}' })
+    local made = assert(snapshots:create("cl-1", { name = "s1" }))
+    assert.are.same({ name = "s1", type = "snapshot", vcpus = 1,
+      memory_mb = 512, size_bytes = 9 }, made)
+    assert.are.same({ "POST /v1/snapshots" }, targets())
+    assert.are.same({ sandbox_id = "cl-1", name = "s1" }, body(1))
+  end)
+
+  it("are pending after a 202 with the capsule (246)", function()
+    local snapshots = snapshots_of(accepted)
+    local made = assert(snapshots:create("cl-1", { name = "s1" }))
+    assert.are.same({ "s1", "snapshot", true, "snapshotting" },
+      { made.name, made.type, made.pending, made.capsule.status })
+    made = assert(snapshots:create("cl-1"))
+    assert.is_true(made.pending)
+    assert.is_nil(made.name)
+    assert.are.same({ sandbox_id = "cl-1" }, body(2))
+  end)
+
+  it("are asked to be replaced only with overwrite (249)", function()
+    local snapshots = snapshots_of({ 201, '{"name":"s1"}' })
+    assert(snapshots:create("cl-1", { name = "s1", overwrite = true }))
+    assert(snapshots:create("cl-1", { name = "s1", overwrite = false }))
+    assert.are.same({ "POST /v1/snapshots?overwrite=true",
+      "POST /v1/snapshots" }, targets())
+  end)
+
+  it("are waited for until the template is listed", function()
+    local snapshots = snapshots_of(accepted, state("snapshotting"),
+      state("running"), { 200, list_of("other") }, { 200, list_of("s1") })
+    local made = assert(snapshots:create("cl-1", { name = "s1", wait = true }))
+    assert.are.same({ "s1", "snapshot" }, { made.name, made.type })
+    local list = targets()
+    assert.are.equal(5, #list)
+    assert.are.equal("GET /v1/snapshots?q=s1&type=snapshot", list[5])
+  end)
+
+  it("get a name on this side to be waited for", function()
+    local snapshots = snapshots_of(accepted, state("error"))
+    local made, err = snapshots:create("cl-1", { wait = true })
+    assert.is_nil(made)
+    assert.is_true(err:is("CapsuleStateError"))
+    assert.are.equal("error", err.status)
+    assert.is_truthy(body(1).name:find("^template%-%x%x%x%x%x%x%x%x$"))
+  end)
+
+  it("that fail while the capsule goes on are an error", function()
+    local snapshots = snapshots_of(accepted, state("running"), { 200, "[]" })
+    local made, err = snapshots:create("cl-1",
+      { name = "s1", wait = true, timeout = 1 })
+    assert.is_nil(made)
+    assert.are.equal("WrennError", err.type)
+    assert.is_truthy(err.message:find("'s1' has not been made", 1, true))
+  end)
+
+  it("whose capsule stays snapshotting time out", function()
+    local snapshots = snapshots_of(accepted, state("snapshotting"))
+    local made, err = snapshots:create("cl-1",
+      { name = "s1", wait = true, timeout = 0.4 })
+    assert.is_nil(made)
+    assert.is_true(err:is("TimeoutError"))
+  end)
+
+  it("are listed from an array (254)", function()
+    local snapshots = snapshots_of({ 200, list_of("a", "b") })
+    assert.are.same({ "a", "b" }, names(snapshots:list()))
+    assert.are.same({ "b" }, names(snapshots:list({ q = "B" })))
+    assert(snapshots:list({ type = "base" }))
+    assert.are.same({ "GET /v1/snapshots", "GET /v1/snapshots?q=B",
+      "GET /v1/snapshots?type=base" }, targets())
+  end)
+
+  it("are listed from all pages, each once (254)", function()
+    local snapshots = snapshots_of(page(1, 3, "a1", "a2"),
+      page(2, 3, "a2", "a3"), page(3, 3, "a4"))
+    assert.are.same({ "a1", "a2", "a3", "a4" },
+      names(snapshots:list({ type = "snapshot", q = "a" })))
+    assert.are.same({
+      "GET /v1/snapshots?q=a&type=snapshot",
+      "GET /v1/snapshots?page=2&per_page=2&q=a&type=snapshot",
+      "GET /v1/snapshots?page=3&per_page=2&q=a&type=snapshot",
+    }, targets())
+  end)
+
+  it("are listed without their names, if need be", function()
+    local snapshots = snapshots_of({ 200, '[{"type":"base"},{}]' })
+    assert.are.same({ { type = "base" }, {} }, assert(snapshots:list()))
+    assert.are.same({}, assert(snapshots:list({ q = "x" })))
+  end)
+
+  it("are listed from an empty page", function()
+    local snapshots = snapshots_of({ 200, '{"templates":null,"total":0,'
+      .. '"page":1,"per_page":50,"total_pages":0}' })
+    assert.are.same({}, names(snapshots:list()))
+  end)
+
+  it("end when the pages run dry", function()
+    local snapshots = snapshots_of(page(1, 1000000, "a"), page(2, 1000000))
+    assert.are.same({ "a" }, names(snapshots:list()))
+  end)
+
+  for _, text in ipairs({ '{"a":1}', '{"templates":5}', "[1]",
+    '{"templates":{"a":1}}' })
+  do
+    it("listed as " .. text .. " are a protocol error", function()
+      local list, err = snapshots_of({ 200, text }):list()
+      assert.is_nil(list)
+      assert.is_true(err:is("ProtocolError"))
+    end)
+  end
+
+  it("fail with a page that fails", function()
+    local snapshots = snapshots_of(page(1, 2, "a"), { 500, "" })
+    local list, err = snapshots:list()
+    assert.is_nil(list)
+    assert.are.equal(500, err.status_code)
+  end)
+
+  it("are renamed, published and deleted by escaped names", function()
+    local snapshots = snapshots_of({ 204 })
+    assert.is_true(snapshots:rename("a/b", "c"))
+    assert.is_true(snapshots:set_visibility("a/b", true))
+    assert.is_true(snapshots:set_visibility("..", false))
+    assert.is_true(snapshots:delete("a?b"))
+    assert.are.same({ "PATCH /v1/snapshots/a%2Fb",
+      "PATCH /v1/snapshots/a%2Fb/visibility",
+      "PATCH /v1/snapshots/%2E%2E/visibility", "DELETE /v1/snapshots/a%3Fb" },
+      targets())
+    assert.are.same({ new_name = "c" }, body(1))
+    assert.are.same({ public = true }, body(2))
+    assert.are.same({ public = false }, body(3))
+  end)
+
+  it("are not made twice when the answer is lost", function()
+    p = peer.start([[ c:request(); c:reset() ]])
+    local client = assert(wrenn.Client(p:options()))
+    local made, err = client.snapshots:create("cl-1")
+    assert.is_nil(made)
+    assert.is_true(err:is("ConnectionError"))
+    assert.are.equal(1, #p:received())
+  end)
+
+  it("refuse misuse", function()
+    local snapshots = snapshots_of({ 204 })
+    for _, case in ipairs({
+      { "'capsule_id'", snapshots.create, snapshots, 5 },
+      { "'nmae'", snapshots.create, snapshots, "cl-1", { nmae = "x" } },
+      { "'wait'", snapshots.create, snapshots, "cl-1", { wait = 1 } },
+      { "'q'", snapshots.list, snapshots, { q = 1 } },
+      { "'name'", snapshots.delete, snapshots },
+      { "'new_name'", snapshots.rename, snapshots, "a", "" },
+      { "'public'", snapshots.set_visibility, snapshots, "a", "yes" },
+      { "'self'", snapshots.list, nil },
+    }) do
+      local ok, why = pcall(case[2], case[3], case[4], case[5])
+      assert.is_false(ok)
+      assert.is_truthy(tostring(why):find(case[1], 1, true), why)
+    end
+    assert.are.same({}, targets())
+  end)
+end)
+
+for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
+  local typed = generation >= "0.3"
+  local at_once = generation < "0.2.2"
+
+  describe("snapshots of wrenn-local " .. generation, function()
+    local s, client, capsule
+
+    local function new_capsule(opts)
+      opts = opts or {}
+      opts.client, opts.wait = client, true
+      return assert(wrenn.Capsule.create(opts))
+    end
+
+    -- What a call that failed says: status and code.
+    local function failure(ok, err)
+      assert.is_nil(ok)
+      return { err.status_code, err.code }
+    end
+
+    setup(function()
+      s = server.start("--generation " .. generation)
+      client = assert(wrenn.Client(s:options()))
+      capsule = new_capsule({ vcpus = 3, memory_mb = 700 })
+      assert(capsule.commands:run("mkdir -p /root/d /srv && echo kept"
+        .. " >/root/d/f && ln /root/d/f /root/g && ln -s d/f /root/l"
+        .. " && chmod 600 /root/d/f && echo top >/srv/t"
+        .. " && ln -s /etc/hostname /tmp/out"))
+    end)
+
+    teardown(function()
+      s:stop()
+    end)
+
+    local function make_running()
+      if capsule:get_info().status == "paused" then
+        assert(capsule:resume({ wait = true }))
+      end
+    end
+
+    local function snapshot(name)
+      make_running()
+      return assert(capsule:create_snapshot({ name = name, wait = true }))
+    end
+
+    it("are made, whichever way it answers (245-247)", function()
+      local made = assert(capsule:create_snapshot({ name = "first" }))
+      assert.are.equal(not at_once, made.pending or false)
+      if made.pending then
+        assert.are.equal("snapshotting", made.capsule.status)
+        local deadline = os.time() + 30
+        repeat
+          made = assert(client.snapshots:list({ q = "first" }))[1]
+        until made or os.time() > deadline
+      end
+      assert.are.same({ "first", "snapshot", 3, 700 },
+        { made.name, made.type, made.vcpus, made.memory_mb })
+      assert.is_truthy(made.created_at:find("^%d%d%d%d%-"))
+      assert.is_true(made.size_bytes > 0)
+      assert.are.equal(false, made.platform)
+      if generation >= "0.2.2" then
+        assert.are.equal(false, made.protected)
+      end
+      if generation >= "0.4" then
+        assert.are.same({ true, false }, { made.owned, made.public })
+        assert.is_string(made.team_slug)
+      end
+      local status = capsule:get_info().status
+      assert.are.equal(generation == "0.1" and "paused" or "running", status)
+    end)
+
+    it("have the files and the size of their capsule (253)", function()
+      snapshot("files")
+      local copy = new_capsule({ template = "files", vcpus = 1,
+        memory_mb = 64 })
+      assert.are.same({ "files", 3, 700 }, { copy.info.template,
+        copy.info.vcpus, copy.info.memory_mb })
+      local result = assert(copy.commands:run("cat /root/d/f /root/l /srv/t;"
+        .. " stat -c '%a %h' /root/d/f; readlink /tmp/out; echo $HOME; pwd"))
+      assert.are.equal("kept\nkept\ntop\n600 2\n/etc/hostname\n/root\n/root\n",
+        result.stdout)
+      -- Two copies: a change here is none there.
+      assert(copy.files:write("/root/d/f", "changed"))
+      make_running()
+      assert.are.equal("kept\n", capsule.files:read("/root/d/f"))
+      -- And a copy of the copy.
+      assert(copy:create_snapshot({ name = "second", wait = true }))
+      local grandchild = new_capsule({ template = "second" })
+      assert.are.equal("changed", grandchild.files:read("/root/d/f"))
+      assert.is_true(client.snapshots:delete("files"))
+      assert.are.equal("top\n", grandchild.files:read("/srv/t"))
+      assert.is_true(grandchild:destroy({ wait = true }))
+      assert.is_true(copy:destroy({ wait = true }))
+    end)
+
+    it("see no file change while they are made", function()
+      make_running()
+      local handle = assert(capsule.commands:run("while :; do"
+        .. " echo x >>/root/a; echo x >>/root/b; done", { background = true }))
+      assert(capsule.commands:run("until [ -s /root/b ]; do sleep 0.1; done"))
+      snapshot("steady")
+      local copy = new_capsule({ template = "steady" })
+      make_running()
+      assert.is_true(handle:kill())
+      local result = assert(copy.commands:run("wc -l </root/a; wc -l </root/b"))
+      local a, b = result.stdout:match("(%d+)%s+(%d+)")
+      assert.is_true(tonumber(a) > 0)
+      assert.is_true(tonumber(a) - tonumber(b) <= 1)
+      assert.is_true(copy:destroy({ wait = true }))
+      assert(capsule.commands:run("rm -f /root/a /root/b"))
+    end)
+
+    it("of a paused capsule leave it paused", function()
+      make_running()
+      assert(capsule:pause({ wait = true }))
+      assert(capsule:create_snapshot({ name = "paused", wait = true }))
+      assert.are.equal("paused", capsule:get_info().status)
+      make_running()
+      assert.are.equal("kept\n", capsule.files:read("/root/d/f"))
+    end)
+
+    it("have names of their own (248, 250)", function()
+      snapshot("taken")
+      make_running()
+      local code = typed and "conflict" or "template_name_taken"
+      for _, overwrite in ipairs({ false, true }) do
+        assert.are.same({ 409, code }, failure(capsule:create_snapshot(
+          { name = "taken", overwrite = overwrite })))
+      end
+      for _, name in ipairs({ "minimal", "minimal-ubuntu",
+        "code-runner-beta" })
+      do
+        assert.are.same({ 409, typed and "conflict" or "name_reserved" },
+          failure(capsule:create_snapshot({ name = name })))
+      end
+      for _, name in ipairs({ "../x", "-x", "a b", ("x"):rep(65) }) do
+        assert.are.same({ 400, "invalid_request" },
+          failure(capsule:create_snapshot({ name = name })))
+      end
+      local before = #assert(client.snapshots:list())
+      make_running()
+      assert(capsule:create_snapshot())
+      local deadline = os.time() + 30
+      local list
+      repeat
+        list = assert(client.snapshots:list({ type = "snapshot" }))
+      until #list + 3 > before or os.time() > deadline
+      assert.is_truthy(list[1].name:find("^template%-%x%x%x%x%x%x%x%x$"))
+    end)
+
+    it("need a capsule that is there (252)", function()
+      make_running()
+      local gone = new_capsule()
+      assert.is_true(gone:destroy({ wait = true }))
+      local _, err = gone:create_snapshot({ name = "x" })
+      assert.are.same({ 409, typed and "conflict" or "invalid_state",
+        typed and "stopped" or nil }, { err.status_code, err.code,
+        err.status })
+      assert.are.same({ 404, typed and "sandbox_not_found" or "not_found" },
+        failure(client.snapshots:create("cl-" .. ("0"):rep(25))))
+      assert.are.same({ 400, "invalid_request" },
+        failure(client.snapshots:create("sb-1")))
+      assert.are.same({ 400, typed and "validation_failed"
+        or "invalid_request" }, failure(http.call(client,
+        { method = "POST", path = "/v1/snapshots", json = { name = "x" } })))
+      -- The name is looked at first.
+      snapshot("early")
+      assert.are.equal(409, failure(client.snapshots:create(
+        "cl-" .. ("0"):rep(25), { name = "early" }))[1])
+    end)
+
+    it("are listed newest first, before the platform's (254)", function()
+      snapshot("listed")
+      local list = assert(client.snapshots:list())
+      local found = {}
+      for _, template in ipairs(list) do
+        found[template.name] = template.type
+      end
+      assert.are.same({ "snapshot", "base", "base", "base" },
+        { found.listed, found.minimal, found["minimal-ubuntu"],
+          found["code-runner-beta"] })
+      assert.are.same({}, (client.snapshots:list({ type = "other" })))
+      for _, template in
+        ipairs(assert(client.snapshots:list({ type = "base" })))
+      do
+        assert.are.equal("base", template.type)
+        assert.is_true(template.platform)
+      end
+      assert.are.equal("listed",
+        assert(client.snapshots:list({ q = "LISTE" }))[1].name)
+    end)
+
+    it("are deleted once; the platform's are not (255, 256)", function()
+      snapshot("doomed")
+      assert.is_true(client.snapshots:delete("doomed"))
+      assert.are.same({ 404, typed and "template_not_found" or "not_found" },
+        failure(client.snapshots:delete("doomed")))
+      assert.are.same({ 403, typed and "template_protected" or "forbidden" },
+        failure(client.snapshots:delete("minimal")))
+      assert.are.equal(400, failure(client.snapshots:delete("a b"))[1])
+      local made, err = wrenn.Capsule.create({ client = client,
+        template = "doomed" })
+      assert.is_nil(made)
+      assert.are.equal(404, err.status_code)
+    end)
+
+    it("are renamed and published from 0.4 on", function()
+      snapshot("old")
+      local snapshots = client.snapshots
+      if generation < "0.4" then
+        assert.are.equal(405, failure(snapshots:rename("old", "new"))[1])
+        assert.are.equal(404, failure(snapshots:set_visibility("old",
+          true))[1])
+        return
+      end
+      snapshot("other")
+      assert.is_true(snapshots:set_visibility("old", true))
+      assert.is_true(snapshots:list({ q = "old" })[1].public)
+      assert.are.equal(409, failure(snapshots:rename("old", "other"))[1])
+      assert.are.equal(400, failure(snapshots:rename("old", "a b"))[1])
+      assert.are.equal(403, failure(snapshots:rename("minimal", "new"))[1])
+      assert.are.equal(404, failure(snapshots:rename("nix", "new"))[1])
+      assert.are.equal(404, failure(snapshots:set_visibility("minimal",
+        true))[1])
+      assert.is_true(snapshots:rename("old", "new"))
+      local renamed = assert(snapshots:list({ q = "new" }))[1]
+      assert.are.same({ "new", false }, { renamed.name, renamed.public })
+      local copy = new_capsule({ template = renamed.team_slug .. "/new" })
+      assert.are.equal("kept\n", copy.files:read("/root/d/f"))
+      assert.is_true(copy:destroy())
+      for _, reference in ipairs({ "wrenn/new", "others/new", "old" }) do
+        local made, err = wrenn.Capsule.create({ client = client,
+          template = reference })
+        assert.is_nil(made)
+        assert.are.equal(404, err.status_code)
+      end
+      for _, reference in ipairs({ "/new", "a/b/c", "wrenn/", "a b/new",
+        ("x"):rep(65) .. "/new" })
+      do
+        local made, err = wrenn.Capsule.create({ client = client,
+          template = reference })
+        assert.is_nil(made)
+        assert.are.equal(400, err.status_code)
+      end
+      assert.is_true(new_capsule({ template = "wrenn/minimal" }):destroy())
+    end)
+
+    it("come in pages from 0.4 on", function()
+      local function get(query)
+        return assert(http.call(client,
+          { method = "GET", path = "/v1/snapshots", query = query }))
+      end
+      if generation < "0.4" then
+        assert.is_table(get()[1])
+        return
+      end
+      local all = get()
+      assert.are.same({ 1, 50, 1 }, { all.page, all.per_page,
+        all.total_pages })
+      assert.are.equal(all.total, #all.templates)
+      local second = get({ per_page = 2, page = 2 })
+      assert.are.same({ 2, 2, math.ceil(all.total / 2) },
+        { second.page, second.per_page, second.total_pages })
+      assert.are.equal(all.templates[3].name, second.templates[1].name)
+      assert.are.same({}, get({ page = 1000 }).templates)
+      assert.are.equal(3, get({ q = "WRENN" }).total)
+    end)
+
+    it("survive the destruction of what they are made of", function()
+      local source = new_capsule()
+      assert(source.files:write("/root/big", ("x"):rep(4 * 1024 * 1024)))
+      local making = wrenn.task.spawn(function()
+        return source:create_snapshot({ name = "raced", wait = true })
+      end)
+      wrenn.task.sleep(0)
+      assert.is_true(source:destroy({ wait = true }))
+      making:wait() -- made or not
+      assert.are.equal(200, (select(2, http.call(client,
+        { method = "GET", path = "/v1/snapshots" })).status))
+    end)
+  end)
+end
+
+describe("snapshots in a data folder", function()
+  it("are there for the next server", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local args = "--generation 0.4 --data " .. folder
+    local s = server.start(args)
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    assert(capsule.files:write("/root/f", "kept"))
+    assert(capsule:create_snapshot({ name = "lasting", wait = true }))
+    assert.is_true(capsule.client.snapshots:set_visibility("lasting", true))
+    s:stop()
+    -- What a server that was killed has left half-made goes away.
+    local half = folder .. "/snapshots/0123456789abcdef"
+    os.execute("mkdir -p " .. half .. "/tree " .. folder .. "/snapshots/mine")
+    s = server.start(args)
+    local copy = assert(wrenn.Capsule.create(s:options({ wait = true,
+      template = "lasting" })))
+    assert.are.equal("kept", copy.files:read("/root/f"))
+    local list = assert(copy.client.snapshots:list({ type = "snapshot" }))
+    assert.are.same({ 1, "lasting", true },
+      { #list, list[1].name, list[1].public })
+    s:stop()
+    assert.is_nil(io.open(half))
+    assert(io.open(folder .. "/snapshots/mine")):close()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  it("belong to one server at a time", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local s = server.start("--data " .. folder)
+    local ok, why = pcall(server.start, "--data " .. folder .. " 2>/dev/null")
+    assert.is_false(ok)
+    assert.is_truthy(tostring(why):find("did not start", 1, true))
+    s:stop()
+    s = server.start("--data " .. folder)
+    s:stop()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  it("are gone with a temporary one", function()
+    local s = server.start()
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    assert(capsule:create_snapshot({ wait = true }))
+    local pipe = io.popen(("readlink /proc/%d/fd/* 2>/dev/null"):format(s.pid))
+    local folder = pipe:read("*a"):match("(%S+/wrenn%-local%-%w+)/")
+    pipe:close()
+    assert.is_truthy(folder)
+    s:stop()
+    assert.is_nil(io.open(folder))
+  end)
+end)
+
+describe("snapshots without walls", function()
+  it("have the capsule's own folder", function()
+    local s = server.start("--isolation none --generation 0.4")
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    assert(capsule.commands:run("echo kept >f")) -- in its home
+    assert(capsule:create_snapshot({ name = "bare", wait = true }))
+    local copy = assert(wrenn.Capsule.create(s:options({ wait = true,
+      template = "bare" })))
+    assert.are.equal("kept\n", copy.files:read("f"))
+    assert.is_true(copy:destroy({ wait = true }))
+    assert(copy.client.volumes:create({ name = "v", size = "1G" }))
+    local made, err = wrenn.Capsule.create(s:options({ volumes = { "v" } }))
+    assert.is_nil(made)
+    assert.are.equal(501, err.status_code)
+    s:stop()
+  end)
+end)
+
+describe("the making of a snapshot", function()
+  local s, client, capsule
+
+  before_each(function()
+    s = server.start("--generation 0.4")
+    client = assert(wrenn.Client(s:options()))
+    capsule = assert(wrenn.Capsule.create({ client = client, wait = true }))
+    -- Enough to copy for it to take its time.
+    assert(capsule.commands:run("mkdir d && cd d && for i in $(seq 3000); do"
+      .. " echo $i >$i; done && head -c 200000000 /dev/urandom >big"))
+  end)
+
+  after_each(function()
+    s:stop()
+  end)
+
+  it("does not hold up the server", function()
+    local longest, polls = 0, 0
+    wrenn.task.run(function()
+      local making = wrenn.task.spawn(function()
+        return capsule:create_snapshot({ name = "big", wait = true })
+      end)
+      while not making.done do
+        local begun = core.now()
+        assert(client:health())
+        longest = math.max(longest, core.now() - begun)
+        polls = polls + 1
+      end
+      assert(making:wait())
+    end)
+    assert.is_true(polls > 2)
+    assert.is_true(longest < 1, tostring(longest))
+  end)
+
+  it("ends when its capsule is destroyed", function()
+    local made = assert(capsule:create_snapshot({ name = "cut" }))
+    assert.are.equal("snapshotting", made.capsule.status)
+    assert.are.equal(409, select(2, capsule.commands:run("true")).status_code)
+    assert.is_true(capsule:destroy({ wait = true }))
+    local list
+    local deadline = os.time() + 30
+    repeat
+      list = assert(client.snapshots:list({ type = "snapshot" }))
+      wrenn.task.sleep(0.05)
+    until #list == 0 or os.time() > deadline
+    assert.are.same({}, list)
+    -- The name is free again, soon.
+    local other = assert(wrenn.Capsule.create({ client = client,
+      wait = true }))
+    local again
+    repeat
+      again = other:create_snapshot({ name = "cut", wait = true })
+    until again or os.time() > deadline
+    assert.are.equal("cut", again.name)
+  end)
+
+  it("ends with the server", function()
+    assert(capsule:create_snapshot({ name = "cut" }))
+    s:stop() -- waits for its end; the sanitizers look at the rest
+  end)
+
+  it("is no obstacle to destroying a capsule that is filled", function()
+    assert(capsule:create_snapshot({ name = "big", wait = true }))
+    local copy = assert(wrenn.Capsule.create({ client = client,
+      template = "big" }))
+    assert.is_true(client.snapshots:delete("big"))
+    assert.is_true(copy:destroy({ wait = true }))
+    assert.are.equal("stopped", copy:get_info().status)
+    copy = wrenn.Capsule.create({ client = client, template = "big" })
+    assert.is_nil(copy)
+  end)
+
+  it("leaves a template that may be deleted while it is copied", function()
+    assert(capsule:create_snapshot({ name = "big", wait = true }))
+    local copy = assert(wrenn.Capsule.create({ client = client,
+      template = "big" }))
+    assert.is_true(client.snapshots:delete("big"))
+    assert(copy:wait_ready())
+    local result = assert(copy.commands:run("ls d | wc -l; wc -c <d/big"))
+    assert.are.equal("3001\n200000000\n", result.stdout)
+  end)
+end)
+
+describe("a snapshot that somebody has prepared", function()
+  it("leads no server out of its folder", function()
+    local s = server.start()
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    local trap = os.tmpname()
+    os.remove(trap)
+    os.execute("mkdir " .. trap)
+    assert(capsule.commands:run(("rm -rf /var /mnt /home; ln -s %s /var;"
+      .. " ln -s %s /mnt; ln -s %s /home; ln -s %s /media"):format(trap, trap,
+      trap, trap)))
+    assert(capsule:create_snapshot({ name = "trap", wait = true }))
+    local copy = assert(wrenn.Capsule.create(s:options({ wait = true,
+      template = "trap" })))
+    local result = assert(copy.commands:run("readlink /media; readlink /var;"
+      .. " ls -d /var/tmp /mnt /home"))
+    assert.are.equal(trap .. "\n/var/tmp\n/mnt\n/home\n",
+      (result.stdout:gsub("/home\n/mnt\n/var/tmp", "/var/tmp\n/mnt\n/home")))
+    local pipe = io.popen("ls -A " .. trap)
+    assert.are.equal("", pipe:read("*a"))
+    pipe:close()
+    s:stop()
+    os.execute("rm -r " .. trap)
+  end)
+end)
