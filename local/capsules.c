@@ -120,6 +120,7 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
         .bwrap = all->bwrap,
         .folder = c->folder,
         .agent = all->agent,
+        .private_network = all->private_network,
         .open_files = all->open_files,
         .hooks = {capsule_ready, on_process_exited, capsule_gone, c}};
     c->box = sandbox_start(&options);

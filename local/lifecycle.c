@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "jupyter.h"
 
 #define MIN_TIMEOUT 60
 
@@ -40,7 +41,16 @@ static bool take_template(conn *c, const char *name, capsule_wishes *wishes) {
                      name);
     return false;
   }
-  if (strcmp(name, "minimal") != 0 && strcmp(name, "minimal-ubuntu") != 0) {
+  bool runner = strcmp(name, JUPYTER_TEMPLATE) == 0;
+  if (runner && !jupyter_installed()) {
+    conn_reply_error(c, 404, "not_found",
+                     "template not found: " JUPYTER_TEMPLATE
+                     " needs jupyter-server and ipykernel on this machine"
+                     " (Debian: jupyter-server, python3-ipykernel)");
+    return false;
+  }
+  if (!runner && strcmp(name, "minimal") != 0 &&
+      strcmp(name, "minimal-ubuntu") != 0) {
     conn_reply_error(c, 404, "not_found", "template not found");
     return false;
   }
