@@ -48,7 +48,7 @@ bool jupyter_socket(const capsule *c, long port,
  * notebooks on a screen. $1: the kernelspec, $2: the server's socket file, $3:
  * how kernels talk. */
 static const char line[] =
-    "umask 077; export JUPYTER_PATH=\"$HOME/../var/lib/jupyter\"; "
+    "export JUPYTER_PATH=\"$HOME/../var/lib/jupyter\"; "
     "export JUPYTER_RUNTIME_DIR=\"$JUPYTER_PATH/run\"; "
     "rm -rf \"$JUPYTER_RUNTIME_DIR\" \"$2\"; "
     "mkdir -p \"$JUPYTER_PATH/kernels\" && "

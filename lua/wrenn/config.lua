@@ -75,10 +75,21 @@ local function proxy_of(option, scheme, host)
   return proxy
 end
 
+-- No name lies below an address; for those of this machine there is another
+-- name.
+local function domain_of_host(authority)
+  local host = host_of(authority)
+  if host == PRODUCT_HOST then
+    return PRODUCT_PROXY_DOMAIN
+  elseif host:find("^127%.") or host == "::1" then
+    return "localhost" .. (authority:match(":%d+$") or "")
+  end
+  return authority
+end
+
 local function proxy_domain_of(option, authority)
   return option or from_environment("WRENN_PROXY_DOMAIN")
-    or (host_of(authority) == PRODUCT_HOST and PRODUCT_PROXY_DOMAIN)
-    or authority
+    or domain_of_host(authority)
 end
 
 --- Resolves checked options. Returns the settings, or nil, ConfigurationError.
