@@ -1,0 +1,325 @@
+-- One kernel and the socket to it: kept open from one call to the next, and
+-- used by one call at a time.
+
+local errors = require("wrenn.errors")
+local kernels = require("wrenn.code_runner.kernels")
+local messages = require("wrenn.code_runner.messages")
+local results = require("wrenn.code_runner.results")
+local scheduler = require("wrenn.scheduler")
+local task = require("wrenn.task")
+
+local Session = {}
+Session.__index = Session
+
+-- A kernel that was there so many seconds ago is taken to be there. Asking
+-- also counts as activity of the capsule, which an open socket does not.
+local FRESH = 5
+local GRACE = 2 -- seconds for a kernel to come to rest after an interrupt
+
+-- ---- turns -----------------------------------------------------------------
+
+local function owner()
+  return scheduler.current() or "main"
+end
+
+local function forget_turn(self, inbox)
+  for i, waiting in ipairs(self.queue) do
+    if waiting == inbox then
+      table.remove(self.queue, i)
+      return
+    end
+  end
+  self:leave() -- it was given the turn, and does not want it any more
+end
+
+--- Waits until nobody else uses the session. Returns true, or nil, err.
+function Session:enter()
+  if not self.owner then
+    self.owner = owner()
+    return true
+  end
+  local inbox = scheduler.inbox()
+  self.queue[#self.queue + 1] = inbox
+  local event, err = scheduler.next(inbox)
+  if not event then
+    forget_turn(self, inbox)
+    return nil, err
+  end
+  self.owner = owner()
+  return true
+end
+
+--- Lets the next one in.
+function Session:leave()
+  local inbox = table.remove(self.queue, 1)
+  self.owner = inbox and "next" or nil
+  if inbox then
+    inbox:put({ kind = "turn" })
+  end
+end
+
+--- Whether the caller uses it already: it would wait for itself.
+function Session:is_mine()
+  return self.owner == owner()
+end
+
+-- ---- the socket ------------------------------------------------------------
+
+-- Drops what has come while nobody ran anything; but for the news that the
+-- socket or the kernel is lost.
+local function sift(self)
+  local event = self.op and self.inbox:take()
+  while event do
+    if event.kind == "closed" or event.kind == "failed" then
+      self.lost = true
+    elseif not event.kind and event.data:find('"status"', 1, true) then
+      local message = messages.decode(event.data, event.binary)
+      self.lost = self.lost or message and messages.is_death(message)
+    end
+    event = self.op and self.inbox:take()
+  end
+  if self.lost then
+    self:drop()
+    self.lost = false
+  end
+end
+
+--- Closes the socket; a call that waits for it is told. Returns a function
+--- that waits until it is closed, or nil when it was.
+function Session:drop()
+  local op, inbox = self.op, self.inbox
+  if not op then
+    return nil
+  end
+  self.op, self.inbox = nil, nil
+  op:close() -- the core waits for the peer for 1 s at the most
+  if self.reading == inbox then
+    scheduler.forget(inbox)
+    inbox:put({ kind = "closed", 1006 })
+    return nil
+  end
+  return function()
+    repeat
+      local event = scheduler.next(inbox)
+    until not event or event.kind == "closed" or event.kind == "failed"
+    scheduler.forget(inbox)
+  end
+end
+
+-- ---- the kernel ------------------------------------------------------------
+
+-- The kernel is gone. The default one is replaced; another one was somebody's.
+local function lose_kernel(self, err)
+  self:drop()
+  if not self.replaceable then
+    return nil, errors.new("NotFoundError",
+      "the kernel of this context is gone", { status_code = err.status_code, cause = err })
+  end
+  self.id = nil
+  return true
+end
+
+-- The first kernel of the right kind that is no context's, or a new one.
+local function find_kernel(self, left)
+  local list, err = kernels.list(self.capsule)
+  if not list then
+    return nil, err
+  end
+  for _, kernel in ipairs(list) do
+    if type(kernel) == "table" and kernel.name == self.kernel
+      and type(kernel.id) == "string" and not self.is_taken(kernel.id)
+    then
+      return kernel
+    end
+  end
+  return kernels.start(self.capsule, self.kernel, left)
+end
+
+local function ensure_kernel(self, left)
+  if self.id and self.op and scheduler.now() - self.checked < FRESH then
+    return true
+  end
+  if self.id then
+    local kernel, err = kernels.get(self.capsule, self.id)
+    if not kernel and err.status_code == 404 then
+      kernel, err = lose_kernel(self, err)
+    end
+    if not kernel then
+      return nil, err
+    end
+  end
+  if not self.id then
+    local kernel, err = find_kernel(self, left)
+    if not kernel then
+      return nil, err
+    end
+    self.id = kernel.id
+  end
+  self.checked = scheduler.now()
+  return true
+end
+
+local function attach(self, left)
+  sift(self)
+  local ok, err = ensure_kernel(self, left)
+  sift(self) -- asking for the kernel may have brought news
+  if not ok or self.op then
+    return ok, err
+  end
+  local op, inbox = kernels.open(self.capsule, self.id)
+  if not op and inbox.status_code == 404 then
+    ok, err = lose_kernel(self, inbox)
+    if ok then
+      return attach(self, left)
+    end
+    return nil, err
+  elseif not op then
+    return nil, inbox
+  end
+  self.op, self.inbox = op, inbox
+  return true
+end
+
+--- Makes sure of a kernel and an open socket. Returns true, or nil, err.
+function Session:attach(limit)
+  return kernels.retry(self.capsule, limit, function(left)
+    return attach(self, left)
+  end)
+end
+
+-- ---- running ---------------------------------------------------------------
+
+local ENDS = { closed = true, failed = true, expired = true }
+
+-- Reads until the request's end. Returns "idle", "expired" or "lost" and why;
+-- or nil, err when the waiting was interrupted.
+local function follow(run)
+  local inbox = run.inbox
+  while true do
+    local event, err = scheduler.next(inbox)
+    if not event then
+      return nil, err
+    elseif event.kind == "expired" then
+      return "expired"
+    elseif ENDS[event.kind] then
+      return "lost", "kernel WebSocket closed: " .. tostring(event[1])
+    end
+    local message = messages.decode(event.data, event.binary)
+    if message and messages.is_death(message) then
+      return "lost", "the kernel has died"
+    elseif message and message.parent == run.id
+      and results.take(run.execution, run.callbacks, message)
+    then
+      return "idle"
+    end
+  end
+end
+
+-- The same, for some seconds at the most.
+local function follow_for(run, seconds)
+  if seconds == math.huge then
+    return follow(run)
+  end
+  local stop, err = scheduler.after(seconds, function()
+    run.inbox:put({ kind = "expired" })
+  end)
+  if not stop then
+    return nil, err
+  end
+  local how, why = follow(run)
+  stop()
+  return how, why
+end
+
+-- Stops what runs too long, so that the kernel is free for the next call. One
+-- that does not listen keeps its socket no longer: its output is nobody's.
+local function stop_running(self, run)
+  local interrupted = kernels.interrupt(self.capsule, self.id)
+  if not interrupted or follow_for(run, GRACE) ~= "idle" then
+    self.lost = true
+  end
+end
+
+local function conclude(self, run, how, why)
+  local execution, callbacks = run.execution, run.callbacks
+  if how == "expired" then
+    execution.timed_out = true
+    if not execution.error then
+      results.fail(execution, callbacks, "Timeout",
+        ("run_code exceeded %gs"):format(run.limit))
+    end
+    stop_running(self, run)
+  elseif how == "lost" then
+    execution.timed_out, self.lost = true, true
+    results.fail(execution, callbacks, "Disconnected", why)
+  elseif not how then
+    task.shield(function()
+      stop_running(self, run)
+    end)
+    return nil, why
+  end
+  return execution
+end
+
+-- Sends the request. A socket that turns out to be dead is opened once more.
+local function send(self, text, limit)
+  local ok, err = self:attach(limit)
+  if not ok then
+    return nil, err
+  end
+  if not self.op:send(text) then
+    self.lost = true
+    ok, err = self:attach(limit)
+    if not ok then
+      return nil, err
+    end
+    local code, message
+    ok, code, message = self.op:send(text)
+    if not ok then
+      return nil, errors.from_core(code, message)
+    end
+  end
+  return true
+end
+
+local function run(self, code, opts)
+  local text, id = messages.execute(code, opts.silent)
+  local ok, err = send(self, text, opts.jupyter_timeout)
+  if not ok then
+    return nil, err
+  end
+  self.reading = self.inbox
+  local state = { id = id, inbox = self.inbox, limit = opts.timeout,
+    callbacks = opts, execution = results.execution() }
+  return conclude(self, state, follow_for(state, opts.timeout))
+end
+
+local function tidy(self, ok, ...)
+  self.reading = nil
+  self:leave()
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+--- Runs code, once it is this call's turn. opts: timeout, jupyter_timeout,
+--- silent and the callbacks. Returns an execution, or nil, err.
+function Session:run(code, opts)
+  local ok, err = self:enter()
+  if not ok then
+    return nil, err
+  end
+  return tidy(self, scheduler.protect(run, self, code, opts))
+end
+
+local M = {}
+
+--- A session with a kernel of a capsule. fields: id (nil: to be found), kernel
+--- (its name), replaceable, is_taken(id).
+function M.new(capsule, fields)
+  fields.capsule, fields.queue, fields.checked = capsule, {}, 0
+  return setmetatable(fields, Session)
+end
+
+return M
