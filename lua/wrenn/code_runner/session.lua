@@ -113,7 +113,8 @@ local function lose_kernel(self, err)
   self:drop()
   if not self.replaceable then
     return nil, errors.new("NotFoundError",
-      "the kernel of this context is gone", { status_code = err.status_code, cause = err })
+      "the kernel of this context is gone",
+      { status_code = err.status_code, cause = err })
   end
   self.id = nil
   return true
