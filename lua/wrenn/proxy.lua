@@ -33,7 +33,7 @@ local function check_headers(headers, fname, level)
       misuse("headers", fname, "a name is malformed", level + 1)
     elseif RESERVED[name:lower()] then
       misuse("headers", fname, name .. " cannot be set", level + 1)
-    elseif value:gsub("\t", ""):find("%c") then
+    elseif value:find("%c") then
       misuse("headers", fname, "the value of " .. name
         .. " holds a control character", level + 1)
     end
