@@ -407,6 +407,19 @@ describe("running code", function()
     end)
   end
 
+  it("notices when the kernel of what runs is removed", function()
+    local code = capsule_of({ exec = "if runs > 1 then idle(id) end", http = [[
+      if req.path == "/api/kernels/k-1" then
+        return c:respond(404, '{"message":"Kernel does not exist"}')
+      end
+    ]] })
+    local begin = core.now()
+    local execution = assert(code:run_code("x"))
+    assert.is_true(core.now() - begin < 15)
+    assert.are.same({ "Disconnected", "the kernel is gone" },
+      { execution.error.name, execution.error.value })
+  end)
+
   it("replaces a kernel that is gone", function()
     local code = capsule_of({ exec = "idle(id) if runs == 1 then c:reset()"
       .. " return end", http = [[

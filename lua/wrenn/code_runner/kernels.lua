@@ -57,8 +57,8 @@ function kernels.start(capsule, name, limit)
   return kernel, err
 end
 
-function kernels.get(capsule, id)
-  return call(capsule, "GET", path_of("/{}", id))
+function kernels.get(capsule, id, limit)
+  return call(capsule, "GET", path_of("/{}", id), limit)
 end
 
 function kernels.interrupt(capsule, id)

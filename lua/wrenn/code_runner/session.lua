@@ -14,6 +14,9 @@ Session.__index = Session
 -- A kernel that was there so many seconds ago is taken to be there. Asking
 -- also counts as activity of the capsule, which an open socket does not.
 local FRESH = 5
+-- An answer begins at once unless the kernel is busy with something else.
+local FIRST_CHECK, CHECK = 1.5, 5 -- seconds of silence
+local CHECK_LIMIT = 2
 local GRACE = 2 -- seconds for a kernel to come to rest after an interrupt
 
 -- ---- turns -----------------------------------------------------------------
@@ -190,45 +193,81 @@ end
 
 -- ---- running ---------------------------------------------------------------
 
-local ENDS = { closed = true, failed = true, expired = true }
+local ENDS = { closed = true, failed = true }
+
+local function remind(run, seconds, kind)
+  local stop, err = scheduler.after(seconds, function()
+    run.inbox:put({ kind = kind })
+  end)
+  return stop, err
+end
+
+-- Jupyter does not say that a kernel was removed: it has to be asked when
+-- there is nothing to be heard. That counts as activity, too: the capsule is
+-- not paused while somebody waits for what it does.
+local function is_gone(self)
+  local kernel, err = kernels.get(self.capsule, self.id, CHECK_LIMIT)
+  return not kernel and err.status_code == 404
+end
+
+-- Takes a message. Returns how the run has ended, if it has.
+local function take(run, event)
+  local message = messages.decode(event.data, event.binary)
+  if not message then
+    return nil
+  elseif messages.is_death(message) then
+    return "lost", "the kernel has died"
+  elseif message.parent == run.id then
+    run.heard = true
+    return results.take(run.execution, run.callbacks, message) and "idle"
+  end
+end
 
 -- Reads until the request's end. Returns "idle", "expired" or "lost" and why;
 -- or nil, err when the waiting was interrupted.
-local function follow(run)
-  local inbox = run.inbox
+local function follow(self, run)
   while true do
-    local event, err = scheduler.next(inbox)
+    local event, err = scheduler.next(run.inbox)
     if not event then
       return nil, err
-    elseif event.kind == "expired" then
-      return "expired"
-    elseif ENDS[event.kind] then
-      return "lost", "kernel WebSocket closed: " .. tostring(event[1])
     end
-    local message = messages.decode(event.data, event.binary)
-    if message and messages.is_death(message) then
-      return "lost", "the kernel has died"
-    elseif message and message.parent == run.id
-      and results.take(run.execution, run.callbacks, message)
-    then
-      return "idle"
+    local how, why
+    if event.kind == "check" then
+      if not run.heard and is_gone(self) then
+        how, why = "lost", "the kernel is gone"
+      end
+      run.heard = false
+      run.stop_check = remind(run, CHECK, "check")
+    elseif ENDS[event.kind] then
+      how, why = "lost", "kernel WebSocket closed: " .. tostring(event[1])
+    elseif event.kind then
+      how = event.kind
+    else
+      how, why = take(run, event)
+    end
+    if how then
+      return how, why
     end
   end
 end
 
 -- The same, for some seconds at the most.
-local function follow_for(run, seconds)
-  if seconds == math.huge then
-    return follow(run)
+local function follow_for(self, run, seconds)
+  local stop, err
+  if seconds ~= math.huge then
+    stop, err = remind(run, seconds, "expired")
+    if not stop then
+      return nil, err
+    end
   end
-  local stop, err = scheduler.after(seconds, function()
-    run.inbox:put({ kind = "expired" })
-  end)
-  if not stop then
-    return nil, err
+  run.stop_check = remind(run, FIRST_CHECK, "check")
+  local ok, how, why = scheduler.protect(follow, self, run)
+  for _, cancel in pairs({ stop, run.stop_check }) do
+    cancel()
   end
-  local how, why = follow(run)
-  stop()
+  if not ok then
+    error(how, 0)
+  end
   return how, why
 end
 
@@ -236,7 +275,7 @@ end
 -- that does not listen keeps its socket no longer: its output is nobody's.
 local function stop_running(self, run)
   local interrupted = kernels.interrupt(self.capsule, self.id)
-  if not interrupted or follow_for(run, GRACE) ~= "idle" then
+  if not interrupted or follow_for(self, run, GRACE) ~= "idle" then
     self.lost = true
   end
 end
@@ -292,7 +331,7 @@ local function run(self, code, opts)
   self.reading = self.inbox
   local state = { id = id, inbox = self.inbox, limit = opts.timeout,
     callbacks = opts, execution = results.execution() }
-  return conclude(self, state, follow_for(state, opts.timeout))
+  return conclude(self, state, follow_for(self, state, opts.timeout))
 end
 
 local function tidy(self, ok, ...)
