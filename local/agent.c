@@ -318,5 +318,6 @@ int main(int argc, char **argv) {
     return 1;
   serve(&a, signals);
   agent_kill_all(&a);
+  free(a.asleep);
   return 0;
 }

@@ -94,7 +94,7 @@ void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count) {
 }
 
 void conn_send(conn *c, const char *data, size_t len) {
-  uv_buf_t part = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
+  uv_buf_t part = uv_buf_init((char *)data, (unsigned)len);
   conn_send_parts(c, &part, 1);
 }
 

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE (64 * 1024)
+#define READ_SIZE ((size_t)64 * 1024)
 #define LINGER_MS 2000
 
 /* ---- the end ------------------------------------------------------------- */
@@ -73,7 +73,7 @@ static void send_parts(proxy *p, const uv_buf_t *parts, unsigned count) {
 void proxy_body_data(conn *c, const char *data, size_t len) {
   proxy *p = c->task.state;
   char head[32], tail[] = "\r\n";
-  uv_buf_t piece = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
+  uv_buf_t piece = uv_buf_init((char *)data, (unsigned)len);
   if (len == 0)
     return;
   if (p->tunnel || !(c->parser.flags & F_CHUNKED)) {

@@ -20,6 +20,9 @@ libhttp-parser-dev     HTTP in the local server
 libwslay-dev           WebSocket in the local server
 bubblewrap             the walls around a local capsule'
 test_packages='
+jupyter-server         what local capsules run code with
+python3-ipykernel      its Python kernel
+python3                the services of the port proxy's specs
 lua-busted             runs the Lua specs
 lua-luv                the scripted peers of the specs'
 dev_packages='

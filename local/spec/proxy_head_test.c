@@ -47,7 +47,7 @@ static void long_ids_are_cut(void) {
   char host[256] = "80-cl-";
   proxy_name name;
   memset(host + 6, 'x', 200);
-  strcpy(host + 206, ".h");
+  memcpy(host + 206, ".h", 3);
   CHECK(proxy_name_read(host, &name));
   CHECK(strlen(name.id) == sizeof(name.id) - 1);
 }
