@@ -22,7 +22,7 @@ bubblewrap             the walls around a local capsule'
 test_packages='
 jupyter-server         what local capsules run code with
 python3-ipykernel      its Python kernel
-python3                the services of the port proxy's specs
+python3                services for the specs to reach through the proxy
 lua-busted             runs the Lua specs
 lua-luv                the scripted peers of the specs'
 dev_packages='
