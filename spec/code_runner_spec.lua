@@ -732,22 +732,34 @@ end)
 
 describe("the module", function()
   it("is there under its names, the old ones said to be old", function()
-    local script = [[
-      local wrenn = require "wrenn"
-      assert(not package.loaded["wrenn.code_runner"])
-      local runner = wrenn.code_runner
-      assert(runner == require "wrenn.code_runner")
-      assert(wrenn.code_interpreter == runner)
-      assert(require "wrenn.code_interpreter" == runner)
-      assert(runner.Sandbox == runner.Capsule)
-      assert(runner.Sandbox == runner.Capsule)
-      print(runner.DEFAULT_TEMPLATE, runner.DEFAULT_KERNEL)
-    ]]
-    local pipe = assert(io.popen(("lua5.4 -e '%s' 2>&1"):format(script)))
-    assert.are.equal("wrenn: wrenn.code_interpreter is deprecated, use"
-      .. " wrenn.code_runner\nwrenn: wrenn.code_runner.Sandbox is deprecated,"
-      .. " use wrenn.code_runner.Capsule\ncode-runner-beta\twrenn\n",
-      pipe:read("*a"))
-    pipe:close()
+    local said, real = {}, io.stderr
+    local names = { "wrenn", "wrenn.code_runner", "wrenn.code_interpreter" }
+    local loaded = {}
+    for _, name in ipairs(names) do
+      loaded[name], package.loaded[name] = package.loaded[name], nil
+    end
+    rawset(io, "stderr", { write = function(_, ...)
+      said[#said + 1] = table.concat({ ... })
+    end })
+    local ok, why = pcall(function()
+      local again = require("wrenn")
+      assert.is_nil(package.loaded["wrenn.code_runner"])
+      assert.are.equal(again.code_runner, require("wrenn.code_runner"))
+      assert.are.equal(again.code_runner, again.code_interpreter)
+      assert.are.equal(again.code_runner, require("wrenn.code_interpreter"))
+      for _ = 1, 2 do
+        assert.are.equal(again.code_runner.Capsule, again.code_runner.Sandbox)
+      end
+    end)
+    rawset(io, "stderr", real)
+    for _, name in ipairs(names) do
+      package.loaded[name] = loaded[name]
+    end
+    assert(ok, why)
+    assert.are.same({ "wrenn: wrenn.code_interpreter is deprecated, use"
+      .. " wrenn.code_runner\n", "wrenn: wrenn.code_runner.Sandbox is"
+      .. " deprecated, use wrenn.code_runner.Capsule\n" }, said)
+    assert.are.same({ "code-runner-beta", "wrenn" },
+      { runner.DEFAULT_TEMPLATE, runner.DEFAULT_KERNEL })
   end)
 end)
