@@ -74,17 +74,17 @@ typedef struct capsules {
   capsule *first, *last;
   capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
-  const char *data;     /* folder that holds one for each capsule */
-  bool keep_data;       /* what is left of them at the end stays */
-  const char *agent;    /* path of wrenn-agent */
-  const char *bwrap;    /* its path; NULL: no walls */
-  bool private_network; /* each has a loopback of its own, and no more */
-  uint64_t open_files;  /* how many descriptors a command may have */
+  const char *data;    /* folder that holds one for each capsule */
+  bool keep_data;      /* what is left of them at the end stays */
+  const char *agent;   /* path of wrenn-agent */
+  const char *bwrap;   /* its path; NULL: no walls */
+  uint64_t open_files; /* how many descriptors a command may have */
   bool ending;
   unsigned live; /* with a sandbox or a folder */
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
+  bool private_network; /* each has a loopback of its own, and no more */
 } capsules;
 
 typedef struct capsule_wishes {

@@ -10,9 +10,8 @@
 #include "base64.h"
 
 #define DEFAULT_TIMEOUT 30
-#define MAX_TIMEOUT                                                            \
-  (INT64_C(1) << 40) /* for the arithmetic, not for people                     \
-                      */
+#define MAX_TIMEOUT (INT64_C(1) << 40) /* for the arithmetic, not for people   \
+                                        */
 #define MAX_OUTPUT ((size_t)64 * 1024 * 1024)
 
 /* One command. The connection, the order to start it and the timer each keep

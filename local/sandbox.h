@@ -34,12 +34,12 @@ typedef struct sandbox_hooks {
 
 typedef struct sandbox_options {
   uv_loop_t *loop;
-  const char *bwrap;    /* its path; NULL: no walls */
-  const char *folder;   /* the capsule's own, with the folders of walls.h */
-  const char *agent;    /* path of wrenn-agent */
-  bool private_network; /* none but its own loopback */
-  uint64_t open_files;  /* how many descriptors a command may have */
+  const char *bwrap;   /* its path; NULL: no walls */
+  const char *folder;  /* the capsule's own, with the folders of walls.h */
+  const char *agent;   /* path of wrenn-agent */
+  uint64_t open_files; /* how many descriptors a command may have */
   sandbox_hooks hooks;
+  bool private_network; /* none but its own loopback */
 } sandbox_options;
 
 /* Starts one; `ready` or `gone` follows. NULL when it cannot be started. */

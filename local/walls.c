@@ -101,8 +101,8 @@ static void put_namespaces(words *w, bool private_network) {
                 "--unshare-pid", "--unshare-uts", "--unshare-ipc",
                 "--die-with-parent", "--new-session", "--cap-drop", "ALL",
                 NULL);
-  if (private_network) /* with a loopback interface, which bubblewrap brings up
-                        */
+  /* With a loopback interface, which bubblewrap brings up. */
+  if (private_network)
     words_add(w, "--unshare-net");
   for (size_t i = 0; i < COUNT(kept); i++)
     words_add_all(w, "--cap-add", kept[i], NULL);
