@@ -10,6 +10,10 @@
 
 #define JUPYTER_TEMPLATE "code-runner-beta"
 #define JUPYTER_PORT 8888
+/* What those are told who want the template where there is no Jupyter. */
+#define JUPYTER_MISSING                                                        \
+  "template not found: " JUPYTER_TEMPLATE " needs jupyter-server and"          \
+  " ipykernel on this machine (Debian: jupyter-server, python3-ipykernel)"
 #define JUPYTER_SOCKET_MAX 4200
 
 /* Whether the host has what a capsule needs for it. */

@@ -43,10 +43,11 @@ static bool take_template(conn *c, const char *name, capsule_wishes *wishes) {
   }
   bool runner = strcmp(name, JUPYTER_TEMPLATE) == 0;
   if (runner && !jupyter_installed()) {
-    conn_reply_error(c, 404, "not_found",
-                     "template not found: " JUPYTER_TEMPLATE
-                     " needs jupyter-server and ipykernel on this machine"
-                     " (Debian: jupyter-server, python3-ipykernel)");
+    conn_reply_error(c, 404,
+                     c->server->generation >= GENERATION_0_3
+                         ? "template_not_found"
+                         : "not_found",
+                     "%s", JUPYTER_MISSING);
     return false;
   }
   if (!runner && strcmp(name, "minimal") != 0 &&
