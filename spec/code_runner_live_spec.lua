@@ -197,6 +197,26 @@ describe("a kernel in a local capsule", function()
   end)
 end)
 
+describe("a machine without Jupyter", function()
+  -- What is there is hidden, from a server that runs behind a wall of its own.
+  local hidden = "bwrap --dev-bind / / --ro-bind /dev/null"
+    .. " /usr/bin/jupyter-server %s --isolation none -- sh -c '%s'"
+  local create = 'curl -s -H "X-API-Key: $WRENN_API_KEY" -d "{'
+    .. '\\"template\\":\\"%s\\"}" $WRENN_BASE_URL/v1/capsules'
+
+  it("creates no capsules of the template, and says why", function()
+    local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
+    for template, answer in pairs({ minimal = '"status":"starting"',
+      ["code-runner-beta"] = "code%-runner%-beta needs jupyter%-server" }) do
+      local pipe = assert(io.popen(hidden:format(program,
+        create:format(template))))
+      local text = pipe:read("*a")
+      pipe:close()
+      assert.is_truthy(text:find(answer), text)
+    end
+  end)
+end)
+
 describe("a code runner on a private network", function()
   it("works as on the host's", function()
     local s = server.start("--network private --generation 0.3")
