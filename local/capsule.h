@@ -54,6 +54,7 @@ struct capsule {
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
   sandbox *box; /* NULL before and after */
+  bool has_jupyter;
   process *processes;
   session sessions; /* list head */
   uv_timer_t timer; /* the next change of status */

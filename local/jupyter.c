@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "process.h"
@@ -27,13 +28,17 @@ bool jupyter_installed(void) {
          first_there(kernels, COUNT(kernels));
 }
 
-static bool has_jupyter(const capsule *c) {
-  return strcmp(c->template, JUPYTER_TEMPLATE) == 0;
+/* One of the template, or one whose files come from such a one. */
+static bool wants_jupyter(const capsule *c) {
+  char path[JUPYTER_SOCKET_MAX];
+  snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/wrenn", c->folder);
+  struct stat info;
+  return strcmp(c->template, JUPYTER_TEMPLATE) == 0 || lstat(path, &info) == 0;
 }
 
 bool jupyter_socket(const capsule *c, long port,
                     char path[JUPYTER_SOCKET_MAX]) {
-  if (port != JUPYTER_PORT || !has_jupyter(c))
+  if (port != JUPYTER_PORT || !c->has_jupyter)
     return false;
   if (c->all->bwrap)
     snprintf(path, JUPYTER_SOCKET_MAX, "/run/jupyter.sock");
@@ -79,7 +84,8 @@ void jupyter_start(capsule *c) {
   const char *kernel = first_there(kernels, COUNT(kernels));
   wrenn_buf order = {0};
   const wrenn_json none = {.type = WRENN_JSON_NULL};
-  if (!jupyter_socket(c, JUPYTER_PORT, socket) || !kernel)
+  c->has_jupyter = kernel && wants_jupyter(c);
+  if (!jupyter_socket(c, JUPYTER_PORT, socket))
     return;
   wrenn_buf_puts(&order, "{\"op\":\"spawn\",\"cwd\":\"~\",\"cmd\":\"/bin/sh\","
                          "\"args\":[\"-c\"");

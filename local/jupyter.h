@@ -20,7 +20,8 @@
 bool jupyter_installed(void);
 
 /* Starts it in a capsule whose agent is ready; nothing for one that is not
- * of the template. It takes seconds until it answers. */
+ * of the template and was not made from one that was. It takes seconds until
+ * it answers. */
 void jupyter_start(capsule *c);
 
 /* The socket file, as the capsule sees it, that stands for a port of a

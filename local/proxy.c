@@ -1,7 +1,9 @@
 /* The port proxy: requests, from their head to the service's socket. */
 #include "proxy.h"
 
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

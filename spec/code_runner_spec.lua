@@ -24,6 +24,7 @@ local function jupyter(script)
         content = content }))
     end
     local function idle(id)
+      say(id, "execute_reply", { status = "ok" })
       say(id, "status", { execution_state = "idle" })
     end
     local function serve(req)
@@ -292,6 +293,32 @@ describe("running code", function()
     assert.is_false(execution.timed_out)
   end)
 
+  for first, order in pairs({ reply = "reply() rest()",
+    idle = "rest() reply()" }) do
+    it("asks again when the kernel skips it, " .. first .. " first",
+      function()
+        local code = capsule_of({ exec = ([[
+          local function reply()
+            say(id, "execute_reply", { status = "aborted" })
+          end
+          local function rest()
+            say(id, "status", { execution_state = "idle" })
+          end
+          say(id, "status", { execution_state = "busy" })
+          if runs <= 2 then
+            %s
+          else
+            say(id, "execute_result", { data = { ["text/plain"] = "3" } })
+            idle(id)
+          end
+        ]]):format(order) })
+        assert.are.equal("3", assert(code:run_code("1 + 2")).text)
+        local _, frames = asked()
+        assert.are.equal(3, #frames)
+        assert.are_not.equal(frames[1].header.msg_id, frames[2].header.msg_id)
+      end)
+  end
+
   it("ignores what belongs to others, and what is none (301)", function()
     local code = capsule_of({ exec = [[
       say("other", "stream", { name = "stdout", text = "no" })
@@ -310,6 +337,13 @@ describe("running code", function()
     ]] })
     local execution = assert(code:run_code("x"))
     assert.are.same({ "yes" }, execution.logs.stdout)
+  end)
+
+  it("does not need a reply to see the end", function()
+    local code = capsule_of({
+      exec = 'say(id, "status", { execution_state = "idle" })' })
+    local execution = assert(code:run_code("x"))
+    assert.are.same({ nil, false }, { execution.error, execution.timed_out })
   end)
 
   it("leaves what comes after the end (302)", function()

@@ -17,6 +17,7 @@ local FRESH = 5
 -- An answer begins at once unless the kernel is busy with something else.
 local FIRST_CHECK, CHECK = 1.5, 5 -- seconds of silence
 local CHECK_LIMIT = 2
+local REPLY_LIMIT = 0.3 -- seconds between a request's end and its reply
 local GRACE = 2 -- seconds for a kernel to come to rest after an interrupt
 
 -- ---- turns -----------------------------------------------------------------
@@ -210,6 +211,25 @@ local function is_gone(self)
   return not kernel and err.status_code == 404
 end
 
+-- What shows that a kernel has begun to run the code.
+local SIGNS = { execute_input = true, stream = true, execute_result = true,
+  display_data = true, error = true }
+
+-- A kernel whose last code has failed skips what comes in the next moment,
+-- as it does not know that nobody has queued that. A skipped request goes busy
+-- and idle like others; its reply tells, and may come before or after.
+local function ending(run)
+  if not run.idle then
+    return nil
+  elseif run.begun or run.reply and run.reply ~= "aborted" then
+    return "idle"
+  elseif run.reply then
+    return "aborted"
+  elseif not run.stop_waiting then
+    run.stop_waiting = remind(run, REPLY_LIMIT, "idle")
+  end
+end
+
 -- Takes a message. Returns how the run has ended, if it has.
 local function take(run, event)
   local message = messages.decode(event.data, event.binary)
@@ -219,8 +239,22 @@ local function take(run, event)
     return "lost", "the kernel has died"
   elseif message.parent == run.id then
     run.heard = true
-    return results.take(run.execution, run.callbacks, message) and "idle"
+    run.begun = run.begun or SIGNS[message.type]
+    if message.type == "execute_reply" then
+      run.reply = message.content.status or "ok"
+    end
+    run.idle = run.idle
+      or results.take(run.execution, run.callbacks, message)
+    return ending(run)
   end
+end
+
+-- Sends the request, with a new id. False when the socket is dead.
+local function begin(self, run)
+  local text
+  text, run.id = messages.execute(run.code, run.silent)
+  run.begun, run.reply, run.idle, run.stop_waiting = nil, nil, nil, nil
+  return self.op and self.op:send(text)
 end
 
 -- Reads until the request's end. Returns "idle", "expired" or "lost" and why;
@@ -245,7 +279,9 @@ local function follow(self, run)
     else
       how, why = take(run, event)
     end
-    if how then
+    if how == "aborted" then
+      begin(self, run)
+    elseif how then
       return how, why
     end
   end
@@ -262,7 +298,7 @@ local function follow_for(self, run, seconds)
   end
   run.stop_check = remind(run, FIRST_CHECK, "check")
   local ok, how, why = scheduler.protect(follow, self, run)
-  for _, cancel in pairs({ stop, run.stop_check }) do
+  for _, cancel in pairs({ stop, run.stop_check, run.stop_waiting }) do
     cancel()
   end
   if not ok then
@@ -301,36 +337,22 @@ local function conclude(self, run, how, why)
   return execution
 end
 
--- Sends the request. A socket that turns out to be dead is opened once more.
-local function send(self, text, limit)
-  local ok, err = self:attach(limit)
-  if not ok then
-    return nil, err
-  end
-  if not self.op:send(text) then
-    self.lost = true
-    ok, err = self:attach(limit)
+local function run(self, code, opts)
+  local state = { code = code, silent = opts.silent, limit = opts.timeout,
+    callbacks = opts, execution = results.execution() }
+  -- A socket that turns out to be dead is opened once more.
+  for attempt = 1, 2 do
+    local ok, err = self:attach(opts.jupyter_timeout)
     if not ok then
       return nil, err
+    elseif begin(self, state) then
+      break
+    elseif attempt == 2 then
+      return nil, errors.new("ConnectionError", "the kernel's WebSocket closed")
     end
-    local code, message
-    ok, code, message = self.op:send(text)
-    if not ok then
-      return nil, errors.from_core(code, message)
-    end
+    self.lost = true
   end
-  return true
-end
-
-local function run(self, code, opts)
-  local text, id = messages.execute(code, opts.silent)
-  local ok, err = send(self, text, opts.jupyter_timeout)
-  if not ok then
-    return nil, err
-  end
-  self.reading = self.inbox
-  local state = { id = id, inbox = self.inbox, limit = opts.timeout,
-    callbacks = opts, execution = results.execution() }
+  self.reading, state.inbox = self.inbox, self.inbox
   return conclude(self, state, follow_for(self, state, opts.timeout))
 end
 
