@@ -454,6 +454,18 @@ describe("running code", function()
       { execution.error.name, execution.error.value })
   end)
 
+  it("notices when the code does not reach the kernel", function()
+    local code = capsule_of({ exec = "if runs > 1 then idle(id) end", http =
+      'if req.path == "/api/kernels/k-1" then return c:respond(200,'
+        .. ' \'{"id":"k-1","execution_state":"idle"}\') end' })
+    local begin = core.now()
+    local execution = assert(code:run_code("x", { timeout = 60 }))
+    assert.is_true(core.now() - begin < 30)
+    assert.are.same({ "Disconnected", "the kernel has not heard of the code" },
+      { execution.error.name, execution.error.value })
+    assert.is_nil(assert(code:run_code("y")).error)
+  end)
+
   it("replaces a kernel that is gone", function()
     local code = capsule_of({ exec = "idle(id) if runs == 1 then c:reset()"
       .. " return end", http = [[
@@ -540,6 +552,7 @@ describe("running code", function()
       idle(begun)
     ]] })
     local context = assert(code:create_context())
+    assert.are.same({ "GET /api/kernels", "POST /api/kernels" }, lines())
     assert.are.same({ id = "k-new", kernel = "wrenn" }, context)
     local outputs = {}
     wrenn.task.run(function()

@@ -167,6 +167,21 @@ describe("a port of a capsule", function()
     assert.are.equal("http://80-cl-1.ports.example:8443", capsule:get_url(80))
   end)
 
+  it("is nowhere else, whatever the domain or the capsule is called", function()
+    local capsule = capsule_of('c:respond(200, "")')
+    for _, domain in ipairs({ "a/b", "a b", "u@h", "h#", "h:1x", "" }) do
+      local client, err = wrenn.Client({ api_key = "k", base_url = p.url,
+        proxy_domain = domain })
+      assert.is_nil(client)
+      assert.are.equal("ConfigurationError", err.type)
+    end
+    capsule.id = "x@127.0.0.1:" .. p.port .. "/"
+    local before = #p:received()
+    assert.is_nil((capsule:request(80)))
+    assert.is_nil((capsule:websocket(80)))
+    assert.are.equal(before, #p:received())
+  end)
+
   it("is closed to a client that was closed", function()
     local capsule = capsule_of('c:respond(200, "")')
     capsule.client:close()

@@ -3,6 +3,7 @@
 
 local capsules = require("wrenn.capsule")
 local check = require("wrenn.check")
+local errors = require("wrenn.errors")
 local kernels = require("wrenn.code_runner.kernels")
 local sessions = require("wrenn.code_runner.session")
 local task = require("wrenn.task")
@@ -167,7 +168,7 @@ local function change_directory(self, context, cwd)
     { timeout = DEFAULT_LIMIT, jupyter_timeout = DEFAULT_LIMIT, silent = true })
   local failed = execution and execution.error
   if failed then
-    err = require("wrenn.errors").new("ValidationError",
+    err = errors.new("ValidationError",
       ("cannot use the directory '%s': %s"):format(cwd, failed.value))
   end
   return not err and true or nil, err
@@ -187,9 +188,14 @@ function Code:create_context(opts)
   opts = check.options(opts, "create_context",
     { kernel = "string", cwd = "string" })
   local name = opts.kernel or self.kernel
-  local kernel, err = kernels.retry(self, DEFAULT_LIMIT, function(left)
-    return kernels.start(self, name, left)
+  -- Waiting for Jupyter is one thing, starting a kernel another: that is not
+  -- tried again, as the first try may have left one.
+  local kernel, err = kernels.retry(self, DEFAULT_LIMIT, function()
+    return kernels.list(self)
   end)
+  if kernel then
+    kernel, err = kernels.start(self, name, DEFAULT_LIMIT)
+  end
   if not kernel then
     return nil, err
   end
@@ -338,6 +344,9 @@ function Code:run_code(code, opts)
     on_result = opts.on_result, on_stdout = opts.on_stdout,
     on_stderr = opts.on_stderr, on_error = opts.on_error,
   })
+  if err and err:is("NotFoundError") and session.id then
+    self.sessions[session.id] = nil
+  end
   return execution, err
 end
 

@@ -113,6 +113,11 @@ function config.resolve(opts)
   if err then
     return nil, err
   end
+  local domain = proxy_domain_of(opts.proxy_domain, authority)
+  if not domain:find("^[%w.-]+:?%d*$") and domain ~= authority then
+    return misconfigured("the proxy domain must look like host or host:port,"
+      .. " not '" .. domain .. "'")
+  end
   return {
     -- A function, so that no dump of a client shows the key.
     key = function()
@@ -120,7 +125,7 @@ function config.resolve(opts)
     end,
     base_url = scheme .. "://" .. authority .. path,
     scheme = scheme,
-    proxy_domain = proxy_domain_of(opts.proxy_domain, authority),
+    proxy_domain = domain,
     timeout = opts.timeout or 30,
     connect_timeout = opts.connect_timeout or 10,
     retries = opts.retries or 2,

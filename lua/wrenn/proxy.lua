@@ -7,6 +7,7 @@ local errors = require("wrenn.errors")
 local http = require("wrenn.http")
 local json = require("wrenn.json")
 local scheduler = require("wrenn.scheduler")
+local url = require("wrenn.url")
 local websocket = require("wrenn.websocket")
 
 local proxy = {}
@@ -52,7 +53,7 @@ end
 function proxy.url(capsule, port, scheme)
   local settings = capsule.client.settings
   return ("%s%s://%d-%s.%s"):format(scheme,
-    settings.scheme == "https" and "s" or "", port, capsule.id,
+    settings.scheme == "https" and "s" or "", port, url.escape(capsule.id),
     settings.proxy_domain)
 end
 

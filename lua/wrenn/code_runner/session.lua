@@ -203,12 +203,20 @@ local function remind(run, seconds, kind)
   return stop, err
 end
 
--- Jupyter does not say that a kernel was removed: it has to be asked when
--- there is nothing to be heard. That counts as activity, too: the capsule is
--- not paused while somebody waits for what it does.
-local function is_gone(self)
+-- Jupyter does not say that a kernel was removed, and a socket may be dead
+-- without anybody knowing: the server has to be asked when there is nothing to
+-- be heard. That counts as activity, too: the capsule is not paused while
+-- somebody waits for what it does. Returns why the run is lost, if it is.
+local function doubt(self, run)
   local kernel, err = kernels.get(self.capsule, self.id, CHECK_LIMIT)
-  return not kernel and err.status_code == 404
+  if not kernel then
+    return err.status_code == 404 and "the kernel is gone" or nil
+  elseif kernel.execution_state ~= "idle" then
+    run.doubts = 0
+    return nil
+  end
+  run.doubts = (run.doubts or 0) + 1
+  return run.doubts > 1 and "the kernel has not heard of the code" or nil
 end
 
 -- What shows that a kernel has begun to run the code.
@@ -267,9 +275,8 @@ local function follow(self, run)
     end
     local how, why
     if event.kind == "check" then
-      if not run.heard and is_gone(self) then
-        how, why = "lost", "the kernel is gone"
-      end
+      why = not run.heard and doubt(self, run)
+      how = why and "lost"
       run.heard = false
       run.stop_check = remind(run, CHECK, "check")
     elseif ENDS[event.kind] then
