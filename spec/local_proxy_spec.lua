@@ -449,6 +449,21 @@ describe("capsules with private networks", function()
     assert.are.equal(200, two:request(8000).status)
   end)
 
+  it("take bubblewrap", function()
+    local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
+    for args, text in pairs({
+      ["--network private --isolation none"] = "takes bubblewrap",
+      ["--network other"] = "host or private",
+    }) do
+      local pipe = assert(io.popen(("%s %s 2>&1; echo $?"):format(program,
+        args)))
+      local said = pipe:read("*a")
+      pipe:close()
+      assert.is_truthy(said:find(text, 1, true), said)
+      assert.are.equal("2", said:match("(%d+)%s*$"))
+    end
+  end)
+
   it("have nothing but a loopback", function()
     local one = assert(Capsule.create(s:options({ wait = true })))
     local result = assert(one.commands:run("cat /proc/net/dev"))
