@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jupyter.h"
 #include "process.h"
 #include "stats.h"
 #include "tree.h"
@@ -199,6 +200,7 @@ static void on_started(uv_timer_t *timer) {
 
 void capsule_ready(void *arg) {
   capsule *c = arg;
+  jupyter_start(c);
   if (c->status == CAPSULE_STARTING)
     change_later(c, on_started);
 }

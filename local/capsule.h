@@ -63,6 +63,7 @@ struct capsule {
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
   sandbox *box; /* NULL before and after */
+  bool has_jupyter;
   process *processes;
   session sessions; /* list head */
   capsule_watcher *watchers;
@@ -95,6 +96,7 @@ typedef struct capsules {
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
+  bool private_network; /* each has a loopback of its own, and no more */
 } capsules;
 
 typedef struct capsule_wishes {

@@ -122,7 +122,8 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
         .folder = c->folder,
         .agent = all->agent,
         .open_files = all->open_files,
-        .hooks = {capsule_ready, on_process_exited, capsule_gone, c}};
+        .hooks = {capsule_ready, on_process_exited, capsule_gone, c},
+        .private_network = all->private_network};
     c->box = sandbox_start(&options);
   }
   if (!c->box) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "jupyter.h"
 #include "labels.h"
 
 #define MIN_TIMEOUT 60
@@ -106,8 +107,15 @@ static bool take_template(conn *c, const char *reference,
     return false;
   }
   const char *name = name_in(reference);
-  if (!name ||
-      (strcmp(name, "minimal") != 0 && strcmp(name, "minimal-ubuntu") != 0)) {
+  bool runner = name && strcmp(name, JUPYTER_TEMPLATE) == 0;
+  if (runner && !jupyter_installed()) {
+    bool typed = c->server->traits->typed_errors;
+    conn_reply_error(c, 404, typed ? "template_not_found" : "not_found", "%s",
+                     JUPYTER_MISSING);
+    return false;
+  }
+  if (!name || (!runner && strcmp(name, "minimal") != 0 &&
+                strcmp(name, "minimal-ubuntu") != 0)) {
     conn_reply_fault(c, FAULT_NO_TEMPLATE, reference);
     return false;
   }

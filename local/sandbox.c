@@ -248,7 +248,7 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
   words w = {0};
   int rc = UV_ENOMEM;
   if (o->bwrap) {
-    walls_put(&w, o->bwrap, o->folder, o->agent);
+    walls_put(&w, o);
     words_add_all(&w, WALLS_AGENT, "/root", NULL);
   } else {
     words_add(&w, o->agent);

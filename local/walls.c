@@ -92,7 +92,7 @@ static void put_resolver(words *w) {
  * root as well, a capability counts: CAP_SYS_ADMIN would be enough to mount
  * the system folders anew, to be written to. What is left is what programs
  * expect of root within one container. */
-static void put_namespaces(words *w) {
+static void put_namespaces(words *w, bool private_network) {
   static const char *const kept[] = {
       "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",
       "CAP_FSETID", "CAP_KILL",         "CAP_NET_BIND_SERVICE",
@@ -101,16 +101,18 @@ static void put_namespaces(words *w) {
                 "--unshare-pid", "--unshare-uts", "--unshare-ipc",
                 "--die-with-parent", "--new-session", "--cap-drop", "ALL",
                 NULL);
+  /* With a loopback interface, which bubblewrap brings up. */
+  if (private_network)
+    words_add(w, "--unshare-net");
   for (size_t i = 0; i < COUNT(kept); i++)
     words_add_all(w, "--cap-add", kept[i], NULL);
 }
 
-void walls_put(words *w, const char *bwrap, const char *folder,
-               const char *agent) {
-  words_add(w, bwrap);
-  put_namespaces(w);
-  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind", folder, "/",
-                NULL);
+void walls_put(words *w, const sandbox_options *options) {
+  words_add(w, options->bwrap);
+  put_namespaces(w, options->private_network);
+  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind",
+                options->folder, "/", NULL);
   for (size_t i = 0; i < COUNT(system_folders); i++)
     put_system_folder(w, system_folders[i]);
   put_curtains(w);
@@ -118,15 +120,15 @@ void walls_put(words *w, const char *bwrap, const char *folder,
   words_add_all(w, "--dev", "/dev", "--tmpfs", "/run", "--symlink", "/run",
                 "/var/run", NULL);
   put_resolver(w);
-  words_add_all(w, "--ro-bind", agent, WALLS_AGENT, "--chdir", "/root", "--",
-                NULL);
+  words_add_all(w, "--ro-bind", options->agent, WALLS_AGENT, "--chdir", "/root",
+                "--", NULL);
 }
 
-bool walls_work(const char *bwrap) {
+bool walls_work(const char *bwrap, bool private_network) {
   words w = {0};
   int status = -1;
   words_add(&w, bwrap);
-  put_namespaces(&w);
+  put_namespaces(&w, private_network);
   words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
                 "/proc", "--dev", "/dev", "--", "true", NULL);
   pid_t child = w.oom ? -1 : fork();

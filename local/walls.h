@@ -2,6 +2,7 @@
 #ifndef WRENN_LOCAL_WALLS_H
 #define WRENN_LOCAL_WALLS_H
 
+#include "sandbox.h"
 #include "words.h"
 
 /* What a capsule finds the agent as. */
@@ -11,13 +12,11 @@
  * exists. Returns 0 or -1 with errno. */
 int walls_make_folders(const char *folder);
 
-/* Appends the command line up to the program that is to run inside. `folder`
- * becomes the capsule's root; `agent` is the host's path of wrenn-agent. */
-void walls_put(words *w, const char *bwrap, const char *folder,
-               const char *agent);
+/* Appends the command line up to the program that is to run inside. */
+void walls_put(words *w, const sandbox_options *options);
 
 /* Tries whether bubblewrap can do this here at all: not every system lets it
  * make the namespaces. What it says when it cannot goes to stderr. */
-bool walls_work(const char *bwrap);
+bool walls_work(const char *bwrap, bool private_network);
 
 #endif
