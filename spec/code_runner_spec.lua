@@ -187,6 +187,25 @@ describe("running code", function()
     end)
   end
 
+  for answer, name in pairs({
+    ['c:respond(200, "garbage")'] = "ProtocolError",
+    ['c:respond(302, "", {"Location: /x"})'] = "ProtocolError",
+    ['c:send("garbage\\r\\n\\r\\n") c:close()'] = "ProtocolError",
+    ["c:sleep(9)"] = "TimeoutError", ["c:reset()"] = "TimeoutError",
+    ['if req.method == "GET" then c:respond(200, kernels) else'
+      .. ' c:respond(201, "{}") end'] = "ProtocolError",
+  }) do
+    it("takes no nonsense from Jupyter: " .. answer, function()
+      local code = capsule_of({ kernels = "[]",
+        http = answer .. " do return end" })
+      local begin = core.now()
+      local execution, err = code:run_code("1", { jupyter_timeout = 0.7 })
+      assert.is_nil(execution)
+      assert.are.equal(name, err.type)
+      assert.is_true(core.now() - begin < 4)
+    end)
+  end
+
   it("fails when Jupyter does not come up (296)", function()
     local code = capsule_of({ http = 'c:respond(503, "down") do return end' })
     local begin = core.now()

@@ -190,8 +190,8 @@ function Code:create_context(opts)
   local name = opts.kernel or self.kernel
   -- Waiting for Jupyter is one thing, starting a kernel another: that is not
   -- tried again, as the first try may have left one.
-  local kernel, err = kernels.retry(self, DEFAULT_LIMIT, function()
-    return kernels.list(self)
+  local kernel, err = kernels.retry(self, DEFAULT_LIMIT, function(left)
+    return kernels.list(self, left)
   end)
   if kernel then
     kernel, err = kernels.start(self, name, DEFAULT_LIMIT)
@@ -219,8 +219,8 @@ end
 ---@return wrenn.Error? err
 function Code:list_contexts()
   check.self(self, "is_code_capsule", "list_contexts")
-  local list, err = kernels.retry(self, DEFAULT_LIMIT, function()
-    return kernels.list(self)
+  local list, err = kernels.retry(self, DEFAULT_LIMIT, function(left)
+    return kernels.list(self, left)
   end)
   if not list then
     return nil, err

@@ -42,8 +42,8 @@ local function path_of(template, id)
 end
 
 --- All of them, as Jupyter describes them.
-function kernels.list(capsule)
-  return call(capsule, "GET", "/api/kernels")
+function kernels.list(capsule, left)
+  return call(capsule, "GET", "/api/kernels", math.min(left, CALL_LIMIT))
 end
 
 --- Starts one.

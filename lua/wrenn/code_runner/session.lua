@@ -126,7 +126,7 @@ end
 
 -- The first kernel of the right kind that is no context's, or a new one.
 local function find_kernel(self, left)
-  local list, err = kernels.list(self.capsule)
+  local list, err = kernels.list(self.capsule, left)
   if not list then
     return nil, err
   end
