@@ -174,6 +174,10 @@ static void do_list(agent *a, const wrenn_json *order, agent_reply *reply) {
   agent_list(a, order, reply);
 }
 
+static void do_dial(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_dial(a, order, reply);
+}
+
 static const struct {
   const char *name;
   void (*run)(agent *a, const wrenn_json *order, agent_reply *reply);
@@ -189,6 +193,7 @@ static const struct {
     {"mkdir", do_mkdir, false},
     {"remove", do_remove, true},
     {"list", do_list, true},
+    {"dial", do_dial, false},
 };
 
 /* Forks a child for an order. Returns 0 in the child, and when there can be

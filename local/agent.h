@@ -65,6 +65,9 @@ void agent_open_write(const agent *a, const wrenn_json *order,
 void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply);
 void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply);
 
+/* agent_dial.c: connects to a port in here, or to a socket file. */
+void agent_dial(const agent *a, const wrenn_json *order, agent_reply *reply);
+
 /* agent_list.c */
 void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply);
 

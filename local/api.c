@@ -313,6 +313,10 @@ static void reply_unknown(conn *c, bool known_path) {
 void api_begin(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
+  if (c->proxied) {
+    proxy_begin(c);
+    return;
+  }
   const char *query = strchr(c->target.data, '?');
   c->query = query ? query + 1 : "";
   const route *r = find_route(c, values, &known_path);
@@ -331,6 +335,10 @@ void api_begin(conn *c) {
 void api_request(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
+  if (c->proxied) {
+    proxy_request(c);
+    return;
+  }
   const route *r = find_route(c, values, &known_path);
   if (!r) {
     reply_unknown(c, known_path);

@@ -6,6 +6,7 @@
 
 #include "events.h"
 #include "jobs.h"
+#include "jupyter.h"
 #include "process.h"
 #include "stats.h"
 #include "volumes.h"
@@ -187,6 +188,7 @@ static void on_started(uv_timer_t *timer) {
 
 void capsule_ready(void *arg) {
   capsule *c = arg;
+  jupyter_start(c);
   if (c->status == CAPSULE_STARTING)
     change_later(c, on_started);
 }

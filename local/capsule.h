@@ -65,6 +65,7 @@ struct capsule {
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
   sandbox *box; /* NULL before and after */
+  bool has_jupyter;
   process *processes;
   struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
   size_t volume_count;
@@ -102,7 +103,8 @@ typedef struct capsules {
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
-  uint64_t second_ms; /* of a timeout_sec */
+  uint64_t second_ms;   /* of a timeout_sec */
+  bool private_network; /* each has a loopback of its own, and no more */
 } capsules;
 
 typedef struct capsule_wishes {

@@ -109,7 +109,8 @@ bool capsule_start(capsule *c) {
       .binds = binds,
       .bind_count = c->volume_count,
       .open_files = c->all->open_files,
-      .hooks = {capsule_ready, on_process_exited, capsule_gone, c}};
+      .hooks = {capsule_ready, on_process_exited, capsule_gone, c},
+      .private_network = c->all->private_network};
   for (size_t i = 0; i < c->volume_count; i++) {
     volume_mount_path(c->volumes[i], inside[i]);
     binds[i] = (sandbox_bind){c->volumes[i]->folder, inside[i]};

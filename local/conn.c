@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define LINGER_MS 2000
-#define MAX_PARTS 4
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -20,6 +19,7 @@ static void on_closed(uv_handle_t *handle) {
   wrenn_buf_free(&c->target);
   wrenn_buf_free(&c->name);
   wrenn_buf_free(&c->value);
+  wrenn_buf_free(&c->fields);
   free(c);
 }
 
@@ -70,26 +70,17 @@ void conn_finish(conn *c) {
 
 /* ---- out ----------------------------------------------------------------- */
 
-typedef struct output {
-  uv_write_t write;
-  conn *to;
-  char data[];
-} output;
-
 size_t conn_unsent(const conn *c) {
   return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
 }
 
-static void on_written(uv_write_t *write, int status) {
-  output *out = write->data;
-  conn *c = out->to;
-  free(out);
-  c->writes--;
+static void on_written(void *arg, int status) {
+  conn *c = arg;
   if (status < 0) {
     conn_abort(c);
     return;
   }
-  if (c->closing || c->writes > 0)
+  if (c->closing || c->out.writes > 0)
     return;
   if (c->ws)
     ws_drained(c->ws);
@@ -97,46 +88,8 @@ static void on_written(uv_write_t *write, int status) {
     c->task.drained(c);
 }
 
-/* Queues what could not be sent at once, in one piece. */
-static bool queue(conn *c, const uv_buf_t *parts, unsigned count, size_t done) {
-  size_t size = 0, at = 0;
-  for (unsigned i = 0; i < count; i++)
-    size += parts[i].len;
-  output *out = malloc(sizeof(*out) + size - done);
-  if (!out)
-    return false;
-  for (unsigned i = 0; i < count; i++) {
-    size_t skip = done < parts[i].len ? done : parts[i].len;
-    size_t rest = parts[i].len - skip;
-    done -= skip;
-    if (rest)
-      memcpy(out->data + at, parts[i].base + skip, rest);
-    at += rest;
-  }
-  out->to = c;
-  out->write.data = out;
-  uv_buf_t buf = uv_buf_init(out->data, (unsigned)at);
-  if (uv_write(&out->write, (uv_stream_t *)&c->tcp, &buf, 1, on_written)) {
-    free(out);
-    return false;
-  }
-  c->writes++;
-  return true;
-}
-
 void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count) {
-  size_t size = 0;
-  if (c->closing || c->finished)
-    return;
-  for (unsigned i = 0; i < count; i++)
-    size += parts[i].len;
-  int sent = c->writes ? 0 : uv_try_write((uv_stream_t *)&c->tcp, parts, count);
-  if (sent < 0 && sent != UV_EAGAIN) {
-    conn_abort(c);
-    return;
-  }
-  size_t done = sent > 0 ? (size_t)sent : 0;
-  if (done < size && !queue(c, parts, count, done))
+  if (!c->closing && !c->finished && outlet_send(&c->out, parts, count))
     conn_abort(c);
 }
 
@@ -155,7 +108,7 @@ static void on_turns(uv_idle_t *turns) {
     next = c->next; /* it may end meanwhile */
     bool wants = c->wants_turn;
     c->wants_turn = false;
-    if (wants && c->task.drained && c->writes == 0)
+    if (wants && c->task.drained && c->out.writes == 0)
       c->task.drained(c);
   }
 }
@@ -177,6 +130,8 @@ static void on_connection(uv_stream_t *listener, int status) {
   uv_timer_init(s->loop, &c->timer);
   c->tcp.data = c->timer.data = c;
   c->handles = 2;
+  c->out =
+      (outlet){.to = (uv_stream_t *)&c->tcp, .written = on_written, .arg = c};
   c->next = s->conns;
   if (c->next)
     c->next->previous = c;

@@ -15,6 +15,7 @@
 #include "buf.h"
 #include "capsule.h"
 #include "generation.h"
+#include "outlet.h"
 #include "templates.h"
 #include "volumes.h"
 
@@ -74,10 +75,13 @@ struct conn {
 
   /* the request */
   wrenn_buf target, name, value;
-  char key[128], content_type[512], ws_key[64], ws_extensions[256];
+  wrenn_buf fields; /* all header lines, "Name: value" CRLF */
+  char key[128], content_type[512], ws_key[64], ws_extensions[256], host[128];
   bool in_value, has_key, expects, wants_websocket, ws_version_ok;
   bool upgrade;     /* to a WebSocket, in due form */
   bool deflates;    /* whose messages are compressed if the client likes */
+  bool proxied;     /* to a port of a capsule */
+  bool raw;         /* its answer was 101: bytes go to the task as they are */
   bool refused;     /* it will be: its body is thrown away */
   bool overdue;     /* refused, and the body does not end */
   size_t discarded; /* of the body */
@@ -93,7 +97,7 @@ struct conn {
   bool keep_alive;
   bool answered;
   bool chunked; /* a streamed answer is under way */
-  unsigned writes;
+  outlet out;
 
   struct ws *ws; /* after an upgrade */
 };
@@ -150,10 +154,12 @@ void conn_finish(conn *c);
 /* Ends the connection at once. */
 void conn_abort(conn *c);
 
-/* request.c: parses what has been received, request by request; begins and
- * stops reading as the state wants it; forgets the request. */
+/* request.c: parses what has been received, request by request; passes it on
+ * where the connection has been upgraded; begins and stops reading as the
+ * state wants it; forgets the request. */
 void request_init(conn *c);
 void request_parse(conn *c);
+void request_pass(conn *c);
 void request_read(conn *c);
 void request_reset(conn *c);
 
@@ -161,6 +167,12 @@ void request_reset(conn *c);
  * it comes, or `refused`); the request is complete. */
 void api_begin(conn *c);
 void api_request(conn *c);
+
+/* proxy.c: whether a request's host name is that of a capsule's port; such a
+ * request's head is complete; all of it is. */
+bool proxy_wants(const conn *c);
+void proxy_begin(conn *c);
+void proxy_request(conn *c);
 
 /* ws.c: bytes of an upgraded connection; its end. */
 void ws_receive(struct ws *ws, const char *data, size_t len);

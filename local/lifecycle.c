@@ -5,6 +5,7 @@
 
 #include "api.h"
 #include "events.h"
+#include "jupyter.h"
 #include "labels.h"
 
 #define MIN_TIMEOUT 60
@@ -114,6 +115,12 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
     return false;
   }
   template *t = template_find(&c->server->templates, name);
+  if (t && strcmp(name, JUPYTER_TEMPLATE) == 0 && !jupyter_installed()) {
+    bool typed = c->server->traits->typed_errors;
+    conn_reply_error(c, 404, typed ? "template_not_found" : "not_found", "%s",
+                     JUPYTER_MISSING);
+    return false;
+  }
   if (!t || !t->ready || (*slug && strcmp(slug, template_slug(t)) != 0)) {
     conn_reply_fault(c, FAULT_NO_TEMPLATE, given);
     return false;

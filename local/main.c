@@ -26,6 +26,7 @@ typedef struct options {
   const char *data;
   const char *key;
   bool bwrap;
+  bool private_network;
   generation generation;
   char **command; /* or NULL */
 } options;
@@ -62,6 +63,9 @@ static const char usage[] =
     "  --generation G         of the API: 0.1, 0.2 (when absent), 0.2.2, 0.3, "
     "0.4\n"
     "  --isolation bwrap|none none: commands run as you, and see your files\n"
+    "  --network host|private private: a capsule has nothing but a loopback "
+    "of\n"
+    "                         its own\n"
     "  --version, --help\n";
 
 _Noreturn static void die(int status, const char *text, const char *detail) {
@@ -102,6 +106,7 @@ static options parse(int argc, char **argv) {
       {"api-key", required_argument, NULL, 'k'},
       {"generation", required_argument, NULL, 'g'},
       {"isolation", required_argument, NULL, 'i'},
+      {"network", required_argument, NULL, 'n'},
       {"version", no_argument, NULL, 'v'},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
@@ -134,6 +139,11 @@ static options parse(int argc, char **argv) {
       if (!o.bwrap && strcmp(optarg, "none") != 0)
         die(2, "--isolation is bwrap or none, not ", optarg);
       break;
+    case 'n':
+      o.private_network = !strcmp(optarg, "private");
+      if (!o.private_network && strcmp(optarg, "host") != 0)
+        die(2, "--network is host or private, not ", optarg);
+      break;
     case 'v':
       puts("wrenn-local " WRENN_LOCAL_VERSION);
       exit(0);
@@ -151,6 +161,8 @@ static options parse(int argc, char **argv) {
     o.command = argv + optind;
   else if (strcmp(argv[argc - 1], "--") == 0)
     die(2, "a command is missing behind --", "");
+  if (o.private_network && !o.bwrap)
+    die(2, "--network private takes bubblewrap: not with --isolation none", "");
   if (o.key && (!*o.key || strlen(o.key) > 100))
     die(2, "the API key must have 1 to 100 characters", "");
   parse_listen(&o, listen, remote);
@@ -177,7 +189,7 @@ static void find_bwrap(program *p) {
       " see all of your files";
   if (!find_in_path("bwrap", p->bwrap))
     die(1, "bubblewrap (bwrap) is missing. Install it, ", none);
-  if (!walls_work(p->bwrap))
+  if (!walls_work(p->bwrap, p->options.private_network))
     die(1,
         "bubblewrap (bwrap) cannot make a sandbox on this system. Let it make"
         " user namespaces, ",
@@ -354,6 +366,7 @@ int main(int argc, char **argv) {
                                  .data = p.data.path,
                                  .agent = p.agent,
                                  .bwrap = p.options.bwrap ? p.bwrap : NULL,
+                                 .private_network = p.options.private_network,
                                  .keep_data = !p.data.own,
                                  .open_files = open_files,
                                  .all_gone = on_all_gone,

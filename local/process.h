@@ -68,6 +68,10 @@ typedef void process_started(void *arg, process *p, const char *error,
 bool process_start(capsule *c, const process_plan *plan, process_started *done,
                    void *arg);
 
+/* Appends the environment as a member of an order: the usual one, and what is
+ * given. */
+void process_put_envs(const capsule *c, const wrenn_json *envs, wrenn_buf *out);
+
 /* Finds a listed process: digits that fit 32 bits are a pid, anything else is
  * a tag. NULL when there is none. */
 process *process_find(const capsule *c, const char *selector);

@@ -86,7 +86,8 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   free_start(s);
 }
 
-static void put_envs(const capsule *c, const wrenn_json *envs, wrenn_buf *out) {
+void process_put_envs(const capsule *c, const wrenn_json *envs,
+                      wrenn_buf *out) {
   wrenn_json_iter it;
   wrenn_json name, value;
   wrenn_buf_printf(out,
@@ -138,7 +139,7 @@ bool process_start(capsule *c, const process_plan *plan, process_started *done,
   wrenn_json_put_string(&order, *plan->cwd ? plan->cwd : "~",
                         *plan->cwd ? strlen(plan->cwd) : 1);
   put_words(plan, &order);
-  put_envs(c, &plan->envs, &order);
+  process_put_envs(c, &plan->envs, &order);
   if (c->all->traits->login_shell)
     wrenn_buf_puts(&order, ",\"shell\":true");
   if (plan->pty)

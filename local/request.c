@@ -28,6 +28,7 @@ void request_reset(conn *c) {
   wrenn_buf_clear(&c->target);
   wrenn_buf_clear(&c->name);
   wrenn_buf_clear(&c->value);
+  wrenn_buf_clear(&c->fields);
   wrenn_buf_free(&c->body);
   free(c->selector);
   c->selector = NULL;
@@ -35,11 +36,12 @@ void request_reset(conn *c) {
   c->query = "";
   c->in_value = c->has_key = c->expects = c->wants_websocket = false;
   c->ws_version_ok = c->upgrade = c->deflates = c->refused = c->overdue = false;
+  c->proxied = c->raw = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
   c->watched = false;
   c->discarded = 0;
   c->request_id[0] = c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
-  c->ws_extensions[0] = '\0';
+  c->ws_extensions[0] = c->host[0] = '\0';
 }
 
 /* ---- the head ------------------------------------------------------------ */
@@ -83,7 +85,13 @@ static void take_header(conn *c) {
     c->ws_version_ok = value_is(c, "13");
   } else if (named(c, "expect")) {
     c->expects = value_is(c, "100-continue");
+  } else if (named(c, "host")) {
+    copy_value(c, c->host, sizeof(c->host));
   }
+  wrenn_buf_append(&c->fields, c->name.data, c->name.len);
+  wrenn_buf_puts(&c->fields, ": ");
+  wrenn_buf_append(&c->fields, c->value.data, c->value.len);
+  wrenn_buf_puts(&c->fields, "\r\n");
   c->in_value = false;
   wrenn_buf_clear(&c->name);
   wrenn_buf_clear(&c->value);
@@ -135,7 +143,8 @@ static int on_headers_done(http_parser *parser) {
   strip_host(c);
   c->upgrade = parser->upgrade && parser->method == HTTP_GET &&
                c->wants_websocket && c->ws_version_ok && websocket_key_ok(c);
-  if (!c->upgrade && !tunnel)
+  c->proxied = !tunnel && proxy_wants(c);
+  if (!c->upgrade && !tunnel && !c->proxied)
     parser->upgrade = 0; /* to something else: no, thank you */
   c->keep_alive = !parser->upgrade && http_should_keep_alive(parser);
   api_begin(c);
@@ -224,7 +233,7 @@ void request_parse(conn *c) {
     return;
   c->parsing = true;
   while (!c->busy && !c->held && !c->closing && !c->finished && !c->ws &&
-         c->input.len > 0)
+         !c->raw && c->input.len > 0)
     parse_some(c);
   c->parsing = false;
   if (!c->closing)
@@ -240,6 +249,20 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
     *buf = uv_buf_init(c->input.data + c->input.len, READ_SIZE);
   else
     *buf = uv_buf_init(NULL, 0);
+}
+
+void request_pass(conn *c) {
+  if ((!c->ws && !c->raw) || c->closing || c->input.len == 0)
+    return;
+  wrenn_buf input = c->input;
+  c->input = (wrenn_buf){0};
+  if (c->ws)
+    ws_receive(c->ws, input.data, input.len);
+  else
+    c->task.data(c, input.data, input.len);
+  wrenn_buf_free(&input);
+  if (!c->closing)
+    request_read(c);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
@@ -259,14 +282,9 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   if (c->finished)
     return; /* what still comes is of no interest */
   c->input.len += (size_t)len;
-  if (!c->ws)
+  if (!c->ws && !c->raw)
     request_parse(c);
-  if (c->ws && !c->closing && c->input.len > 0) {
-    wrenn_buf input = c->input;
-    c->input = (wrenn_buf){0};
-    ws_receive(c->ws, input.data, input.len);
-    wrenn_buf_free(&input);
-  }
+  request_pass(c);
 }
 
 /* A request that is being worked on stops the reading, but for what needs to
@@ -276,7 +294,7 @@ static bool wants_input(const conn *c) {
     return true;
   if (c->held)
     return false;
-  return !c->busy || (c->watched && c->input.len < READ_SIZE);
+  return !c->busy || c->raw || (c->watched && c->input.len < READ_SIZE);
 }
 
 void request_read(conn *c) {

@@ -46,6 +46,7 @@ typedef struct sandbox_options {
   size_t bind_count;
   uint64_t open_files; /* how many descriptors a command may have */
   sandbox_hooks hooks;
+  bool private_network; /* none but its own loopback */
 } sandbox_options;
 
 /* Starts one; `ready` or `gone` follows. NULL when it cannot be started. */

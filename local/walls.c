@@ -135,7 +135,7 @@ static void put_resolver(words *w) {
  * root as well, a capability counts: CAP_SYS_ADMIN would be enough to mount
  * the system folders anew, to be written to. What is left is what programs
  * expect of root within one container. */
-static void put_namespaces(words *w) {
+static void put_namespaces(words *w, bool private_network) {
   static const char *const kept[] = {
       "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",
       "CAP_FSETID", "CAP_KILL",         "CAP_NET_BIND_SERVICE",
@@ -143,13 +143,16 @@ static void put_namespaces(words *w) {
   words_add_all(w, "--unshare-user", "--uid", "0", "--gid", "0",
                 "--unshare-pid", "--unshare-uts", "--unshare-ipc",
                 "--die-with-parent", "--new-session", "--cap-drop", "ALL");
+  /* With a loopback interface, which bubblewrap brings up. */
+  if (private_network)
+    words_add(w, "--unshare-net");
   for (size_t i = 0; i < COUNT(kept); i++)
     words_add_all(w, "--cap-add", kept[i]);
 }
 
 void walls_put(words *w, const sandbox_options *options) {
   words_add(w, options->bwrap);
-  put_namespaces(w);
+  put_namespaces(w, options->private_network);
   words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind",
                 options->folder, "/");
   for (size_t i = 0; i < COUNT(system_folders); i++)
@@ -166,11 +169,11 @@ void walls_put(words *w, const sandbox_options *options) {
                 "--");
 }
 
-bool walls_work(const char *bwrap) {
+bool walls_work(const char *bwrap, bool private_network) {
   words w = {0};
   int status = -1;
   words_add(&w, bwrap);
-  put_namespaces(&w);
+  put_namespaces(&w, private_network);
   words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
                 "/proc", "--dev", "/dev", "--", "true");
   pid_t child = w.oom ? -1 : fork();

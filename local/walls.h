@@ -23,6 +23,6 @@ void walls_put(words *w, const sandbox_options *options);
 
 /* Tries whether bubblewrap can do this here at all: not every system lets it
  * make the namespaces. What it says when it cannot goes to stderr. */
-bool walls_work(const char *bwrap);
+bool walls_work(const char *bwrap, bool private_network);
 
 #endif

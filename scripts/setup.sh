@@ -22,6 +22,9 @@ zlib1g-dev             compressed messages in the local server
 bubblewrap             the walls around a local capsule
 git                    what capsule.git runs in a local capsule'
 test_packages='
+jupyter-server         what local capsules run code with
+python3-ipykernel      its Python kernel
+python3                services for the specs to reach through the proxy
 lua-busted             runs the Lua specs
 lua-luv                the scripted peers of the specs
 openssl                makes the certificates of the specs

@@ -7,6 +7,7 @@ local commands = require("wrenn.commands")
 local errors = require("wrenn.errors")
 local files = require("wrenn.files")
 local git = require("wrenn.git")
+local proxy = require("wrenn.proxy")
 local pty = require("wrenn.pty")
 local snapshots = require("wrenn.snapshots")
 local task = require("wrenn.task")
@@ -46,7 +47,7 @@ local function options(opts, fname, spec)
   return opts
 end
 
-local function new(client, info, owned)
+local function new(class, client, info, owned)
   local id = info.id
   local runner = commands.new(client, id)
   return setmetatable({
@@ -54,7 +55,7 @@ local function new(client, info, owned)
     commands = runner,
     files = files.new(client, id),
     git = git.new(runner),
-  }, Capsule)
+  }, class)
 end
 
 -- The dual form: a capsule and options, or an id and options that also choose
@@ -87,20 +88,7 @@ local function take_back(client, id)
   end)
 end
 
----@class wrenn.CapsuleOptions: wrenn.CreateOptions
----@field wait? boolean          return once it is running (false)
----@field wait_timeout? number   seconds to wait (30)
----@field api_key? string        else WRENN_API_KEY
----@field base_url? string       else WRENN_BASE_URL
----@field client? wrenn.Client   instead of the two
-
---- Creates a capsule. wrenn.Capsule{...} is the same. POST /v1/capsules.
----@param opts? wrenn.CapsuleOptions
----@return wrenn.Capsule|nil
----@return wrenn.Error? err  when the wait failed, the capsule has been
----  destroyed again
-function Capsule.create(opts)
-  opts = options(opts, "create", create_spec)
+local function create(class, opts)
   local client, err = clients.from_options(opts)
   if not client then
     return nil, err
@@ -118,7 +106,7 @@ function Capsule.create(opts)
     return nil,
       errors.new("ProtocolError", "API returned a capsule without an ID")
   end
-  local self = new(client, info, true)
+  local self = new(class, client, info, true)
   if opts.wait then
     local ok
     ok, err = self:wait_ready({ timeout = opts.wait_timeout })
@@ -130,17 +118,26 @@ function Capsule.create(opts)
   return self
 end
 
+---@class wrenn.CapsuleOptions: wrenn.CreateOptions
+---@field wait? boolean          return once it is running (false)
+---@field wait_timeout? number   seconds to wait (30)
+---@field api_key? string        else WRENN_API_KEY
+---@field base_url? string       else WRENN_BASE_URL
+---@field client? wrenn.Client   instead of the two
+
+--- Creates a capsule. wrenn.Capsule{...} is the same. POST /v1/capsules.
+---@param opts? wrenn.CapsuleOptions
+---@return wrenn.Capsule|nil
+---@return wrenn.Error? err  when the wait failed, the capsule has been
+---  destroyed again
+function Capsule.create(opts)
+  opts = options(opts, "create", create_spec)
+  return create(Capsule, opts)
+end
+
 local connect_spec = spec_with({ wait_timeout = "seconds" })
 
---- Connects to a capsule that exists: one that is being paused is waited for,
---- a paused one resumed, and any waited for until it is running.
----@param id string
----@param opts? {wait_timeout?: number, api_key?: string, base_url?: string, client?: wrenn.Client}
----@return wrenn.Capsule|nil
----@return wrenn.Error? err
-function Capsule.connect(id, opts)
-  check.text(id, "id", "connect")
-  opts = options(opts, "connect", connect_spec)
+local function connect(class, id, opts)
   local client, err = clients.from_options(opts)
   if not client then
     return nil, err
@@ -165,8 +162,27 @@ function Capsule.connect(id, opts)
     return nil, err
   end
   info.id = info.id or id
-  return new(client, info, false)
+  return new(class, client, info, false)
 end
+
+--- Connects to a capsule that exists: one that is being paused is waited for,
+--- a paused one resumed, and any waited for until it is running.
+---@param id string
+---@param opts? {wait_timeout?: number, api_key?: string, base_url?: string, client?: wrenn.Client}
+---@return wrenn.Capsule|nil
+---@return wrenn.Error? err
+function Capsule.connect(id, opts)
+  check.text(id, "id", "connect")
+  opts = options(opts, "connect", connect_spec)
+  return connect(Capsule, id, opts)
+end
+
+-- For classes that extend this one: the checks of options, and what makes an
+-- object of a class from checked ones.
+Capsule.extension = {
+  options = options, create = create, connect = connect,
+  create_spec = create_spec, connect_spec = connect_spec,
+}
 
 local list_spec = spec_with({
   status = "string", template = "string", metadata = "map",
@@ -373,23 +389,42 @@ end
 
 -- ---- ports and terminals ---------------------------------------------------
 
---- The URL of a port of the capsule, through the port proxy.
----@param port integer
----@param opts? {scheme?: "http"|"ws"}
----@return string
-function Capsule:get_url(port, opts)
-  check.self(self, "is_capsule", "get_url")
-  check.arg(port, "port", "get_url", "integer")
-  opts = check.options(opts, "get_url", { scheme = "string" })
-  local scheme = opts.scheme or "http"
-  if scheme ~= "http" and scheme ~= "ws" then
-    error("bad option 'scheme' to 'get_url' (http or ws expected)", 2)
-  end
-  local settings = self.client.settings
-  return ("%s%s://%d-%s.%s"):format(scheme,
-    settings.scheme == "https" and "s" or "", port, self.id,
-    settings.proxy_domain)
-end
+---@class wrenn.UrlOptions
+---@field scheme? "http"|"ws"  "http"; secure where the API is
+
+--- The URL of a port of the capsule, through the port proxy. Its domain is
+--- the client's `proxy_domain`.
+---@type fun(self: table, port: integer, opts?: wrenn.UrlOptions): string
+Capsule.get_url = proxy.get_url
+
+---@class wrenn.PortRequest
+---@field method? string      "GET"
+---@field path? string        with its query, escaped ("/")
+---@field headers? table<string, string>
+---@field body? string
+---@field timeout? number     seconds (the client's)
+
+---@class wrenn.PortAnswer
+---@field status integer
+---@field headers table<string, string>  by names in lower case
+---@field body string
+
+--- Sends a request to a port of the capsule, through the port proxy, without
+--- the API key. Whatever is answered is a result, a 404 or a 502 of the proxy
+--- included. Redirects are not followed, and nothing is sent again. Returns
+--- nil, err when no answer came.
+---@type fun(self, port: integer, opts?: wrenn.PortRequest): wrenn.PortAnswer?
+Capsule.request = proxy.request
+
+---@class wrenn.PortSocketOptions
+---@field path? string        with its query, escaped ("/")
+---@field headers? table<string, string>
+
+--- Opens a WebSocket to a port of the capsule, through the port proxy, without
+--- the API key. Returns it, nil, nil and it again, for `for`; or nil, err. A
+--- refused upgrade is an error by its status.
+---@type fun(self, port: integer, opts?: wrenn.PortSocketOptions): table?
+Capsule.websocket = proxy.websocket
 
 local pty_spec = {
   cmd = "string", args = "list", cols = "positive", rows = "positive",

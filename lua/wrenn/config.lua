@@ -75,10 +75,21 @@ local function proxy_of(option, scheme, host)
   return proxy
 end
 
+-- No name lies below an address; for those of this machine there is another
+-- name.
+local function domain_of_host(authority)
+  local host = host_of(authority)
+  if host == PRODUCT_HOST then
+    return PRODUCT_PROXY_DOMAIN
+  elseif host:find("^127%.") or host == "::1" then
+    return "localhost" .. (authority:match(":%d+$") or "")
+  end
+  return authority
+end
+
 local function proxy_domain_of(option, authority)
   return option or from_environment("WRENN_PROXY_DOMAIN")
-    or (host_of(authority) == PRODUCT_HOST and PRODUCT_PROXY_DOMAIN)
-    or authority
+    or domain_of_host(authority)
 end
 
 --- Resolves checked options. Returns the settings, or nil, ConfigurationError.
@@ -102,6 +113,11 @@ function config.resolve(opts)
   if err then
     return nil, err
   end
+  local domain = proxy_domain_of(opts.proxy_domain, authority)
+  if not domain:find("^[%w.-]+:?%d*$") and domain ~= authority then
+    return misconfigured("the proxy domain must look like host or host:port,"
+      .. " not '" .. domain .. "'")
+  end
   return {
     -- A function, so that no dump of a client shows the key.
     key = function()
@@ -109,7 +125,7 @@ function config.resolve(opts)
     end,
     base_url = scheme .. "://" .. authority .. path,
     scheme = scheme,
-    proxy_domain = proxy_domain_of(opts.proxy_domain, authority),
+    proxy_domain = domain,
     timeout = opts.timeout or 30,
     connect_timeout = opts.connect_timeout or 10,
     retries = opts.retries or 2,

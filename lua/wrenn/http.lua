@@ -8,7 +8,8 @@ local url = require("wrenn.url")
 
 local http = {}
 
-local USER_AGENT = "wrenn-lua/0.1.0"
+http.USER_AGENT = "wrenn-lua/0.1.0"
+
 local IDEMPOTENT = { GET = true, HEAD = true, DELETE = true, PUT = true }
 local RETRY_STATUS = { [429] = true, [502] = true, [503] = true, [504] = true }
 local FIRST_PAUSE = 0.3 -- doubled for each further attempt
@@ -16,8 +17,8 @@ local LONGEST_PAUSE = 30
 local RETRYABLE_KINDS =
   { connect = true, resolve = true, broken = true, timeout = true }
 
--- A function that finds a header's value in the text of the header lines.
-local function header_finder(text)
+--- A function that finds a header's value in the text of the header lines.
+function http.header_finder(text)
   local lines
   return function(name)
     if not lines then
@@ -45,7 +46,7 @@ local function headers_of(settings, request)
   if not lines then
     lines = {
       "X-API-Key: " .. settings.key(),
-      "User-Agent: " .. (settings.user_agent or USER_AGENT),
+      "User-Agent: " .. (settings.user_agent or http.USER_AGENT),
     }
     if request.content_type then
       lines[3] = "Content-Type: " .. request.content_type
@@ -57,8 +58,9 @@ local function headers_of(settings, request)
   return lines
 end
 
--- What every operation of a client has in common.
-local function net_options(settings, options)
+--- What every operation of a client has in common, whoever it is with: adds
+--- it to the operation's options.
+function http.net_options(settings, options)
   options.ca_file = settings.ca_file
   options.proxy = settings.proxy
   options.insecure = settings.insecure
@@ -77,7 +79,7 @@ function http.start(client, request)
   if client.closed then
     return nil, errors.new("ConnectionError", "the client is closed")
   end
-  return scheduler.start("http", net_options(settings, {
+  return scheduler.start("http", http.net_options(settings, {
     method = request.method,
     url = url_of(settings, request),
     headers = headers_of(settings, request),
@@ -104,7 +106,7 @@ function http.answer(event)
     return nil, errors.from_core(event[1], event[2])
   end
   local status, body = event[1], event[3]
-  local header = header_finder(event[2])
+  local header = http.header_finder(event[2])
   if status < 200 or status >= 300 then
     return nil, errors.from_response(status, (json.decode(body)), body, header)
   end
@@ -233,7 +235,8 @@ local function refusal(client, request, event)
       return err
     end
   end
-  return errors.from_response(status, decoded, body, header_finder(headers))
+  return errors.from_response(status, decoded, body,
+    http.header_finder(headers))
 end
 
 --- Opens a WebSocket. request: path, codec, first (a message to send).
@@ -243,7 +246,7 @@ function http.open(client, request)
   if client.closed then
     return nil, errors.new("ConnectionError", "the client is closed")
   end
-  local op, inbox = scheduler.start("ws", net_options(settings, {
+  local op, inbox = scheduler.start("ws", http.net_options(settings, {
     url = url.to_ws(url_of(settings, request)),
     headers = headers_of(settings, request),
     codec = request.codec,

@@ -66,9 +66,17 @@ local function warn_deprecated(text)
   io.stderr:write("wrenn: ", text, "\n")
 end
 
+-- Loaded when they are asked for.
+local lazy = { code_runner = true, code_interpreter = true }
+
 -- Old names, said once to be old.
 return setmetatable(wrenn, {
   __index = function(_, name)
+    if lazy[name] then
+      local module = require("wrenn." .. name)
+      rawset(wrenn, name, module)
+      return module
+    end
     if name == "Sandbox" then
       warn_deprecated("wrenn.Sandbox is deprecated, use wrenn.Capsule")
       rawset(wrenn, "Sandbox", wrenn.Capsule)

@@ -1,0 +1,370 @@
+--- Capsules that run Python code in a Jupyter kernel and keep its state from
+--- one call to the next.
+
+local capsules = require("wrenn.capsule")
+local check = require("wrenn.check")
+local errors = require("wrenn.errors")
+local kernels = require("wrenn.code_runner.kernels")
+local sessions = require("wrenn.code_runner.session")
+local task = require("wrenn.task")
+
+local M = {
+  DEFAULT_TEMPLATE = "code-runner-beta",
+  DEFAULT_KERNEL = "wrenn",
+}
+
+local DEFAULT_LIMIT = 30
+
+---@class wrenn.CodeCapsule: wrenn.Capsule
+---@field kernel string  the kernelspec of its code
+local Code = setmetatable({ is_code_capsule = true }, { __index = capsules })
+Code.__index = Code
+
+---@class wrenn.CodeContext
+---@field id string       the kernel's
+---@field kernel string   the kernelspec's name
+---@field state? string   "idle", "busy", ... as list_contexts found it
+---@field is_default? boolean  what run_code without a context uses
+
+local extension = capsules.extension
+
+local function spec_of(base)
+  local spec = { kernel = "string" }
+  for name, kind in pairs(base) do
+    spec[name] = kind
+  end
+  return spec
+end
+
+local create_spec = spec_of(extension.create_spec)
+local connect_spec = spec_of(extension.connect_spec)
+
+-- Gives a new object what it needs; passes a failure on.
+local function set_up(self, err, kernel)
+  if not self then
+    return nil, err
+  end
+  self.kernel = kernel or M.DEFAULT_KERNEL
+  self.sessions = {} -- of contexts, by kernel id
+  self.default = sessions.new(self, {
+    kernel = self.kernel, replaceable = true,
+    is_taken = function(id)
+      return self.sessions[id] ~= nil
+    end,
+  })
+  return self
+end
+
+-- ---- life ------------------------------------------------------------------
+
+---@class wrenn.CodeCapsuleOptions: wrenn.CapsuleOptions
+---@field template? string  "code-runner-beta"
+---@field kernel? string    a kernelspec's name ("wrenn")
+
+--- Creates a capsule that runs code. POST /v1/capsules.
+---@param opts? wrenn.CodeCapsuleOptions
+---@return wrenn.CodeCapsule|nil
+---@return wrenn.Error? err
+function Code.create(opts)
+  opts = extension.options(opts, "create", create_spec)
+  local own = { template = M.DEFAULT_TEMPLATE }
+  for name, value in pairs(opts) do
+    own[name] = value
+  end
+  local self, err = extension.create(Code, own)
+  return set_up(self, err, opts.kernel)
+end
+
+--- Connects to a capsule that exists, as wrenn.Capsule.connect. Its default
+--- kernel, if it has one, is used with the state that it has.
+---@param id string
+---@param opts? table  as wrenn.Capsule.connect, and `kernel`
+---@return wrenn.CodeCapsule|nil
+---@return wrenn.Error? err
+function Code.connect(id, opts)
+  check.text(id, "id", "connect")
+  opts = extension.options(opts, "connect", connect_spec)
+  local self, err = extension.connect(Code, id, opts)
+  return set_up(self, err, opts.kernel)
+end
+
+--- Closes the sockets to the kernels. The capsule and its kernels go on, and
+--- running code opens a socket again. Closing again does nothing.
+function Code:close()
+  check.self(self, "is_code_capsule", "close")
+  local closing = { self.default:drop() }
+  for _, session in pairs(self.sessions) do
+    closing[#closing + 1] = session:drop()
+  end
+  task.shield(function()
+    for _, wait in ipairs(closing) do
+      wait()
+    end
+  end)
+end
+
+--- Destroys a capsule, after closing its sockets; otherwise as
+--- wrenn.Capsule.destroy. DELETE /v1/capsules/{id}.
+---@param self_or_id wrenn.CodeCapsule|string
+---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
+---@return true|nil
+---@return wrenn.Error? err
+function Code.destroy(self_or_id, opts)
+  if type(self_or_id) == "table" and self_or_id.is_code_capsule then
+    self_or_id:close()
+  end
+  local ok, err = capsules.destroy(self_or_id, opts)
+  return ok, err
+end
+
+function Code:__close()
+  self:close()
+  if self.owned then
+    task.shield(function()
+      self:destroy()
+    end)
+  end
+end
+
+function Code:__tostring()
+  return "wrenn.code_runner.Capsule (" .. self.id .. ")"
+end
+
+-- ---- contexts --------------------------------------------------------------
+
+-- The session of a context, or of its id; nil: the default one.
+local function session_of(self, context, fname)
+  if context == nil then
+    return self.default
+  end
+  local id = type(context) == "table" and context.id or context
+  if type(id) ~= "string" or id == "" then
+    error(("bad argument 'context' to '%s' (a context expected)")
+      :format(fname), 3)
+  end
+  if id == self.default.id then
+    return self.default
+  end
+  local session = self.sessions[id]
+  if not session then
+    session = sessions.new(self, { id = id })
+    self.sessions[id] = session
+  end
+  return session
+end
+
+-- A string as Python source, whatever its bytes are.
+local function python_bytes(text)
+  return "b'" .. text:gsub("[^%w/._-]", function(byte)
+    return ("\\x%02x"):format(byte:byte())
+  end) .. "'"
+end
+
+-- Kernels start in the home directory: there is no other way that does not
+-- depend on how Jupyter is set up.
+local function change_directory(self, context, cwd)
+  local execution, err = session_of(self, context):run(
+    "__import__('os').chdir(" .. python_bytes(cwd) .. ")",
+    { timeout = DEFAULT_LIMIT, jupyter_timeout = DEFAULT_LIMIT, silent = true })
+  local failed = execution and execution.error
+  if failed then
+    err = errors.new("ValidationError",
+      ("cannot use the directory '%s': %s"):format(cwd, failed.value))
+  end
+  return not err and true or nil, err
+end
+
+---@class wrenn.ContextOptions
+---@field kernel? string  a kernelspec's name (the capsule's)
+---@field cwd? string     of a Python kernel (the home directory)
+
+--- Starts a kernel of its own for code that is not to see the others'
+--- variables. POST /api/kernels of the capsule's Jupyter.
+---@param opts? wrenn.ContextOptions
+---@return wrenn.CodeContext|nil
+---@return wrenn.Error? err
+function Code:create_context(opts)
+  check.self(self, "is_code_capsule", "create_context")
+  opts = check.options(opts, "create_context",
+    { kernel = "string", cwd = "string" })
+  local name = opts.kernel or self.kernel
+  -- Waiting for Jupyter is one thing, starting a kernel another: that is not
+  -- tried again, as the first try may have left one.
+  local kernel, err = kernels.retry(self, DEFAULT_LIMIT, function(left)
+    return kernels.list(self, left)
+  end)
+  if kernel then
+    kernel, err = kernels.start(self, name, DEFAULT_LIMIT)
+  end
+  if not kernel then
+    return nil, err
+  end
+  local context = { id = kernel.id, kernel = kernel.name or name }
+  session_of(self, context)
+  if opts.cwd then
+    local ok
+    ok, err = change_directory(self, context, opts.cwd)
+    if not ok then
+      task.shield(function()
+        self:remove_context(context)
+      end)
+      return nil, err
+    end
+  end
+  return context
+end
+
+--- Lists the kernels of the capsule. GET /api/kernels of its Jupyter.
+---@return wrenn.CodeContext[]|nil
+---@return wrenn.Error? err
+function Code:list_contexts()
+  check.self(self, "is_code_capsule", "list_contexts")
+  local list, err = kernels.retry(self, DEFAULT_LIMIT, function(left)
+    return kernels.list(self, left)
+  end)
+  if not list then
+    return nil, err
+  end
+  local contexts = {}
+  for i, kernel in ipairs(list) do
+    contexts[i] = { id = kernel.id, kernel = kernel.name,
+      state = kernel.execution_state,
+      is_default = kernel.id == self.default.id }
+  end
+  return contexts
+end
+
+-- Calls a function of `kernels` with the kernel of a context; the default one
+-- may not have been started, and there is nothing to do then.
+local function act(self, context, fname, action, lets_go)
+  local session = session_of(self, context, fname)
+  if not session.id then
+    return true
+  end
+  local ok, err = action(self, session.id)
+  if lets_go and (ok or err.status_code == 404) then
+    local wait = session:drop()
+    if wait then
+      task.shield(wait)
+    end
+  end
+  return ok and true, err, session
+end
+
+--- Restarts a context's kernel: its variables are gone. What runs in it ends
+--- with the error "Disconnected". POST /api/kernels/{id}/restart.
+---@param context? wrenn.CodeContext|string  the default one when absent
+---@return true|nil
+---@return wrenn.Error? err
+function Code:restart_context(context)
+  check.self(self, "is_code_capsule", "restart_context")
+  local ok, err = act(self, context, "restart_context", function(capsule, id)
+    return kernels.restart(capsule, id, DEFAULT_LIMIT)
+  end, true)
+  return ok, err
+end
+
+--- Interrupts what runs in a context, as ^C does: a KeyboardInterrupt in
+--- Python. POST /api/kernels/{id}/interrupt.
+---@param context? wrenn.CodeContext|string  the default one when absent
+---@return true|nil
+---@return wrenn.Error? err
+function Code:interrupt_context(context)
+  check.self(self, "is_code_capsule", "interrupt_context")
+  local ok, err = act(self, context, "interrupt_context", kernels.interrupt)
+  return ok, err
+end
+
+--- Ends a context and its kernel. What runs in it ends with the error
+--- "Disconnected". DELETE /api/kernels/{id}.
+---@param context? wrenn.CodeContext|string  the default one when absent: the
+---  next code gets a new one
+---@return true|nil
+---@return wrenn.Error? err
+function Code:remove_context(context)
+  check.self(self, "is_code_capsule", "remove_context")
+  local ok, err, session = act(self, context, "remove_context", kernels.remove,
+    true)
+  if ok and session then
+    self.sessions[session.id] = nil
+    if session == self.default then
+      session.id = nil
+    end
+  end
+  return ok, err
+end
+
+-- ---- running ---------------------------------------------------------------
+
+local run_spec = {
+  timeout = "seconds", jupyter_timeout = "seconds", language = "string",
+  context = "table|string", on_result = "callable", on_stdout = "callable",
+  on_stderr = "callable", on_error = "callable",
+}
+
+---@class wrenn.RunCodeOptions
+---@field timeout? number          seconds for the code (30)
+---@field jupyter_timeout? number  seconds to wait for Jupyter (30)
+---@field context? wrenn.CodeContext|string  else the default one
+---@field on_result? fun(result: wrenn.Result)
+---@field on_stdout? fun(text: string)
+---@field on_stderr? fun(text: string)
+---@field on_error? fun(error: wrenn.ExecutionError)
+---@field language? "python"
+
+--- Runs code in the capsule's kernel, or in a context's. Calls for the same
+--- kernel run one after another. What goes wrong in the code is `error` of the
+--- result; so are "Timeout", after which the kernel has been interrupted, and
+--- "Disconnected", when the kernel died or its socket closed. A default kernel
+--- that is gone is replaced by the next call.
+--- GET and POST /api/kernels, WebSocket /api/kernels/{id}/channels of the
+--- capsule's Jupyter, on port 8888.
+---@param code string
+---@param opts? wrenn.RunCodeOptions
+---@return wrenn.Execution|nil
+---@return wrenn.Error? err  when there is no Jupyter to run it: TimeoutError
+---  after jupyter_timeout; at once when it is refused
+function Code:run_code(code, opts)
+  check.self(self, "is_code_capsule", "run_code")
+  check.arg(code, "code", "run_code", "string")
+  opts = check.options(opts, "run_code", run_spec)
+  if opts.language and opts.language ~= "python" then
+    error(("language='%s' is not supported; only 'python'. Use the 'kernel'"
+      .. " option of create to run another kernelspec."):format(opts.language),
+      2)
+  end
+  local session = session_of(self, opts.context, "run_code")
+  if session:is_mine() then
+    error("'run_code' was called by a callback of itself; use another context",
+      2)
+  end
+  local execution, err = session:run(code, {
+    timeout = opts.timeout or DEFAULT_LIMIT,
+    jupyter_timeout = opts.jupyter_timeout or DEFAULT_LIMIT,
+    on_result = opts.on_result, on_stdout = opts.on_stdout,
+    on_stderr = opts.on_stderr, on_error = opts.on_error,
+  })
+  if err and err:is("NotFoundError") and session.id then
+    self.sessions[session.id] = nil
+  end
+  return execution, err
+end
+
+M.Capsule = setmetatable({}, {
+  __index = Code,
+  __call = function(_, opts)
+    local self, err = Code.create(opts)
+    return self, err
+  end,
+})
+
+return setmetatable(M, {
+  __index = function(_, name)
+    if name == "Sandbox" then
+      io.stderr:write("wrenn: wrenn.code_runner.Sandbox is deprecated, use"
+        .. " wrenn.code_runner.Capsule\n")
+      rawset(M, "Sandbox", M.Capsule)
+      return M.Capsule
+    end
+  end,
+})

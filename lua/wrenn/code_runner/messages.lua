@@ -1,0 +1,80 @@
+-- Messages of a Jupyter kernel's WebSocket. No I/O: text out, tables in.
+
+local core = require("wrenn.core")
+local json = require("wrenn.json")
+
+local messages = {}
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(byte)
+    return ("%02x"):format(byte:byte())
+  end))
+end
+
+--- A random UUID (version 4).
+function messages.uuid()
+  local digits = hex(core.random(16))
+  local variant = ("89ab"):sub(tonumber(digits:sub(17, 17), 16) % 4 + 1)
+    :sub(1, 1)
+  return table.concat({ digits:sub(1, 8), digits:sub(9, 12),
+    "4" .. digits:sub(14, 16), variant .. digits:sub(18, 20),
+    digits:sub(21, 32) }, "-")
+end
+
+--- The request to run code. Returns its text and its id, which the answers
+--- carry. A silent one leaves no trace in the kernel's history.
+function messages.execute(code, silent)
+  local id = messages.uuid()
+  return table.concat({
+    '{"header":{"msg_id":"', id, '","msg_type":"execute_request",',
+    '"username":"wrenn-sdk","session":"', messages.uuid(), '","date":"',
+    os.date("!%Y-%m-%dT%H:%M:%S.000Z"), '","version":"5.3"},',
+    '"parent_header":{},"metadata":{},"content":{"code":', json.encode(code),
+    ',"silent":', tostring(silent or false), ',"store_history":',
+    tostring(not silent), ',"user_expressions":{},"allow_stdin":false,',
+    '"stop_on_error":true},"buffers":[],"channel":"shell"}',
+  }), id
+end
+
+local function number_at(bytes, at)
+  local a, b, c, d = bytes:byte(at, at + 3)
+  return d and ((a * 256 + b) * 256 + c) * 256 + d
+end
+
+-- A message with buffers comes as a binary one: how many parts there are, where
+-- each begins, and the parts, the first of which is the JSON.
+local function json_part(bytes)
+  local count, from = number_at(bytes, 1), number_at(bytes, 5)
+  if not from or count < 1 then
+    return ""
+  end
+  local to = count > 1 and number_at(bytes, 9) or #bytes
+  return bytes:sub(from + 1, to)
+end
+
+local function table_or_empty(value)
+  return type(value) == "table" and value or {}
+end
+
+--- Reads a message: {type=, parent=, content=}; nil when it is none. `parent`
+--- is the id of the request that it belongs to.
+function messages.decode(data, binary)
+  local decoded = json.decode(binary and json_part(data) or data)
+  if type(decoded) ~= "table" then
+    return nil
+  end
+  local header = table_or_empty(decoded.header)
+  return {
+    type = decoded.msg_type or header.msg_type,
+    parent = table_or_empty(decoded.parent_header).msg_id,
+    content = table_or_empty(decoded.content),
+  }
+end
+
+--- Whether a message says that the kernel is not the one that it was.
+function messages.is_death(message)
+  local state = message.type == "status" and message.content.execution_state
+  return state == "restarting" or state == "autorestarting" or state == "dead"
+end
+
+return messages

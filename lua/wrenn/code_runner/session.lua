@@ -1,0 +1,394 @@
+-- One kernel and the socket to it: kept open from one call to the next, and
+-- used by one call at a time.
+
+local errors = require("wrenn.errors")
+local kernels = require("wrenn.code_runner.kernels")
+local messages = require("wrenn.code_runner.messages")
+local results = require("wrenn.code_runner.results")
+local scheduler = require("wrenn.scheduler")
+local task = require("wrenn.task")
+
+local Session = {}
+Session.__index = Session
+
+-- A kernel that was there so many seconds ago is taken to be there. Asking
+-- also counts as activity of the capsule, which an open socket does not.
+local FRESH = 5
+-- An answer begins at once unless the kernel is busy with something else.
+local FIRST_CHECK, CHECK = 1.5, 5 -- seconds of silence
+local CHECK_LIMIT = 2
+local REPLY_LIMIT = 0.3 -- seconds between a request's end and its reply
+local GRACE = 2 -- seconds for a kernel to come to rest after an interrupt
+
+-- ---- turns -----------------------------------------------------------------
+
+local function owner()
+  return scheduler.current() or "main"
+end
+
+local function forget_turn(self, inbox)
+  for i, waiting in ipairs(self.queue) do
+    if waiting == inbox then
+      table.remove(self.queue, i)
+      return
+    end
+  end
+  self:leave() -- it was given the turn, and does not want it any more
+end
+
+--- Waits until nobody else uses the session. Returns true, or nil, err.
+function Session:enter()
+  if not self.owner then
+    self.owner = owner()
+    return true
+  end
+  local inbox = scheduler.inbox()
+  self.queue[#self.queue + 1] = inbox
+  local event, err = scheduler.next(inbox)
+  if not event then
+    forget_turn(self, inbox)
+    return nil, err
+  end
+  self.owner = owner()
+  return true
+end
+
+--- Lets the next one in.
+function Session:leave()
+  local inbox = table.remove(self.queue, 1)
+  self.owner = inbox and "next" or nil
+  if inbox then
+    inbox:put({ kind = "turn" })
+  end
+end
+
+--- Whether the caller uses it already: it would wait for itself.
+function Session:is_mine()
+  return self.owner == owner()
+end
+
+-- ---- the socket ------------------------------------------------------------
+
+-- Drops what has come while nobody ran anything; but for the news that the
+-- socket or the kernel is lost.
+local function sift(self)
+  local event = self.op and self.inbox:take()
+  while event do
+    if event.kind == "closed" or event.kind == "failed" then
+      self.lost = true
+    elseif not event.kind and event.data:find('"status"', 1, true) then
+      local message = messages.decode(event.data, event.binary)
+      self.lost = self.lost or message and messages.is_death(message)
+    end
+    event = self.op and self.inbox:take()
+  end
+  if self.lost then
+    self:drop()
+    self.lost = false
+  end
+end
+
+--- Closes the socket; a call that waits for it is told. Returns a function
+--- that waits until it is closed, or nil when it was.
+function Session:drop()
+  local op, inbox = self.op, self.inbox
+  if not op then
+    return nil
+  end
+  self.op, self.inbox = nil, nil
+  op:close() -- the core waits for the peer for 1 s at the most
+  if self.reading == inbox then
+    scheduler.forget(inbox)
+    inbox:put({ kind = "closed", 1006 })
+    return nil
+  end
+  return function()
+    repeat
+      local event = scheduler.next(inbox)
+    until not event or event.kind == "closed" or event.kind == "failed"
+    scheduler.forget(inbox)
+  end
+end
+
+-- ---- the kernel ------------------------------------------------------------
+
+-- The kernel is gone. The default one is replaced; another one was somebody's.
+local function lose_kernel(self, err)
+  self:drop()
+  if not self.replaceable then
+    return nil, errors.new("NotFoundError",
+      "the kernel of this context is gone",
+      { status_code = err.status_code, cause = err })
+  end
+  self.id = nil
+  return true
+end
+
+-- The first kernel of the right kind that is no context's, or a new one.
+local function find_kernel(self, left)
+  local list, err = kernels.list(self.capsule, left)
+  if not list then
+    return nil, err
+  end
+  for _, kernel in ipairs(list) do
+    if type(kernel) == "table" and kernel.name == self.kernel
+      and type(kernel.id) == "string" and not self.is_taken(kernel.id)
+    then
+      return kernel
+    end
+  end
+  return kernels.start(self.capsule, self.kernel, left)
+end
+
+local function ensure_kernel(self, left)
+  if self.id and self.op and scheduler.now() - self.checked < FRESH then
+    return true
+  end
+  if self.id then
+    local kernel, err = kernels.get(self.capsule, self.id)
+    if not kernel and err.status_code == 404 then
+      kernel, err = lose_kernel(self, err)
+    end
+    if not kernel then
+      return nil, err
+    end
+  end
+  if not self.id then
+    local kernel, err = find_kernel(self, left)
+    if not kernel then
+      return nil, err
+    end
+    self.id = kernel.id
+  end
+  self.checked = scheduler.now()
+  return true
+end
+
+local function attach(self, left)
+  sift(self)
+  local ok, err = ensure_kernel(self, left)
+  sift(self) -- asking for the kernel may have brought news
+  if not ok or self.op then
+    return ok, err
+  end
+  local op, inbox = kernels.open(self.capsule, self.id)
+  if not op and inbox.status_code == 404 then
+    ok, err = lose_kernel(self, inbox)
+    if ok then
+      return attach(self, left)
+    end
+    return nil, err
+  elseif not op then
+    return nil, inbox
+  end
+  self.op, self.inbox = op, inbox
+  return true
+end
+
+--- Makes sure of a kernel and an open socket. Returns true, or nil, err.
+function Session:attach(limit)
+  return kernels.retry(self.capsule, limit, function(left)
+    return attach(self, left)
+  end)
+end
+
+-- ---- running ---------------------------------------------------------------
+
+local ENDS = { closed = true, failed = true }
+
+local function remind(run, seconds, kind)
+  local stop, err = scheduler.after(seconds, function()
+    run.inbox:put({ kind = kind })
+  end)
+  return stop, err
+end
+
+-- Jupyter does not say that a kernel was removed, and a socket may be dead
+-- without anybody knowing: the server has to be asked when there is nothing to
+-- be heard. That counts as activity, too: the capsule is not paused while
+-- somebody waits for what it does. Returns why the run is lost, if it is.
+local function doubt(self, run)
+  local kernel, err = kernels.get(self.capsule, self.id, CHECK_LIMIT)
+  if not kernel then
+    return err.status_code == 404 and "the kernel is gone" or nil
+  elseif kernel.execution_state ~= "idle" then
+    run.doubts = 0
+    return nil
+  end
+  run.doubts = (run.doubts or 0) + 1
+  return run.doubts > 1 and "the kernel has not heard of the code" or nil
+end
+
+-- What shows that a kernel has begun to run the code.
+local SIGNS = { execute_input = true, stream = true, execute_result = true,
+  display_data = true, error = true }
+
+-- A kernel whose last code has failed skips what comes in the next moment,
+-- as it does not know that nobody has queued that. A skipped request goes busy
+-- and idle like others; its reply tells, and may come before or after.
+local function ending(run)
+  if not run.idle then
+    return nil
+  elseif run.begun or run.reply and run.reply ~= "aborted" then
+    return "idle"
+  elseif run.reply then
+    return "aborted"
+  elseif not run.stop_waiting then
+    run.stop_waiting = remind(run, REPLY_LIMIT, "idle")
+  end
+end
+
+-- Takes a message. Returns how the run has ended, if it has.
+local function take(run, event)
+  local message = messages.decode(event.data, event.binary)
+  if not message then
+    return nil
+  elseif messages.is_death(message) then
+    return "lost", "the kernel has died"
+  elseif message.parent == run.id then
+    run.heard = true
+    run.begun = run.begun or SIGNS[message.type]
+    if message.type == "execute_reply" then
+      run.reply = message.content.status or "ok"
+    end
+    run.idle = run.idle
+      or results.take(run.execution, run.callbacks, message)
+    return ending(run)
+  end
+end
+
+-- Sends the request, with a new id. False when the socket is dead.
+local function begin(self, run)
+  local text
+  text, run.id = messages.execute(run.code, run.silent)
+  run.begun, run.reply, run.idle, run.stop_waiting = nil, nil, nil, nil
+  return self.op and self.op:send(text)
+end
+
+-- Reads until the request's end. Returns "idle", "expired" or "lost" and why;
+-- or nil, err when the waiting was interrupted.
+local function follow(self, run)
+  while true do
+    local event, err = scheduler.next(run.inbox)
+    if not event then
+      return nil, err
+    end
+    local how, why
+    if event.kind == "check" then
+      why = not run.heard and doubt(self, run)
+      how = why and "lost"
+      run.heard = false
+      run.stop_check = remind(run, CHECK, "check")
+    elseif ENDS[event.kind] then
+      how, why = "lost", "kernel WebSocket closed: " .. tostring(event[1])
+    elseif event.kind then
+      how = event.kind
+    else
+      how, why = take(run, event)
+    end
+    if how == "aborted" then
+      begin(self, run)
+    elseif how then
+      return how, why
+    end
+  end
+end
+
+-- The same, for some seconds at the most.
+local function follow_for(self, run, seconds)
+  local stop, err
+  if seconds ~= math.huge then
+    stop, err = remind(run, seconds, "expired")
+    if not stop then
+      return nil, err
+    end
+  end
+  run.stop_check = remind(run, FIRST_CHECK, "check")
+  local ok, how, why = scheduler.protect(follow, self, run)
+  for _, cancel in pairs({ stop, run.stop_check, run.stop_waiting }) do
+    cancel()
+  end
+  if not ok then
+    error(how, 0)
+  end
+  return how, why
+end
+
+-- Stops what runs too long, so that the kernel is free for the next call. One
+-- that does not listen keeps its socket no longer: its output is nobody's.
+local function stop_running(self, run)
+  local interrupted = kernels.interrupt(self.capsule, self.id)
+  if not interrupted or follow_for(self, run, GRACE) ~= "idle" then
+    self.lost = true
+  end
+end
+
+local function conclude(self, run, how, why)
+  local execution, callbacks = run.execution, run.callbacks
+  if how == "expired" then
+    execution.timed_out = true
+    if not execution.error then
+      results.fail(execution, callbacks, "Timeout",
+        ("run_code exceeded %gs"):format(run.limit))
+    end
+    stop_running(self, run)
+  elseif how == "lost" then
+    execution.timed_out, self.lost = true, true
+    results.fail(execution, callbacks, "Disconnected", why)
+  elseif not how then
+    task.shield(function()
+      stop_running(self, run)
+    end)
+    return nil, why
+  end
+  return execution
+end
+
+local function run(self, code, opts)
+  local state = { code = code, silent = opts.silent, limit = opts.timeout,
+    callbacks = opts, execution = results.execution() }
+  -- A socket that turns out to be dead is opened once more.
+  for attempt = 1, 2 do
+    local ok, err = self:attach(opts.jupyter_timeout)
+    if not ok then
+      return nil, err
+    elseif begin(self, state) then
+      break
+    elseif attempt == 2 then
+      return nil, errors.new("ConnectionError", "the kernel's WebSocket closed")
+    end
+    self.lost = true
+  end
+  self.reading, state.inbox = self.inbox, self.inbox
+  return conclude(self, state, follow_for(self, state, opts.timeout))
+end
+
+local function tidy(self, ok, ...)
+  self.reading = nil
+  self:leave()
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+--- Runs code, once it is this call's turn. opts: timeout, jupyter_timeout,
+--- silent and the callbacks. Returns an execution, or nil, err.
+function Session:run(code, opts)
+  local ok, err = self:enter()
+  if not ok then
+    return nil, err
+  end
+  return tidy(self, scheduler.protect(run, self, code, opts))
+end
+
+local M = {}
+
+--- A session with a kernel of a capsule. fields: id (nil: to be found), kernel
+--- (its name), replaceable, is_taken(id).
+function M.new(capsule, fields)
+  fields.capsule, fields.queue, fields.checked = capsule, {}, 0
+  return setmetatable(fields, Session)
+end
+
+return M
