@@ -177,6 +177,12 @@ bool wrenn_loop_next(wrenn_loop *loop, wrenn_event *event) {
   return true;
 }
 
+bool wrenn_loop_next_frame(wrenn_loop *loop, wrenn_id id, wrenn_event *event) {
+  const wrenn_node *head = loop->queue.head;
+  return head && head->event.id == id && head->event.type == WRENN_EV_FRAME &&
+         wrenn_loop_next(loop, event);
+}
+
 const char *wrenn_event_header(const wrenn_event *event, const char *name,
                                size_t *len) {
   const char *found = NULL;
