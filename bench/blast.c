@@ -1,7 +1,7 @@
 /*
  * A server that costs next to nothing, so that the client is what is measured:
- *   blast       listens on a free port of 127.0.0.1, prints it and serves until
- *               its parent is gone
+ *   blast       listens on a free port of 127.0.0.1, prints it and its own pid,
+ *               and serves until its parent is gone
  * An upgrade is a command's stream. Its start frame holds the size of a frame's
  * data and the number of frames, "args":["64","1000000"]: they are sent as fast
  * as they are taken, prebuilt, then an exit frame and a close frame. Any other
@@ -187,7 +187,7 @@ int main(void) {
       listen(listener, 64) ||
       getsockname(listener, (struct sockaddr *)&address, &len))
     return 1;
-  printf("%d\n", ntohs(address.sin_port));
+  printf("%d %d\n", ntohs(address.sin_port), (int)getpid());
   fflush(stdout);
   for (;;) {
     pthread_t thread;

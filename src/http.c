@@ -24,7 +24,7 @@ struct wrenn_http_engine {
   uv_timer_t timer;
   bool closing;
   unsigned open_handles;  /* libuv handles whose close is under way or due */
-  CURL *spare[MAX_SPARE]; /* handles to use again: making one is slow */
+  CURL *spare[MAX_SPARE]; /* prepared handles: making one is slow */
   size_t spare_count;
 };
 
@@ -43,6 +43,7 @@ typedef struct http_op {
   struct curl_slist *headers;
   bool stream;
   bool upload;
+  bool special;      /* the handle has options that not every request sets */
   bool head_done;    /* the final answer's headers are complete */
   bool recv_waiting; /* libcurl holds data back because of us */
   bool send_waiting; /* libcurl waits for upload data */
@@ -260,18 +261,68 @@ static void finish(http_op *http, CURLcode code) {
   }
 }
 
-static void give_back(wrenn_http_engine *engine, CURL *easy) {
+/* ---- handles ------------------------------------------------------------- */
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
+                                    struct curl_sockaddr *address) {
+  (void)arg;
+  (void)purpose;
+  return socket(address->family, address->socktype | SOCK_CLOEXEC,
+                address->protocol);
+}
+
+/* The connection stands (new or used again) and the request is about to go. */
+static int on_connected(void *arg, char *remote_ip, char *local_ip,
+                        int remote_port, int local_port) {
+  http_op *http = arg;
+  (void)remote_ip;
+  (void)local_ip;
+  (void)remote_port;
+  (void)local_port;
+  wrenn_op_connected(&http->op);
+  return CURL_PREREQFUNC_OK;
+}
+
+/* What is the same for every request. */
+static void prepare(CURL *easy) {
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* do not wait for DNS */
+  /* An empty proxy keeps libcurl from reading the environment itself. */
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  /* Deadlines are the op's: no limit of libcurl's own. */
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 1000L * 60 * 60 * 24);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 128L * 1024);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+}
+
+static void give_back(wrenn_http_engine *engine, CURL *easy, bool special) {
   if (engine->closing || engine->spare_count == MAX_SPARE) {
     curl_easy_cleanup(easy);
     return;
   }
-  curl_easy_reset(easy);
+  if (special) {
+    curl_easy_reset(easy);
+    prepare(easy);
+  }
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
   engine->spare[engine->spare_count++] = easy;
 }
 
 static CURL *take_easy(wrenn_http_engine *engine) {
-  return engine->spare_count ? engine->spare[--engine->spare_count]
-                             : curl_easy_init();
+  if (engine->spare_count)
+    return engine->spare[--engine->spare_count];
+  CURL *easy = curl_easy_init();
+  if (easy)
+    prepare(easy);
+  return easy;
 }
 
 static void stop_http(wrenn_op *op) {
@@ -281,7 +332,7 @@ static void stop_http(wrenn_op *op) {
   http->filling = NULL;
   if (http->easy) {
     curl_multi_remove_handle(http->engine->multi, http->easy);
-    give_back(http->engine, http->easy);
+    give_back(http->engine, http->easy, http->special);
     http->easy = NULL;
   }
   wrenn_op_unref(op);
@@ -456,26 +507,6 @@ static void kick_http(wrenn_op *op) {
     curl_easy_pause(http->easy, CURLPAUSE_CONT);
 }
 
-static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
-                                    struct curl_sockaddr *address) {
-  (void)arg;
-  (void)purpose;
-  return socket(address->family, address->socktype | SOCK_CLOEXEC,
-                address->protocol);
-}
-
-/* The connection stands (new or used again) and the request is about to go. */
-static int on_connected(void *arg, char *remote_ip, char *local_ip,
-                        int remote_port, int local_port) {
-  http_op *http = arg;
-  (void)remote_ip;
-  (void)local_ip;
-  (void)remote_port;
-  (void)local_port;
-  wrenn_op_connected(&http->op);
-  return CURL_PREREQFUNC_OK;
-}
-
 static bool has_control(const char *text) {
   for (; *text; text++)
     if ((unsigned char)*text < ' ' || *text == 0x7f)
@@ -511,6 +542,7 @@ static bool add_header(http_op *http, const char *line) {
 static void set_body(http_op *http, const char *method, bool has_body,
                      curl_off_t size) {
   CURL *easy = http->easy;
+  http->special = http->special || strcmp(method, "GET") != 0 || has_body;
   if (has_body) {
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
@@ -531,9 +563,9 @@ static void set_body(http_op *http, const char *method, bool has_body,
 
 static void set_net(http_op *http, const wrenn_net *net) {
   CURL *easy = http->easy;
-  /* An empty proxy keeps libcurl from reading the environment itself. */
-  curl_easy_setopt(easy, CURLOPT_PROXY, net->proxy ? net->proxy : "");
-  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  http->special = http->special || net->proxy || net->ca_file || net->insecure;
+  if (net->proxy)
+    curl_easy_setopt(easy, CURLOPT_PROXY, net->proxy);
   if (net->ca_file) {
     curl_easy_setopt(easy, CURLOPT_CAINFO, net->ca_file);
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
@@ -547,23 +579,11 @@ static void set_net(http_op *http, const wrenn_net *net) {
 static void set_transfer(http_op *http, const char *url) {
   CURL *easy = http->easy;
   curl_easy_setopt(easy, CURLOPT_URL, url);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* do not wait for DNS */
-  /* Deadlines are the op's: no limit of libcurl's own. */
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 1000L * 60 * 60 * 24);
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 128L * 1024);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->message);
   curl_easy_setopt(easy, CURLOPT_PRIVATE, http);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
-  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, http);
 }
 

@@ -1,12 +1,12 @@
 #include "loop.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,9 +156,11 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
     }
     if (wait < 0 || (left >= 0 && left < wait))
       wait = left;
-    struct pollfd fd = {.fd = wrenn_loop_fd(loop), .events = POLLIN};
-    /* Work of one's own needs no look at the fd: the step does that. */
-    if (wait != 0 && poll(&fd, 1, wait) < 0)
+    struct epoll_event seen;
+    /* Work of one's own needs no look at the fd: the step does that. Looking
+     * takes nothing away (the events are level-triggered), costs less than a
+     * poll of the fd, and unlike libuv's own waiting ends with a signal. */
+    if (wait != 0 && epoll_wait(wrenn_loop_fd(loop), &seen, 1, wait) < 0)
       return errno == EINTR ? WRENN_OK : WRENN_E_SYSTEM;
     status = wrenn_loop_step(loop);
     if (left == 0)
@@ -175,6 +177,12 @@ bool wrenn_loop_next(wrenn_loop *loop, wrenn_event *event) {
   wrenn_op_taken(loop, loop->current);
   *event = loop->current->event;
   return true;
+}
+
+bool wrenn_loop_next_frame(wrenn_loop *loop, wrenn_id id, wrenn_event *event) {
+  const wrenn_node *head = loop->queue.head;
+  return head && head->event.id == id && head->event.type == WRENN_EV_FRAME &&
+         wrenn_loop_next(loop, event);
 }
 
 const char *wrenn_event_header(const wrenn_event *event, const char *name,

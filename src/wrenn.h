@@ -118,6 +118,11 @@ typedef struct wrenn_event {
  * the loop. */
 WRENN_API bool wrenn_loop_next(wrenn_loop *loop, wrenn_event *event);
 
+/* As wrenn_loop_next, but takes nothing but a FRAME of this operation: false
+ * when the oldest event is any other. For handing on many frames at once. */
+WRENN_API bool wrenn_loop_next_frame(wrenn_loop *loop, wrenn_id id,
+                                     wrenn_event *event);
+
 /* Finds a header in an event's header lines, ignoring case; the last one when
  * it repeats. Returns its value (not NUL-terminated) or NULL. */
 WRENN_API const char *wrenn_event_header(const wrenn_event *event,

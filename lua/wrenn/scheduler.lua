@@ -7,8 +7,8 @@ local errors = require("wrenn.errors")
 
 local scheduler = {}
 
--- An inbox that holds more is told to stop reading, and to go on below LOW.
-local HIGH, LOW = 256 * 1024, 64 * 1024
+-- An operation whose inbox holds more stops reading until it is empty.
+local HIGH = 256 * 1024
 
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
@@ -97,10 +97,8 @@ end
 
 -- ---- inboxes ---------------------------------------------------------------
 
-local function size_of(event)
-  local data = event.data or event[1]
-  return type(data) == "string" and #data + 64 or 64
-end
+-- What an event weighs besides its bytes.
+local WEIGHT = 64
 
 local function wake(inbox)
   local waiters = inbox.waiters
@@ -111,20 +109,26 @@ local function wake(inbox)
   end
 end
 
---- Puts an event into an inbox: a frame's own table, or {kind = ..., ...}.
-function Inbox:put(event)
-  local last = self.last + 1
-  self.last = last
-  self[last] = event
-  local bytes = self.bytes + size_of(event)
+-- Takes note of events that have been put behind the last one.
+local function added(self, count, bytes)
+  self.last = self.last + count
+  bytes = self.bytes + bytes + count * WEIGHT
   self.bytes = bytes
   if bytes > HIGH and not self.paused and self.id then
     self.paused = true
     loop:pause(self.id, true)
   end
   if self.waiters then
-    wake(self)
+    for _ = 1, math.min(count, #self.waiters) do
+      wake(self)
+    end
   end
+end
+
+--- Puts an event into an inbox: a frame's own table, or {kind = ..., ...}.
+function Inbox:put(event, bytes)
+  self[self.last + 1] = event
+  added(self, 1, bytes or 0)
 end
 
 --- Takes the oldest event; nil when there is none.
@@ -135,13 +139,12 @@ function Inbox:take()
   end
   local event = self[first]
   self[first] = nil
-  if first == self.last then
-    self.first, self.last = 1, 0
-  else
+  if first < self.last then
     self.first = first + 1
+    return event
   end
-  self.bytes = self.bytes - size_of(event)
-  if self.paused and self.bytes < LOW then
+  self.first, self.last, self.bytes = 1, 0, 0
+  if self.paused then
     self.paused = false
     loop:pause(self.id, false)
   end
@@ -166,9 +169,10 @@ local function drain()
         callbacks = callbacks or {}
         callbacks[#callbacks + 1] = inbox.callback
       elseif kind == "frame" then
-        inbox:put(a)
+        inbox:put(a, b)
+        added(inbox, loop:frames(id, inbox, inbox.last))
       else
-        inbox:put({ kind = kind, a, b, c, d })
+        inbox:put({ kind = kind, a, b, c, d }, type(a) == "string" and #a or 0)
       end
     end
   end

@@ -73,11 +73,18 @@ local function take(self, event)
   return event
 end
 
+local PLAIN = { stdout = true, stderr = true }
+
 local function read(self, next_event)
   if self.ended then
     return nil, self.failure
   end
-  local event, err = next_event(self.inbox)
+  local event, err = self.inbox:take()
+  if event and PLAIN[event.type] then
+    return event
+  elseif not event then
+    event, err = next_event(self.inbox)
+  end
   if not event then
     return fail(self, err)
   end

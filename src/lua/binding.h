@@ -34,6 +34,11 @@ int64_t binding_to_ms(lua_State *L, int index, int64_t none);
 /* Pushes an event as loop:next returns it; returns the number of values. */
 int binding_push_event(lua_State *L, const wrenn_event *event);
 
+/* loop:frames(id, list, last): appends the frames of one operation that are
+ * next in the queue to a list with `last` entries. Returns how many and their
+ * bytes, of messages as they came. Registered with its upvalues. */
+void binding_add_frames(lua_State *L);
+
 /* Registers the metatables. */
 void binding_open_loop(lua_State *L);
 void binding_open_op(lua_State *L);

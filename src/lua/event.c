@@ -29,6 +29,23 @@ static bool carries_data(const wrenn_frame *frame) {
   }
 }
 
+/* The frames that come by the thousand: their words, as upvalues. Looking a
+ * string up by its bytes costs more than all else that is done to a frame. */
+enum { WORD_TYPE = 1, WORD_DATA, WORD_STDOUT, WORD_STDERR, WORD_OUTPUT };
+
+static int word_of(wrenn_frame_kind kind) {
+  switch (kind) {
+  case WRENN_FRAME_STDOUT:
+    return WORD_STDOUT;
+  case WRENN_FRAME_STDERR:
+    return WORD_STDERR;
+  case WRENN_FRAME_OUTPUT:
+    return WORD_OUTPUT;
+  default:
+    return 0;
+  }
+}
+
 static void push_frame(lua_State *L, const wrenn_event *event) {
   const wrenn_frame *frame = &event->frame;
   lua_createtable(L, 0, 2);
@@ -51,6 +68,51 @@ static void push_frame(lua_State *L, const wrenn_event *event) {
     set_true(L, "fatal");
   if (frame->binary)
     set_true(L, "binary");
+}
+
+static bool push_plain_frame(lua_State *L, const wrenn_frame *frame) {
+  int word = word_of(frame->kind);
+  if (!word || !frame->type || frame->pid || frame->tag || frame->fatal ||
+      frame->binary)
+    return false;
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, lua_upvalueindex(WORD_TYPE));
+  lua_pushvalue(L, lua_upvalueindex(word));
+  lua_rawset(L, -3);
+  lua_pushvalue(L, lua_upvalueindex(WORD_DATA));
+  lua_pushlstring(L, frame->data, frame->data_len);
+  lua_rawset(L, -3);
+  return true;
+}
+
+static int loop_frames(lua_State *L) {
+  wrenn_loop *loop = binding_check_loop(L, 1, NULL);
+  wrenn_id id = (wrenn_id)luaL_checknumber(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  int last = (int)luaL_checkinteger(L, 4);
+  int count = 0;
+  size_t bytes = 0;
+  wrenn_event event;
+  while (wrenn_loop_next_frame(loop, id, &event)) {
+    if (!push_plain_frame(L, &event.frame))
+      push_frame(L, &event);
+    count++;
+    bytes += event.data_len;
+    lua_rawseti(L, 3, last + count);
+  }
+  lua_pushinteger(L, count);
+  lua_pushinteger(L, (lua_Integer)bytes);
+  return 2;
+}
+
+void binding_add_frames(lua_State *L) {
+  lua_pushliteral(L, "type"); /* in the order of the WORDs */
+  lua_pushliteral(L, "data");
+  lua_pushliteral(L, "stdout");
+  lua_pushliteral(L, "stderr");
+  lua_pushliteral(L, "output");
+  lua_pushcclosure(L, loop_frames, WORD_OUTPUT);
+  lua_setfield(L, -2, "frames");
 }
 
 static int push_data(lua_State *L, const wrenn_event *event) {

@@ -137,4 +137,8 @@ void binding_open_loop(lua_State *L) {
       {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", loop_gc}, {NULL, NULL}};
   binding_new_class(L, "wrenn.loop", methods, meta);
+  luaL_getmetatable(L, "wrenn.loop");
+  lua_getfield(L, -1, "__index");
+  binding_add_frames(L);
+  lua_pop(L, 2);
 }
