@@ -127,6 +127,15 @@ function Inbox:put(event)
   end
 end
 
+--- Ends the inbox: whoever waits for its next event gets nil, and no error,
+--- once it is empty.
+function Inbox:finish()
+  self.finished = true
+  while self.waiters and self.waiters[1] do
+    wake(self)
+  end
+end
+
 --- Takes the oldest event; nil when there is none.
 function Inbox:take()
   local first = self.first
@@ -243,7 +252,7 @@ function scheduler.enter(task)
 end
 
 local function has_event(inbox)
-  return inbox.first <= inbox.last
+  return inbox.first <= inbox.last or inbox.finished
 end
 
 -- A coroutine of the user's inside a task (a generator, say) cannot yield to
@@ -309,12 +318,12 @@ local function park(inbox, task)
   return true
 end
 
---- Waits for the next event of an inbox. Returns it, or nil, err when the
---- waiting was interrupted or the loop is lost.
+--- Waits for the next event of an inbox. Returns it; nil when the inbox was
+--- ended; or nil, err when the waiting was interrupted or the loop is lost.
 function scheduler.next(inbox, in_place)
   while true do
     local event = inbox:take()
-    if event then
+    if event or inbox.finished then
       return event
     end
     local task = not in_place and scheduler.current()
