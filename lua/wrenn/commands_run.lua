@@ -86,11 +86,14 @@ local function limits(seconds)
   return whole, seconds - START
 end
 
--- A limit that passed inside the server comes back as a failure of its agent.
-local function is_server_limit(err)
-  return err.type == "TimeoutError" or err.type == "AgentError"
-    and (err.status_code == 504
-      or err.message:lower():find("deadline exceeded", 1, true) ~= nil)
+-- Whether the server has run into its limit: it says so, or it fails without
+-- a reason once the time is over, or it says nothing at all.
+local function is_server_limit(err, is_over)
+  return err.type == "TimeoutError"
+      and (err.status_code or err.details and err.details.kind == "timeout")
+    or err.type == "AgentError"
+      and err.message:lower():find("deadline exceeded", 1, true)
+    or err.status_code == 500 and is_over
 end
 
 local function was_killed(result)
@@ -123,18 +126,11 @@ local function timeout_error(seconds, fields)
     or "the command did not end within the server's limit", fields)
 end
 
-local function outcome(answer, err, seconds, killed)
-  if answer and not (killed and was_killed(answer)) then
-    return answer
-  elseif answer then
-    return nil, timeout_error(seconds, { result = answer })
-  elseif not is_server_limit(err) then
-    return nil, err
-  end
-  return nil, timeout_error(seconds, {
+-- The server was first, and has kept the output to itself.
+local function server_timeout(err, seconds)
+  return timeout_error(seconds, {
     code = err.code, status_code = err.status_code,
     request_id = err.request_id, cause = err,
-    -- The server was first, and has kept the output to itself.
     result = { stdout = "", stderr = "", exit_code = -1, incomplete = true },
   })
 end
@@ -161,22 +157,29 @@ local function run_limited(self, list, fields, seconds)
   if stop then
     stop()
   end
+  clear(token)
   local killed = ending and task.shield(function()
     return ending:wait()
   end)
-  if not answer and not killed and is_server_limit(err) then
-    kill.command(self, command)
+  if answer and killed and was_killed(answer) then
+    return nil, timeout_error(seconds, { result = answer })
+  elseif answer then
+    return answer
+  elseif is_server_limit(err, command.age() >= (fields.timeout_sec or 30)) then
+    if not killed then
+      kill.command(self, command)
+    end
+    return nil, server_timeout(err, seconds)
   end
-  clear(token)
-  return outcome(answer, err, seconds, killed)
+  return nil, err
 end
 
 local function no_directory(result, opts)
   if opts.cwd and result.exit_code == 126
     and result.stderr:find("cd: ", 1, true)
   then
-    return errors.new("AgentError", ("cwd '%s' does not exist"):format(opts.cwd),
-      { result = result })
+    return errors.new("AgentError",
+      ("cwd '%s' does not exist"):format(opts.cwd), { result = result })
   end
 end
 

@@ -72,7 +72,7 @@ if [ "$limit" ]; then
     trap 'kill $s; exit' TERM
     wait $s
     : >"$d/late"
-    kill -KILL -- -$$ || kill -KILL $c
+    kill -s KILL -- -$$ || kill -KILL $c
   ) <&- 3<&- >&- 2>&- &
   t=$!
 fi
@@ -117,7 +117,7 @@ exit 10
 ]]
 
 -- Prints the keeper's number and start.
-local LOOK = [[cd ".wrenn/$1" 2>/dev/null || exit 3; cat pid 2>/dev/null; exit 0]]
+local LOOK = 'cd ".wrenn/$1" 2>/dev/null || exit 3; cat pid 2>/dev/null; exit 0'
 
 -- ---- start and find --------------------------------------------------------
 
