@@ -52,7 +52,7 @@ start() {
 
 -- Runs a command and notes its end. "$2" seconds or nothing, "$3" a directory
 -- or nothing, then the command. A SIGTERM for the whole group must not take
--- the keeper: it is the command that may handle it. A limit that has passed
+-- the keeper or its watch: it is the command that may handle it. A limit that has passed
 -- ends the group, keeper included, or where there is none the command.
 local KEEP = START .. [[
 d=$PWD/.wrenn/$1 limit=$2 cwd=$3
@@ -65,12 +65,13 @@ exec 3<&0
   exec "$@"
 ) <&3 3<&- >>"$d/out" 2>>"$d/err" &
 c=$!
+: >"$d/started"
 if [ "$limit" ]; then
   (
+    trap '' TERM
+    trap 'kill -KILL $!; exit' USR1
     PATH=$PATH:/usr/bin:/bin sleep "$limit" &
-    s=$!
-    trap 'kill $s; exit' TERM
-    wait $s
+    wait $!
     : >"$d/late"
     kill -s KILL -- -$$ || kill -KILL $c
   ) <&- 3<&- >&- 2>&- &
@@ -81,7 +82,7 @@ while :; do
   code=$?
   kill -0 $c 2>/dev/null || break
 done
-[ -z "$limit" ] || kill $t
+[ -z "$limit" ] || kill -USR1 $t
 printf '%s\n' $code >"$d/exit"
 ]]
 
@@ -116,8 +117,17 @@ cat exit 2>/dev/null
 exit 10
 ]]
 
--- Prints the keeper's number and start.
-local LOOK = 'cd ".wrenn/$1" 2>/dev/null || exit 3; cat pid 2>/dev/null; exit 0'
+-- Prints the keeper's number and start, once there is something to be killed.
+local LOOK = [[
+cd ".wrenn/$1" 2>/dev/null || exit 3
+i=0
+while [ ! -e started ] && [ $i -lt 40 ]; do
+  i=$((i + 1))
+  sleep 0.05
+done
+cat pid 2>/dev/null
+exit 0
+]]
 
 -- ---- start and find --------------------------------------------------------
 
