@@ -250,15 +250,14 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("is killed with SIGTERM and SIGKILL, by pid and by tag", function()
       local commands = capsule.commands
-      local handle = assert(commands:run(
-        "trap 'exit 7' TERM; while :; do sleep 0.05; done",
+      assert(commands:run("trap 'exit 7' TERM; while :; do sleep 0.05; done",
         { background = true, tag = "a tag/ü" }))
       wrenn.task.sleep(0.2)
       local stream = assert(commands:connect("a tag/ü"))
       assert(stream:read())
       assert.is_true(commands:kill("a tag/ü", { signal = "SIGTERM" }))
       assert.are.equal(7, assert(stream:wait()).exit_code)
-      handle = assert(commands:run("sleep 30", { background = true }))
+      local handle = assert(commands:run("sleep 30", { background = true }))
       stream = assert(handle:stream())
       assert(stream:read())
       assert.is_true(handle:kill())

@@ -35,7 +35,8 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
     end
 
     it("is read to its end, also long after that", function()
-      local handle = start("echo out; echo err >&2; printf '\\377\\000'; exit 7")
+      local handle =
+        start("echo out; echo err >&2; printf '\\377\\000'; exit 7")
       assert.is_truthy(handle.tag:match("^durable%-%x+$"))
       assert.are.equal(capsule.id, handle.capsule_id)
       for _ = 1, 2 do
@@ -122,7 +123,8 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       until not ev
       assert.is_true(wrenn.errors.is_error(err))
       assert(capsule:resume({ wait = true }))
-      local rest = assert(assert(handle:stream({ from = stream.offset })):wait())
+      stream = assert(handle:stream({ from = stream.offset }))
+      local rest = assert(stream:wait())
       assert.are.equal(0, rest.exit_code)
       local expected = {}
       for i = 1, 40 do
@@ -214,7 +216,8 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       handle = start("echo quick", { timeout = 20 })
       assert.are.equal("quick\n", assert(handle:wait()).stdout)
       -- What watched over the limit is gone with it.
-      local deadline, left = core.now() + 5, nil
+      local deadline = core.now() + 5
+      local left
       repeat
         left = assert(commands:run(
           "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'slee[p] 20'"))

@@ -178,10 +178,11 @@ function Pty:close()
   scheduler.forget(rest)
 end
 
--- Old servers may swallow a kill behind a burst of input. Then it goes the
--- other way, once the process is known.
+-- Old servers may swallow a kill behind a burst of input, and a connection that
+-- ends before the program has started may take the kill with it. Then the end
+-- is waited for, and the kill goes the other way if it does not come.
 local function kill_for_sure(self)
-  local doubtful = input.is_recent(self)
+  local doubtful = input.is_recent(self) or not self.pid
   local deadline = scheduler.now() + PATIENCE
   self:kill()
   while doubtful and not self.ended and scheduler.now() < deadline do
