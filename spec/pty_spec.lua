@@ -508,7 +508,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("takes a thousand small writes in order", function()
       local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",
-        "stty raw -echo; echo go; sleep 1; head -c 5000; echo; echo end" } }))
+        "stty raw -echo; echo go; sleep 1; head -c 5000; echo end; cat" } }))
       read_until(term, "go")
       local expected = {}
       for i = 1, 1000 do
@@ -517,6 +517,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       end
       local out = read_until(term, "end")
       assert.is_truthy(out:find(table.concat(expected), 1, true))
+      term:kill()
       term:close()
     end)
 
