@@ -149,6 +149,19 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.equal(0, count("30.2"))
     end)
 
+    it("kills what a command has left and the server waits for", function()
+      for _, opts in ipairs({ { timeout = 0.6 },
+        { timeout = 0.6, on_stdout = function() end } })
+      do
+        local result, err =
+          capsule.commands:run("echo a; sleep 30.9 & sleep 30.9 &", opts)
+        assert.is_nil(result)
+        assert.is_true(err:is("TimeoutError"))
+        assert.are.equal("a\n", err.result.stdout)
+        assert.are.equal(0, count("30.9"))
+      end
+    end)
+
     it("kills what is streamed, and keeps what came", function()
       local seen = {}
       local _, err = capsule.commands:run("echo a; sleep 30.3 & sleep 30.3", {

@@ -7,19 +7,19 @@ local task = require("wrenn.task")
 
 local kill = {}
 
--- How far the age of a process may be from what it should be: the clock
--- stands between two requests.
-local SLACK = 3
+-- How far the age of a process may be from what it should be, in hundredths of
+-- a second: two requests stand between the clocks. Where it is the only hint,
+-- there is less room.
+local SLACK, LESS_SLACK = 1000, 300
+
+-- The scripts need /proc and a shell, no program: not every capsule has ps.
 
 -- "$1" the signal; "$2" the command's age in hundredths of a second, @ and the
 -- time of its start in the kernel's count, or -; "$3" a process to be spared or
--- -; then the candidates. Takes the one whose age fits best, stops it and, over and over until there are no more, its children
--- and what is in its group or session, so that none can start another unseen;
--- then signals them all. Of a process that has ended, what it left in its
--- group or session. Exits with 3 when none of the candidates fits.
--- Nothing but /proc is needed, and no program: a process list may be missing.
-local TREE = [[
-sig=$1 late=$2 spared=$3 root= best=]] .. SLACK * 100 .. [[
+-- -; then the candidates. Takes the one whose age fits best, and exits with 3
+-- when none does.
+local PICK = [[
+sig=$1 late=$2 spared=$3 root= best=]] .. SLACK .. [[
 
 shift 3
 read -r up _ </proc/uptime
@@ -39,6 +39,33 @@ for p; do
   [ $off -lt $best ] && best=$off root=$p
 done
 [ "$root" ] || exit 3
+]]
+
+-- A command may end and leave a child that holds its output open, so that the
+-- server goes on waiting. "$2" the command's age. Takes the session that has
+-- lost its leader and has a member of that age, if it is the only one.
+local PICK_ORPHANS = [[
+sig=$1 late=$2 spared=- root=
+read -r up _ </proc/uptime
+now=$((${up%.*} * 100 + 1${up#*.} - 100))
+for d in /proc/[0-9]*; do
+  read -r s 2>/dev/null <"$d/stat" || continue
+  set -- ${s##*) }
+  [ "$4" -gt 0 ] && [ ! -e "/proc/$4" ] && [ "$4" != "$root" ] || continue
+  off=$((now - ${20} - late))
+  [ $off -ge 0 ] || off=$((-off))
+  [ $off -lt ]] .. LESS_SLACK .. [[ ] || continue
+  [ -z "$root" ] || exit 3
+  root=$4
+done
+[ "$root" ] || exit 3
+]]
+
+-- Stops the process that was taken and, over and over until there are no more,
+-- its children and what is in its group or session, so that none can start
+-- another unseen; then signals them all. Of a process that has ended, those
+-- that it has left in its group or session.
+local TREE = [[
 [ $root = $spared ] || kill -STOP $root 2>/dev/null
 tree=" $root " more=1
 while [ $more ]; do
@@ -66,23 +93,30 @@ done
 exit 0
 ]]
 
+local function hundredths(seconds)
+  return ("%d"):format(math.floor(seconds * 100))
+end
+
+local function outcome(result, err)
+  if not result then
+    return nil, err
+  end
+  return result.exit_code == 0 or nil
+end
+
 --- Signals one process of `pids`, and all below it. opts: signal ("KILL"),
 --- age (seconds) or ticks (its start) tell which of them, spare_root. Returns
 --- true; nil when none of them is there; nil, err.
 function kill.tree(self, pids, opts)
   opts = opts or {}
   local age = opts.ticks and "@" .. opts.ticks
-    or opts.age and ("%d"):format(math.floor(opts.age * 100)) or "-"
+    or opts.age and hundredths(opts.age) or "-"
   local args = { opts.signal or "KILL", age,
     opts.spare_root and ("%d"):format(pids[1]) or "-" }
   for _, pid in ipairs(pids) do
     args[#args + 1] = ("%d"):format(pid)
   end
-  local result, err = exec.script(self, TREE, args)
-  if not result then
-    return nil, err
-  end
-  return result.exit_code == 0 or nil
+  return outcome(exec.script(self, PICK .. TREE, args))
 end
 
 local function same_words(process, list)
@@ -117,8 +151,9 @@ local function candidates(self, list, tag)
 end
 
 --- Ends a command that was started by words `age` seconds ago; `pid` when it
---- is known. Whatever interrupts the caller, this goes on. Returns true; nil
---- when it was not found; nil, err.
+--- is known. Whatever interrupts the caller, this goes on. Returns true, and
+--- "left" when it had ended already and only what it left was there; nil when
+--- nothing was found; nil, err.
 function kill.command(self, command)
   return task.shield(function()
     if command.pid then
@@ -129,10 +164,14 @@ function kill.command(self, command)
       return exec.signal(self, exec.selector_path(self, command.pid, "kill"))
     end
     local pids, err = candidates(self, command.words, command.tag)
-    if not pids or not pids[1] then
+    if not pids then
       return nil, err
+    elseif pids[1] then
+      return kill.tree(self, pids, { age = command.age() })
     end
-    return kill.tree(self, pids, { age = command.age() })
+    local ok, why = outcome(exec.script(self, PICK_ORPHANS .. TREE,
+      { "KILL", hundredths(command.age()) }))
+    return ok, ok and "left" or why
   end)
 end
 

@@ -158,10 +158,13 @@ local function run_limited(self, list, fields, seconds)
     stop()
   end
   clear(token)
-  local killed = ending and task.shield(function()
-    return ending:wait()
-  end)
-  if answer and killed and was_killed(answer) then
+  local killed, what
+  if ending then
+    killed, what = task.shield(function()
+      return ending:wait()
+    end)
+  end
+  if answer and killed and (what == "left" or was_killed(answer)) then
     return nil, timeout_error(seconds, { result = answer })
   elseif answer then
     return answer

@@ -83,18 +83,15 @@ exec su -s /bin/sh -c 'exec env "$@"' -- "$u" sh "$@"
 ]]
 
 --- Runs as a user {name=, home=}: at home unless a directory was asked for,
---- and with the names in the environment that such a user has.
+--- and with the names in the environment that such a user has, unless others
+--- were asked for: what changes the user resets them.
 function words.as_user(list, user, opts)
-  local args = { user.name, opts.cwd and "" or user.home }
   local envs = opts.envs or {}
-  for name, value in pairs({ HOME = user.home, USER = user.name,
-    LOGNAME = user.name })
-  do
-    if envs[name] == nil then
-      args[#args + 1] = name .. "=" .. value
-    end
-  end
-  return behind(BECOME, args, as_program(list))
+  return behind(BECOME, {
+    user.name, opts.cwd and "" or user.home,
+    "HOME=" .. (envs.HOME or user.home), "USER=" .. (envs.USER or user.name),
+    "LOGNAME=" .. (envs.LOGNAME or user.name),
+  }, as_program(list))
 end
 
 --- Sets the words apart from those of an equal command, by an argument that
