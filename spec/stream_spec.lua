@@ -53,6 +53,13 @@ describe("a stream of a scripted server", function()
       args = { "python", "-V" } }, start_frame())
   end)
 
+  it("sends a shell line whole", function()
+    local capsule = capsule_of([[ c:close() ]])
+    events_of(assert(capsule.commands:stream("echo hi")))
+    assert.are.same({ type = "start", cmd = "/bin/sh",
+      args = { "-c", "echo hi" } }, start_frame())
+  end)
+
   it("passes directory and environment as arguments", function()
     local capsule = capsule_of([[ c:close() ]])
     events_of(assert(capsule.commands:stream("x",

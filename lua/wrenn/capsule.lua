@@ -46,9 +46,10 @@ local function new(client, info, owned)
   local id = info.id
   local self = setmetatable({
     id = id, info = info, client = client, owned = owned,
+    commands = commands.new(client, id),
     files = files.new(client, id),
   }, Capsule)
-  self.commands = commands.new(client, id, self)
+  self.commands.owner = self
   return self
 end
 

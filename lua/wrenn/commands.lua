@@ -289,10 +289,10 @@ end
 
 local M = {}
 
---- `owner`: the capsule, whose `info` tells which server it is on.
-function M.new(client, capsule_id, owner)
-  return setmetatable({ client = client, capsule_id = capsule_id,
-    owner = owner }, Commands)
+--- Its `owner`, when one is set, is the capsule, whose `info` tells which
+--- server it is on.
+function M.new(client, capsule_id)
+  return setmetatable({ client = client, capsule_id = capsule_id }, Commands)
 end
 
 return M

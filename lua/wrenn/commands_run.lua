@@ -89,7 +89,8 @@ end
 -- Whether the server has run into its limit: it says so, or it fails without
 -- a reason once the time is over, or it says nothing at all.
 local function is_server_limit(err, is_over)
-  return err.type == "TimeoutError"
+  return err.status_code == 504
+    or err.type == "TimeoutError"
       and (err.status_code or err.details and err.details.kind == "timeout")
     or err.type == "AgentError"
       and err.message:lower():find("deadline exceeded", 1, true)
