@@ -1,4 +1,4 @@
--- Terminals: behaviour cases 133-136, 138-142, 145-151, 156-159, 163, 165, 166.
+-- Terminals: behaviour cases 133-136, 138-142, 145-152, 156-159, 163-166, 169.
 
 local cjson = require("cjson")
 local peer = require("spec.support.peer")
@@ -184,6 +184,141 @@ describe("a terminal of a scripted server", function()
     assert.are.equal("opcode 8", list[#list])
   end)
 
+  it("names the user it is to run as", function()
+    local capsule = capsule_of("c:close()")
+    capsule.commands.users =
+      { root = { name = "root", home = "/root", is_default = true },
+        bob = { name = "bob", home = "/home/bob" } }
+    events_of(assert(capsule:pty({ user = "root" })))
+    assert.are.same({ type = "start", cmd = "/bin/bash", cols = 80, rows = 24,
+      user = "root" }, cjson.decode(frames()[1]))
+    events_of(assert(capsule:pty({ user = "bob", cmd = "top",
+      args = { "x" } })))
+    local first = cjson.decode(frames()[2])
+    assert.are.equal("bob", first.user)
+    -- And changes to it by itself, for servers that do not.
+    assert.are.same({ "/bin/sh", "sh", "bob", "/home/bob" },
+      { first.cmd, first.args[3], first.args[4], first.args[5] })
+    assert.are.same({ "top", "x" },
+      { first.args[#first.args - 1], first.args[#first.args] })
+  end)
+
+  it("passes on what it does not know", function()
+    local term = assert(capsule_of([[
+      c:text('{"type":"news","data":"x"}') c:text("{}")
+      c:text('{"type":"exit","exit_code":0}') ]]):pty())
+    assert.are.same({ { type = "news", data = "x" }, { type = "unknown" },
+      { type = "exit", exit_code = 0 } }, events_of(term))
+  end)
+
+  it("ends for all who read it", function()
+    local term = assert(capsule_of([[
+      c:text('{"type":"started","pid":5,"tag":"pty-1"}') c:sleep(0.1)
+      c:text('{"type":"exit","exit_code":0}') c:read_frame() ]]):pty())
+    assert(term:read())
+    local ends = assert(wrenn.task.with_timeout(5, function()
+      local function reader()
+        local count = 0
+        while term:read() do
+          count = count + 1
+        end
+        return count
+      end
+      return wrenn.task.gather({ reader, reader })
+    end))
+    assert.are.equal(1, ends[1] + ends[2])
+    assert.are.equal(0, term.exit_code)
+  end)
+
+  -- A server that says nothing and never reads on inside.
+  local SILENT = [[
+    while true do
+      local opcode, data = c:read_frame()
+      if not opcode or opcode == 8 then return end
+    end
+  ]]
+
+  it("sends few messages to a silent server, whatever is typed (169)",
+    function()
+      local capsule = capsule_of(SILENT)
+      local term = assert(capsule:pty())
+      local begin = os.time()
+      for i = 1, 2000 do
+        assert.is_true(term:write(i .. "\n"))
+      end
+      assert.is_true(term:write(("x"):rep(1024 * 1024)))
+      assert.is_true(term:resize(90, 30))
+      wrenn.task.sleep(0.2)
+      local typed, messages = {}, 0
+      for _, text in ipairs(frames()) do
+        local data = text:match('"input","data":"([^"]*)"')
+        if data then
+          messages = messages + 1
+          typed[messages] = require("wrenn.core").base64_decode(data)
+        end
+      end
+      typed = table.concat(typed)
+      local expected = {}
+      for i = 1, 2000 do
+        expected[i] = i .. "\n"
+      end
+      expected = table.concat(expected) .. ("x"):rep(1024 * 1024)
+      assert.is_true(typed == expected)
+      -- 16 at once, 8 in a second, and what the resize pushed out.
+      assert.is_true(messages <= 16 + 8 * (os.time() - begin + 2) + 2)
+      assert.is_true(messages < 64)
+      term:close()
+    end)
+
+  it("says a resize and a kill again behind a burst of input", function()
+    local term = assert(capsule_of(SILENT):pty())
+    assert.is_true(term:write("x"))
+    assert.is_true(term:resize(90, 30))
+    assert.is_true(term:resize(100, 40))
+    assert.is_true(term:kill())
+    wrenn.task.sleep(1.5)
+    local counts = {}
+    for _, text in ipairs(frames()) do
+      counts[text] = (counts[text] or 0) + 1
+    end
+    local first, second = 0, 0
+    for text, count in pairs(counts) do
+      first = first + (text:find('"cols":90', 1, true) and count or 0)
+      second = second + (text:find('"cols":100', 1, true) and count or 0)
+    end
+    assert.are.equal(1, first)
+    assert.are.equal(3, second)
+    assert.are.equal(3, counts['{"type":"kill"}'])
+    term:close()
+  end)
+
+  it("says them once when nothing was typed", function()
+    local term = assert(capsule_of(SILENT):pty())
+    assert.is_true(term:resize(90, 30))
+    wrenn.task.sleep(0.5)
+    assert.are.equal(2, #frames())
+    term:close()
+  end)
+
+  it("keeps each write together, whichever tasks write", function()
+    local term = assert(capsule_of(SILENT):pty({ encoding = "base64" }))
+    local sizes = { 200000, 100000, 150000 }
+    assert(wrenn.task.map(sizes, function(size, i)
+      return term:write(tostring(i):rep(size))
+    end))
+    term:close()
+    local typed = {}
+    for _, text in ipairs(frames()) do
+      local data = text:match('"input","data":"([^"]*)"')
+      typed[#typed + 1] = data and require("wrenn.core").base64_decode(data)
+    end
+    typed = table.concat(typed)
+    assert.are.equal(450000, #typed)
+    for i, size in ipairs(sizes) do
+      assert.are.equal(size, #typed:match(i .. "+"))
+    end
+  end)
+
   it("that is closed refuses to be typed into, and closes again", function()
     local term = assert(capsule_of("c:read_frame()"):pty())
     term:close()
@@ -305,3 +440,150 @@ describe("a terminal of wrenn-local", function()
     term:close()
   end)
 end)
+
+for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
+  describe("a terminal of generation " .. generation, function()
+    local s, capsule
+
+    setup(function()
+      s = server.start("--generation " .. generation)
+      capsule = assert(Capsule.create(s:options({ wait = true })))
+    end)
+
+    teardown(function()
+      s:stop()
+    end)
+
+    local function read_until(term, text)
+      local out = ""
+      while not (text and out:find(text, 1, true)) do
+        local ev = wrenn.check(wrenn.task.with_timeout(20, function()
+          local event, err = term:read()
+          return event or false, err
+        end))
+        if ev.type == "output" then
+          out = out .. ev.data
+        elseif ev.type == "exit" then
+          break
+        end
+      end
+      return out
+    end
+
+    local function start_shell()
+      return assert(capsule:pty({ cmd = "/bin/sh", envs = { PS1 = "#" } }))
+    end
+
+    local function no_process_is_left()
+      local deadline = os.time() + 5
+      local list
+      repeat
+        list = assert(capsule.commands:list())
+      until #list == 0 or os.time() > deadline
+      assert.are.same({}, list)
+    end
+
+    it("is typed into, and exits (136)", function()
+      local term = assert(capsule:pty({ user = "root" }))
+      term:write("id -un; echo pty-result-$((6*7))\nexit 3\n")
+      local out = read_until(term)
+      assert.is_truthy(out:find("pty-result-42", 1, true))
+      assert.is_truthy(out:find("root", 1, true))
+      assert.are.equal(3, term.exit_code)
+      term:close()
+    end)
+
+    it("takes a paste of 1 MiB whole", function()
+      local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",
+        "stty raw -echo; echo go; sleep 1; head -c 1048576 | cksum" } }))
+      read_until(term, "go")
+      local paste = require("wrenn.core").random(256):rep(4096)
+      assert.is_true(term:write(paste))
+      local sum = read_until(term):match("%d+ %d+")
+      assert(capsule.files:write("/tmp/paste", paste))
+      assert.are.equal(assert(capsule.commands:run("cksum </tmp/paste"))
+        .stdout:match("%d+ %d+"), sum)
+      term:close()
+    end)
+
+    it("takes a thousand small writes in order", function()
+      local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",
+        "stty raw -echo; echo go; sleep 1; head -c 5000; echo end; cat" } }))
+      read_until(term, "go")
+      local expected = {}
+      for i = 1, 1000 do
+        expected[i] = ("%05d"):format(i)
+        assert.is_true(term:write(expected[i]))
+      end
+      local out = read_until(term, "end")
+      assert.is_truthy(out:find(table.concat(expected), 1, true))
+      term:kill()
+      term:close()
+    end)
+
+    it("echoes at full speed", function()
+      local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",
+        "stty raw -echo; echo go; cat" } }))
+      read_until(term, "go\n")
+      local begin = os.time()
+      for i = 1, 200 do
+        assert.is_true(term:write("<" .. i .. ">"))
+        read_until(term, "<" .. i .. ">")
+      end
+      assert.is_true(os.time() - begin < 15)
+      wrenn.with(term, function() end)
+      no_process_is_left()
+    end)
+
+    it("is resized and killed right behind a burst", function()
+      local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",
+        "stty raw -echo; echo go; cat >/dev/null & while :; do stty size;"
+          .. " sleep 0.1; done" } }))
+      read_until(term, "go")
+      assert.is_true(term:write(("x"):rep(300000)))
+      assert.is_true(term:resize(120, 40))
+      read_until(term, "40 120")
+      assert.is_true(term:write(("x"):rep(300000)))
+      assert.is_true(term:kill())
+      read_until(term)
+      assert.are.equal(-1, term.exit_code)
+      term:close()
+      no_process_is_left()
+    end)
+
+    it("is killed with its scope, whatever was read or typed", function()
+      wrenn.with(assert(capsule:pty()), function() end)
+      no_process_is_left()
+      wrenn.with(assert(capsule:pty()), function(term)
+        term:write("sleep 60\n")
+      end)
+      no_process_is_left()
+      assert.has_error(function()
+        wrenn.with(start_shell(), function(term)
+          read_until(term, "#")
+          error("oops", 0)
+        end)
+      end, "oops")
+      no_process_is_left()
+    end)
+
+    it("goes on without its scope when it was connected to (163)", function()
+      local term = start_shell()
+      read_until(term, "#")
+      local tag, pid = term.tag, term.pid
+      term:close()
+      wrenn.with(assert(capsule:pty_connect(tag)), function(again)
+        assert.are.same({ tag, pid }, { again.tag, again.pid })
+        again:write("echo ba''ck\n")
+        assert.is_truthy(read_until(again, "back\r"):find("back", 1, true))
+      end)
+      local again = assert(capsule:pty_connect(tag))
+      again:write("exit 4\n")
+      read_until(again)
+      assert.are.equal(4, again.exit_code)
+      local none, err = capsule:pty_connect(tag)
+      assert.is_nil(none)
+      assert.is_true(err:is("NotFoundError"))
+    end)
+  end)
+end

@@ -1,4 +1,4 @@
--- Streams: behaviour cases 102-105, 108-112, 123, 124, 126, 128, 129, 132.
+-- Streams: behaviour cases 102-105, 108-112, 120, 123, 124, 126-130, 132.
 
 local cjson = require("cjson")
 local compat = require("spec.support.compat")
@@ -52,6 +52,13 @@ describe("a stream of a scripted server", function()
       { args = { "python", "-V" } })))
     assert.are.same({ type = "start", cmd = "/usr/bin/env",
       args = { "python", "-V" } }, start_frame())
+  end)
+
+  it("sends a shell line whole", function()
+    local capsule = capsule_of([[ c:close() ]])
+    events_of(assert(capsule.commands:stream("echo hi")))
+    assert.are.same({ type = "start", cmd = "/bin/sh",
+      args = { "-c", "echo hi" } }, start_frame())
   end)
 
   it("passes directory and environment as arguments", function()
@@ -143,6 +150,78 @@ describe("a stream of a scripted server", function()
     stream:stop()
     events_of(stream)
     assert.are.equal('{"type":"stop"}', p:received()[4])
+  end)
+
+  it("that was stopped says so", function()
+    local capsule = capsule_of([[
+      c:text('{"type":"start","pid":5}') c:read_frame() c:close() ]])
+    local stream = assert(capsule.commands:stream("x"))
+    assert(stream:read())
+    stream:stop()
+    assert.is_nil((stream:read()))
+    assert.is_true(stream.err:is("CancelledError"))
+    stream:stop()
+    stream:close()
+  end)
+
+  it("may start late, or never", function()
+    local capsule = capsule_of([[
+      c:text('{"type":"stdout","data":"a"}')
+      c:text('{"type":"start","pid":5}')
+      c:text('{"type":"exit","exit_code":0}')
+    ]])
+    local stream = assert(capsule.commands:stream("x"))
+    assert.are.equal("a", assert(stream:wait()).stdout)
+    assert.are.equal(5, stream.pid)
+    p:stop()
+    capsule = capsule_of([[
+      c:text('{"type":"stderr","data":"b"}')
+      c:text('{"type":"exit","exit_code":1}')
+    ]])
+    stream = assert(capsule.commands:stream("x"))
+    local result = assert(stream:wait())
+    assert.are.same({ "", "b", 1 },
+      { result.stdout, result.stderr, result.exit_code })
+    assert.is_nil(stream.pid)
+  end)
+
+  it("with a limit ends even if nothing answers", function()
+    local capsule = capsule_of([[
+      c:text('{"type":"stdout","data":"a"}') c:sleep(20) ]])
+    capsule.client.settings.timeout = 0.3
+    local stream = assert(capsule.commands:stream("x", { timeout = 0.2 }))
+    local begin = os.time()
+    local result, err = stream:wait()
+    assert.is_nil(result)
+    assert.is_true(err:is("TimeoutError"))
+    assert.are.equal("a", err.result.stdout)
+    assert.is_true(os.time() - begin < 15)
+  end)
+
+  it("that breaks tells all who read it", function()
+    local capsule = capsule_of(
+      [[ c:text('{"type":"start","pid":5}') c:sleep(0.2) c:text("garbage") ]])
+    local stream = assert(capsule.commands:stream("x"))
+    assert(stream:read())
+    local errs = wrenn.task.gather({
+      function() return select(2, stream:read()).type end,
+      function() return select(2, stream:read()).type end,
+    })
+    assert.are.same({ "ProtocolError", "ProtocolError" }, errs)
+  end)
+
+  it("that is closed by one task ends for another", function()
+    local capsule = capsule_of(
+      [[ c:text('{"type":"start","pid":5}') c:read_frame() ]])
+    local stream = assert(capsule.commands:stream("x"))
+    assert(stream:read())
+    assert(wrenn.task.with_timeout(5, function()
+      return wrenn.task.gather({
+        function() return (stream:read()) == nil end,
+        function() wrenn.task.sleep(0.05) stream:close() return true end,
+      })
+    end))
+    assert.is_true(stream.err:is("CancelledError"))
   end)
 
   it("that is refused gives the server's error", function()
@@ -287,5 +366,49 @@ describe("a stream of wrenn-local", function()
     assert.is_true(stream.err:is("ConnectionError"))
     assert(capsule:resume({ wait = true }))
     capsule.commands:kill(stream.pid)
+  end)
+
+  it("goes on after an interrupted read", function()
+    local stream = assert(capsule.commands:stream(
+      "echo a; sleep 0.5; echo b; exit 3"))
+    local out = ""
+    repeat
+      local event, err = wrenn.task.with_timeout(0.1, function()
+        return stream:read()
+      end)
+      out = out .. (event and event.data or "")
+    until event and event.type == "exit" or err and not err:is("TimeoutError")
+    assert.are.equal("a\nb\n", out)
+    assert.are.equal(3, stream.exit_code)
+  end)
+
+  it("is left, and the process goes on (120, 130)", function()
+    for _, leave in ipairs({ "stop", "close" }) do
+      local stream = assert(capsule.commands:stream("echo up; sleep 60"))
+      local pid = assert(stream:read()).pid
+      assert(stream:read())
+      stream[leave](stream)
+      repeat
+        local event = stream:read()
+      until not event
+      assert.is_true(stream.err:is("CancelledError"))
+      local found = false
+      for _, process in ipairs(assert(capsule.commands:list())) do
+        found = found or process.pid == pid
+      end
+      assert.is_true(found)
+      assert.is_true(capsule.commands:kill(pid))
+    end
+  end)
+
+  it("joins a running process and hears its end", function()
+    local handle = assert(capsule.commands:run(
+      "for i in 1 2 3 4 5; do echo tick$i; sleep 0.1; done",
+      { background = true, tag = "connect-run" }))
+    wrenn.task.sleep(0.15)
+    local result =
+      assert(assert(capsule.commands:connect(handle.pid)):wait())
+    assert.is_truthy(result.stdout:find("tick5", 1, true))
+    assert.are.equal(0, result.exit_code)
   end)
 end)

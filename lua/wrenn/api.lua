@@ -76,31 +76,14 @@ end
 
 -- ---- commands --------------------------------------------------------------
 
---- How a command travels. A string goes to the shell whole, as one argument.
---- With `args` it is a program; an empty list must not turn it back into a
---- shell line, which a bare cmd is on newer servers.
-function api.argv(cmd, args)
-  if not args then
-    return "/bin/sh", { "-c", cmd }
-  elseif #args == 0 then
-    return "/bin/sh", { "-c", 'exec "$0"', cmd }
-  end
-  return cmd, args
-end
-
---- Body of POST .../exec.
-function api.exec_body(cmd, opts)
-  local program, args = api.argv(cmd, opts.args)
-  local timeout = opts.timeout
-  if timeout == nil then
-    timeout = 30
-  end
+--- Body of POST .../exec for a command as `words`: a program and what it is
+--- given.
+function api.exec_body(words, opts)
   return {
-    cmd = program,
-    args = args,
+    cmd = words[1],
+    args = #words > 1 and { select(2, unpack(words)) } or nil,
     background = opts.background or false,
-    timeout_sec = not opts.background and timeout and math.ceil(timeout)
-      or nil,
+    timeout_sec = opts.timeout_sec,
     envs = opts.envs,
     cwd = opts.cwd,
     tag = opts.tag,
@@ -167,52 +150,6 @@ function api.processes(answer)
   return array_field(answer, "processes")
 end
 
--- Changes to "$1" and becomes the rest.
-local CHDIR = 'cd -- "$1" || exit 126; shift; exec "$@"'
-
-local function sorted_assignments(envs)
-  local list = {}
-  for name, value in pairs(envs) do
-    list[#list + 1] = name .. "=" .. value
-  end
-  table.sort(list)
-  return list
-end
-
--- A directory as the server understands it, for cd: relative to the home
--- directory, which is where a command starts.
-local function directory(cwd)
-  if cwd == "~" or cwd:find("^~/") then
-    cwd = "." .. cwd:sub(2)
-  end
-  return cwd:find("^/") and cwd or "./" .. cwd
-end
-
-local function append(list, items)
-  for _, item in ipairs(items) do
-    list[#list + 1] = item
-  end
-  return list
-end
-
---- The argv of a streamed command. The stream has no fields for envs and cwd:
---- they go in front as arguments of env and of a fixed shell line.
-function api.stream_argv(cmd, opts)
-  local program, args = api.argv(cmd, opts.args)
-  local words = append({ program }, args)
-  if opts.cwd then
-    words = append({ "/bin/sh", "-c", CHDIR, "sh", directory(opts.cwd) }, words)
-  end
-  if opts.envs and next(opts.envs) then
-    if words[1]:find("=", 1, true) then -- env would take it for an assignment
-      words = append({ "/bin/sh", "-c", 'exec "$@"', "sh" }, words)
-    end
-    words = append(append({ "/usr/bin/env" }, sorted_assignments(opts.envs)),
-      words)
-  end
-  return words
-end
-
 --- The first frame of an exec stream.
 function api.start_frame(words)
   return {
@@ -233,6 +170,7 @@ function api.pty_start(opts)
     rows = opts.rows or 24,
     envs = opts.envs and next(opts.envs) and opts.envs or nil,
     cwd = opts.cwd,
+    user = opts.user,
   }
 end
 

@@ -1,6 +1,5 @@
 --- A capsule: a microVM that is created, used and destroyed.
 
-local api = require("wrenn.api")
 local check = require("wrenn.check")
 local clients = require("wrenn.client")
 local commands = require("wrenn.commands")
@@ -50,12 +49,14 @@ end
 local function new(class, client, info, owned)
   local id = info.id
   local runner = commands.new(client, id)
-  return setmetatable({
+  local self = setmetatable({
     id = id, info = info, client = client, owned = owned,
     commands = runner,
     files = files.new(client, id),
     git = git.new(runner),
   }, class)
+  runner.owner = self
+  return self
 end
 
 -- The dual form: a capsule and options, or an id and options that also choose
@@ -428,10 +429,11 @@ Capsule.websocket = proxy.websocket
 
 local pty_spec = {
   cmd = "string", args = "list", cols = "positive", rows = "positive",
-  envs = "map", cwd = "string", encoding = "string",
+  envs = "map", cwd = "string", user = "string", encoding = "string",
 }
 
 local function open_pty(self, first, known)
+  known.commands = self.commands
   local term, err = pty.open(self.client,
     url.path("/v1/capsules/{}/pty", self.id), first, known)
   if not term then
@@ -446,7 +448,8 @@ end
 ---@field cols? integer          80
 ---@field rows? integer          24
 ---@field envs? table<string, string>  TERM is not set by itself
----@field cwd? string
+---@field cwd? string            the home directory when absent
+---@field user? string           the capsule's default user when absent
 ---@field encoding? "base64"|"binary"  found out when absent
 
 --- Starts a terminal. WebSocket /v1/capsules/{id}/pty.
@@ -461,8 +464,11 @@ function Capsule:pty(opts)
   then
     error("bad option 'encoding' to 'pty' (base64 or binary expected)", 2)
   end
-  return open_pty(self, api.pty_start(opts),
-    { owned = true, encoding = opts.encoding })
+  local first, err = pty.first_message(self.commands, opts)
+  if not first then
+    return nil, err
+  end
+  return open_pty(self, first, { owned = true, encoding = opts.encoding })
 end
 
 --- Connects to a terminal that is running. WebSocket /v1/capsules/{id}/pty.

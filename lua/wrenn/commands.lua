@@ -1,12 +1,13 @@
 --- Commands in a capsule: capsule.commands.
 
-local api = require("wrenn.api")
 local check = require("wrenn.check")
+local durable = require("wrenn.durable")
 local errors = require("wrenn.errors")
-local http = require("wrenn.http")
+local exec = require("wrenn.commands_exec")
+local kill = require("wrenn.commands_kill")
+local run = require("wrenn.commands_run")
+local stdin = require("wrenn.commands_stdin")
 local streams = require("wrenn.stream")
-local task = require("wrenn.task")
-local url = require("wrenn.url")
 
 ---@class wrenn.Commands
 local Commands = { is_commands = true }
@@ -19,30 +20,46 @@ Commands.__index = Commands
 local Handle = { is_handle = true }
 Handle.__index = Handle
 
--- Beyond the command's own limit, for the answer to come back.
-local MARGIN = 10
-
-local function path(self, rest, ...)
-  return url.path("/v1/capsules/{}", self.capsule_id) .. url.path(rest, ...)
-end
-
-local function selector_path(self, selector, fname, suffix)
-  check.arg(selector, "pid_or_tag", fname, "integer|string", 3)
-  if type(selector) == "number" then
-    selector = ("%d"):format(selector)
-  else
-    check.text(selector, "pid_or_tag", fname, 3)
-  end
-  return path(self, "/processes/{}", selector) .. (suffix or "")
-end
+local STDIN = "string|table|callable|userdata"
 
 -- ---- run -------------------------------------------------------------------
 
 local run_spec = {
   timeout = "seconds|boolean", envs = "map", cwd = "string", tag = "string",
-  args = "list", background = "boolean", check = "boolean",
-  on_stdout = "callable", on_stderr = "callable",
+  args = "list", user = "string", stdin = STDIN, background = "boolean",
+  durable = "boolean", check = "boolean", on_stdout = "callable",
+  on_stderr = "callable",
 }
+
+-- Checks what run and stream have in common.
+local function check_start(opts, fname, level)
+  if opts.timeout == true then
+    error(("bad option 'timeout' to '%s' (number or false expected)")
+      :format(fname), level + 1)
+  end
+  for name in pairs(opts.envs or {}) do
+    if name == "" or name:find("=", 1, true) then
+      error(("bad option 'envs' to '%s' (a name is empty or holds '=')")
+        :format(fname), level + 1)
+    end
+  end
+  stdin.check(opts.stdin, fname, level + 1)
+  return opts
+end
+
+local function check_run(opts)
+  check_start(opts, "run", 3)
+  if opts.user == "" or opts.user and opts.user:find("[%c:]") then
+    error("bad option 'user' to 'run' (no name of a user)", 3)
+  end
+  if opts.durable and not opts.background then
+    error("bad option 'durable' to 'run' (it goes with background=true)", 3)
+  end
+  if opts.background and (opts.check or opts.on_stdout or opts.on_stderr) then
+    error("bad option 'background' to 'run' (it does not go with check,"
+      .. " on_stdout or on_stderr)", 3)
+  end
+end
 
 local function check_exit(result, cmd, wanted)
   if result and wanted and result.exit_code ~= 0 then
@@ -53,77 +70,39 @@ local function check_exit(result, cmd, wanted)
   return result
 end
 
--- A limit that passed inside the server comes back as a failure of its agent.
-local function as_timeout(err, timeout)
-  local text = err.message:lower()
-  if err.type == "AgentError" and (err.status_code == 504
-    or text:find("deadline exceeded", 1, true))
-  then
-    return errors.new("TimeoutError",
-      ("the command did not end within %g s"):format(timeout), {
-        code = err.code, status_code = err.status_code,
-        request_id = err.request_id, cause = err,
-      })
-  end
-  return err
-end
-
-local function run_foreground(self, cmd, opts)
-  local timeout = opts.timeout == nil and 30 or opts.timeout
-  local answer, err = http.call(self.client, {
-    method = "POST",
-    path = path(self, "/exec"),
-    json = api.exec_body(cmd, opts),
-    timeout = timeout and timeout + MARGIN,
-  })
-  if not answer then
-    return nil, as_timeout(err, timeout or 0)
-  end
-  local result, why = api.exec_result(answer)
-  if not result then
-    return nil, errors.new("ProtocolError", "malformed exec answer: " .. why)
-  end
-  return result
-end
-
 local function run_background(self, cmd, opts)
-  local answer, err = http.call(self.client, {
-    method = "POST",
-    path = path(self, "/exec"),
-    json = api.exec_body(cmd, opts),
-  })
+  local answer, err = run.background(self, cmd, opts)
   if not answer then
     return nil, err
   end
-  return setmetatable({
-    pid = answer.pid, tag = answer.tag, capsule_id = self.capsule_id,
+  local handle = setmetatable({
+    pid = answer.pid or 0, tag = answer.tag, capsule_id = self.capsule_id,
     commands = self,
   }, Handle)
-end
-
-local function run_streamed(self, cmd, opts)
-  local stream, err = self:stream(cmd, {
-    args = opts.args, envs = opts.envs, cwd = opts.cwd,
-    timeout = opts.timeout == nil and 30 or opts.timeout,
-  })
-  if not stream then
-    return nil, err
+  if opts.timeout then
+    handle.stop_timer = run.limit(self, handle.pid, opts.timeout)
   end
-  stream.on_data = function(event)
-    local callback = opts["on_" .. event.type]
-    if callback then
-      callback(event.data)
-    end
-  end
-  return stream:wait()
+  return handle
 end
 
 ---@class wrenn.RunOptions
----@field timeout? number|false    seconds (30); false: no limit
+---@field timeout? number|false    seconds (30; none in the background); false:
+---  the server's own limit, which is 30 s, or none with on_stdout/on_stderr,
+---  whose streams know none. When it is over, the command and all that it has started is
+---  killed, and the TimeoutError's `result` holds what was printed until then
+---  ({stdout, stderr, exit_code=-1}; `incomplete` is true when the server did
+---  not give it). A limit of 30 s or more is kept up to one second early.
+---  In the background this process keeps it, for as long as it holds the
+---  handle; with `durable` the capsule does.
 ---@field envs? table<string, string>  added to the capsule's environment
 ---@field cwd? string              the home directory when absent
+---@field user? string             the capsule's default user when absent
+---@field stdin? string|string[]|file*|fun(): string|nil, any
+---  the input, of any size and any bytes; none when absent
 ---@field args? string[]           makes `cmd` a program: no shell is involved
 ---@field background? boolean      returns a handle at once
+---@field durable? boolean         with background: keeps the output in the
+---  capsule, to be read again from anywhere; see wrenn.DurableHandle
 ---@field tag? string              a name to find a background command by
 ---@field check? boolean           a non-zero exit is nil, CommandError
 ---@field on_stdout? fun(data: string)  called with the output as it comes
@@ -131,29 +110,28 @@ end
 
 --- Runs a command. A string is a shell line; with `args` it is a program.
 --- POST /v1/capsules/{id}/exec, or the exec stream with on_stdout/on_stderr.
+--- `stdin` makes a file for it first, POST .../files/stream/write, that the
+--- command's start removes; `user` looks the user up first.
 ---@param cmd string
 ---@param opts? wrenn.RunOptions
----@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|wrenn.CommandHandle|nil
----@return wrenn.Error? err  a non-zero exit code is none, unless `check`
+---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|wrenn.CommandHandle|wrenn.DurableHandle|nil
+---@return wrenn.Error? err  a non-zero exit code is none, unless `check`;
+---  ValidationError when there is no such user
 function Commands:run(cmd, opts)
   check.self(self, "is_commands", "run")
   check.text(cmd, "cmd", "run")
   opts = check.options(opts, "run", run_spec)
-  if opts.timeout == true then
-    error("bad option 'timeout' to 'run' (number or false expected)", 2)
-  end
-  if opts.background then
-    if opts.check or opts.on_stdout or opts.on_stderr then
-      error("bad option 'background' to 'run' (it does not go with check,"
-        .. " on_stdout or on_stderr)", 2)
-    end
+  check_run(opts)
+  if opts.durable then
+    return durable.start(self, cmd, opts)
+  elseif opts.background then
     return run_background(self, cmd, opts)
   end
   local result, err
   if opts.on_stdout or opts.on_stderr then
-    result, err = run_streamed(self, cmd, opts)
+    result, err = run.streamed(self, cmd, opts)
   else
-    result, err = run_foreground(self, cmd, opts)
+    result, err = run.foreground(self, cmd, opts)
   end
   if not result then
     return nil, err
@@ -161,10 +139,22 @@ function Commands:run(cmd, opts)
   return check_exit(result, cmd, opts.check)
 end
 
+--- Finds a durable command again, from any process and however long it has
+--- ended. POST /v1/capsules/{id}/exec.
+---@param tag string  as its handle told
+---@return wrenn.DurableHandle|nil
+---@return wrenn.Error? err  NotFoundError when there is none
+function Commands:durable(tag)
+  check.self(self, "is_commands", "durable")
+  check.text(tag, "tag", "durable")
+  return durable.find(self, tag)
+end
+
 -- ---- streams ---------------------------------------------------------------
 
 local stream_spec = {
   args = "list", envs = "map", cwd = "string", timeout = "seconds|boolean",
+  user = "string", stdin = STDIN,
 }
 
 local function four(object, err)
@@ -174,37 +164,26 @@ local function four(object, err)
   return object, nil, nil, object
 end
 
---- Starts a command and streams its output. The wire has no field for the
---- directory and the environment here: they travel as arguments of a wrapper.
---- WebSocket /v1/capsules/{id}/exec/stream.
+--- Starts a command and streams its output, as text: bytes that are no UTF-8
+--- arrive as replacement characters (a durable command's stream has none).
+--- The wire has no field for the directory and the environment here: they
+--- travel as arguments of a wrapper, and so the environment shows in the
+--- capsule's list of processes. What must not be seen there goes to a durable
+--- command, whose envs do not. WebSocket /v1/capsules/{id}/exec/stream.
 ---@param cmd string
----@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, timeout?: number|false}
----  timeout: seconds until the command is killed and the stream ends with
----  TimeoutError; none by default
+---@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, user?: string, stdin?: any, timeout?: number|false}
+---  as of run, but there is no time limit when `timeout` is absent
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
 function Commands:stream(cmd, opts)
   check.self(self, "is_commands", "stream")
   check.text(cmd, "cmd", "stream")
-  opts = check.options(opts, "stream", stream_spec)
-  for name in pairs(opts.envs or {}) do
-    if name == "" or name:find("=", 1, true) then
-      error("bad option 'envs' to 'stream' (a name is empty or holds '=')", 2)
-    end
-  end
-  local stream, err = streams.open(self.client, path(self, "/exec/stream"),
-    api.stream_argv(cmd, opts))
-  if stream and opts.timeout then
-    streams.limit(stream, opts.timeout, function()
-      if stream.pid then
-        task.spawn(self.kill, self, stream.pid)
-      end
-    end)
-  end
-  return four(stream, err)
+  opts = check_start(check.options(opts, "stream", stream_spec), "stream", 2)
+  return four(run.stream(self, cmd, opts))
 end
 
---- Streams what a running process prints from now on.
+--- Streams what a running process prints from now on; on servers since 0.3
+--- preceded by the last 256 KiB.
 --- WebSocket /v1/capsules/{id}/processes/{pid or tag}/stream.
 ---@param pid_or_tag integer|string
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
@@ -212,7 +191,7 @@ end
 function Commands:connect(pid_or_tag)
   check.self(self, "is_commands", "connect")
   return four(streams.open(self.client,
-    selector_path(self, pid_or_tag, "connect", "/stream")))
+    exec.selector_path(self, pid_or_tag, "connect", "/stream")))
 end
 
 -- ---- processes -------------------------------------------------------------
@@ -223,38 +202,34 @@ end
 ---@return wrenn.Error? err
 function Commands:list()
   check.self(self, "is_commands", "list")
-  local answer, err = http.call(self.client,
-    { method = "GET", path = path(self, "/processes") })
-  if not answer then
-    return nil, err
-  end
-  local list, why = api.processes(answer)
-  if not list then
-    return nil, errors.new("ProtocolError", "malformed process list: " .. why)
-  end
-  return list
+  return exec.list(self)
 end
 
-local signals = { SIGKILL = true, SIGTERM = true }
+local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
 
---- Sends a signal to a process; true means sent, not gone.
+--- Sends a signal to a process; true means sent, not gone. What the process
+--- has started gets it too, but on 0.1 servers only with `tree`, which signals
+--- every process below it, by POST /v1/capsules/{id}/exec and a pid.
 --- DELETE /v1/capsules/{id}/processes/{pid or tag}.
 ---@param pid_or_tag integer|string
----@param opts? {signal?: "SIGKILL"|"SIGTERM"}  SIGKILL
+---@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}  SIGKILL, false
 ---@return true|nil
----@return wrenn.Error? err
+---@return wrenn.Error? err  NotFoundError
 function Commands:kill(pid_or_tag, opts)
   check.self(self, "is_commands", "kill")
-  opts = check.options(opts, "kill", { signal = "string" })
+  opts = check.options(opts, "kill", { signal = "string", tree = "boolean" })
   if opts.signal and not signals[opts.signal] then
     error("bad option 'signal' to 'kill' (SIGKILL or SIGTERM expected)", 2)
   end
-  local ok, err = http.request(self.client, {
-    method = "DELETE",
-    path = selector_path(self, pid_or_tag, "kill"),
-    query = opts.signal and { signal = opts.signal },
-  })
-  return ok and true, err
+  local path = exec.selector_path(self, pid_or_tag, "kill")
+  if not opts.tree then
+    return exec.signal(self, path, opts.signal)
+  elseif type(pid_or_tag) ~= "number" then
+    error("bad option 'tree' to 'kill' (it goes with a pid)", 2)
+  end
+  local ok, err = kill.tree(self, { pid_or_tag },
+    { signal = signals[opts.signal or "SIGKILL"] })
+  return ok, err
 end
 
 -- ---- handles ---------------------------------------------------------------
@@ -271,12 +246,27 @@ function Handle:kill(opts)
   return self.commands:kill(self.pid, opts)
 end
 
+-- Whether a failure to attach means that the process was gone before.
+local function was_over(self, stream, err)
+  if stream.pid or not (err:is("NotFoundError") or err:is("AgentError")
+    or err.details and err.details.kind == "closed")
+  then
+    return false
+  end
+  for _, process in ipairs(exec.list(self.commands) or { self }) do
+    if process.pid == self.pid then
+      return false
+    end
+  end
+  return true
+end
+
 --- Waits for the command's end.
 ---@param opts? {timeout?: number}  seconds; the command goes on after them
 ---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
 ---  what was printed from now on
----@return wrenn.Error? err  also when it had ended before, which leaves no
----  exit code behind
+---@return wrenn.Error? err  NotFoundError when it had ended before: its exit
+---  code is then unknown, unless it is durable
 function Handle:wait(opts)
   check.self(self, "is_handle", "wait")
   opts = check.options(opts, "wait", { timeout = "seconds" })
@@ -285,13 +275,22 @@ function Handle:wait(opts)
     return nil, err
   end
   if opts.timeout then
-    streams.limit(stream, opts.timeout, function() end)
+    streams.limit(stream, opts.timeout)
   end
-  return stream:wait()
+  local result
+  result, err = stream:wait()
+  if not result and was_over(self, stream, err) then
+    return nil, errors.new("NotFoundError",
+      ("process %d has ended before, so its exit code is unknown; a durable"
+        .. " command keeps it"):format(self.pid), { cause = err })
+  end
+  return result, err
 end
 
 local M = {}
 
+--- Its `owner`, when one is set, is the capsule, whose `info` tells which
+--- server it is on.
 function M.new(client, capsule_id)
   return setmetatable({ client = client, capsule_id = capsule_id }, Commands)
 end

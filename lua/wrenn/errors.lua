@@ -14,7 +14,7 @@ local errors = {}
 ---@field retry_after? number seconds, with RateLimitError
 ---@field capsule_ids? string[]  with HostHasCapsulesError
 ---@field status? string      the capsule's status, with CapsuleStateError
----@field result? table       with CommandError
+---@field result? table       with CommandError, and with a command's TimeoutError
 local Error = {}
 Error.__index = Error
 

@@ -1,12 +1,19 @@
 --- Terminals in a capsule: capsule:pty and capsule:pty_connect.
 
+local api = require("wrenn.api")
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
+local exec = require("wrenn.commands_exec")
+local find_user = require("wrenn.commands_user")
 local http = require("wrenn.http")
+local input = require("wrenn.pty_input")
 local json = require("wrenn.json")
 local scheduler = require("wrenn.scheduler")
 local streams = require("wrenn.stream")
 local task = require("wrenn.task")
+local words = require("wrenn.commands_words")
+
+local unpack = table.unpack or unpack
 
 ---@class wrenn.Pty
 ---@field pid? integer        from the started event on
@@ -16,15 +23,20 @@ local task = require("wrenn.task")
 local Pty = { is_pty = true }
 Pty.__index = Pty
 
--- Servers from this version on speak binary messages.
-local BINARY_SINCE = { 0, 2, 2 }
-local PROBE_SECONDS = 2
--- Larger writes go as several messages.
-local PIECE = 256 * 1024
+-- Seconds that a scope waits for the end of what it has killed.
+local PATIENCE = 1
 
+-- Ends the session from this side. Whoever waits for an event is told.
 local function finish(self, err)
   self.ended = true
   self.err = err
+  input.stop(self)
+  if self.op then
+    scheduler.forget(self.inbox)
+    self.op:close()
+    self.op = nil
+  end
+  self.inbox:finish()
 end
 
 local function fail(self, err)
@@ -62,22 +74,29 @@ local function take(self, event)
   return event
 end
 
+-- A wait that is interrupted leaves the terminal as it is.
 local function read(self, next_event)
   if self.ended then
     return nil, self.failure
   end
   local event, err = next_event(self.inbox)
-  if not event then
-    return fail(self, err)
+  if event then
+    self.taken = self.taken + 1
+    return take(self, event)
+  elseif self.ended then -- for another reader
+    return nil, self.failure
   end
-  return take(self, event)
+  return nil, err
 end
 
 --- Waits for the next event: {type="started", pid=, tag=},
 --- {type="output", data=}, {type="exit", exit_code=},
 --- {type="error", data=, fatal=} or {type="ping"}, which has been answered.
+--- Types this version does not know come as they are. Several tasks may read
+--- one terminal: each event goes to one of them, and the end to all.
 ---@return table|nil event  nil at the end: see exit_code and err
----@return wrenn.Error? err  when the connection broke
+---@return wrenn.Error? err  when the connection broke. Or when this task was
+---  cancelled: the session then goes on
 function Pty:read()
   check.self(self, "is_pty", "read")
   return read(self, scheduler.next)
@@ -93,70 +112,20 @@ end
 
 -- ---- input -----------------------------------------------------------------
 
--- The encoding of output that waits to be read.
-local function encoding_seen(self)
-  for i = self.inbox.first, self.inbox.last do
-    local event = self.inbox[i]
-    if event.type == "output" then
-      return event.binary and "binary" or "base64"
-    end
-  end
-end
-
-local function is_binary_version(version)
-  local numbers = { tostring(version):match("^v?(%d+)%.(%d+)%.?(%d*)") }
-  for i, least in ipairs(BINARY_SINCE) do
-    local number = tonumber(numbers[i]) or 0
-    if number ~= least then
-      return numbers[1] ~= nil and number > least
-    end
-  end
-  return true
-end
-
--- There is no negotiation: before any output the server's version has to tell.
-local function encoding_of_server(client)
-  if not client.pty_encoding then
-    local health = client:health({ timeout = PROBE_SECONDS })
-    if not health then
-      return "base64"
-    end
-    client.pty_encoding = is_binary_version(health.version) and "binary"
-      or "base64"
-  end
-  return client.pty_encoding
-end
-
-local function send(self, data, ...)
-  if self.ended or not self.op then
-    return nil, self.failure
-      or errors.new("ConnectionError", "the terminal has ended")
-  end
-  local method = (...) and self.op.send or self.op.send_input
-  local ok, code, message = method(self.op, data, (...) == "binary")
-  if not ok then
-    return nil, errors.from_core(code, message)
-  end
-  return true
-end
-
---- Types into the terminal.
+--- Types into the terminal, in an encoding the server understands: as it
+--- writes itself, else as its version tells (GET /health, asked once). Returns
+--- once all but the last 64 KiB are on their way; the rest follows by itself,
+--- and before a resize, kill or close. The bytes of one write stay together,
+--- whichever other tasks write. Long input is sent at a pace that real servers,
+--- which drop what their queue cannot hold, can follow; who types much into a
+--- program that answers has to read its output meanwhile, in another task.
 ---@param bytes string
 ---@return true|nil
 ---@return wrenn.Error? err
 function Pty:write(bytes)
   check.self(self, "is_pty", "write")
   check.arg(bytes, "bytes", "write", "string")
-  self.encoding = self.encoding or encoding_seen(self)
-    or encoding_of_server(self.client)
-  local how = self.encoding == "binary" and "binary" or nil
-  for at = 1, #bytes, PIECE do
-    local ok, err = send(self, bytes:sub(at, at + PIECE - 1), how)
-    if not ok then
-      return nil, err
-    end
-  end
-  return true
+  return input.write(self, bytes)
 end
 
 local function check_size(value, name, fname, level)
@@ -176,8 +145,8 @@ function Pty:resize(cols, rows)
   check.self(self, "is_pty", "resize")
   check_size(cols, "cols", "resize", 2)
   check_size(rows, "rows", "resize", 2)
-  return send(self, json.encode({ type = "resize", cols = cols, rows = rows }),
-    "text")
+  return input.control(self, "resize",
+    json.encode({ type = "resize", cols = cols, rows = rows }))
 end
 
 --- Kills the program in the terminal; an exit event follows.
@@ -185,7 +154,7 @@ end
 ---@return wrenn.Error? err
 function Pty:kill()
   check.self(self, "is_pty", "kill")
-  return send(self, '{"type":"kill"}', "text")
+  return input.control(self, "kill", '{"type":"kill"}')
 end
 
 --- Lets go of the terminal, after what was written has left. The program goes
@@ -196,38 +165,81 @@ function Pty:close()
   if not op then
     return
   end
+  input.flush(self)
   self.op = nil
-  if not self.ended then
-    finish(self, errors.new("CancelledError", "the terminal was closed"))
-  end
+  local rest = scheduler.reroute(self.inbox)
+  finish(self, errors.new("CancelledError", "the terminal was closed"))
   op:close() -- the core waits for the peer for 1 s at the most
   task.shield(function()
     repeat
-      local event = scheduler.next(self.inbox)
+      local event = scheduler.next(rest)
     until not event or event.kind == "closed" or event.kind == "failed"
   end)
-  scheduler.forget(self.inbox)
+  scheduler.forget(rest)
+end
+
+-- Old servers may swallow a kill behind a burst of input, and a connection that
+-- ends before the program has started may take the kill with it. Then the end
+-- is waited for, and the kill goes the other way if it does not come.
+local function kill_for_sure(self)
+  local doubtful = input.is_recent(self) or not self.pid
+  local deadline = scheduler.now() + PATIENCE
+  self:kill()
+  while doubtful and not self.ended and scheduler.now() < deadline do
+    local event = self.inbox:take()
+    if event then
+      take(self, event)
+    else
+      scheduler.sleep(0.01)
+    end
+  end
+  if doubtful and not self.ended and self.pid then
+    exec.signal(self.commands,
+      exec.selector_path(self.commands, self.pid, "kill"))
+  end
 end
 
 -- Leaving its scope ends a session that was started there; one that was only
 -- connected to goes on.
 function Pty:__close()
   if self.owned and not self.ended then
-    self:kill()
+    task.shield(function()
+      kill_for_sure(self)
+    end)
   end
   self:close()
 end
 
 local M = {}
 
---- Opens a terminal with a first message. `known`: pid, tag, encoding, owned.
+--- The message that starts a terminal. Early servers ignore the user it names,
+--- so the program changes to it by itself when it has to. Or nil, err.
+function M.first_message(commands, opts)
+  local first = api.pty_start(opts)
+  if not opts.user then
+    return first
+  end
+  local user, err = find_user(commands, opts.user)
+  if not user then
+    return nil, err
+  elseif not user.is_default then
+    local list = words.as_user(words.of(first.cmd, first.args or {}), user,
+      opts)
+    first.cmd, first.args = list[1], { unpack(list, 2) }
+  end
+  return first
+end
+
+--- Opens a terminal with a first message. `known`: commands (wrenn.Commands),
+--- pid, tag, encoding, owned.
 function M.open(client, path, first, known)
   local op, inbox =
     http.open(client, { path = path, codec = "pty", first = first })
   if not op then
     return nil, inbox
   end
-  known.client, known.op, known.inbox = client, op, inbox
+  known.client, known.op, known.inbox, known.taken = client, op, inbox, 0
+  input.init(known)
   return setmetatable(known, Pty)
 end
 

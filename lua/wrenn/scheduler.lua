@@ -95,6 +95,23 @@ function scheduler.forget(inbox)
   end
 end
 
+--- Gives an operation a new inbox, read at full speed; the old one is ended.
+function scheduler.reroute(inbox)
+  local fresh = scheduler.inbox()
+  if inbox.id and inboxes[inbox.id] == inbox then
+    inboxes[inbox.id] = fresh
+    fresh.id = inbox.id
+    if inbox.paused then
+      loop:pause(inbox.id, false)
+    end
+  else
+    fresh:finish()
+  end
+  inbox.id = false
+  inbox:finish()
+  return fresh
+end
+
 -- ---- inboxes ---------------------------------------------------------------
 
 -- What an event weighs besides its bytes.
@@ -131,6 +148,15 @@ function Inbox:put(event, bytes)
   added(self, 1, bytes or 0)
 end
 
+--- Ends the inbox: whoever waits for its next event gets nil, and no error,
+--- once it is empty.
+function Inbox:finish()
+  self.finished = true
+  while self.waiters and self.waiters[1] do
+    wake(self)
+  end
+end
+
 --- Takes the oldest event; nil when there is none.
 function Inbox:take()
   local first = self.first
@@ -146,7 +172,9 @@ function Inbox:take()
   self.first, self.last, self.bytes = 1, 0, 0
   if self.paused then
     self.paused = false
-    loop:pause(self.id, false)
+    if self.id then
+      loop:pause(self.id, false)
+    end
   end
   return event
 end
@@ -249,7 +277,7 @@ function scheduler.enter(task)
 end
 
 local function has_event(inbox)
-  return inbox.first <= inbox.last
+  return inbox.first <= inbox.last or inbox.finished
 end
 
 -- A coroutine of the user's inside a task (a generator, say) cannot yield to
@@ -315,12 +343,12 @@ local function park(inbox, task)
   return true
 end
 
---- Waits for the next event of an inbox. Returns it, or nil, err when the
---- waiting was interrupted or the loop is lost.
+--- Waits for the next event of an inbox. Returns it; nil when the inbox was
+--- ended; or nil, err when the waiting was interrupted or the loop is lost.
 function scheduler.next(inbox, in_place)
   while true do
     local event = inbox:take()
-    if event then
+    if event or inbox.finished then
       return event
     end
     local task = not in_place and scheduler.current()

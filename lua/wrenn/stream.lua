@@ -5,13 +5,19 @@ local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.http")
 local scheduler = require("wrenn.scheduler")
+local task = require("wrenn.task")
 
 ---@class wrenn.Stream
 ---@field pid? integer        of the process, from its start event on
 ---@field exit_code? integer  after an exit event
 ---@field err? wrenn.Error    after an end without one: why
+---@field offset? string      of a durable command: goes on behind the event
+---  that was read last
 local Stream = { is_stream = true }
 Stream.__index = Stream
+
+-- Seconds from a kill to the end that the server tells of.
+local GRACE = 2
 
 -- What the texts of in-band errors mean.
 local meanings = {
@@ -30,6 +36,7 @@ local function in_band_error(text)
 end
 
 -- Ends the stream from this side; `err` says why there was no exit event.
+-- Whoever else waits for an event is told.
 local function finish(self, err)
   self.ended = true
   self.err = err
@@ -41,6 +48,10 @@ local function finish(self, err)
     self.op:close()
     self.op = nil
   end
+  if self.on_finish then
+    self:on_finish()
+  end
+  self.inbox:finish()
 end
 
 local function fail(self, err)
@@ -49,54 +60,75 @@ local function fail(self, err)
   return nil, err
 end
 
+local function closed(self, code)
+  if self.stopping then
+    return errors.new("CancelledError", "the stream was stopped")
+  end
+  return errors.new("ConnectionError", "the stream ended without an exit event",
+    { details = { kind = "closed", close_code = code } })
+end
+
 local function take(self, event)
   local kind = event.kind
-  if kind == "closed" then
-    finish(self, errors.new("ConnectionError",
-      "the stream ended without an exit event", { details = { kind = "closed",
-        close_code = event[1] } }))
+  if kind and self.expired then
+    return fail(self, self.expired)
+  elseif kind == "closed" then
+    finish(self, closed(self, event[1]))
     return nil
   elseif kind == "failed" then
     return fail(self, errors.from_core(event[1], event[2]))
-  elseif kind == "expired" then
+  elseif kind == "broken" then
     return fail(self, event[1])
   end
   local name = event.type
   if name == "start" then
     self.pid = event.pid
+  elseif name == "exit" and self.expired then
+    return fail(self, self.expired) -- it was killed
   elseif name == "exit" then
     self.exit_code = event.exit_code
     finish(self)
   elseif name == "error" then
     finish(self, in_band_error(event.data))
   end
+  if event.offset then
+    self.offset = event.offset
+  end
   return event
 end
 
 local PLAIN = { stdout = true, stderr = true }
 
+-- A wait that is interrupted leaves the stream as it is.
 local function read(self, next_event)
   if self.ended then
     return nil, self.failure
   end
+  if self.refill then
+    self:refill()
+  end
   local event, err = self.inbox:take()
-  if event and PLAIN[event.type] then
+  if event and PLAIN[event.type] and not event.offset then
     return event
   elseif not event then
     event, err = next_event(self.inbox)
   end
-  if not event then
-    return fail(self, err)
+  if event then
+    return take(self, event)
+  elseif self.ended then -- for another reader
+    return nil, self.failure
   end
-  return take(self, event)
+  return nil, err
 end
 
 --- Waits for the next event: {type="start", pid=}, {type="stdout", data=},
 --- {type="stderr", data=}, {type="exit", exit_code=} or {type="error", data=}.
---- Types this version does not know come as they are.
+--- Types this version does not know come as they are; start may come late, or
+--- never. Several tasks may read one stream: each event goes to one of them,
+--- and the end to all.
 ---@return table|nil event  nil at the end: see exit_code and err
 ---@return wrenn.Error? err  when the stream broke: a malformed frame, a time
----  limit, a cancelled task
+---  limit. Or when this task was cancelled: the stream then goes on
 function Stream:read()
   check.self(self, "is_stream", "read")
   return read(self, scheduler.next)
@@ -112,15 +144,28 @@ function Stream:__call()
   return event
 end
 
+local function result_of(self, parts, exit_code)
+  return {
+    stdout = table.concat(parts.stdout),
+    stderr = table.concat(parts.stderr),
+    exit_code = exit_code,
+    duration_ms = math.floor((scheduler.now() - self.begun) * 1000),
+  }
+end
+
 --- Reads to the end.
 ---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
----@return wrenn.Error? err  also when no exit event came
+---@return wrenn.Error? err  also when no exit event came. The `result` of a
+---  TimeoutError holds what was printed until the end, with exit_code -1
 function Stream:wait()
   check.self(self, "is_stream", "wait")
   local parts = { stdout = {}, stderr = {} }
   repeat
     local event, err = self:read()
     if err then
+      if self.expired and err == self.expired then
+        err.result = result_of(self, parts, -1)
+      end
       return nil, err
     end
     local list = event and parts[event.type]
@@ -134,17 +179,14 @@ function Stream:wait()
   if not self.exit_code then
     return nil, self.err
   end
-  return {
-    stdout = table.concat(parts.stdout),
-    stderr = table.concat(parts.stderr),
-    exit_code = self.exit_code,
-    duration_ms = math.floor((scheduler.now() - self.begun) * 1000),
-  }
+  return result_of(self, parts, self.exit_code)
 end
 
---- Asks the server to end the stream. The process goes on; see kill.
+--- Asks the server to end the stream, which then ends with CancelledError as
+--- its err. The process goes on; see kill.
 function Stream:stop()
   check.self(self, "is_stream", "stop")
+  self.stopping = true
   if self.op then
     self.op:send('{"type":"stop"}')
   end
@@ -162,7 +204,15 @@ Stream.__close = Stream.close
 
 local M = {}
 
---- Opens the stream of a command (`start`: its argv) or of a running process.
+--- Makes a stream of an inbox that something else fills, by `fields`:
+--- refill(self), called before each wait, and on_finish(self). Besides frames
+--- it may put {kind = "broken", err}.
+function M.new(fields)
+  fields.begun = fields.begun or scheduler.now()
+  return setmetatable(fields, Stream)
+end
+
+--- Opens the stream of a command (`start`: its words) or of a running process.
 function M.open(client, path, start)
   local begun = scheduler.now()
   local op, inbox = http.open(client, {
@@ -173,18 +223,31 @@ function M.open(client, path, start)
   if not op then
     return nil, inbox
   end
-  return setmetatable({ op = op, inbox = inbox, begun = begun }, Stream)
+  return M.new({ op = op, inbox = inbox, begun = begun })
 end
 
---- Ends a stream with TimeoutError after some seconds; `on_expiry` is called
---- with it then.
-function M.limit(stream, seconds, on_expiry)
-  stream.stop_timer = scheduler.after(seconds, function()
+--- Limits a stream to some seconds. Then `expire`, if given, ends the command,
+--- and what it printed until its end is still delivered; without it the stream
+--- ends there. Either way with TimeoutError.
+function M.limit(stream, seconds, expire)
+  local function cut()
     if not stream.ended then
-      on_expiry(stream)
-      stream.inbox:put({ kind = "expired", errors.new("TimeoutError",
-        ("the command did not end within %g s"):format(seconds)) })
+      stream.inbox:put({ kind = "broken", stream.expired })
     end
+  end
+  stream.stop_timer = scheduler.after(seconds, function()
+    if stream.ended then
+      return
+    end
+    stream.expired = errors.new("TimeoutError",
+      ("the command did not end within %g s"):format(seconds))
+    if not expire then
+      return cut()
+    end
+    task.spawn(function()
+      expire()
+      stream.stop_timer = scheduler.after(GRACE, cut)
+    end)
   end)
 end
 

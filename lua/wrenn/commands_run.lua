@@ -1,0 +1,302 @@
+-- How a command is started: in the foreground with its time limit, in the
+-- background, or as a stream. `self` is a wrenn.Commands; the options have
+-- been checked.
+
+local errors = require("wrenn.errors")
+local exec = require("wrenn.commands_exec")
+local find_user = require("wrenn.commands_user")
+local kill = require("wrenn.commands_kill")
+local scheduler = require("wrenn.scheduler")
+local stdin = require("wrenn.commands_stdin")
+local streams = require("wrenn.stream")
+local task = require("wrenn.task")
+local words = require("wrenn.commands_words")
+
+local run = {}
+
+local DEFAULT_LIMIT = 30
+
+-- ---- what both sides agree on ----------------------------------------------
+
+-- 0.1 servers ignore envs and cwd of a foreground command. Which server it is
+-- shows in what it has told about the capsule, so that nothing needs asking:
+-- only those servers give addresses and name their hypervisor by its product.
+local function drops_fields(self)
+  local info = self.owner and self.owner.info or {}
+  local metadata = type(info.metadata) == "table" and info.metadata or {}
+  return info.host_ip ~= nil or info.guest_ip ~= nil
+    or metadata.firecracker_version ~= nil
+end
+
+--- The words of a command with all that it is to have. `fields`: the server
+--- takes envs and cwd by itself; `wrap`: puts something around the words, and
+--- sees to cwd. The file of its input comes first: whatever fails behind that,
+--- the file is gone. Returns them and that file's path, if any; or nil, err.
+function run.prepare(self, cmd, opts, fields, wrap)
+  local list = words.of(cmd, opts.args)
+  if opts.user then
+    local user, err = find_user(self, opts.user)
+    if not user then
+      return nil, err
+    elseif not user.is_default then
+      list = words.as_user(list, user, opts)
+    end
+  end
+  if wrap then
+    list = wrap(list)
+  elseif opts.cwd and not fields then
+    list = words.in_directory(list, opts.cwd)
+  end
+  local path, err
+  if opts.stdin ~= nil then
+    path, err = stdin.put(self, opts.stdin)
+    if not path then
+      return nil, err
+    end
+    list = words.with_stdin(list, path)
+  end
+  if opts.envs and next(opts.envs) and not fields then
+    list = words.with_envs(list, opts.envs)
+  end
+  return list, path
+end
+
+-- ---- foreground ------------------------------------------------------------
+
+-- A server that runs into timeout_sec answers with an error, without any of
+-- the output, and leaves the process running. So the limit is kept here: the
+-- processes are killed while the server still waits for them, and its answer
+-- then holds all that they have printed, whichever bytes. That needs a start
+-- on the server's own limit. Below half a minute the server is given a second
+-- more than asked for, which makes the limit exact; above, where that second
+-- matters less than that the request says what the caller has said, the
+-- command is given a second less.
+local LEAST_START = 0.5
+local START = 1
+local EXACT_BELOW = 30
+
+-- Seconds for the server, and seconds from now until the end comes.
+local function limits(seconds)
+  local whole = math.max(math.ceil(seconds), 1)
+  if whole - seconds >= LEAST_START then
+    return whole, seconds
+  elseif seconds < EXACT_BELOW then
+    return whole + START, seconds
+  end
+  return whole, seconds - START
+end
+
+-- Whether the server has run into its limit: it says so, or it fails without
+-- a reason once the time is over, or it says nothing at all.
+local function is_server_limit(err, is_over)
+  return err.status_code == 504
+    or err.type == "TimeoutError"
+      and (err.status_code or err.details and err.details.kind == "timeout")
+    or err.type == "AgentError"
+      and err.message:lower():find("deadline exceeded", 1, true)
+    or err.status_code == 500 and is_over
+end
+
+local function was_killed(result)
+  return result.exit_code == -1 or result.exit_code == 137
+end
+
+-- Commands under way, by capsule and words. Equal ones could not be told
+-- apart in the server's list: the second gets a mark.
+local under_way = setmetatable({}, { __mode = "v" })
+
+local function set_apart(self, list)
+  local key = self.capsule_id .. "\0" .. table.concat(list, "\0")
+  if under_way[key] then
+    return words.marked(list, "wrenn-" .. exec.nonce()), {}
+  end
+  local token = { key = key }
+  under_way[key] = token
+  return list, token
+end
+
+local function clear(token)
+  if token.key then
+    under_way[token.key] = nil
+  end
+end
+
+local function timeout_error(seconds, fields)
+  return errors.new("TimeoutError", seconds
+    and ("the command did not end within %g s"):format(seconds)
+    or "the command did not end within the server's limit", fields)
+end
+
+-- The server was first, and has kept the output to itself.
+local function server_timeout(err, seconds)
+  return timeout_error(seconds, {
+    code = err.code, status_code = err.status_code,
+    request_id = err.request_id, cause = err,
+    result = { stdout = "", stderr = "", exit_code = -1, incomplete = true },
+  })
+end
+
+-- Runs words and, when their time is over, ends them. Without a limit it is
+-- the server's that counts.
+local function run_limited(self, list, fields, seconds)
+  local begin = scheduler.now()
+  local token
+  list, token = set_apart(self, list)
+  local command = {
+    words = list, tag = fields.tag,
+    age = function() return scheduler.now() - begin end,
+  }
+  local ending, stop
+  if seconds then
+    local after
+    fields.timeout_sec, after = limits(seconds)
+    stop = scheduler.after(after, function()
+      ending = task.spawn(kill.command, self, command)
+    end)
+  end
+  local answer, err = exec.run(self, list, fields)
+  if stop then
+    stop()
+  end
+  clear(token)
+  local killed, what
+  if ending then
+    killed, what = task.shield(function()
+      return ending:wait()
+    end)
+  end
+  if answer and killed and (what == "left" or was_killed(answer)) then
+    return nil, timeout_error(seconds, { result = answer })
+  elseif answer then
+    return answer
+  elseif is_server_limit(err, command.age() >= (fields.timeout_sec or 30)) then
+    if not killed then
+      kill.command(self, command)
+    end
+    return nil, server_timeout(err, seconds)
+  end
+  return nil, err
+end
+
+local function no_directory(result, opts)
+  if opts.cwd and result.exit_code == 126
+    and result.stderr:find("cd: ", 1, true)
+  then
+    return errors.new("AgentError",
+      ("cwd '%s' does not exist"):format(opts.cwd), { result = result })
+  end
+end
+
+--- Runs a command to its end. Returns its result, or nil, err.
+function run.foreground(self, cmd, opts)
+  local fields = not drops_fields(self)
+  local list, path = run.prepare(self, cmd, opts, fields)
+  if not list then
+    return nil, path
+  end
+  local seconds = opts.timeout == nil and DEFAULT_LIMIT or opts.timeout
+  local result, err = run_limited(self, list, {
+    envs = fields and opts.envs or nil, cwd = fields and opts.cwd or nil,
+    tag = opts.tag,
+  }, seconds)
+  if not result and path then
+    stdin.discard(self, path)
+  end
+  if result and not fields then
+    err = no_directory(result, opts)
+    if err then
+      return nil, err
+    end
+  end
+  return result, err
+end
+
+-- ---- background ------------------------------------------------------------
+
+--- Starts a command. Returns the server's answer {pid=, tag=}, or nil, err.
+function run.background(self, cmd, opts, wrap)
+  local list, path = run.prepare(self, cmd, opts, true, wrap)
+  if not list then
+    return nil, path
+  end
+  local answer, err = exec.start(self, list, {
+    background = true, envs = opts.envs, tag = opts.tag,
+    cwd = not wrap and opts.cwd or nil,
+  })
+  if not answer then
+    if path then
+      stdin.discard(self, path)
+    end
+    return nil, err
+  end
+  return answer
+end
+
+--- Kills a background command after some seconds, for as long as this process
+--- runs its tasks and holds what is returned: a function that takes the order
+--- back.
+function run.limit(self, pid, seconds)
+  local begin = scheduler.now()
+  return scheduler.after(seconds, function()
+    task.spawn(function()
+      -- By then the number may be another process's.
+      kill.tree(self, { pid }, { age = scheduler.now() - begin })
+    end)
+  end)
+end
+
+-- ---- streams ---------------------------------------------------------------
+
+--- Starts a command as a stream. Returns it, or nil, err.
+function run.stream(self, cmd, opts)
+  local list, path = run.prepare(self, cmd, opts, false)
+  if not list then
+    return nil, path
+  end
+  local begin = scheduler.now()
+  local stream, err =
+    streams.open(self.client, exec.path(self, "/exec/stream"), list)
+  if not stream then
+    if path then
+      stdin.discard(self, path)
+    end
+    return nil, err
+  end
+  if path then
+    stream.on_finish = function()
+      if not stream.pid then -- it may never have begun
+        task.spawn(stdin.discard, self, path)
+      end
+    end
+  end
+  if opts.timeout then
+    streams.limit(stream, opts.timeout, function()
+      kill.command(self, {
+        pid = stream.pid, words = list,
+        age = function() return scheduler.now() - begin end,
+      })
+    end)
+  end
+  return stream
+end
+
+--- Runs a command through a stream, for output as it comes.
+function run.streamed(self, cmd, opts)
+  local seconds = opts.timeout == nil and DEFAULT_LIMIT or opts.timeout
+  local stream, err = run.stream(self, cmd, {
+    args = opts.args, envs = opts.envs, cwd = opts.cwd, user = opts.user,
+    stdin = opts.stdin, timeout = seconds,
+  })
+  if not stream then
+    return nil, err
+  end
+  stream.on_data = function(event)
+    local callback = opts["on_" .. event.type]
+    if callback then
+      callback(event.data)
+    end
+  end
+  return stream:wait()
+end
+
+return run

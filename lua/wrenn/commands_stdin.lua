@@ -1,0 +1,43 @@
+-- Input for commands. The API has no field for it: it becomes a file, which
+-- the command's first step opens and removes.
+
+local exec = require("wrenn.commands_exec")
+local files = require("wrenn.files")
+local scheduler = require("wrenn.scheduler")
+local source = require("wrenn.source")
+local task = require("wrenn.task")
+
+local stdin = {}
+
+--- Raises unless a value can be the input of a command.
+function stdin.check(value, fname, level)
+  if value ~= nil and not source.accepts(value) then
+    error(("bad option 'stdin' to '%s' (string, array of strings, function or"
+      .. " file expected, got %s)"):format(fname, type(value)), level + 1)
+  end
+end
+
+--- Removes the file of a command that may not have come to do it. That there
+--- is none is as good.
+function stdin.discard(self, path)
+  task.shield(function()
+    files.new(self.client, self.capsule_id):remove(path)
+  end)
+end
+
+--- Puts the input into a file of the capsule. Returns its path, or nil, err.
+function stdin.put(self, value)
+  local path = "/tmp/.wrenn-stdin-" .. exec.nonce()
+  local to = files.new(self.client, self.capsule_id)
+  local called, ok, err = scheduler.protect(to.upload_stream, to, path, value)
+  if called and ok then
+    return path
+  end
+  stdin.discard(self, path)
+  if not called then
+    error(ok, 0)
+  end
+  return nil, err
+end
+
+return stdin

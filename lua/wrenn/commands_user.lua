@@ -1,0 +1,51 @@
+-- Users of a capsule, for commands that are to run as one of them.
+
+local errors = require("wrenn.errors")
+local exec = require("wrenn.commands_exec")
+
+-- Prints who runs commands here and where user "$1" is at home. Exits with 3
+-- when there is no such user, with 4 when one cannot become that user.
+local LOOK = [[
+me=$(id -un)
+entry() {
+  while IFS=: read -r n _ _ _ _ h _; do
+    [ "$n" = "$1" ] && printf '%s\n%s\n' "$me" "$h" && return
+  done </etc/passwd
+  e=$(getent passwd -- "$1" 2>/dev/null) || return
+  e=${e%:*}
+  printf '%s\n%s\n' "$me" "${e##*:}"
+}
+entry "$1" || exit 3
+[ "$me" = "$1" ] && exit
+if command -v runuser >/dev/null; then
+  runuser -u "$1" -- true || exit 4
+else
+  su -s /bin/sh -c true -- "$1" || exit 4
+fi
+]]
+
+--- Looks a user up, once for each Commands object. Returns {name=, home=,
+--- is_default=}, or nil, err.
+return function(self, name)
+  self.users = self.users or {}
+  local known = self.users[name]
+  if known then
+    return known
+  end
+  local result, err = exec.script(self, LOOK, { name }, 30)
+  if not result then
+    return nil, err
+  elseif result.exit_code == 3 then
+    return nil, errors.new("ValidationError",
+      ("there is no user '%s' in the capsule"):format(name))
+  end
+  local me, home = result.stdout:match("^([^\n]*)\n([^\n]*)\n")
+  if result.exit_code ~= 0 or not me then
+    return nil, errors.new("ValidationError",
+      ("cannot run commands as user '%s': %s"):format(name,
+        (result.stderr:gsub("%s+$", ""))), { result = result })
+  end
+  known = { name = name, home = home, is_default = me == name }
+  self.users[name] = known
+  return known
+end

@@ -1,0 +1,180 @@
+-- Input for commands: any bytes, any size, any source, and nothing left behind
+-- whatever fails.
+
+local core = require("wrenn.core")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local Capsule = wrenn.Capsule
+
+describe("the input of a command", function()
+  local s, capsule
+
+  setup(function()
+    s = server.start()
+    capsule = assert(Capsule.create(s:options({ wait = true })))
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  -- What a command of ours has left in the directory of its files.
+  after_each(function()
+    local deadline = os.time() + 5
+    local left
+    repeat
+      left = 0
+      for _, entry in ipairs(assert(capsule.files:list("/tmp"))) do
+        left = left + (entry.name:find("stdin", 1, true) and 1 or 0)
+      end
+    until left == 0 or os.time() > deadline
+    assert.are.equal(0, left)
+  end)
+
+  local function cat(stdin, opts)
+    opts = opts or {}
+    opts.stdin = stdin
+    return assert(capsule.commands:run("cat", opts)).stdout
+  end
+
+  it("is a string of any bytes", function()
+    local bytes = {}
+    for i = 0, 255 do
+      bytes[#bytes + 1] = string.char(i)
+    end
+    bytes = table.concat(bytes)
+    assert.are.equal(bytes, cat(bytes))
+    assert.are.equal("", cat(""))
+  end)
+
+  it("is an array, a function or a file", function()
+    assert.are.equal("abc", cat({ "a", "b", "", "c" }))
+    local count = 0
+    assert.are.equal("1 2 3 ", cat(function()
+      count = count + 1
+      return count <= 3 and count .. " " or nil
+    end))
+    local name = os.tmpname()
+    local file = assert(io.open(name, "w+b"))
+    file:write("from a file\n")
+    file:seek("set")
+    assert.are.equal("from a file\n", cat(file))
+    file:close()
+    os.remove(name)
+  end)
+
+  it("may be large", function()
+    local piece = core.random(256):rep(4096)
+    local result = assert(capsule.commands:run("cksum; cat /dev/null",
+      { stdin = { piece, piece, piece, piece, piece, piece, piece, piece } }))
+    assert.are.equal(8 * #piece, tonumber(result.stdout:match(" (%d+)")))
+    assert.are.equal(piece, cat(piece))
+  end)
+
+  it("is read from where the command wants to", function()
+    assert.are.equal("first\nrest:second\n", assert(capsule.commands:run(
+      'read a; echo "$a"; printf rest:; cat', { stdin = "first\nsecond\n" }))
+      .stdout)
+    -- A program that does not read it ends all the same.
+    assert.are.equal(0, assert(capsule.commands:run("true",
+      { stdin = ("x"):rep(100000) })).exit_code)
+  end)
+
+  it("goes with directory, environment, arguments and limits", function()
+    local result = assert(capsule.commands:run("sh", {
+      args = { "-c", 'pwd; echo "$A $1"; cat', "sh", "a b" }, cwd = "/tmp",
+      envs = { A = "$x" }, stdin = "in", timeout = 20, user = "root",
+    }))
+    assert.are.equal("/tmp\n$x a b\nin", result.stdout)
+    local none, err = capsule.commands:run("cat; sleep 30",
+      { stdin = "in", timeout = 0.5 })
+    assert.is_nil(none)
+    assert.are.equal("in", err.result.stdout)
+  end)
+
+  it("is nothing without the option", function()
+    assert.are.equal("", assert(capsule.commands:run("cat")).stdout)
+  end)
+
+  it("is removed when the command cannot start", function()
+    local result, err = capsule.commands:run("cat",
+      { stdin = "secret", cwd = "/no/such/dir" })
+    assert.is_nil(result)
+    assert.is_true(err:is("WrennError"))
+    result, err = capsule.commands:run("cat",
+      { stdin = "secret", user = "nobody-at-all" })
+    assert.is_nil(result)
+    assert.is_true(err:is("ValidationError"))
+  end)
+
+  it("is removed when its source fails", function()
+    local pieces = { "a", "b" }
+    local result, err = capsule.commands:run("cat", {
+      stdin = function()
+        local piece = table.remove(pieces)
+        if piece then
+          return piece
+        end
+        return nil, "broken"
+      end,
+    })
+    assert.is_nil(result)
+    assert.is_true(err:is("ValidationError"))
+    local ok, why = pcall(capsule.commands.run, capsule.commands, "cat", {
+      stdin = function() error("oops", 0) end,
+    })
+    assert.is_false(ok)
+    assert.are.equal("oops", why)
+  end)
+
+  it("is removed when its command is given up", function()
+    local result, err = wrenn.task.with_timeout(0.5, function()
+      return capsule.commands:run("cat; sleep 2", { stdin = "in" })
+    end)
+    assert.is_nil(result)
+    assert.is_true(err:is("TimeoutError"))
+  end)
+
+  it("must be something to read from", function()
+    for _, call in ipairs({ "run", "stream" }) do
+      for _, value in ipairs({ 5, true }) do
+        local ok, err = pcall(capsule.commands[call], capsule.commands, "cat",
+          { stdin = value })
+        assert.is_false(ok)
+        assert.is_truthy(err:find("'stdin' to '" .. call .. "'", 1, true))
+      end
+    end
+  end)
+end)
+
+describe("input whose command never started", function()
+  it("is removed when its stream ends without a start", function()
+    local p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.headers.upgrade then
+          c:upgrade(req)
+          c:read_frame()
+          return c:close()
+        end
+        c:respond(200, '{"id":"cl-1","status":"running"}')
+      end
+    ]])
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local stream = assert(capsule.commands:stream("cat", { stdin = "x" }))
+    assert.is_nil((stream:wait()))
+    local path = p:received()[2]:match("(/tmp/%.wrenn%-stdin%-%x+)")
+    local removed
+    local deadline = os.time() + 5
+    repeat
+      wrenn.task.sleep(0.02)
+      local received = p:received()
+      removed = received[#received]
+    until removed:find("/files/remove", 1, true) or os.time() > deadline
+    assert.is_truthy(removed:gsub("\\/", "/"):find(path, 1, true))
+    p:stop()
+  end)
+end)

@@ -1,0 +1,236 @@
+-- Time limits: what outlasts one is killed with all that it has started, and
+-- what it had printed is in the error. Behaviour cases 51, 52, 54, 75, 99; in
+-- every generation.
+
+local cjson = require("cjson")
+local core = require("wrenn.core")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local Capsule, task = wrenn.Capsule, wrenn.task
+
+describe("the request of a command with a limit", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  local function body_for(opts)
+    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
+      { 200, '{"exit_code":0}' })
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    assert(capsule.commands:run("x", opts))
+    assert.are.equal(2, #p:received())
+    return cjson.decode(p:received()[2]:match("\r\n\r\n(.*)$"))
+  end
+
+  -- Seconds asked for, and what the server is told.
+  for _, case in ipairs({ { nil, 30 }, { 60, 60 }, { 120, 120 }, { 30, 30 },
+    { 0.2, 1 }, { 2, 3 }, { 29.9, 31 } })
+  do
+    it("carries " .. case[2] .. " for " .. tostring(case[1]), function()
+      local body = body_for({ timeout = case[1] })
+      assert.are.equal(case[2], body.timeout_sec)
+      assert.are.same({ "/bin/sh", "-c", "x" },
+        { body.cmd, body.args[1], body.args[2] })
+    end)
+  end
+
+  it("carries none for false (54)", function()
+    assert.is_nil(body_for({ timeout = false }).timeout_sec)
+  end)
+end)
+
+describe("a server that ends a command by itself", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  it("is asked to kill it, and its error becomes a TimeoutError", function()
+    for _, answer in ipairs({
+      { 502, "agent_error", "exec: context deadline exceeded" },
+      { 504, "timeout", "Timed out." },
+    }) do
+      p = peer.start(([[
+        while true do
+          local req = c:request()
+          if not req then return end
+          if req.path:find("/exec$") and not asked then
+            asked = true
+            c:respond(%d, '{"error":{"code":"%s","message":"%s"}}')
+          elseif req.path:find("/exec$") then
+            c:respond(200, '{"exit_code":0}')
+          elseif req.path:find("/processes$") then
+            c:respond(200, '{"processes":[{"pid":7,"cmd":"/bin/sh",'
+              .. '"args":["-c","sleep 9"]},{"pid":8,"cmd":"/bin/sh",'
+              .. '"args":["-c","sleep 9"],"tag":"t"},{"pid":9,"cmd":"y"}]}')
+          else
+            c:respond(200, '{"id":"cl-1","status":"running"}')
+          end
+        end
+      ]]):format(answer[1], answer[2], answer[3]))
+      local capsule = assert(Capsule.connect("cl-1", p:options()))
+      local result, err = capsule.commands:run("sleep 9", { timeout = 1 })
+      assert.is_nil(result)
+      assert.is_true(err:is("TimeoutError"))
+      assert.are.equal(answer[1], err.status_code)
+      assert.are.same({ stdout = "", stderr = "", exit_code = -1,
+        incomplete = true }, err.result)
+      local received = p:received()
+      local last = cjson.decode(received[#received]:match("\r\n\r\n(.*)$"))
+      -- The one process that can be it, and no other.
+      assert.are.equal("7", last.args[#last.args])
+      assert.are_not.equal("8", last.args[#last.args - 1])
+      p:stop()
+    end
+    p = peer.answering({ 200 })
+  end)
+
+  it("that fails otherwise is left alone", function()
+    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
+      { 502, '{"error":{"code":"agent_error","message":"no"}}' })
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local result, err = capsule.commands:run("x", { timeout = 1 })
+    assert.is_nil(result)
+    assert.is_true(err:is("AgentError"))
+    assert.are.equal(2, #p:received())
+  end)
+end)
+
+for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
+  describe("a limit in generation " .. generation, function()
+    local s, capsule
+
+    setup(function()
+      s = server.start("--generation " .. generation)
+      capsule = assert(Capsule.create(s:options({ wait = true })))
+    end)
+
+    teardown(function()
+      s:stop()
+    end)
+
+    -- How many programs run with this argument.
+    local function count(argument)
+      local result = assert(capsule.commands:run("sh", { args = { "-c",
+        'n=0; for f in /proc/[0-9]*/cmdline; do '
+          .. 'c=$(tr "\\0" " " <"$f" 2>/dev/null); '
+          .. '[ "$c" = "sleep $1 " ] && n=$((n + 1)); done; echo $n',
+        "sh", argument } }))
+      return tonumber(result.stdout)
+    end
+
+    it("kills the command and gives what it printed", function()
+      local begin = core.now()
+      local result, err = capsule.commands:run(
+        "printf 'partial\\377'; echo oops >&2; sleep 30.1", { timeout = 1 })
+      assert.is_nil(result)
+      assert.is_true(err:is("TimeoutError"))
+      assert.is_true(core.now() - begin >= 1)
+      assert.is_true(core.now() - begin < 8)
+      assert.are.equal("partial\255", err.result.stdout)
+      assert.are.equal("oops\n", err.result.stderr)
+      assert.are.equal(-1, err.result.exit_code)
+      assert.is_nil(err.result.incomplete)
+      assert.are.equal(0, count("30.1"))
+      assert.are.same({}, (capsule.commands:list()))
+    end)
+
+    it("kills children, their children and pipelines", function()
+      local _, err = capsule.commands:run(
+        "echo a; sleep 30.2 & (sleep 30.2; echo b) | cat & sleep 30.2",
+        { timeout = 0.6 })
+      assert.is_true(err:is("TimeoutError"))
+      assert.are.equal("a\n", err.result.stdout)
+      assert.are.equal(0, count("30.2"))
+    end)
+
+    it("kills what a command has left and the server waits for", function()
+      for _, opts in ipairs({ { timeout = 0.6 },
+        { timeout = 0.6, on_stdout = function() end } })
+      do
+        local result, err =
+          capsule.commands:run("echo a; sleep 30.9 & sleep 30.9 &", opts)
+        assert.is_nil(result)
+        assert.is_true(err:is("TimeoutError"))
+        assert.are.equal("a\n", err.result.stdout)
+        assert.are.equal(0, count("30.9"))
+      end
+    end)
+
+    it("kills what is streamed, and keeps what came", function()
+      local seen = {}
+      local _, err = capsule.commands:run("echo a; sleep 30.3 & sleep 30.3", {
+        timeout = 0.6, on_stdout = function(data) seen[#seen + 1] = data end,
+      })
+      assert.is_true(err:is("TimeoutError"))
+      assert.are.same({ "a\n" }, seen)
+      assert.are.equal("a\n", err.result.stdout)
+      assert.are.equal(-1, err.result.exit_code)
+      assert.are.equal(0, count("30.3"))
+      local stream = assert(capsule.commands:stream("echo b; sleep 30.3",
+        { timeout = 0.6 }))
+      local _, why = stream:wait()
+      assert.is_true(why:is("TimeoutError"))
+      assert.are.equal("b\n", why.result.stdout)
+      assert.are.equal(why, stream.err)
+      assert.are.equal(0, count("30.3"))
+    end)
+
+    it("ends of equal commands only the one it is for", function()
+      local begin = core.now()
+      local limits = { 0.5, 1.5, 30 }
+      local ends = assert(task.map(limits, function(limit)
+        local result, err = capsule.commands:run("echo x; sleep 3.4",
+          { timeout = limit })
+        if err and not err:is("TimeoutError") then
+          return nil, err
+        end
+        return { took = core.now() - begin, out = (result or err.result).stdout,
+          late = err ~= nil }
+      end))
+      for i, limit in ipairs(limits) do
+        assert.are.equal("x\n", ends[i].out)
+        assert.is_true(ends[i].took >= math.min(limit, 3.4))
+        assert.are.equal(limit < 3.4, ends[i].late)
+      end
+    end)
+
+    it("leaves alone what ends in time", function()
+      local result = assert(capsule.commands:run("sleep 0.2; echo done; exit 9",
+        { timeout = 5 }))
+      assert.are.same({ "done\n", 9 }, { result.stdout, result.exit_code })
+    end)
+
+    it("of a background command is kept by who holds the handle", function()
+      local handle = assert(capsule.commands:run("sleep 30.5 & sleep 30.5",
+        { background = true, timeout = 0.3 }))
+      local deadline = core.now() + 8
+      repeat
+        task.sleep(0.1)
+      until count("30.5") == 0 or core.now() > deadline
+      assert.are.equal(0, count("30.5"))
+      assert.is_true(handle.pid > 0)
+    end)
+
+    it("may be applied to a tree of processes by hand", function()
+      local handle = assert(capsule.commands:run(
+        "sh -c 'sleep 30.6 & sleep 30.6 & wait' & echo $! >/tmp/inner; wait",
+        { background = true }))
+      local inner
+      local deadline = core.now() + 5
+      repeat
+        task.sleep(0.05)
+        inner = tonumber(capsule.files:read("/tmp/inner") or "")
+      until inner and count("30.6") == 2 or core.now() > deadline
+      -- It is no leader of a group: its children are found by their parent.
+      assert.is_true(capsule.commands:kill(inner, { tree = true }))
+      assert.are.equal(0, count("30.6"))
+      handle:kill()
+    end)
+  end)
+end
