@@ -45,11 +45,12 @@ end
 
 local function new(client, info, owned)
   local id = info.id
-  return setmetatable({
+  local self = setmetatable({
     id = id, info = info, client = client, owned = owned,
     commands = commands.new(client, id),
-    files = files.new(client, id),
   }, Capsule)
+  self.files = files.new(client, id, self.commands)
+  return self
 end
 
 -- The dual form: a capsule and options, or an id and options that also choose
