@@ -1,10 +1,9 @@
 --- Files in a capsule: capsule.files.
 
 local api = require("wrenn.api")
-local check = require("wrenn.check")
 local base = require("wrenn.files.base")
+local check = require("wrenn.check")
 local download = require("wrenn.download")
-local errors = require("wrenn.errors")
 local http = require("wrenn.http")
 local lookup = require("wrenn.files.lookup")
 local multipart = require("wrenn.multipart")
@@ -178,6 +177,7 @@ end
 
 require("wrenn.files.change")
 require("wrenn.files.transfer")
+require("wrenn.files.directories")
 
 local M = {}
 

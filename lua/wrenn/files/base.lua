@@ -3,7 +3,6 @@
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
-local http = require("wrenn.http")
 local scheduler = require("wrenn.scheduler")
 local task = require("wrenn.task")
 local upload = require("wrenn.upload")

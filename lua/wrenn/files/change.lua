@@ -7,9 +7,8 @@ local task = require("wrenn.task")
 
 local Files = base.Files
 
--- Runs a tool on paths behind its own words. Returns true, or nil, err.
-local function run(self, name, words, ...)
-  local args = { (unpack or table.unpack)(words) }
+-- Runs a tool with words of ours, then paths. Returns true, or nil, err.
+local function run(self, name, args, ...)
   for _, path in ipairs({ ... }) do
     local arg, err = base.argument(path)
     if not arg then

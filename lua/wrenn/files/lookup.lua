@@ -34,6 +34,11 @@ local function permissions(mode)
   return text
 end
 
+local function nothing_at(path, cause)
+  return nil, errors.new("NotFoundError", "there is nothing at " .. path,
+    { cause = cause })
+end
+
 -- "/", "~", "x/.." and the like: directories all.
 local function unlisted_entry(self, path, name)
   local arg, err = base.argument(path)
@@ -43,6 +48,9 @@ local function unlisted_entry(self, path, name)
   local result
   result, err = base.tool(self, "stat", { "-L", "-c", FORMAT, "--", arg })
   if not result then
+    if err:is("NotFoundError") or err:is("ConflictError") then
+      return nothing_at(path, err)
+    end
     return nil, err
   end
   local mode, size, time, owner, group =
@@ -56,11 +64,6 @@ local function unlisted_entry(self, path, name)
     size = tonumber(size), mode = mode, permissions = permissions(mode),
     owner = owner, group = group, modified_at = tonumber(time),
   }
-end
-
-local function nothing_at(path, cause)
-  return nil, errors.new("NotFoundError", "there is nothing at " .. path,
-    { cause = cause })
 end
 
 -- Whether a list failed because there is no such directory.
