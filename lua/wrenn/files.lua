@@ -178,6 +178,7 @@ end
 require("wrenn.files.change")
 require("wrenn.files.transfer")
 require("wrenn.files.directories")
+require("wrenn.files.watch")
 
 local M = {}
 
