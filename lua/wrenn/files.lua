@@ -89,10 +89,10 @@ function Files:exists(path)
   local entry, err = lookup.entry(self, path)
   if entry then
     return true
-  elseif err:is("NotFoundError") then
+  elseif err:is("NotFoundError") and not err.status_code then
     return false
   end
-  return nil, err
+  return nil, err -- the server's own error: the capsule may be missing
 end
 
 local function says_exists(err)

@@ -97,10 +97,12 @@ local function unpacker(tree)
     local path, why = tar.below(entry.path)
     if not path then
       return hostile(why, entry.path)
-    elseif path == "" then -- the directory itself
-      return entry.type == "directory" or hostile("no path", entry.path)
+    elseif path ~= "" then
+      return make[entry.type](self, path, entry)
+    elseif entry.type == "directory" then -- the one that is packed
+      return true
     end
-    return make[entry.type](self, path, entry)
+    return hostile("a file without a name", entry.path)
   end
   function self.data(bytes)
     return try(self.file, "write", bytes)

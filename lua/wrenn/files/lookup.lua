@@ -48,7 +48,7 @@ local function unlisted_entry(self, path, name)
   local result
   result, err = base.tool(self, "stat", { "-L", "-c", FORMAT, "--", arg })
   if not result then
-    if err:is("NotFoundError") or err:is("ConflictError") then
+    if err.result and (err:is("NotFoundError") or err:is("ConflictError")) then
       return nothing_at(path, err)
     end
     return nil, err
@@ -66,10 +66,14 @@ local function unlisted_entry(self, path, name)
   }
 end
 
--- Whether a list failed because there is no such directory.
+-- Whether a list failed because there is no such directory; it may be the
+-- capsule that is not there.
 local function is_no_directory(err)
-  return err:is("NotFoundError")
-    or err.message:lower():find("not a directory", 1, true) ~= nil
+  if err:is("NotFoundError") then
+    return err.code ~= "sandbox_not_found"
+      and err.message:lower():find("sandbox not found", 1, true) == nil
+  end
+  return err.message:lower():find("not a directory", 1, true) ~= nil
 end
 
 --- Lists a directory as files:list does.
