@@ -105,7 +105,8 @@ describe("transfers with wrenn-local", function()
       end
     end
     local sent, on_sent = watcher()
-    assert.is_true(files:upload(here("up"), "/tmp/p", { on_progress = on_sent }))
+    assert.is_true(files:upload(here("up"), "/tmp/p",
+      { on_progress = on_sent }))
     assert.are.equal(1500000, sent[#sent])
     local got, on_got = watcher()
     assert.is_true(files:download("/tmp/p", here("down"),
@@ -248,7 +249,8 @@ describe("transfers with wrenn-local", function()
     assert.are.same({ "p" }, down.skipped)
     assert.are.equal(1, down.files)
     shell("mkfifo " .. here("sp/q"))
-    assert.are.same({ "q" }, assert(files:upload_dir(here("sp"), "sp2")).skipped)
+    local up = assert(files:upload_dir(here("sp"), "sp2"))
+    assert.are.same({ "q" }, up.skipped)
   end)
 
   it("setuid bits stay in the capsule", function()

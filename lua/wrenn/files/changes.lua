@@ -198,7 +198,7 @@ local function take_line(self, line)
     self.gone = true
   elseif line:find("^\t?%d") and self.record == "" then
     take_difference(self, decode((line:gsub("%$$", ""))))
-  elseif line ~= "" then
+  elseif line ~= "" and line ~= "\t" then -- of a look at nothing
     -- A name with a line end in it comes in several lines.
     local text = self.record .. decode((line:gsub("%$$", "")))
     if text:sub(-#self.mark) == self.mark then
