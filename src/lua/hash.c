@@ -47,7 +47,7 @@ static int hash_hex(lua_State *L) {
   unsigned len = 0;
   if (!EVP_DigestFinal_ex(hash, sum, &len))
     return luaL_error(L, "SHA-256 failed");
-  for (unsigned i = 0; i < len; i++) {
+  for (size_t i = 0; i < len; i++) {
     text[2 * i] = digits[sum[i] >> 4];
     text[2 * i + 1] = digits[sum[i] & 15];
   }

@@ -328,7 +328,8 @@ static void push_entry(lua_State *L, int dir, const char *name,
   }
   if (S_ISREG(info->st_mode) && info->st_nlink > 1) { /* what it shares */
     char inode[64];
-    snprintf(inode, sizeof(inode), "%llx %llx", (unsigned long long)info->st_dev,
+    snprintf(inode, sizeof(inode), "%llx %llx",
+             (unsigned long long)info->st_dev,
              (unsigned long long)info->st_ino);
     lua_pushstring(L, inode);
     lua_setfield(L, -2, "inode");

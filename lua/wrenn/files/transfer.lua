@@ -124,6 +124,7 @@ local function open_ends(self, path, name, opts)
     end
     return nil, local_error(err)
   end
+  ends.file:setvbuf("no") -- pieces are large: no second copy of them
   local left = ends.download.size
   ends.total = left and ends.bytes + left - ends.skip
   return ends
