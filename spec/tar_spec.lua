@@ -162,6 +162,10 @@ describe("a tar reader", function()
     ["a record without length"] = meta("x", "path=abc\n"),
     ["a record without value"] = meta("x", "8 path\n\n"),
     ["a record of length 0"] = meta("x", "0 path=a\n"),
+    ["a record's time that is none"] = meta("x", "14 mtime=1e99\n")
+      .. raw({ path = "a" }),
+    ["a record's time beyond reason"] = meta("x", "30 mtime=99999999999999"
+      .. "999999\n") .. raw({ path = "a" }),
     ["a record's size that is none"] = meta("x", "11 size=-1\n")
       .. raw({ path = "a" }),
     ["more behind one zero block"] = ("\0"):rep(512) .. raw({ path = "a" }),
@@ -192,6 +196,40 @@ describe("a tar reader", function()
     assert.are.same({ nil, "enough" }, { reader:feed(raw({ path = "a" })) })
   end)
 
+  it("survives headers of any kind", function()
+    math.randomseed(11)
+    local values = { "", "0", "7777777", "00000000001\0", "-1", "x", "8",
+      "\128" .. ("\0"):rep(11), ("\255"):rep(12), ("\255"):rep(100),
+      ("/"):rep(100), "../../x", ("n"):rep(100), "L", "K", "x", "g", "1", "5" }
+    local names = { "path", "mode", "size", "mtime", "kind", "target", "magic",
+      "prefix" }
+    local room = { path = 100, mode = 8, size = 12, mtime = 12, kind = 1,
+      target = 100, magic = 8, prefix = 155 }
+    local read_well = 0
+    for _ = 1, 3000 do
+      local parts = {}
+      for i = 1, math.random(3) do
+        local fields = {}
+        for _ = 1, math.random(4) do
+          local name = names[math.random(#names)]
+          fields[name] = values[math.random(#values)]:sub(1, room[name])
+        end
+        if fields.kind == "" then
+          fields.kind = nil
+        end
+        parts[i] = raw(fields)
+      end
+      local ok, entries = pcall(read, table.concat(parts) .. tar.END,
+        math.random(1, 2000))
+      assert.is_true(ok, tostring(entries))
+      for _, entry in ipairs(entries or {}) do
+        read_well = read_well + 1
+        tar.below(entry.path)
+      end
+    end
+    assert.is_true(read_well > 100)
+  end)
+
   it("survives any bytes", function()
     math.randomseed(7)
     local good = raw({ path = "a", size = octal(5) }) .. padded("hello")
@@ -211,7 +249,9 @@ describe("a path of an archive", function()
     local paths = { ["./a/b"] = "a/b", ["a//b/"] = "a/b", ["."] = "",
       ["./"] = "", ["a/./b"] = "a/b", ["..a/b.."] = "..a/b..",
       ["/etc"] = false, ["a/../b"] = false, [".."] = false, [""] = false,
-      ["a\0b"] = false, ["./.."] = false }
+      ["a\0b"] = false, ["./.."] = false, [("n"):rep(255)] = ("n"):rep(255),
+      [("n"):rep(256)] = false, [("n/"):rep(2048)] = ("n/"):rep(2047) .. "n",
+      [("n/"):rep(2049)] = false }
     for path, expected in pairs(paths) do
       assert.are.equal(expected, tar.below(path) or false, path)
     end

@@ -467,6 +467,10 @@ describe("transfers with a scripted server", function()
     ["a hard link to nothing"] = entry("link", "h", { target = "none" }),
     ["a hard link to the directory"] = entry("link", "h", { target = "." }),
     ["a file in the directory's own place"] = entry("file", "."),
+    ["a name that is too long"] = entry("file", ("n"):rep(256)),
+    ["a path that is too long"] = entry("directory", ("n/"):rep(2100)),
+    ["a link target that is too long"] =
+      entry("symlink", "l", { target = ("t"):rep(5000) }),
     ["no header"] = ("x"):rep(512),
     ["too little"] = entry("file", "f", { size = 5 }) .. "ab",
   }

@@ -114,6 +114,21 @@ DELETE ./w/b/T$
 ]]))
   end)
 
+  it("may be anything", function()
+    math.randomseed(5)
+    local words = { "CREATE ./w/a/T$\n", "1 f 644 3 1.5 a$\n", "\t", ".\n",
+      "\\", "\\303", "$\n", "gone", "MOVED_FROM ", "/T", "\255", "\n" }
+    for _ = 1, 2000 do
+      local decoder = changes.decoder("w", "./w", "T")
+      for _ = 1, math.random(12) do
+        decoder:feed(words[math.random(#words)])
+      end
+      for _, event in ipairs(decoder.events) do
+        assert.are.equal("w", event.path:sub(1, 1))
+      end
+    end
+  end)
+
   it("does not trip over what it does not know", function()
     assert.are.same({}, decode("\n\\$\nwhat$\n/T$\n\t\n. \n1 f$\n"))
   end)

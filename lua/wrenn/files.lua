@@ -138,11 +138,13 @@ end
 
 -- ---- streams ---------------------------------------------------------------
 
+---@alias wrenn.Source string|string[]|file*|fun(): string|nil, any
+
 --- Writes a file of any size, piece by piece. The memory used does not depend
 --- on the size. POST /v1/capsules/{id}/files/stream/write.
 ---@param path string
----@param from string|string[]|file*|fun(): string|nil, any
----  a function returns the next piece, nil at the end, nil, err to give up
+---@param from wrenn.Source  a function returns the next piece, nil at the end,
+---  nil, err to give up
 ---@return true|nil
 ---@return wrenn.Error? err
 function Files:upload_stream(path, from)
@@ -156,6 +158,8 @@ function Files:upload_stream(path, from)
 end
 
 --- Reads a file of any size, piece by piece: an iterator of byte strings.
+--- Where the server does not announce the size, the list of the file's
+--- directory tells it, so that an end that comes too early is noticed.
 --- POST /v1/capsules/{id}/files/stream/read.
 ---@param path string
 ---@return wrenn.Download|nil  followed by nil, nil and the download again
@@ -163,8 +167,8 @@ end
 function Files:download_stream(path)
   check.self(self, "is_files", "download_stream")
   check.text(path, "path", "download_stream")
-  local object, err = download.open(self.client, base.endpoint(self, "stream/read"),
-    path, function()
+  local object, err = download.open(self.client,
+    base.endpoint(self, "stream/read"), path, function()
       return lookup.target(self, path)
     end)
   if not object then

@@ -7,6 +7,8 @@ local BLOCK = 512
 local MAX_NAME = 64 * 1024
 local MAX_RECORDS = 1024 * 1024
 local MAX_SIZE = 2 ^ 53
+-- What no system takes.
+local MAX_PART, MAX_PATH = 255, 4095
 
 -- ---- numbers and texts of a header -----------------------------------------
 
@@ -94,7 +96,12 @@ local function apply_records(entry, fields)
   end
   entry.path = fields.path or entry.path
   entry.target = fields.linkpath or entry.target
-  entry.mtime = tonumber(fields.mtime) or entry.mtime
+  if fields.mtime then
+    entry.mtime = tonumber((fields.mtime:match("^%-?%d+%.?%d*$")))
+    if not entry.mtime or math.abs(entry.mtime) >= MAX_SIZE then
+      return nil, "malformed time"
+    end
+  end
   if fields.size then
     entry.size = fields.size:find("^%d+$") and tonumber(fields.size)
     if not entry.size or entry.size >= MAX_SIZE then
@@ -142,11 +149,17 @@ function tar.below(path)
   for part in path:gmatch("[^/]+") do
     if part == ".." then
       return nil, "a path that leads out"
+    elseif #part > MAX_PART then
+      return nil, "a path that is too long"
     elseif part ~= "." then
       parts[#parts + 1] = part
     end
   end
-  return table.concat(parts, "/")
+  local below = table.concat(parts, "/")
+  if #below > MAX_PATH then
+    return nil, "a path that is too long"
+  end
+  return below
 end
 
 -- ---- reading ---------------------------------------------------------------

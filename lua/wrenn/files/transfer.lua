@@ -77,16 +77,20 @@ local function open_rest(self, path, have, hash)
   return self:download_stream(path), have
 end
 
--- The length and hash of what an earlier download has left.
-local function read_part(name)
+-- The length and hash of what an earlier download has left; and, to verify the
+-- whole, a hash that can be fed on.
+local function read_part(name, to_verify)
   local file = io.open(name, "rb")
   if not file then
     return 0
   end
-  local hash, whole, have = core.sha256(), core.sha256(), 0
+  local hash, have = core.sha256(), 0
+  local whole = to_verify and core.sha256()
   for piece in function() return file:read(PIECE) end do
     hash:update(piece)
-    whole:update(piece)
+    if whole then
+      whole:update(piece)
+    end
     have = have + #piece
   end
   file:close()
@@ -97,14 +101,14 @@ end
 local function open_ends(self, path, name, opts)
   local have, hash, whole = 0, nil, nil
   if opts.resume then
-    have, hash, whole = read_part(name)
+    have, hash, whole = read_part(name, opts.verify)
   end
   local ends = { bytes = 0, skip = 0, hash = opts.verify and core.sha256() }
   if have > 0 then
     local download, skip, copy = open_rest(self, path, have, hash)
     if download then
       ends.download, ends.skip, ends.copy = download, skip, copy
-      ends.bytes, ends.hash = have, opts.verify and whole
+      ends.bytes, ends.hash = have, whole
     elseif skip then
       return nil, skip
     end

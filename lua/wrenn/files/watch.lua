@@ -35,13 +35,14 @@ look() {
     -o -printf '%i %y %m %s %T@ %P\0' \) 2>/dev/null |
     sed -zn 'l 0' | tr '\0' '\n' | sort
 }
+find "$1" -maxdepth 0 -printf '' || exit
 old=$(look "$1")
 echo "Watches established." >&2
 while sleep 0.5; do
   [ -e "$1" ] || [ -L "$1" ] || { echo gone; exit; }
   new=$(look "$1")
   [ "$new" = "$old" ] && continue
-  comm -3 /dev/fd/3 /dev/fd/4 3<<OLD 4<<NEW
+  comm -3 /dev/fd/3 /dev/fd/4 3<<OLD 4<<NEW || exit
 $old
 OLD
 $new
