@@ -148,6 +148,8 @@ describe("a tar reader", function()
     ["a negative size"] = raw({ path = "a", size = ("\255"):rep(12) }),
     ["a size beyond reason"] = raw({ path = "a", size = "\128"
       .. ("\127"):rep(11) }),
+    ["a size that would wrap around"] = raw({ path = "a", size = "\128\1"
+      .. ("\0"):rep(10) }),
     ["a number of an unknown form"] = raw({ path = "a",
       size = "\200" .. ("\0"):rep(11) }),
     ["an unknown type"] = raw({ path = "a", kind = "Z" }),

@@ -1,141 +1,13 @@
 -- Tar archives as they travel: bytes in, entries out, and the other way round.
 -- No file is touched here. Reads ustar, GNU and pax; writes GNU.
 
+local header = require("wrenn.tar.header")
+
 local tar = {}
 
 local BLOCK = 512
-local MAX_NAME = 64 * 1024
-local MAX_RECORDS = 1024 * 1024
-local MAX_SIZE = 2 ^ 53
 -- What no system takes.
 local MAX_PART, MAX_PATH = 255, 4095
-
--- ---- numbers and texts of a header -----------------------------------------
-
-local function text(block, at, size)
-  return block:sub(at, at + size - 1):match("^%Z*")
-end
-
--- Base 256, two's complement, marked by the first bit.
-local function binary(field)
-  local first = field:byte()
-  if first ~= 128 and first ~= 255 then
-    return nil
-  end
-  local value = 0
-  for i = 2, #field do
-    local byte = field:byte(i)
-    value = value * 256 + (first == 255 and 255 - byte or byte)
-  end
-  return first == 255 and -value - 1 or value
-end
-
-local function number(block, at, size)
-  local field = block:sub(at, at + size - 1)
-  local value
-  if field:byte() >= 128 then
-    value = binary(field)
-  else
-    local digits = field:match("^ *([0-7]*)[ %z]*$")
-    value = digits == "" and 0 or digits and tonumber(digits, 8)
-  end
-  if value and value < MAX_SIZE and value > -MAX_SIZE then
-    return value
-  end
-end
-
-local function sum(block)
-  local total = 8 * 32 -- its own field counts as spaces
-  for at = 1, BLOCK, 128 do
-    local bytes = { block:byte(at, at + 127) }
-    for i = 1, 128 do
-      local place = at + i - 1
-      if place < 149 or place > 156 then
-        total = total + bytes[i]
-      end
-    end
-  end
-  return total
-end
-
--- ---- reading: meta data ----------------------------------------------------
-
--- "27 path=some/file name\n", repeated.
-local function parse_records(data)
-  local fields, at = {}, 1
-  while at <= #data do
-    local digits = data:match("^(%d+) ", at)
-    local size = digits and #digits < 10 and tonumber(digits)
-    local record = size and data:sub(at, at + size - 1)
-    local key, value
-    if record and #record == size then
-      key, value = record:match("^%d+ ([^=]+)=(.*)\n$")
-    end
-    if not key then
-      return nil, "malformed pax record"
-    end
-    fields[key] = value
-    at = at + size
-  end
-  return fields
-end
-
-local types = {
-  ["\0"] = "file", ["0"] = "file", ["7"] = "file", ["1"] = "link",
-  ["2"] = "symlink", ["3"] = "other", ["4"] = "other", ["5"] = "directory",
-  ["6"] = "other",
-}
--- What follows describes the entry behind it.
-local metas = { L = MAX_NAME, K = MAX_NAME, x = MAX_RECORDS, g = MAX_RECORDS }
-
-local function apply_records(entry, fields)
-  for key in pairs(fields) do
-    if key:find("^GNU%.sparse%.") then
-      return nil, "sparse files are not supported"
-    end
-  end
-  entry.path = fields.path or entry.path
-  entry.target = fields.linkpath or entry.target
-  if fields.mtime then
-    entry.mtime = tonumber((fields.mtime:match("^%-?%d+%.?%d*$")))
-    if not entry.mtime or math.abs(entry.mtime) >= MAX_SIZE then
-      return nil, "malformed time"
-    end
-  end
-  if fields.size then
-    entry.size = fields.size:find("^%d+$") and tonumber(fields.size)
-    if not entry.size or entry.size >= MAX_SIZE then
-      return nil, "malformed size"
-    end
-  end
-  return entry
-end
-
-local function parse_header(block)
-  local check = number(block, 149, 8)
-  if check ~= sum(block) then
-    return nil, "a header's checksum is wrong"
-  end
-  local kind = block:sub(157, 157)
-  local entry = {
-    path = text(block, 1, 100), target = text(block, 158, 100),
-    mode = number(block, 101, 8), size = number(block, 125, 12),
-    mtime = number(block, 137, 12), kind = kind, type = types[kind],
-  }
-  if not entry.mode or not entry.size or not entry.mtime or entry.size < 0 then
-    return nil, "a header holds a malformed number"
-  elseif not entry.type and not metas[kind] then
-    return nil, ("entries of type '%s' are not supported")
-      :format(kind:gsub("%c", "?"))
-  end
-  if block:sub(258, 263) == "ustar\0" then
-    local prefix = text(block, 346, 155)
-    if prefix ~= "" then
-      entry.path = prefix .. "/" .. entry.path
-    end
-  end
-  return entry
-end
 
 --- A path of an archive as one below the directory it is for: "" for that
 --- itself; nil and why when it leads out.
@@ -198,7 +70,7 @@ local function begin_entry(self, entry)
   entry.path = self.long_path or entry.path
   entry.target = self.long_target or entry.target
   if self.records then
-    local ok, why = apply_records(entry, self.records)
+    local ok, why = header.apply(entry, self.records)
     if not ok then
       return nil, why
     end
@@ -229,7 +101,7 @@ local function on_meta(self, bytes)
   elseif self.meta == "K" then
     self.long_target = data:match("^%Z*")
   elseif self.meta == "x" then
-    local fields, why = parse_records(data)
+    local fields, why = header.records(data)
     if not fields then
       return nil, why
     end
@@ -251,11 +123,11 @@ local function on_header(self, block)
   elseif self.saw_zeros then
     return nil, "something follows the end mark"
   end
-  local entry, why = parse_header(block)
+  local entry, why = header.parse(block)
   if not entry then
     return nil, why
   end
-  local limit = metas[entry.kind]
+  local limit = header.metas[entry.kind]
   if not limit then
     return begin_entry(self, entry)
   elseif entry.size > limit then
@@ -367,7 +239,7 @@ local function block(entry, kind, path, target, size)
     .. octal(0, 8) .. big_number(size, 12) .. big_number(entry.mtime, 12)
   local tail = kind .. padded(target, 100) .. "ustar  \0"
   local filled = padded(head .. "        " .. tail, BLOCK)
-  return head .. ("%06o\0 "):format(sum(filled)) .. filled:sub(157)
+  return head .. ("%06o\0 "):format(header.sum(filled)) .. filled:sub(157)
 end
 
 local letters =
