@@ -52,7 +52,7 @@ local function new(class, client, info, owned)
   local self = setmetatable({
     id = id, info = info, client = client, owned = owned,
     commands = runner,
-    files = files.new(client, id),
+    files = files.new(client, id, runner),
     git = git.new(runner),
   }, class)
   runner.owner = self

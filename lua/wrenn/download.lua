@@ -21,17 +21,24 @@ local function finish(self, err)
   return nil, err
 end
 
--- The server cannot report a missing file once it has begun to answer: it
--- sends nothing, as for an empty file.
-local function check_empty(self)
-  if self.bytes > 0 then
-    return finish(self)
-  end
+local function broke_off(self)
+  return finish(self, errors.new("ConnectionError",
+    ("the download of %s ended after %d of %d bytes"):format(self.path,
+      self.bytes, self.size), { details = { kind = "broken" } }))
+end
+
+-- Once a server has begun to answer it cannot report a failure: it sends
+-- nothing for a missing file, as for an empty one, and ends early when it
+-- cannot read on. Only a Content-Length, which the core has seen to, is proof.
+local function check_end(self)
   self.ended = true
-  local exists = self.exists()
-  if exists == false then
-    return finish(self, errors.new("NotFoundError",
-      "there is no file at " .. self.path))
+  if self.bytes == 0 then
+    local entry, err = self.find()
+    if not entry then
+      return finish(self, err)
+    end
+  elseif self.size and self.bytes < self.size then
+    return broke_off(self)
   end
   return finish(self)
 end
@@ -49,7 +56,7 @@ local function read(self, next_event)
   elseif event.kind == "failed" then
     return finish(self, errors.from_core(event[1], event[2]))
   end
-  return check_empty(self)
+  return check_end(self)
 end
 
 --- Waits for the next piece.
@@ -82,9 +89,18 @@ Download.__close = Download.close
 
 local M = {}
 
---- Opens a download once the server has begun to answer. `exists` tells an
---- empty file from a missing one.
-function M.open(client, endpoint, path, exists)
+-- The size of what is at the path; nil when that cannot be told. A file that
+-- grows meanwhile is fine: this is asked before its first byte is read.
+local function size_by_list(find)
+  local entry = find()
+  if entry and entry.type == "file" then
+    return entry.size
+  end
+end
+
+--- Opens a download once the server has begun to answer. `find` returns the
+--- entry of the file, or nil, err.
+function M.open(client, endpoint, path, find)
   local op, inbox = http.start(client, {
     method = "POST", path = endpoint, stream = true,
     body = json.encode({ path = path }), content_type = "application/json",
@@ -97,17 +113,15 @@ function M.open(client, endpoint, path, exists)
   if not event then
     return nil, err
   elseif event.kind ~= "headers" then
-    local answer
-    answer, err = http.answer(event)
-    if not answer then
-      return nil, err
-    end
+    return nil, (select(2, http.answer(event)))
   elseif event[1] < 200 or event[1] >= 300 then
     op:cancel()
-    return nil, errors.from_response(event[1], nil, "", function() end)
+    return nil, errors.from_response(event[1], nil, "", http.headers(event[2]))
   end
+  local length = http.headers(event[2])("content-length")
   return setmetatable({
-    op = op, inbox = inbox, path = path, bytes = 0, exists = exists,
+    op = op, inbox = inbox, path = path, bytes = 0, find = find,
+    size = tonumber(length) or size_by_list(find),
   }, Download)
 end
 

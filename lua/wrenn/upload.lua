@@ -52,10 +52,10 @@ local function send_all(op, inbox, next_piece)
   end
 end
 
---- Uploads `from` to a path in a capsule. Returns true, or nil, err.
-function upload.run(client, endpoint, path, from)
+--- Uploads what `next_piece` gives, `size` bytes if that is known, to a path
+--- in a capsule. Returns true, or nil, err.
+function upload.run(client, endpoint, path, next_piece, size)
   local head, tail, content_type = multipart.frame(path)
-  local next_piece, size = source.open(from)
   local op, inbox = http.start(client, {
     method = "POST", path = endpoint, content_type = content_type,
     upload = true, upload_size = size and #head + size + #tail,

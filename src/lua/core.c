@@ -81,6 +81,10 @@ static const luaL_Reg functions[] = {{"loop", core_loop},
                                      {"random", core_random},
                                      {"base64_encode", core_base64_encode},
                                      {"base64_decode", core_base64_decode},
+                                     {"sha256", binding_sha256},
+                                     {"tree", binding_tree},
+                                     {"file_type", binding_file_type},
+                                     {"make_dirs", binding_make_dirs},
                                      {NULL, NULL}};
 
 WRENN_API int luaopen_wrenn_core(lua_State *L);
@@ -88,6 +92,8 @@ WRENN_API int luaopen_wrenn_core(lua_State *L);
 int luaopen_wrenn_core(lua_State *L) {
   binding_open_loop(L);
   binding_open_op(L);
+  binding_open_hash(L);
+  binding_open_tree(L);
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
   lua_pushliteral(L, WRENN_VERSION);

@@ -1,0 +1,151 @@
+--- Files moved, copied and given other rights, by commands in the capsule.
+
+local base = require("wrenn.files.base")
+local check = require("wrenn.check")
+local errors = require("wrenn.errors")
+local task = require("wrenn.task")
+
+local Files = base.Files
+
+-- Runs a tool with words of ours, then paths. Returns true, or nil, err.
+local function run(self, name, args, ...)
+  for _, path in ipairs({ ... }) do
+    local arg, err = base.argument(path)
+    if not arg then
+      return nil, err
+    end
+    args[#args + 1] = arg
+  end
+  local result, err = base.tool(self, name, args)
+  return result and true, err
+end
+
+--- Renames a file or directory. What is at `to` is replaced, unless it is a
+--- directory with something in it. Runs mv.
+---@param from string
+---@param to string
+---@return true|nil
+---@return wrenn.Error? err  NotFoundError, also when the directory of `to` is
+---  missing; ConflictError when `to` cannot be replaced
+function Files:rename(from, to)
+  check.self(self, "is_files", "rename")
+  check.text(from, "from", "rename")
+  check.text(to, "to", "rename")
+  return run(self, "mv", { "-fT", "--" }, from, to)
+end
+
+--- Copies a file, or a directory with all that is in it; rights, times and
+--- symbolic links stay as they are. A file at `to` is replaced, a directory
+--- filled further. A copy that fails may leave a part. Runs cp.
+---@param from string
+---@param to string
+---@return true|nil
+---@return wrenn.Error? err  NotFoundError, also when the directory of `to` is
+---  missing; ConflictError when `to` cannot be replaced
+function Files:copy(from, to)
+  check.self(self, "is_files", "copy")
+  check.text(from, "from", "copy")
+  check.text(to, "to", "copy")
+  return run(self, "cp", { "-aT", "--" }, from, to)
+end
+
+-- A mode as chmod takes it, or nil.
+local function mode_text(mode)
+  if type(mode) == "number" then
+    return mode % 1 == 0 and mode >= 0 and mode <= 4095
+      and ("%04o"):format(mode) or nil
+  elseif mode:find("^[0-7]+$") then
+    return #mode <= 4 and mode or nil
+  end
+  for clause in (mode .. ","):gmatch("(.-),") do
+    if not clause:find("^[ugoa]*[-+=][rwxXst]*$") then
+      return nil
+    end
+  end
+  return mode
+end
+
+local function check_mode(mode, name, fname, level)
+  check.arg(mode, name, fname, "integer|string", level + 1)
+  local text = mode_text(mode)
+  if not text then
+    error(("bad argument '%s' to '%s' (permission bits as an integer, or text"
+      .. " like \"644\" or \"u+x\" expected)"):format(name, fname), level + 1)
+  end
+  return text
+end
+
+--- Changes the rights of a file; of a symbolic link, those of its target.
+--- Runs chmod.
+---@param path string
+---@param mode string|integer  "644", "0755", "u+x"; or the bits as an entry's
+---  `mode` has them: 420 is "644"
+---@return true|nil
+---@return wrenn.Error? err
+function Files:chmod(path, mode)
+  check.self(self, "is_files", "chmod")
+  check.text(path, "path", "chmod")
+  local text = check_mode(mode, "mode", "chmod", 2)
+  return run(self, "chmod", { "--", text }, path)
+end
+
+-- ---- several at once -------------------------------------------------------
+
+local AT_ONCE = 8
+-- One request takes 100 MiB with what frames the file in it.
+local STREAM_FROM = 64 * 1024 * 1024
+
+local function write_one(self, item)
+  local ok, err
+  if #item.data < STREAM_FROM then
+    ok, err = self:write(item.path, item.data)
+  else
+    ok, err = self:upload_stream(item.path, item.data)
+  end
+  if ok and item.mode then
+    ok, err = self:chmod(item.path, item.mode)
+  end
+  if ok then
+    return true
+  end
+  local named = { path = item.path, cause = err }
+  for _, field in ipairs({ "code", "status_code", "request_id", "retryable",
+    "details" })
+  do
+    named[field] = err[field]
+  end
+  return nil, errors.new(err.type, item.path .. ": " .. err.message, named)
+end
+
+local item_fields = { path = true, data = true, mode = true }
+
+--- Writes several files, some at a time, making their directories.
+--- POST /v1/capsules/{id}/files/write for each.
+---@param list {path: string, data: string, mode?: string|integer}[]
+---  mode: as chmod takes it
+---@return true|nil
+---@return wrenn.Error? err  the first failure; its `path` says which file.
+---  Others may have been written
+function Files:write_files(list)
+  check.self(self, "is_files", "write_files")
+  check.arg(list, "list", "write_files", "table")
+  for i, item in ipairs(list) do
+    local name = ("list[%d]"):format(i)
+    check.arg(item, name, "write_files", "table")
+    check.text(item.path, name .. ".path", "write_files")
+    check.arg(item.data, name .. ".data", "write_files", "string")
+    if item.mode ~= nil then
+      check_mode(item.mode, name .. ".mode", "write_files", 2)
+    end
+    for field in pairs(item) do
+      if not item_fields[field] then
+        error(("bad argument '%s.%s' to 'write_files' (there is no such"
+          .. " field)"):format(name, tostring(field)), 2)
+      end
+    end
+  end
+  local done, err = task.map(list, function(item)
+    return write_one(self, item)
+  end, { concurrency = AT_ONCE })
+  return done and true, err
+end

@@ -1,0 +1,124 @@
+-- What is at a path. The wire has no call for that: the list of the parent
+-- tells, and a command for what is in no list.
+
+local api = require("wrenn.api")
+local base = require("wrenn.files.base")
+local errors = require("wrenn.errors")
+local http = require("wrenn.http")
+
+local lookup = {}
+
+-- "/a/b/" to "/a", "b" and whether a slash followed. Names without a slash lie
+-- in the home directory. No name: "/".
+local function split(path)
+  local trimmed = path:gsub("/+$", "")
+  local parent, name = trimmed:match("^(.*)/([^/]+)$")
+  if not parent then
+    return "~", trimmed, trimmed ~= path
+  end
+  return parent == "" and "/" or parent, name, trimmed ~= path
+end
+
+-- Not in the list of any directory.
+local unlisted = { [""] = true, ["."] = true, [".."] = true }
+
+local FORMAT = "%a %s %Y %U %G"
+local letters = "rwxrwxrwx"
+
+local function permissions(mode)
+  local text = "d"
+  for i = 1, 9 do
+    local on = math.floor(mode / 2 ^ (9 - i)) % 2 == 1
+    text = text .. (on and letters:sub(i, i) or "-")
+  end
+  return text
+end
+
+local function nothing_at(path, cause)
+  return nil, errors.new("NotFoundError", "there is nothing at " .. path,
+    { cause = cause })
+end
+
+-- "/", "~", "x/.." and the like: directories all.
+local function unlisted_entry(self, path, name)
+  local arg, err = base.argument(path)
+  if not arg then
+    return nil, err
+  end
+  local result
+  result, err = base.tool(self, "stat", { "-L", "-c", FORMAT, "--", arg })
+  if not result then
+    if err.result and (err:is("NotFoundError") or err:is("ConflictError")) then
+      return nothing_at(path, err)
+    end
+    return nil, err
+  end
+  local mode, size, time, owner, group =
+    result.stdout:match("^(%d+) (%d+) (%-?%d+) (%S+) (%S+)")
+  if not mode then
+    return base.malformed("stat printed '" .. result.stdout .. "'")
+  end
+  mode = tonumber(mode, 8)
+  return {
+    name = name == "" and "/" or name, path = path, type = "directory",
+    size = tonumber(size), mode = mode, permissions = permissions(mode),
+    owner = owner, group = group, modified_at = tonumber(time),
+  }
+end
+
+-- Whether a list failed because there is no such directory; it may be the
+-- capsule that is not there.
+local function is_no_directory(err)
+  if err:is("NotFoundError") then
+    return err.code ~= "sandbox_not_found"
+      and err.message:lower():find("sandbox not found", 1, true) == nil
+  end
+  return err.message:lower():find("not a directory", 1, true) ~= nil
+end
+
+--- Lists a directory as files:list does.
+function lookup.list(self, path, depth)
+  local answer, err =
+    base.post(self, "list", { path = path, depth = depth }, http.call)
+  if not answer then
+    return nil, err
+  end
+  local entries, why = api.entries(answer)
+  if not entries then
+    return base.malformed(why)
+  end
+  return entries
+end
+
+--- The entry of a path; nil, NotFoundError when there is none.
+function lookup.entry(self, path)
+  local parent, name, slash = split(path)
+  if unlisted[name] or path:find("^~/*$") then
+    return unlisted_entry(self, path, name)
+  end
+  local entries, err = lookup.list(self, parent, 1)
+  if not entries then
+    if is_no_directory(err) then
+      return nothing_at(path, err)
+    end
+    return nil, err
+  end
+  for _, entry in ipairs(entries) do
+    if entry.name == name and (not slash or entry.type == "directory") then
+      return entry
+    end
+  end
+  return nothing_at(path)
+end
+
+--- The entry of what a path leads to; a working symbolic link is followed.
+function lookup.target(self, path)
+  local entry, err = lookup.entry(self, path)
+  local target = entry and entry.symlink_target
+  if target and entry.type ~= "unknown" and target ~= path then
+    return lookup.entry(self, target)
+  end
+  return entry, err
+end
+
+return lookup
