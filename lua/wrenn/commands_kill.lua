@@ -84,6 +84,7 @@ while [ $more ]; do
     tree="$tree$p " more=1
   done
 done
+[ "$tree" != " $root " ] || [ -e /proc/$root ] || exit 3
 for p in $tree; do
   [ $p = $spared ] || kill -$sig $p 2>/dev/null
 done
