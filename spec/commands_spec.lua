@@ -249,6 +249,21 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.is_truthy(err.message:find("exit code is unknown", 1, true))
     end)
 
+    it("is killed with what it has started", function()
+      local handle = assert(capsule.commands:run(
+        "sleep 31.1 & echo up; sleep 31.1; echo", { background = true }))
+      local stream = assert(handle:stream())
+      wrenn.task.sleep(0.3)
+      assert.is_true(handle:kill())
+      assert.are.equal(-1, assert(stream:wait()).exit_code)
+      assert.are.equal("", assert(capsule.commands:run(
+        "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'slee[p] 31.1'"))
+        .stdout)
+      local ok, err = handle:kill()
+      assert.is_nil(ok)
+      assert.is_true(err:is("NotFoundError"))
+    end)
+
     it("is killed with SIGTERM and SIGKILL, by pid and by tag", function()
       local commands = capsule.commands
       assert(commands:run("trap 'exit 7' TERM; while :; do sleep 0.05; done",

@@ -231,6 +231,9 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.is_true(capsule.commands:kill(inner, { tree = true }))
       assert.are.equal(0, count("30.6"))
       handle:kill()
+      local ok, err = capsule.commands:kill(999999, { tree = true })
+      assert.is_nil(ok)
+      assert.is_true(err:is("NotFoundError"))
     end)
   end)
 end

@@ -207,29 +207,52 @@ end
 
 local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
 
---- Sends a signal to a process; true means sent, not gone. What the process
---- has started gets it too, but on 0.1 servers only with `tree`, which signals
---- every process below it, by POST /v1/capsules/{id}/exec and a pid.
---- DELETE /v1/capsules/{id}/processes/{pid or tag}.
+local function unknown_process(selector)
+  return errors.new("NotFoundError",
+    ("process %s not found"):format(tostring(selector)))
+end
+
+local function kill_tree(self, pid, signal)
+  local ok, err = kill.tree(self, { pid }, { signal = signal })
+  return ok, not ok and (err or unknown_process(pid)) or nil
+end
+
+-- 0.1 servers signal one process and leave what it has started alone.
+local function kill_listed(self, selector, signal)
+  local list, err = exec.list(self)
+  for _, process in ipairs(list or {}) do
+    if process.pid == selector or process.tag == selector then
+      return kill_tree(self, process.pid, signal)
+    end
+  end
+  return nil, err or unknown_process(selector)
+end
+
+--- Sends a signal to a process and what it has started; true means sent, not
+--- gone. DELETE /v1/capsules/{id}/processes/{pid or tag}; on 0.1 servers, whose
+--- answer to that is not enough, GET .../processes and POST .../exec.
 ---@param pid_or_tag integer|string
----@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}  SIGKILL, false
+---@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}  SIGKILL; `tree`
+---  takes the pid of any process in the capsule, and signals it and all below
 ---@return true|nil
 ---@return wrenn.Error? err  NotFoundError
 function Commands:kill(pid_or_tag, opts)
   check.self(self, "is_commands", "kill")
   opts = check.options(opts, "kill", { signal = "string", tree = "boolean" })
-  if opts.signal and not signals[opts.signal] then
+  local signal = signals[opts.signal or "SIGKILL"]
+  if not signal then
     error("bad option 'signal' to 'kill' (SIGKILL or SIGTERM expected)", 2)
   end
   local path = exec.selector_path(self, pid_or_tag, "kill")
-  if not opts.tree then
-    return exec.signal(self, path, opts.signal)
-  elseif type(pid_or_tag) ~= "number" then
-    error("bad option 'tree' to 'kill' (it goes with a pid)", 2)
+  if opts.tree then
+    if type(pid_or_tag) ~= "number" then
+      error("bad option 'tree' to 'kill' (it goes with a pid)", 2)
+    end
+    return kill_tree(self, pid_or_tag, signal)
+  elseif run.is_early(self) then
+    return kill_listed(self, pid_or_tag, signal)
   end
-  local ok, err = kill.tree(self, { pid_or_tag },
-    { signal = signals[opts.signal or "SIGKILL"] })
-  return ok, err
+  return exec.signal(self, path, opts.signal)
 end
 
 -- ---- handles ---------------------------------------------------------------

@@ -61,34 +61,50 @@ done
 [ "$root" ] || exit 3
 ]]
 
--- Stops the process that was taken and, over and over until there are no more,
--- its children and what is in its group or session, so that none can start
--- another unseen; then signals them all. Of a process that has ended, those
--- that it has left in its group or session.
+-- Stops the process that was taken and, over and over, its children and what
+-- is in its group or session, so that none can start another unseen; then
+-- signals them all. Of a process that has ended, those that it has left in its
+-- group or session. A stop takes effect a moment later: only once all have
+-- been seen to stand still does another look show that there are no more.
+-- After a KILL it waits until they are gone.
 local TREE = [[
 [ $root = $spared ] || kill -STOP $root 2>/dev/null
-tree=" $root " more=1
-while [ $more ]; do
-  more=
+tree=" $root " calm=0 i=0
+while [ $calm -lt 2 ] && [ $i -lt 200 ]; do
+  i=$((i + 1)) calm=$((calm + 1))
   for d in /proc/[0-9]*; do
     p=${d#/proc/}
-    case $tree in *" $p "*) continue ;; esac
     read -r s 2>/dev/null <"$d/stat" || continue
     set -- ${s##*) }
     [ "$1" != Z ] || continue
     case $tree in
+    *" $p "*)
+      [ "$1" = T ] || [ "$1" = t ] || [ $p = $spared ] || calm=0
+      continue
+      ;;
     *" $2 "*) ;;
     *) [ "$3" = $root ] || [ "$4" = $root ] || continue ;;
     esac
     kill -STOP $p 2>/dev/null
-    tree="$tree$p " more=1
+    tree="$tree$p " calm=0
   done
 done
+[ "$tree" != " $root " ] || [ -e /proc/$root ] || exit 3
 for p in $tree; do
   [ $p = $spared ] || kill -$sig $p 2>/dev/null
 done
 for p in $tree; do
   [ $p = $spared ] || kill -CONT $p 2>/dev/null
+done
+i=0 more=1
+while [ $more ] && [ $sig = KILL ] && [ $i -lt 100 ]; do
+  i=$((i + 1)) more=
+  for p in $tree; do
+    [ $p != $spared ] && read -r s 2>/dev/null <"/proc/$p/stat" || continue
+    set -- ${s##*) }
+    [ "$1" = Z ] || more=1
+  done
+  [ -z "$more" ] || sleep 0.01
 done
 exit 0
 ]]

@@ -18,10 +18,11 @@ local DEFAULT_LIMIT = 30
 
 -- ---- what both sides agree on ----------------------------------------------
 
--- 0.1 servers ignore envs and cwd of a foreground command. Which server it is
--- shows in what it has told about the capsule, so that nothing needs asking:
--- only those servers give addresses and name their hypervisor by its product.
-local function drops_fields(self)
+--- Whether the server is a 0.1: it ignores envs and cwd of a foreground
+--- command, and signals one process only. That shows in what it has told about
+--- the capsule, so that nothing needs asking: only those servers give addresses
+--- and name their hypervisor by its product.
+function run.is_early(self)
   local info = self.owner and self.owner.info or {}
   local metadata = type(info.metadata) == "table" and info.metadata or {}
   return info.host_ip ~= nil or info.guest_ip ~= nil
@@ -189,7 +190,7 @@ end
 
 --- Runs a command to its end. Returns its result, or nil, err.
 function run.foreground(self, cmd, opts)
-  local fields = not drops_fields(self)
+  local fields = not run.is_early(self)
   local list, path = run.prepare(self, cmd, opts, fields)
   if not list then
     return nil, path
