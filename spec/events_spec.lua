@@ -3,6 +3,7 @@
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local http = require("wrenn.http")
 local sse = require("wrenn.sse")
 local wrenn = require("wrenn")
 
@@ -551,20 +552,38 @@ for _, generation in ipairs({ "0.2", "0.2.2", "0.3", "0.4" }) do
 end
 
 describe("the event stream of wrenn-local", function()
+  -- The bytes of a stream, up to some that match.
+  local function bytes_to(client, pattern)
+    local op, inbox = assert(http.start(client,
+      { method = "GET", path = "/v1/events/stream", stream = true }))
+    local text = ""
+    wrenn.task.with_timeout(30, function()
+      repeat
+        local ev = http.next(op, inbox)
+        if ev and ev.kind == "chunk" then
+          text = text .. ev[1]
+        elseif ev then
+          assert.are.equal("headers", ev.kind)
+          assert.are.equal(200, ev[1])
+          assert.is_truthy(ev[2]:find("text/event-stream", 1, true))
+        end
+      until not ev or text:find(pattern)
+    end)
+    op:cancel()
+    return text
+  end
+
   it("greets, and keeps the connection alive (334)", function()
     local s = server.start()
-    local socket = io.popen(("curl -sN --max-time 2 -H 'X-API-Key: %s'"
-      .. " %s/v1/events/stream"):format(s.key, s.url))
-    assert.are.equal('event: connected\ndata: {"message":"connected"}\n\n',
-      socket:read("*a"))
-    socket:close()
+    local client = assert(wrenn.Client(s:options()))
+    local greeting = 'event: connected\ndata: {"message":"connected"}\n\n'
+    assert.are.equal(greeting, bytes_to(client, "\n\n"))
     s:stop()
-    s = server.start("--generation 0.4", "WRENN_LOCAL_KEEPALIVE_MS=100")
-    socket = io.popen(("curl -sN --max-time 2 -H 'X-API-Key: %s'"
-      .. " %s/v1/events/stream"):format(s.key, s.url))
-    local text = socket:read("*a")
-    socket:close()
-    assert.is_truthy(text:find("\n\n: keepalive\n\n: keepalive\n\n", 1, true))
+    s = server.start("--generation 0.4", "WRENN_LOCAL_KEEPALIVE_MS=50")
+    client = assert(wrenn.Client(s:options()))
+    local expected = greeting .. ": keepalive\n\n: keepalive\n\n"
+    assert.are.equal(expected,
+      bytes_to(client, "keepalive.*keepalive\n\n"):sub(1, #expected))
     s:stop()
   end)
 
