@@ -25,7 +25,7 @@ test_packages='
 jupyter-server         what local capsules run code with
 python3-ipykernel      its Python kernel
 python3                services for the specs to reach through the proxy
-inotify-tools          one of the two ways a capsule's files are watched
+inotify-tools          one of the two ways to watch the files of a capsule
 lua-busted             runs the Lua specs
 lua-luv                the scripted peers of the specs
 openssl                makes the certificates of the specs

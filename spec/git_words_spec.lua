@@ -120,7 +120,8 @@ describe("the git that is asked for", function()
     local request = body(2)
     assert.are.same({ GIT_TERMINAL_PROMPT = "1", LC_ALL = "C", A = "b" },
       request.envs)
-    assert.are.equal(5, request.timeout_sec)
+    -- one more for the server than for the command
+    assert.are.equal(6, request.timeout_sec)
     local limits = { clone = 300, push = 60, pull = 60, fetch = 60 }
     local number = 2
     for name, seconds in pairs(limits) do

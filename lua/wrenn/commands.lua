@@ -28,8 +28,10 @@ local run_spec = {
   timeout = "seconds|boolean", envs = "map", cwd = "string", tag = "string",
   args = "list", user = "string", stdin = STDIN, background = "boolean",
   durable = "boolean", check = "boolean", on_stdout = "callable",
-  on_stderr = "callable",
+  on_stderr = "callable", timeout_signal = "string",
 }
+
+local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
 
 -- Checks what run and stream have in common.
 local function check_start(opts, fname, level)
@@ -51,6 +53,10 @@ local function check_run(opts)
   check_start(opts, "run", 3)
   if opts.user == "" or opts.user and opts.user:find("[%c:]") then
     error("bad option 'user' to 'run' (no name of a user)", 3)
+  end
+  if opts.timeout_signal and not signals[opts.timeout_signal] then
+    error("bad option 'timeout_signal' to 'run' (SIGKILL or SIGTERM expected)",
+      3)
   end
   if opts.durable and not opts.background then
     error("bad option 'durable' to 'run' (it goes with background=true)", 3)
@@ -94,6 +100,9 @@ end
 ---  not give it). A limit of 30 s or more is kept up to one second early.
 ---  In the background this process keeps it, for as long as it holds the
 ---  handle; with `durable` the capsule does.
+---@field timeout_signal? "SIGKILL"|"SIGTERM"  what ends a foreground command
+---  when its time is over ("SIGKILL"). Who ignores SIGTERM is killed a second
+---  later, and the error then lacks the output
 ---@field envs? table<string, string>  added to the capsule's environment
 ---@field cwd? string              the home directory when absent
 ---@field user? string             the capsule's default user when absent
@@ -204,8 +213,6 @@ function Commands:list()
   check.self(self, "is_commands", "list")
   return exec.list(self)
 end
-
-local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
 
 local function unknown_process(selector)
   return errors.new("NotFoundError",

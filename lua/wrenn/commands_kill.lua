@@ -167,13 +167,14 @@ local function candidates(self, list, tag)
 end
 
 --- Ends a command that was started by words `age` seconds ago; `pid` when it
---- is known. Whatever interrupts the caller, this goes on. Returns true, and
+--- is known, `signal` when it is not KILL. Whatever interrupts the caller, this goes on. Returns true, and
 --- "left" when it had ended already and only what it left was there; nil when
 --- nothing was found; nil, err.
 function kill.command(self, command)
   return task.shield(function()
     if command.pid then
-      local ok, err = kill.tree(self, { command.pid })
+      local ok, err = kill.tree(self, { command.pid },
+        { signal = command.signal })
       if ok or not err then
         return ok
       end
@@ -183,10 +184,11 @@ function kill.command(self, command)
     if not pids then
       return nil, err
     elseif pids[1] then
-      return kill.tree(self, pids, { age = command.age() })
+      return kill.tree(self, pids,
+        { signal = command.signal, age = command.age() })
     end
     local ok, why = outcome(exec.script(self, PICK_ORPHANS .. TREE,
-      { "KILL", hundredths(command.age()) }))
+      { command.signal or "KILL", hundredths(command.age()) }))
     return ok, ok and "left" or why
   end)
 end

@@ -100,6 +100,7 @@ end
 
 local function was_killed(result)
   return result.exit_code == -1 or result.exit_code == 137
+    or result.exit_code == 143
 end
 
 -- Commands under way, by capsule and words. Equal ones could not be told
@@ -139,7 +140,7 @@ end
 
 -- Runs words and, when their time is over, ends them. Without a limit it is
 -- the server's that counts.
-local function run_limited(self, list, fields, seconds)
+local function run_limited(self, list, fields, seconds, signal)
   local begin = scheduler.now()
   local token
   list, token = set_apart(self, list)
@@ -152,6 +153,7 @@ local function run_limited(self, list, fields, seconds)
     local after
     fields.timeout_sec, after = limits(seconds)
     stop = scheduler.after(after, function()
+      command.signal = signal
       ending = task.spawn(kill.command, self, command)
     end)
   end
@@ -171,7 +173,8 @@ local function run_limited(self, list, fields, seconds)
   elseif answer then
     return answer
   elseif is_server_limit(err, command.age() >= (fields.timeout_sec or 30)) then
-    if not killed then
+    if not killed or signal == "TERM" then
+      command.signal = nil
       kill.command(self, command)
     end
     return nil, server_timeout(err, seconds)
@@ -199,7 +202,7 @@ function run.foreground(self, cmd, opts)
   local result, err = run_limited(self, list, {
     envs = fields and opts.envs or nil, cwd = fields and opts.cwd or nil,
     tag = opts.tag,
-  }, seconds)
+  }, seconds, opts.timeout_signal == "SIGTERM" and "TERM" or nil)
   if not result and path then
     stdin.discard(self, path)
   end

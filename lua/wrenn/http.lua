@@ -30,7 +30,6 @@ function http.header_finder(text)
     return lines[name]
   end
 end
-http.headers = header_finder
 
 -- The header lines of a client's requests, made once for each content type.
 -- Kept here, by settings: no dump of a client must show the key.

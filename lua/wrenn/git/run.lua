@@ -126,7 +126,8 @@ local function execute(self, job, private)
     envs = nil
   end
   result, err = commands:run(program,
-    { args = args, envs = envs, timeout = timeout })
+    { args = args, envs = envs, timeout = timeout,
+      timeout_signal = "SIGTERM" })
   if not result and may_go_on(err) then
     task.shield(function()
       stop(commands, program, args)
