@@ -20,7 +20,7 @@ libhttp-parser-dev     HTTP in the local server
 libwslay-dev           WebSocket in the local server
 bubblewrap             the walls around a local capsule'
 test_packages='
-inotify-tools          one of the two ways a capsule's files are watched
+inotify-tools          one of the two ways to watch files in a capsule
 lua-busted             runs the Lua specs
 lua-luv                the scripted peers of the specs'
 dev_packages='
