@@ -105,10 +105,11 @@ static bool find_capsule(conn *c, const route_value *value) {
   return ok;
 }
 
-bool api_running(conn *c, fault otherwise) {
+bool api_running(conn *c, bool with_status) {
   if (c->capsule->status == CAPSULE_RUNNING)
     return true;
-  conn_reply_fault(c, otherwise, capsule_status_name(c->capsule));
+  conn_reply_fault(c, with_status ? FAULT_NOT_RUNNING : FAULT_FILES_NOT_READY,
+                   capsule_status_name(c->capsule));
   return false;
 }
 
@@ -176,6 +177,10 @@ fault api_agent_fault(const char *error, fault otherwise) {
   if (!strcmp(error, "invalid"))
     return FAULT_REQUEST;
   return !strcmp(error, "exists") ? FAULT_CONFLICT : otherwise;
+}
+
+void api_agent_error(conn *c, const char *error, const char *text) {
+  conn_reply_fault(c, api_agent_fault(error, FAULT_AGENT), text);
 }
 
 static bool all_strings(const wrenn_json *container) {

@@ -13,8 +13,9 @@
 
 /* ---- checks; each answers the request when it returns false -------------- */
 
-/* The capsule is running; else FAULT_NOT_RUNNING or FAULT_FILES_NOT_READY. */
-bool api_running(conn *c, fault otherwise);
+/* The capsule is running. `with_status`: its status is in the message, as it
+ * is for everything but files. */
+bool api_running(conn *c, bool with_status);
 
 /* The body is a JSON object. */
 bool api_body(conn *c, wrenn_json *body);
@@ -32,6 +33,9 @@ char *api_path(conn *c, const wrenn_json *body);
 
 /* What the agent has failed with; `otherwise` when it is nothing special. */
 fault api_agent_fault(const char *error, fault otherwise);
+
+/* Answers with what the agent has failed with. */
+void api_agent_error(conn *c, const char *error, const char *text);
 
 /* A parameter of the query, decoded; false when it is absent. What is
  * malformed or does not fit is "?", which no parameter takes. */

@@ -191,7 +191,7 @@ void handle_exec(conn *c) {
   wrenn_json body, value;
   api_plan p;
   int64_t timeout_sec = 0;
-  if (!api_running(c, FAULT_NOT_RUNNING) || !api_body(c, &body) ||
+  if (!api_running(c, true) || !api_body(c, &body) ||
       !api_number(c, &body, "timeout_sec", &timeout_sec))
     return;
   bool background =
@@ -213,7 +213,7 @@ void handle_exec(conn *c) {
 
 void handle_processes(conn *c) {
   wrenn_buf json = {0};
-  if (!api_running(c, FAULT_NOT_RUNNING))
+  if (!api_running(c, true))
     return;
   capsule_touch(c->capsule);
   wrenn_buf_puts(&json, "{\"processes\":[");
@@ -239,8 +239,7 @@ static void on_signalled(void *arg, const sandbox_reply *reply) {
   killing *k = arg;
   conn *c = k->conn;
   if (c && reply->error)
-    conn_reply_fault(c, api_agent_fault(reply->error, FAULT_AGENT),
-                     reply->text);
+    api_agent_error(c, reply->error, reply->text);
   else if (c)
     conn_reply(c, 204, NULL, "", 0);
   free(k);
@@ -253,7 +252,7 @@ static bool wants_sigterm(const conn *c) {
 }
 
 void handle_kill(conn *c) {
-  if (!api_running(c, FAULT_NOT_RUNNING))
+  if (!api_running(c, true))
     return;
   capsule_touch(c->capsule);
   process *p = process_find(c->capsule, c->selector);

@@ -45,8 +45,7 @@ static void on_order_done(void *arg, const sandbox_reply *reply) {
   job *j = arg;
   j->pending = false;
   if (j->conn && reply->error)
-    conn_reply_fault(j->conn, api_agent_fault(reply->error, FAULT_AGENT),
-                     reply->text);
+    api_agent_error(j->conn, reply->error, reply->text);
   else if (j->conn)
     j->done(j, reply);
   else
@@ -68,7 +67,7 @@ static void send_order(job *j, const char *op, const char *more) {
 
 /* Checks the request and begins a job; NULL when it has been answered. */
 static job *begin(conn *c, wrenn_json *body) {
-  if (!api_running(c, FAULT_FILES_NOT_READY) || !api_body(c, body))
+  if (!api_running(c, false) || !api_body(c, body))
     return NULL;
   char *path = api_path(c, body);
   job *j = path ? calloc(1, sizeof(*j)) : NULL;

@@ -257,7 +257,7 @@ void handle_resume(conn *c) {
 }
 
 void handle_ping(conn *c) {
-  if (!api_running(c, FAULT_NOT_RUNNING))
+  if (!api_running(c, true))
     return;
   capsule_touch(c->capsule);
   conn_reply(c, 204, NULL, "", 0);

@@ -242,7 +242,7 @@ static void on_end(conn *c) {
   upload *u = c->task.state;
   u->ended = true;
   take_path_of_query(u);
-  if (!u->fault && !api_running(c, FAULT_FILES_NOT_READY))
+  if (!u->fault && !api_running(c, false))
     return;
   if (!multipart_complete(&u->form))
     fail(u, FAULT_REQUEST,

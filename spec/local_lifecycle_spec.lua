@@ -206,6 +206,22 @@ generations.each(function(g)
       assert.are.same({ 1, pid }, { #listed, listed[1].pid })
     end)
 
+    it("that cannot start fails at once, or becomes an error", function()
+      local broken = generations.start(g, "", "WRENN_AGENT=/bin/false")
+      local to = wire.new(broken)
+      local answer = to:request("POST", "/v1/capsules", {})
+      if g.waits then
+        assert.are.same({ 502, "agent_error" },
+          { answer.status, answer.error.code })
+      else
+        assert.are.equal(202, answer.status)
+        to:until_status(answer.json.id, "error")
+      end
+      assert.are.equal("[]\n", to:request("GET", "/v1/capsules").body)
+      to:close()
+      broken:stop()
+    end)
+
     if g.waits then
       it("pauses what is idle, whatever files are read (39, 40, 42)",
         function()

@@ -1,6 +1,7 @@
 /* permessage-deflate: offers, and messages there and back. */
 #include "../deflate.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,29 @@ static void test_known(deflate_state *d) {
   wrenn_buf_free(&out);
 }
 
+/* Bytes from anywhere: an answer, whatever it is, and no harm. */
+static void test_nonsense(deflate_state *d) {
+  static const char good[] = "the quick brown fox jumps over the lazy dog";
+  uint32_t seed = 1;
+  bool within = true;
+  for (int i = 0; i < 20000; i++) {
+    wrenn_buf bytes = {0}, out = {0};
+    if (i % 2)
+      deflate_pack(d, good, sizeof(good), &bytes);
+    else
+      wrenn_buf_append(&bytes, good, sizeof(good));
+    for (int j = 0; j < 1 + i % 5; j++) {
+      seed = seed * 1664525 + 1013904223;
+      bytes.data[(seed >> 16) % bytes.len] = (char)(seed >> 25);
+    }
+    if (deflate_unpack(d, bytes.data, bytes.len, 1000, &out))
+      within = within && out.len <= 1000;
+    wrenn_buf_free(&bytes);
+    wrenn_buf_free(&out);
+  }
+  check(within, "nonsense stays within its limit");
+}
+
 int main(void) {
   deflate_state *d = deflate_new();
   if (!d)
@@ -85,6 +109,7 @@ int main(void) {
   test_offers();
   test_round_trips(d);
   test_known(d);
+  test_nonsense(d);
   deflate_free(d);
   printf("%d passed, %d failed\n", passed, failed);
   return failed > 0;
