@@ -9,11 +9,11 @@ LUA = 5.4
 PREFIX = /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test asan clang lint format install clean
+.PHONY: help setup build demo test asan fuzz bench clang lint format install clean
 
 help:
 	@sed -n 's/^#\( \|$$\)//p' Makefile
-	@echo 'Others: build, asan, clang, lint, format, install, clean.'
+	@echo 'Others: build, asan, fuzz, bench, clang, lint, format, install, clean.'
 
 setup:
 	@scripts/setup.sh dev
@@ -25,13 +25,23 @@ build:
 demo:
 	@scripts/demo.sh
 
-# LUA=5.1, 5.3 or luajit runs the specs on that one.
+# LUA=5.1, 5.3 or luajit runs the specs on that one, GC=1 with a collector that
+# never rests, JOBS=1 one spec file after the other.
 test:
 	@scripts/test.sh $(LUA)
 
 # Everything again under AddressSanitizer, LeakSanitizer and UBSan.
 asan:
 	@scripts/asan.sh
+
+# Every fuzzer for SECONDS; what they find is in build/fuzz/found.
+SECONDS = 20
+fuzz:
+	@scripts/fuzz.sh $(SECONDS)
+
+# Ratios to bare C on the same server, and a thousand capsules.
+bench:
+	@scripts/bench.sh
 
 clang:
 	@scripts/setup.sh dev

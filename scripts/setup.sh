@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh demo|test|dev: installs the Debian packages that are missing.
+# setup.sh demo|test|dev|fuzz: installs the Debian packages that are missing.
 . "$(dirname "$0")/common.sh"
 
 # One package and what it is for on each line.
@@ -43,12 +43,17 @@ liblua5.1-0-dev        and to compile against
 lua5.3                 another Lua to run on
 liblua5.3-dev          and to compile against
 luajit                 another Lua to run on'
+# With clang's version in its name: Debian 12's.
+fuzz_packages='
+clang                  compiles the fuzzers
+libclang-rt-14-dev     what they are linked with'
 
 case ${1:-} in
 demo) wanted=$demo_packages ;;
 test) wanted=$demo_packages$test_packages ;;
 dev) wanted=$demo_packages$test_packages$dev_packages ;;
-*) die "usage: scripts/setup.sh demo|test|dev" ;;
+fuzz) wanted=$demo_packages$fuzz_packages ;;
+*) die "usage: scripts/setup.sh demo|test|dev|fuzz" ;;
 esac
 wanted=${wanted#?}
 

@@ -4,12 +4,13 @@
 
 lua=${1:-5.4}
 case $lua in
-5.4) dir=build program=lua5.4 packages=test ;;
-5.1 | 5.3) dir=build/lua$lua program=lua$lua packages=dev ;;
-luajit) dir=build/luajit program=luajit packages=dev ;;
+5.4) dir=build version=5.4 program=lua5.4 packages=test ;;
+5.1 | 5.3) dir=build/lua$lua version=$lua program=lua$lua packages=dev ;;
+# LuaJIT loads the very file that was built for Lua 5.1.
+luajit) dir=build/lua5.1 version=5.1 program=luajit packages=dev ;;
 *) die "LUA is 5.1, 5.3, 5.4 or luajit, not '$lua'" ;;
 esac
 
 scripts/setup.sh "$packages"
-scripts/build.sh "$dir" -DWRENN_LUA="$lua"
+scripts/build.sh "$dir" -DWRENN_LUA="$version"
 exec scripts/run-tests.sh "$dir" "$program"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "op.h"
@@ -248,7 +249,9 @@ static wrenn_status classify(const http_op *http, CURLcode code) {
 }
 
 static void finish(http_op *http, CURLcode code) {
-  if (http->error) {
+  if (http->error == WRENN_E_SYSTEM) {
+    wrenn_op_fail_fds(&http->op);
+  } else if (http->error) {
     wrenn_op_fail(&http->op, http->error, "%s",
                   http->error == WRENN_E_TOO_LARGE
                       ? "the answer is over its limit"
@@ -265,10 +268,16 @@ static void finish(http_op *http, CURLcode code) {
 
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
-  (void)arg;
+  http_op *http = arg;
   (void)purpose;
-  return socket(address->family, address->socktype | SOCK_CLOEXEC,
-                address->protocol);
+  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
+                  address->protocol);
+  if (fd < 0 ? errno != EMFILE : wrenn_fd_to_spare(fd))
+    return fd;
+  if (fd >= 0)
+    close(fd);
+  http->error = WRENN_E_SYSTEM;
+  return CURL_SOCKET_BAD;
 }
 
 /* The connection stands (new or used again) and the request is about to go. */
@@ -584,6 +593,7 @@ static void set_transfer(http_op *http, const char *url) {
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, http);
 }
 

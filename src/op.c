@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* An id is generation * SLOTS + slot + 1: below 2^53, so a double holds it. */
 #define SLOTS ((uint64_t)1 << 24)
 #define GENERATIONS ((uint32_t)1 << 28)
 #define MESSAGE_SIZE 512
+#define SPARE_FDS 16
 
 static void on_timer(uv_timer_t *timer);
 
@@ -244,6 +246,25 @@ void wrenn_op_fail(wrenn_op *op, wrenn_status error, const char *format, ...) {
   }
   node->event.error = error;
   wrenn_op_finish(op, node);
+}
+
+static struct rlimit fd_limit(void) {
+  struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit;
+}
+
+bool wrenn_fd_to_spare(int fd) {
+  struct rlimit limit = fd_limit();
+  return limit.rlim_cur == RLIM_INFINITY ||
+         (rlim_t)fd + SPARE_FDS < limit.rlim_cur;
+}
+
+void wrenn_op_fail_fds(wrenn_op *op) {
+  wrenn_op_fail(op, WRENN_E_SYSTEM,
+                "too many open files: this process may have %llu "
+                "(RLIMIT_NOFILE, ulimit -n)",
+                (unsigned long long)fd_limit().rlim_cur);
 }
 
 /* ---- API ----------------------------------------------------------------- */

@@ -83,6 +83,14 @@ void wrenn_op_finish(wrenn_op *op, wrenn_node *node);
 void wrenn_op_fail(wrenn_op *op, wrenn_status error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* As wrenn_op_fail, when the process has no file descriptor to spare. */
+void wrenn_op_fail_fds(wrenn_op *op);
+
+/* Whether a connection may have this new descriptor. The last few below the
+ * process's limit are left to others: name look-ups and the user's own files
+ * would fail in worse ways than a connection that says why. */
+bool wrenn_fd_to_spare(int fd);
+
 /* The queue gave an event of this id to the user: its cost no longer counts. */
 void wrenn_op_taken(wrenn_loop *loop, const wrenn_node *node);
 

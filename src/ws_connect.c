@@ -97,6 +97,10 @@ void wrenn_ws_connect_next(wrenn_ws_op *ws) {
     errno = 0;
     struct lws *wsi = lws_client_connect_via_info(&info);
     ws->inside = false;
+    if (wsi && !wrenn_fd_to_spare(lws_get_socket_fd(wsi))) {
+      wrenn_op_fail_fds(&ws->op);
+      return;
+    }
     if (wsi) {
       lws_cancel_service(ws->engine->context);
       return;
@@ -104,10 +108,11 @@ void wrenn_ws_connect_next(wrenn_ws_op *ws) {
     ws->wsi = NULL;
     if (errno)
       snprintf(ws->failure, sizeof(ws->failure), " (%s)", strerror(errno));
-    if (errno == EMFILE || errno == ENFILE)
-      why = WRENN_E_SYSTEM;
-    else
-      why = WRENN_E_CONNECT;
+    if (errno == EMFILE) {
+      wrenn_op_fail_fds(&ws->op);
+      return;
+    }
+    why = errno == ENFILE ? WRENN_E_SYSTEM : WRENN_E_CONNECT;
   }
   wrenn_op_fail(&ws->op, why == WRENN_E_SYSTEM ? why : WRENN_E_CONNECT,
                 "cannot connect to %s port %d%s", peer(ws)->host,

@@ -1,0 +1,108 @@
+-- The system's limits: descriptors that run out are an error that names the
+-- limit, in requests and WebSockets alike, and pass; many capsules at once.
+
+local compat = require("spec.support.compat")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+-- Runs Lua code in a process that may open `limit` descriptors.
+local function run_limited(limit, code)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(code)
+  file:close()
+  local output = compat.output_of(("ulimit -n %d; %s %s 2>&1"):format(limit,
+    compat.lua, path))
+  os.remove(path)
+  return output
+end
+
+-- Opens streams to a peer until that fails, in a process of its own.
+local code = [[
+  local wrenn = require("wrenn")
+  local capsule = wrenn.check(wrenn.Capsule.connect("cl-1",
+    { api_key = "k", base_url = "%s" }))
+  local streams, err = {}, nil
+  repeat
+    local stream
+    stream, err = capsule.commands:stream("x")
+    streams[#streams + 1] = stream
+  until err or #streams > 100
+  print(#streams > 20, err:is("ConnectionError"), err.details.kind, err)
+  -- Elsewhere, so that no kept connection serves.
+  local _, why = wrenn.Capsule.list({ api_key = "k", base_url = "%s" })
+  print(why and why:is("ConnectionError"), why and why.details.kind, why)
+  for i = 1, 10 do
+    streams[i]:close()
+  end
+  wrenn.task.sleep(0.3)
+  print(wrenn.check(capsule.commands:stream("x")) ~= nil)
+]]
+
+describe("file descriptors", function()
+  it("that run out are an error that names the limit", function()
+    local script = [[
+      local req = c:request()
+      if not req then return end
+      if req.headers.upgrade then
+        c:upgrade(req)
+        c:read_frame()
+        c:read_frame() -- its close frame
+        return c:close()
+      end
+      c:respond(200, '{"id":"cl-1","status":"running"}')
+    ]]
+    local p, other = peer.start(script), peer.start(script)
+    local lines = {}
+    for line in run_limited(64, code:format(p.url, other.url))
+      :gmatch("[^\n]+") do
+      lines[#lines + 1] = line
+    end
+    local told = "system\tConnectionError: too many open files: this process"
+      .. " may have 64 (RLIMIT_NOFILE, ulimit -n)"
+    assert.are.same({ "true\ttrue\t" .. told, "true\t" .. told, "true" }, lines)
+    p:stop()
+    other:stop()
+  end)
+end)
+
+describe("a hundred capsules", function()
+  it("each with a live stream, in one process", function()
+    local count = 100
+    local s = server.start("--isolation none")
+    local client = assert(wrenn.Client(s:options()))
+    local numbers = {}
+    for i = 1, count do
+      numbers[i] = i
+    end
+    local capsules = assert(wrenn.task.map(numbers, function()
+      return wrenn.Capsule.create({ client = client, wait = true })
+    end))
+    local sums = assert(wrenn.task.map(capsules, function(capsule, i)
+      local stream, err = capsule.commands:stream(
+        ("for n in 1 2 3 4 5; do echo %d; sleep 0.1; done"):format(i))
+      if not stream then
+        return nil, err
+      end
+      local sum = 0
+      repeat
+        local ev
+        ev, err = stream:read()
+        if ev and ev.type == "stdout" then
+          for number in ev.data:gmatch("%d+") do
+            sum = sum + tonumber(number)
+          end
+        end
+      until not ev
+      return not err and sum or nil, err
+    end, { concurrency = count }))
+    for i = 1, count do
+      assert.are.equal(5 * i, sums[i])
+    end
+    assert(wrenn.task.map(capsules, function(capsule)
+      return capsule:destroy()
+    end))
+    s:stop()
+  end)
+end)
