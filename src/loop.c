@@ -138,8 +138,8 @@ wrenn_status wrenn_loop_watch(wrenn_loop *loop) {
   loop->alarm.data = loop;
   uv_poll_start(&loop->alarm, UV_READABLE, on_alarm);
   loop->watched = true;
-  wrenn_loop_dirty(loop); /* the fd has to learn what is due already */
-  return WRENN_OK;
+  /* libuv tells the kernel of new handles, the alarm's too, in a turn only. */
+  return wrenn_loop_step(loop);
 }
 
 /* ---- one turn ------------------------------------------------------------ */

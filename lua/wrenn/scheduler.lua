@@ -193,13 +193,16 @@ end
 --- Resumes what was ready at the beginning. Raises, at the end, what came out
 --- of a coroutine of the host's.
 function scheduler.run_ready()
-  local last, raised = ready_last, nil
-  while ready_first <= last do
+  local raised
+  for _ = ready_first, ready_last do
+    if ready_first > ready_last then
+      break -- a task that drove the loop in place has run them
+    end
     local seat = ready[ready_first]
     ready[ready_first] = nil
     ready_first = ready_first + 1
     local outer = running
-    running = seat.waiter
+    running = seat.task
     raised = seat:resume() or raised
     running = outer
   end
@@ -284,7 +287,6 @@ function scheduler.current()
     return nil, err
   end
   waiter = Waiter.new(seat)
-  seat.waiter = waiter
   current[co] = waiter
   return waiter
 end

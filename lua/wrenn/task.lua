@@ -146,7 +146,7 @@ local function start(self, fn, args)
     end)
     local seat = host.seat and host.seat(co)
     self.seat = seat or seats.new(scheduler, co, { may_drive = true })
-    self.seat.waiter = self
+    self.seat.task = self
     scheduler.adopt(co, self)
   end
   self.seat:wake()

@@ -1,0 +1,16 @@
+-- lua spec/hosts/cqueues_main.lua PARTS
+
+local cqueues = require("cqueues")
+local measure = require("spec.hosts.measure")
+
+local cq = cqueues.new()
+
+cq:wrap(measure, {
+  sleep = cqueues.sleep,
+  spawn = function(fn)
+    cq:wrap(fn)
+  end,
+  print = print,
+}, arg[1])
+assert(cq:loop())
+print("loop_ended true")
