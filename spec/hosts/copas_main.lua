@@ -7,9 +7,10 @@ local core = require("wrenn.core")
 local measure = require("spec.hosts.measure")
 local wrenn = require("wrenn")
 
+io.stdout:setvbuf("line")
 wrenn.task.use("copas")
 
-local silent = socket.udp()
+local silent = (socket.udp4 or socket.udp)()
 local sleepers = {}
 
 local Sleeper = {}

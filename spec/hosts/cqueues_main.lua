@@ -3,6 +3,7 @@
 local cqueues = require("cqueues")
 local measure = require("spec.hosts.measure")
 
+io.stdout:setvbuf("line")
 local cq = cqueues.new()
 
 cq:wrap(measure, {

@@ -4,6 +4,7 @@ local uv = require("luv")
 local measure = require("spec.hosts.measure")
 local wrenn = require("wrenn")
 
+io.stdout:setvbuf("line")
 wrenn.task.use("uv")
 
 local function sleep(seconds)

@@ -111,7 +111,7 @@ local function cycles(host, capsule, say)
   collectgarbage()
   local fds, rss = count_fds(), status_of("VmRSS")
   local kib = collectgarbage("count")
-  for _ = 1, 200 do
+  for _ = 1, tonumber(os.getenv("CYCLES")) or 200 do
     cycle(capsule, background.pid)
   end
   host.sleep(0.3)

@@ -24,7 +24,7 @@ local Seat = { close = nothing, settimeout = nothing }
 Seat.__index = Seat
 
 local function new_seat()
-  silent = silent or socket.udp()
+  silent = silent or (socket.udp4 or socket.udp)()
   return setmetatable({ woken = false }, Seat)
 end
 
@@ -100,12 +100,16 @@ function host.attach(loop)
   end
   loop:watch()
   pumped = loop
-  copas.addthread(run_pump, loop)
+  copas.addthread(function() -- its arguments differ between versions
+    run_pump(loop)
+  end)
 end
 
 function host.spawn(body)
   local seat = new_seat()
-  copas.addthread(body, seat)
+  copas.addthread(function()
+    body(seat)
+  end)
   return seat
 end
 
