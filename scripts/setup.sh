@@ -21,7 +21,14 @@ libwslay-dev           WebSocket in the local server
 bubblewrap             the walls around a local capsule'
 test_packages='
 lua-busted             runs the Lua specs
-lua-luv                the scripted peers of the specs'
+lua-luv                the scripted peers of the specs, and a host to test in
+lua-cqueues            a host to test in
+lua-copas              a host to test in, with
+lua-socket             what it waits with
+neovim                 a host to test in
+libpcre3               what nginx with Lua (scripts/nginx.sh) needs
+luajit                 the Lua of Neovim and nginx
+liblua5.1-0-dev        to compile against for them'
 dev_packages='
 clang                  the second compiler
 clang-format           checks the layout of C code
@@ -31,10 +38,8 @@ lua-check              checks Lua code
 shellcheck             checks the scripts
 luarocks               builds the rock
 lua5.1                 another Lua to run on
-liblua5.1-0-dev        and to compile against
 lua5.3                 another Lua to run on
-liblua5.3-dev          and to compile against
-luajit                 another Lua to run on'
+liblua5.3-dev          and to compile against'
 
 case ${1:-} in
 demo) wanted=$demo_packages ;;

@@ -38,10 +38,11 @@ describe("in OpenResty", function()
 
   it("one worker serves other requests while commands run", function()
     local begin = core.now()
+    local ops = {}
     for i = 1, 20 do
-      n:begin(("/run?id=%s&cmd=sleep%%201;echo%%20%d"):format(capsule.id, i))
+      ops[i] = n:begin(("/run?id=%s&cmd=sleep%%201;echo%%20%d"):format(capsule.id, i))
     end
-    local bodies = n:wait(20, "done")
+    local bodies = n:wait(ops, "done")
     assert.is_true(core.now() - begin < 6) -- 20 s one after the other
     local seen = {}
     for _, body in pairs(bodies) do
@@ -63,39 +64,34 @@ describe("in OpenResty", function()
     assert(capsule.commands:run("sleep 300",
       { background = true, tag = "held" }))
     n:get(("/run?id=%s&cmd=true"):format(capsule.id))
-    local before = n:count_sockets()
+    local before = nginx.count_sockets(s.pid)
     local ops = {}
     for i = 1, 20 do
       ops[i] = n:begin("/held?id=" .. capsule.id)
+      n:wait({ ops[i] }, "chunk")
     end
-    n:wait(20, "chunk")
-    local deadline = core.now() + 10
-    repeat -- until each waits for its stream
-      os.execute("sleep 0.1")
-    until n:count_sockets() >= before + 40 or core.now() > deadline
-    assert.is_true(n:count_sockets() >= before + 40)
+    assert.is_true(nginx.count_sockets(s.pid) >= before + 20)
     for i = 1, 20 do
       ops[i]:cancel()
     end
-    n.loop:step()
-    deadline = core.now() + 10
+    local deadline = core.now() + 10
     repeat
+      n.loop:step()
       os.execute("sleep 0.1")
-    until n:count_sockets() <= before + 22 or core.now() > deadline
-    -- Kept connections of the requests before the streams may stay.
-    assert.is_true(n:count_sockets() <= before + 22)
+    until nginx.count_sockets(s.pid) <= before + 4 or core.now() > deadline
+    assert.is_true(nginx.count_sockets(s.pid) <= before + 4)
   end)
 
   it("a reload ends old workers and starts new ones that work", function()
     local old = n:workers()
-    local id = n:begin(("/run?id=%s&cmd=sleep%%201;echo%%20old")
-      :format(capsule.id)):id()
+    local op = n:begin(("/run?id=%s&cmd=sleep%%201;echo%%20old")
+      :format(capsule.id))
     n.loop:step()
     os.execute("sleep 0.3")
     n:signal("HUP")
     os.execute("sleep 0.3")
-    local bodies = n:wait(1, "done")
-    assert.is_truthy(bodies[id]:find("old\n", 1, true))
+    local bodies = n:wait({ op }, "done")
+    assert.is_truthy(bodies[op:id()]:find("old\n", 1, true))
     local _, body = n:get(("/run?id=%s&cmd=echo%%20new"):format(capsule.id))
     local pid = tonumber(body:match("^(%d+) new\n$"))
     for _, one in ipairs(old) do

@@ -44,10 +44,11 @@ end
 
 --- Waits for a stream that says nothing, until the client goes away.
 function M.held()
-  ngx.say("held")
-  ngx.flush(true)
   local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
-  wrenn.check(capsule.commands:connect("held")):read()
+  for _ in wrenn.check(capsule.commands:connect("held")) do
+    ngx.say("held")
+    ngx.flush(true)
+  end
 end
 
 return M
