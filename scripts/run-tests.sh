@@ -5,6 +5,11 @@
 
 dir=$1
 lua=$2
+# The hosts in the specs: nginx, and a module for what has LuaJIT inside.
+scripts/nginx.sh >/dev/null
+if [ "$dir" != build/luajit ]; then
+  scripts/build.sh build/luajit -DWRENN_LUA=luajit
+fi
 use_tree "$dir"
 
 printf '\nC unit tests\n'

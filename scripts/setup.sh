@@ -27,9 +27,16 @@ python3-ipykernel      its Python kernel
 python3                services for the specs to reach through the proxy
 inotify-tools          one of the two ways to watch the files of a capsule
 lua-busted             runs the Lua specs
-lua-luv                the scripted peers of the specs
+lua-luv                the scripted peers of the specs, and a host to test in
 openssl                makes the certificates of the specs
-socat                  puts TLS in front of a server'
+socat                  puts TLS in front of a server
+lua-cqueues            a host to test in
+lua-copas              a host to test in, with
+lua-socket             what it waits with
+neovim                 a host to test in
+libpcre3               what nginx with Lua (scripts/nginx.sh) needs
+luajit                 the Lua of Neovim and nginx
+liblua5.1-0-dev        to compile against for them'
 dev_packages='
 clang                  the second compiler
 clang-format           checks the layout of C code
@@ -39,10 +46,8 @@ lua-check              checks Lua code
 shellcheck             checks the scripts
 luarocks               builds the rock
 lua5.1                 another Lua to run on
-liblua5.1-0-dev        and to compile against
 lua5.3                 another Lua to run on
-liblua5.3-dev          and to compile against
-luajit                 another Lua to run on'
+liblua5.3-dev          and to compile against'
 # With clang's version in its name: Debian 12's.
 fuzz_packages='
 clang                  compiles the fuzzers

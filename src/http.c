@@ -410,7 +410,7 @@ static int on_curl_timer(CURLM *multi, long ms, void *arg) {
   }
   uv_update_time(&engine->loop->uv);
   uv_timer_start(&engine->timer, on_timer, (uint64_t)ms, 0);
-  engine->loop->dirty = true;
+  wrenn_loop_dirty(engine->loop);
   return 0;
 }
 

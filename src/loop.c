@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +89,59 @@ int wrenn_loop_timeout(const wrenn_loop *loop) {
   return uv_backend_timeout(&loop->uv);
 }
 
+/* ---- the fd alone -------------------------------------------------------- */
+
+void wrenn_loop_dirty(wrenn_loop *loop) {
+  loop->dirty = true;
+  if (loop->watched && !loop->turning)
+    uv_async_send(&loop->wake);
+}
+
+static void set_alarm(wrenn_loop *loop, uint64_t at) {
+  struct itimerspec when = {
+      .it_value = {.tv_sec = (time_t)(at / 1000),
+                   .tv_nsec = (long)(at % 1000) * 1000000}};
+  if (!timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL))
+    loop->alarm_at = at;
+}
+
+/* An alarm that comes too early only costs a step, so it is never put off. */
+static void arm_alarm(wrenn_loop *loop) {
+  int wait = wrenn_loop_timeout(loop);
+  if (wait < 0)
+    return;
+  uint64_t at = uv_now(&loop->uv) + (uint64_t)wait;
+  if (!loop->alarm_at || at < loop->alarm_at)
+    set_alarm(loop, at ? at : 1);
+}
+
+static void on_alarm(uv_poll_t *alarm, int status, int events) {
+  (void)status;
+  (void)events;
+  wrenn_loop *loop = alarm->data;
+  uint64_t times;
+  if (read(loop->alarm_fd, &times, sizeof(times)) > 0)
+    loop->alarm_at = 0;
+}
+
+wrenn_status wrenn_loop_watch(wrenn_loop *loop) {
+  wrenn_status status = wrenn_loop_check(loop);
+  if (status || loop->watched)
+    return status;
+  loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (loop->alarm_fd < 0)
+    return WRENN_E_SYSTEM;
+  if (uv_poll_init(&loop->uv, &loop->alarm, loop->alarm_fd)) {
+    close(loop->alarm_fd);
+    return WRENN_E_SYSTEM;
+  }
+  loop->alarm.data = loop;
+  uv_poll_start(&loop->alarm, UV_READABLE, on_alarm);
+  loop->watched = true;
+  /* libuv tells the kernel of new handles, the alarm's too, in a turn only. */
+  return wrenn_loop_step(loop);
+}
+
 /* ---- one turn ------------------------------------------------------------ */
 
 static void run_kicks(wrenn_loop *loop) {
@@ -105,9 +159,13 @@ static void run_kicks(wrenn_loop *loop) {
 
 static void turn(wrenn_loop *loop) {
   loop->dirty = false;
+  loop->turning = true;
   uv_update_time(&loop->uv);
   run_kicks(loop);
   uv_run(&loop->uv, UV_RUN_NOWAIT);
+  loop->turning = false;
+  if (loop->watched)
+    arm_alarm(loop);
 }
 
 /* OpenSSL writes with write(2), which raises SIGPIPE on a dead connection.
@@ -224,9 +282,13 @@ void wrenn_loop_free(wrenn_loop *loop) {
   wrenn_http_engine_free(loop->http);
   wrenn_ws_engine_free(loop->ws);
   wrenn_lookups_abandon(loop);
+  if (loop->watched)
+    uv_close((uv_handle_t *)&loop->alarm, NULL);
   uv_close((uv_handle_t *)&loop->wake, NULL);
   uv_run(&loop->uv, UV_RUN_DEFAULT); /* only close callbacks are left */
   uv_loop_close(&loop->uv);
+  if (loop->watched)
+    close(loop->alarm_fd);
   wrenn_queue_drop(&loop->queue, 0);
   wrenn_node_free(loop->current);
   free(loop->slots);

@@ -19,8 +19,13 @@ struct wrenn_loop {
   uv_loop_t uv;
   uv_async_t wake; /* keeps the loop alive; resolver threads ring it */
   pid_t pid;
-  bool dirty; /* an API call left work for the next step */
-  bool tls;   /* OpenSSL writes may raise SIGPIPE */
+  bool dirty;        /* an API call left work for the next step */
+  bool turning;      /* inside a step: what is left is seen at its end */
+  bool watched;      /* wrenn_loop_watch */
+  int alarm_fd;      /* watched: a timerfd for the next timeout */
+  uint64_t alarm_at; /* what it is set to, in uv_now's time; 0: not set */
+  uv_poll_t alarm;
+  bool tls; /* OpenSSL writes may raise SIGPIPE */
   wrenn_queue queue;
   wrenn_node *current; /* what wrenn_loop_next handed out last */
   wrenn_op *kicks;
@@ -31,6 +36,9 @@ struct wrenn_loop {
   struct wrenn_ws_engine *ws;     /* ws.c; NULL until first used */
   struct wrenn_lookup *lookups;   /* resolve.c */
 };
+
+/* Leaves work for the next step, and says so through the fd where asked to. */
+void wrenn_loop_dirty(wrenn_loop *loop);
 
 /* Whether this process may use the loop: OK or FORKED. */
 wrenn_status wrenn_loop_check(const wrenn_loop *loop);

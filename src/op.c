@@ -85,7 +85,7 @@ wrenn_status wrenn_op_start(wrenn_loop *loop, wrenn_op *op,
   uv_update_time(&loop->uv);
   op->started = op->active = uv_now(&loop->uv);
   arm_timer(op);
-  loop->dirty = true;
+  wrenn_loop_dirty(loop);
   return WRENN_OK;
 }
 
@@ -112,7 +112,7 @@ void wrenn_op_stop_all(wrenn_loop *loop) {
 }
 
 void wrenn_op_kick(wrenn_op *op) {
-  op->loop->dirty = true;
+  wrenn_loop_dirty(op->loop);
   if (op->kicked || op->ended || !op->class->kick)
     return;
   op->kicked = true;
@@ -308,7 +308,7 @@ wrenn_status wrenn_cancel(wrenn_loop *loop, wrenn_id id) {
   if (!op)
     return WRENN_E_CLOSED;
   wrenn_queue_drop(&loop->queue, id);
-  loop->dirty = true;
+  wrenn_loop_dirty(loop);
   wrenn_op_fail(op, WRENN_E_CANCELLED, "%s", wrenn_strerror(WRENN_E_CANCELLED));
   return WRENN_OK;
 }

@@ -78,6 +78,12 @@ WRENN_API int wrenn_loop_fd(const wrenn_loop *loop);
  * Ask again after every call into the library. */
 WRENN_API int wrenn_loop_timeout(const wrenn_loop *loop);
 
+/* From here on the fd tells all: it also becomes readable once the timeout is
+ * over and after calls that leave something for a step, so that a host need
+ * not ask for the timeout. Takes a step. Linux only; SYSTEM elsewhere or
+ * without an fd to spare. */
+WRENN_API wrenn_status wrenn_loop_watch(wrenn_loop *loop);
+
 /* Does what is due, without blocking. */
 WRENN_API wrenn_status wrenn_loop_step(wrenn_loop *loop);
 

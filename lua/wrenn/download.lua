@@ -48,7 +48,9 @@ local function read(self, next_event)
     return nil, self.failure
   end
   local event, err = next_event(self.inbox)
-  if not event then
+  if self.ended then -- another task has read the end, or closed it
+    return nil, self.failure
+  elseif not event then
     return finish(self, err)
   elseif event.kind == "chunk" then
     self.bytes = self.bytes + #event[1]

@@ -82,6 +82,9 @@ local function read(self, next_event)
   local event, err = next_event(self.inbox)
   if event then
     self.taken = self.taken + 1
+    if self.ended then -- another task has read the end, or closed it
+      return nil, self.failure
+    end
     return take(self, event)
   elseif self.ended then -- for another reader
     return nil, self.failure

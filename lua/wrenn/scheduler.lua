@@ -1,50 +1,63 @@
--- One loop, many waiters. Every event of the core passes through `drain` into
--- the inbox of its operation; whoever needs it waits for that inbox, by
--- yielding inside a task and by driving the loop anywhere else.
+-- One loop, many waiters. Every event of the core passes through `collect`
+-- into the inbox of its operation; whoever needs it waits for that inbox: on
+-- a seat of the host's where there is one, else by driving the loop in place.
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
+local hosts = require("wrenn.host")
+local inbox_of = require("wrenn.inbox")
+local Waiter = require("wrenn.waiter")
 
 local scheduler = {}
-
--- An operation whose inbox holds more stops reading until it is empty.
-local HIGH = 256 * 1024
 
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
 local loop
-local host
-local inboxes = {} -- by operation id
-local current = {} -- task by coroutine
+local inboxes = {} -- by operation id; false: forgotten, but not over yet
+local closing = 0 -- how many of them are false
+local parked = {} -- the waiters that sit
+local parked_count = 0
+local current = {} -- waiter by coroutine
 setmetatable(current, { __mode = "k" })
 local ready, ready_first, ready_last = {}, 1, 0
 
 -- PUC Lua 5.1 cannot yield out of an iterator that a for loop calls.
-local rigid_iterators = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
+local rigid_iterators = _VERSION == "Lua 5.1" and not package.loaded.jit
 
 --- Seconds on a clock that only goes forward.
 scheduler.now = core.now
 
---- Chooses the host: a table as in host/poll.lua.
-function scheduler.use(chosen)
-  host = chosen
-end
-
-local function the_host()
-  if not host then
-    host = require("wrenn.host.poll")
-  end
-  return host
-end
-
 -- ---- operations ------------------------------------------------------------
+
+local function pause(id, on)
+  if loop then
+    loop:pause(id, on)
+  end
+end
+
+function scheduler.inbox()
+  return inbox_of.new()
+end
+
+-- The loop is no more (a fork, or the system failed): everybody hears of it.
+local function lose(code, message)
+  local lost = inboxes
+  loop, inboxes, closing = nil, {}, 0
+  for _, inbox in pairs(lost) do
+    if inbox then
+      inbox.id, inbox.pause = false, nil
+      inbox:put({ kind = "failed", code, message })
+      inbox:finish()
+    end
+  end
+end
 
 local function new_loop()
   local made, code, message = core.loop()
   if not made then
     return nil, errors.from_core(code, message)
   end
-  loop, inboxes = made, {}
+  loop, inboxes, closing = made, {}, 0
   return loop
 end
 
@@ -59,7 +72,7 @@ local function start(method, options)
   end
   local op, code, message = loop[method](loop, options)
   if code == "forked" then
-    loop = nil
+    lose(code, message)
     return start(method, options)
   elseif not op then
     return nil, errors.from_core(code, message)
@@ -67,44 +80,49 @@ local function start(method, options)
   return op
 end
 
-local Inbox = {}
-Inbox.__index = Inbox
-
-function scheduler.inbox()
-  return setmetatable({ first = 1, last = 0, bytes = 0, id = false }, Inbox)
-end
-
 --- Starts an operation ("http", "ws" or "timer") and returns it with its
 --- inbox. The inbox does not hold the operation: when nobody does any more,
 --- the operation is collected, and cancelled by that.
 function scheduler.start(method, options)
-  local op, err = start(method, options)
+  local ok, err = hosts.admit()
+  if not ok then
+    return nil, err
+  end
+  local op
+  op, err = start(method, options)
   if not op then
     return nil, err
   end
-  local inbox = scheduler.inbox()
-  inbox.id = op:id()
-  inboxes[inbox.id] = inbox
+  local id = op:id()
+  local inbox = inbox_of.new(id, pause)
+  inboxes[id] = inbox
   return op, inbox
 end
 
---- Forgets an operation: what still comes of it is dropped.
+--- Forgets an operation: what still comes of it is dropped, and nobody waits
+--- for it any more.
 function scheduler.forget(inbox)
-  if inbox.id then
-    inboxes[inbox.id] = nil
+  local id = inbox.id
+  if id and inboxes[id] == inbox then
+    inboxes[id] = false
+    closing = closing + 1
+    hosts.attach(loop)
   end
+  inbox:finish()
 end
 
 --- Gives an operation a new inbox, read at full speed; the old one is ended.
 function scheduler.reroute(inbox)
-  local fresh = scheduler.inbox()
-  if inbox.id and inboxes[inbox.id] == inbox then
-    inboxes[inbox.id] = fresh
-    fresh.id = inbox.id
+  local id = inbox.id
+  local fresh
+  if id and inboxes[id] == inbox then
+    fresh = inbox_of.new(id, pause)
+    inboxes[id] = fresh
     if inbox.paused then
-      loop:pause(inbox.id, false)
+      pause(id, false)
     end
   else
+    fresh = scheduler.inbox()
     fresh:finish()
   end
   inbox.id = false
@@ -112,71 +130,36 @@ function scheduler.reroute(inbox)
   return fresh
 end
 
--- ---- inboxes ---------------------------------------------------------------
+-- ---- events ----------------------------------------------------------------
 
--- What an event weighs besides its bytes.
-local WEIGHT = 64
-
-local function wake(inbox)
-  local waiters = inbox.waiters
-  local task = waiters and table.remove(waiters, 1)
-  if task then
-    ready_last = ready_last + 1
-    ready[ready_last] = task
-  end
-end
-
--- Takes note of events that have been put behind the last one.
-local function added(self, count, bytes)
-  self.last = self.last + count
-  bytes = self.bytes + bytes + count * WEIGHT
-  self.bytes = bytes
-  if bytes > HIGH and not self.paused and self.id then
-    self.paused = true
-    loop:pause(self.id, true)
-  end
-  if self.waiters then
-    for _ = 1, math.min(count, #self.waiters) do
-      wake(self)
+local function hand_over(id, inbox, kind, a, b, c, d)
+  local ends = TERMINAL[kind]
+  if ends then
+    inboxes[id] = nil
+    if inbox == false then
+      closing = closing - 1
     end
   end
-end
-
---- Puts an event into an inbox: a frame's own table, or {kind = ..., ...}.
-function Inbox:put(event, bytes)
-  self[self.last + 1] = event
-  added(self, 1, bytes or 0)
-end
-
---- Ends the inbox: whoever waits for its next event gets nil, and no error,
---- once it is empty.
-function Inbox:finish()
-  self.finished = true
-  while self.waiters and self.waiters[1] do
-    wake(self)
-  end
-end
-
---- Takes the oldest event; nil when there is none.
-function Inbox:take()
-  local first = self.first
-  if first > self.last then
+  if not inbox then
     return nil
+  elseif inbox.callback then
+    return inbox.callback
+  elseif kind == "frame" then
+    inbox:put(a, b)
+    inbox:added(loop:frames(id, inbox, inbox.last))
+  else
+    inbox:put({ kind = kind, a, b, c, d }, type(a) == "string" and #a or 0)
   end
-  local event = self[first]
-  self[first] = nil
-  if first < self.last then
-    self.first = first + 1
-    return event
+  if ends then
+    inbox:finish()
   end
-  self.first, self.last, self.bytes = 1, 0, 0
-  if self.paused then
-    self.paused = false
-    if self.id then
-      loop:pause(self.id, false)
-    end
-  end
-  return event
+end
+
+local handed_over = 0
+
+--- How many events there have been: whether a turn brought any.
+function scheduler.handed_over()
+  return handed_over
 end
 
 local function drain()
@@ -186,22 +169,11 @@ local function drain()
     if not id then
       break
     end
-    local inbox = inboxes[id]
-    if inbox then
-      if TERMINAL[kind] then
-        inboxes[id] = nil
-        inbox.paused = false
-        inbox.ended = true
-      end
-      if inbox.callback then
-        callbacks = callbacks or {}
-        callbacks[#callbacks + 1] = inbox.callback
-      elseif kind == "frame" then
-        inbox:put(a, b)
-        added(inbox, loop:frames(id, inbox, inbox.last))
-      else
-        inbox:put({ kind = kind, a, b, c, d }, type(a) == "string" and #a or 0)
-      end
+    handed_over = handed_over + 1
+    local callback = hand_over(id, inboxes[id], kind, a, b, c, d)
+    if callback then
+      callbacks = callbacks or {}
+      callbacks[#callbacks + 1] = callback
     end
   end
   for i = 1, callbacks and #callbacks or 0 do
@@ -209,55 +181,95 @@ local function drain()
   end
 end
 
--- ---- driving ---------------------------------------------------------------
-
--- Resumes the tasks that were ready at the beginning.
-local function run_ready()
-  for _ = ready_first, ready_last do
-    if ready_first > ready_last then
-      break -- a task that drove the loop in place has run them
-    end
-    local task = ready[ready_first]
-    ready[ready_first] = nil
-    ready_first = ready_first + 1
-    task:resume()
-  end
-  if ready_first > ready_last then
-    ready_first, ready_last = 1, 0
-  end
-end
-
 local function step_failed(code, message)
-  if code == "forked" then
-    loop = nil
-  end
+  lose(code, message)
   return nil, errors.from_core(code, message)
 end
 
---- One turn without waiting: events in, ready tasks on.
-function scheduler.turn()
-  run_ready()
+--- Lets the loop do what is due and hands its events over, without waiting.
+--- Runs no code of the user's.
+function scheduler.collect()
   if loop then
     local ok, code, message = loop:step()
     if not ok then
       return step_failed(code, message)
     end
     drain()
-    run_ready()
   end
   return true
 end
 
--- Drives everything until `satisfied(subject)`; nil, err when the loop is lost.
+-- ---- seats and turns -------------------------------------------------------
+
+local running -- the task that run_ready resumes, if any
+
+--- Has a waiter whose seat is its own coroutine resumed in the next turn.
+function scheduler.make_ready(seat)
+  ready_last = ready_last + 1
+  ready[ready_last] = seat
+  hosts.poke()
+end
+
+--- Resumes what was ready at the beginning. Raises, at the end, what came out
+--- of a coroutine of the host's.
+function scheduler.run_ready()
+  local raised
+  for _ = ready_first, ready_last do
+    if ready_first > ready_last then
+      break -- a task that drove the loop in place has run them
+    end
+    local seat = ready[ready_first]
+    ready[ready_first] = nil
+    ready_first = ready_first + 1
+    local outer = running
+    running = seat.task
+    raised = seat:resume() or raised
+    running = outer
+  end
+  if ready_first > ready_last then
+    ready_first, ready_last = 1, 0
+  end
+  if raised then
+    error(raised, 0)
+  end
+end
+
+function scheduler.has_ready()
+  return ready_first <= ready_last
+end
+
+--- Whether something that nobody waits for is still being closed.
+function scheduler.is_closing()
+  return closing > 0
+end
+
+--- Whether the loop has to be stepped for somebody's sake.
+function scheduler.is_busy()
+  return parked_count > 0 or closing > 0
+end
+
+--- One turn without waiting: events in, ready tasks on.
+function scheduler.turn()
+  scheduler.run_ready()
+  local ok, err = scheduler.collect()
+  if ok then
+    scheduler.run_ready()
+  end
+  return ok, err
+end
+
+-- Drives everything in place until `satisfied(subject)`; nil, err when the
+-- loop is lost or the host cannot wait here.
 local function drive(satisfied, subject)
   while not satisfied(subject) do
     if ready_first <= ready_last then
-      run_ready()
-    elseif not loop then
-      return nil, errors.new("ConnectionError", "nothing is left to wait for")
+      scheduler.run_ready()
     else
-      local ok, code, message = the_host().wait(loop)
+      local ok, code, message = hosts.block(loop, next(inboxes) ~= nil)
       if not ok then
+        if errors.is_error(code) then
+          return nil, code
+        end
         return step_failed(code, message)
       end
       drain()
@@ -267,106 +279,162 @@ local function drive(satisfied, subject)
 end
 scheduler.drive = drive
 
-local running -- the task that is being resumed, if any
+-- ---- waiting ---------------------------------------------------------------
 
---- Says which task is being resumed from here on; returns the one before.
-function scheduler.enter(task)
-  local outer = running
-  running = task
-  return outer
+--- Says which waiter a coroutine is; nil: none any more.
+function scheduler.adopt(co, waiter)
+  current[co] = waiter
 end
 
-local function has_event(inbox)
-  return inbox.first <= inbox.last or inbox.finished
+--- Who the running coroutine is: a task, a coroutine of the host's, or nil:
+--- then a wait drives the loop in place. nil, err where the host forbids it.
+function scheduler.current()
+  local co, is_main = coroutine.running()
+  if not co or is_main then
+    return nil
+  end
+  local waiter = current[co]
+  if waiter then
+    return waiter
+  end
+  -- A coroutine of the user's inside a task (a generator, say) cannot yield
+  -- to the scheduler. The task's limits hold there too.
+  if running then
+    return nil
+  end
+  local seat, err = hosts.seat(co)
+  if not seat then
+    return nil, err
+  end
+  waiter = Waiter.new(seat)
+  current[co] = waiter
+  return waiter
 end
 
--- A coroutine of the user's inside a task (a generator, say) cannot yield to
--- the scheduler: it drives the loop in place. The task's limits hold there too.
+local function is_settled(inbox)
+  return inbox.first <= inbox.last or inbox.ended
+end
+
 local function drive_for(inbox)
   local task = running
   if not task then
-    return drive(has_event, inbox)
+    return drive(is_settled, inbox)
   end
   local ok, err = drive(function()
-    return has_event(inbox) or task:interruption()
+    return is_settled(inbox) or task:interruption()
   end)
-  if ok and not has_event(inbox) then
+  if ok and not is_settled(inbox) then
     return nil, task:interruption()
   end
   return ok, err
 end
 
---- The task whose own coroutine runs now, or nil.
-function scheduler.current()
-  local co = coroutine.running()
-  return co and current[co]
+local function unpark(waiter)
+  if parked[waiter] then
+    parked[waiter] = nil
+    parked_count = parked_count - 1
+  end
+  waiter.waiting_for = nil
 end
 
---- Says which task a coroutine is.
-function scheduler.adopt(co, task)
-  current[co] = task
-end
-
---- Has a task resumed in the next turn.
-function scheduler.make_ready(task)
-  ready_last = ready_last + 1
-  ready[ready_last] = task
-end
-
--- Waits in a task; nil, err when the task was interrupted meanwhile.
-local function park(inbox, task)
-  local interrupt = task:interruption()
+-- Sits down until something comes; nil, err when interrupted meanwhile.
+local function park(inbox, waiter)
+  local interrupt = waiter:interruption()
   if interrupt then
     return nil, interrupt
   end
-  local waiters = inbox.waiters
-  if not waiters then
-    waiters = {}
-    inbox.waiters = waiters
-  end
-  waiters[#waiters + 1] = task
-  task.waiting_for = inbox
-  coroutine.yield()
-  task.waiting_for = nil
-  if has_event(inbox) then
+  inbox:add_waiter(waiter)
+  waiter.waiting_for = inbox
+  parked[waiter] = true
+  parked_count = parked_count + 1
+  hosts.attach(loop)
+  waiter.seat:suspend()
+  unpark(waiter)
+  inbox:remove_waiter(waiter)
+  if is_settled(inbox) then
     return true
   end
-  for i = #waiters, 1, -1 do
-    if waiters[i] == task then
-      table.remove(waiters, i)
-    end
-  end
-  interrupt = task:interruption()
-  if interrupt then
-    return nil, interrupt
-  end
-  return true
+  interrupt = waiter:interruption()
+  return not interrupt, interrupt
 end
 
---- Waits for the next event of an inbox. Returns it; nil when the inbox was
---- ended; or nil, err when the waiting was interrupted or the loop is lost.
-function scheduler.next(inbox, in_place)
+local function wait_for(inbox, of_iterator)
+  local waiter, err = scheduler.current()
+  if err then
+    return nil, err
+  elseif not waiter then
+    return drive_for(inbox)
+  elseif of_iterator and rigid_iterators then
+    if not waiter.seat.may_drive then
+      return nil, errors.new("ConfigurationError",
+        "a for loop cannot wait in this host on Lua 5.1: call :read() instead")
+    end
+    return drive_for(inbox)
+  end
+  return park(inbox, waiter)
+end
+
+local function next_event(inbox, of_iterator)
   while true do
     local event = inbox:take()
-    if event or inbox.finished then
+    if event then
       return event
+    elseif inbox.ended then
+      return nil, inbox_of.gone()
     end
-    local task = not in_place and scheduler.current()
-    local ok, err
-    if task then
-      ok, err = park(inbox, task)
-    else
-      ok, err = drive_for(inbox)
-    end
+    local ok, err = wait_for(inbox, of_iterator)
     if not ok then
       return nil, err
     end
   end
 end
 
+--- Waits for the next event of an inbox. Returns it, or nil, err when the
+--- waiting was interrupted, the loop is lost or nothing will come.
+function scheduler.next(inbox)
+  return next_event(inbox, false)
+end
+
 --- As next, for an iterator that a for loop calls.
 function scheduler.next_of_iterator(inbox)
-  return scheduler.next(inbox, rigid_iterators)
+  return next_event(inbox, true)
+end
+
+--- As coroutine.wrap, for a coroutine that waits: its waits are its caller's.
+function scheduler.wrap(fn)
+  local co = coroutine.create(fn)
+  local function relay(ok, first, ...)
+    if not ok then
+      error(first, 0)
+    elseif coroutine.status(co) ~= "dead" and hosts.is_wait(first) then
+      return relay(coroutine.resume(co, coroutine.yield(first, ...)))
+    end
+    return first, ...
+  end
+  return function(...)
+    current[co] = scheduler.current()
+    return relay(coroutine.resume(co, ...))
+  end
+end
+
+--- Ends the waits of those whose coroutine is gone for good, as `is_gone`
+--- tells of their seats: what they waited for is cancelled, unless others
+--- wait for it too.
+function scheduler.release(is_gone)
+  for waiter in pairs(parked) do
+    if is_gone(waiter.seat) then
+      local inbox = waiter.waiting_for
+      unpark(waiter)
+      inbox:remove_waiter(waiter)
+      if inbox.id and loop and #(inbox.waiters or {}) == 0 then
+        loop:cancel(inbox.id)
+        scheduler.forget(inbox)
+      end
+      if waiter.abandon then
+        waiter:abandon()
+      end
+    end
+  end
 end
 
 --- pcall that waits may be made in, on every Lua: where pcall itself cannot be
@@ -381,8 +449,12 @@ if rigid_iterators then
   end
 
   function scheduler.protect(fn, ...)
+    local waiter = scheduler.current()
+    if not waiter then
+      return pcall(fn, ...)
+    end
     local co = coroutine.create(fn)
-    current[co] = scheduler.current()
+    current[co] = waiter
     return relay(co, coroutine.resume(co, ...))
   end
 end
@@ -396,8 +468,12 @@ function scheduler.sleep(seconds)
     return nil, inbox
   end
   local event, err = scheduler.next(inbox)
+  if event then
+    return true
+  end
+  scheduler.forget(inbox)
   op:cancel()
-  return event and true, err
+  return nil, err
 end
 
 --- Calls back once some seconds have passed, from the driver; returns a
@@ -413,5 +489,7 @@ function scheduler.after(seconds, callback)
     op:cancel()
   end
 end
+
+hosts.serve(scheduler)
 
 return scheduler

@@ -1,14 +1,18 @@
---- Tasks: functions that run at the same time in one thread. Inside a task a
---- call of this library yields while it waits; outside it blocks.
+--- Tasks: functions that run at the same time in one thread. Inside a task, and
+--- in a coroutine of the host's, a call of this library yields while it waits;
+--- elsewhere it blocks.
 
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
+local hosts = require("wrenn.host")
 local scheduler = require("wrenn.scheduler")
+local seats = require("wrenn.seat")
+local Waiter = require("wrenn.waiter")
 
 local task = {}
 
 ---@class wrenn.Task
-local Task = { is_task = true }
+local Task = setmetatable({ is_task = true }, Waiter)
 Task.__index = Task
 
 local function pack(...)
@@ -26,88 +30,138 @@ end
 
 -- ---- life ------------------------------------------------------------------
 
-local function finish(self, ok, ...)
-  self.done = true
-  if ok then
-    self.results = pack(...)
-  else
-    self.raised = errors.wrap((...), debug.traceback(self.co, tostring((...))))
+-- Tasks belong to the run they were spawned in; `loose` are those of none.
+local loose
+
+-- An error of a loose task that nobody waits for: the host shows it, or it
+-- stays for task.update and, at the latest, for the end of the program.
+local function tell(self)
+  local host = hosts.here()
+  if host.report and #self.watchers == 0 then
+    host.report(self.raised)
+    return true
   end
+end
+
+local function close(self)
+  self.done = true
   local group = self.group
   group.live = group.live - 1
-  group.inbox:put({ kind = "end" })
-  if self.raised then
+  if self.raised and not (group == loose and tell(self)) then
     group.failed[#group.failed + 1] = self
   end
+  group.inbox:put({ kind = "end" })
   for _, inbox in ipairs(self.watchers) do
     inbox:put({ kind = "end", self })
   end
 end
 
-local function settle(self, ok, ...)
-  if not ok or coroutine.status(self.co) == "dead" then
-    finish(self, ok, ...)
-  end
-end
-
-function Task:resume()
-  -- Not suspended: a coroutine inside this very task is driving the loop.
-  if self.done or coroutine.status(self.co) ~= "suspended" then
+local function finish(self, ok, ...)
+  if self.done then
     return
   end
-  local args = self.args or { n = 0 }
-  self.args = nil
-  local outer = scheduler.enter(self)
-  settle(self, coroutine.resume(self.co, unpack(args, 1, args.n)))
-  scheduler.enter(outer)
+  if ok then
+    self.results = pack(...)
+  else
+    self.raised = errors.wrap((...), debug.traceback(tostring((...))))
+  end
+  close(self)
 end
 
--- Why a wait in this task must end now: it was cancelled, or a time limit
--- around it has passed. Nothing interrupts while it tidies up.
-function Task:interruption()
-  if self.shielded > 0 then
-    return nil
-  end
-  for _, scope in ipairs(self.scopes) do
-    if scope.expired then
-      return scope.expired
-    end
-  end
-  return self.cancelled
+-- A handler that keeps what was raised and adds where that was.
+local function with_traceback(raised)
+  return errors.wrap(raised, debug.traceback(tostring(raised), 2))
 end
 
-local function interrupt(self)
-  if self.waiting_for and self.shielded == 0 and not self.done then
-    scheduler.make_ready(self)
+local function call(fn, args)
+  if scheduler.protect ~= pcall then -- PUC 5.1: no waiting inside xpcall
+    return scheduler.protect(fn, unpack(args, 1, args.n))
   end
+  return xpcall(function()
+    return fn(unpack(args, 1, args.n))
+  end, with_traceback)
+end
+
+-- The whole of a task's coroutine. That it ends is seen in here, whoever
+-- resumes it: a task may yield to something else than this library.
+local function live(self, fn, args)
+  local co = coroutine.running()
+  scheduler.adopt(co, self)
+  finish(self, call(fn, args))
+  scheduler.adopt(co, nil)
+end
+
+--- Ends a task whose coroutine was killed from outside.
+function Task:abandon()
+  finish(self, false, errors.new("CancelledError", "the task was killed"))
 end
 
 local function new_group()
   return { live = 0, failed = {}, inbox = scheduler.inbox() }
 end
 
--- Of the tasks that were spawned outside of task.run.
-local loose = nil
+-- At the program's end what is left in the loose group is told.
+local function tell_rest()
+  for _, one in ipairs(loose and loose.failed or {}) do
+    if not one.observed then
+      io.stderr:write("wrenn: a task failed: ", tostring(one.raised), "\n")
+    end
+  end
+end
+
+local function at_exit(fn)
+  local new = rawget(_G, "newproxy")
+  if new then -- 5.1 and LuaJIT: tables are not told of their collection
+    local proxy = new(true)
+    getmetatable(proxy).__gc = fn
+    return proxy
+  end
+  return setmetatable({}, { __gc = fn })
+end
 
 local function group_here()
   local here = scheduler.current()
-  if here then
+  if here and here.group then
     return here.group
   end
-  loose = loose or new_group()
+  if not loose then
+    loose = new_group()
+    loose.guard = at_exit(tell_rest)
+  end
   return loose
 end
 
+-- A thread of the host's, or a coroutine of ours.
+local function start(self, fn, args)
+  local host = hosts.here()
+  if host.spawn then
+    self.seat = host.spawn(function(seat)
+      seat:suspend()
+      live(self, fn, args)
+    end)
+  end
+  if not self.seat then
+    local co = coroutine.create(function()
+      live(self, fn, args)
+    end)
+    local seat = host.seat and host.seat(co)
+    self.seat = seat or seats.new(scheduler, co, { may_drive = true })
+    self.seat.task = self
+    scheduler.adopt(co, self)
+  end
+  self.seat:wake()
+end
+
 local function spawn_in(group, fn, ...)
-  local self = setmetatable({
-    args = pack(...), group = group, scopes = {}, watchers = {}, shielded = 0,
-  }, Task)
-  self.co = coroutine.create(function(...) -- 5.1 takes no C function here
-    return fn(...)
-  end)
+  local self = Waiter.init(setmetatable({
+    group = group, watchers = {},
+  }, Task))
+  local here = scheduler.current()
+  for _, scope in ipairs(here and here.scopes or {}) do
+    self:enter(scope)
+  end
   group.live = group.live + 1
-  scheduler.adopt(self.co, self)
-  scheduler.make_ready(self)
+  start(self, fn, pack(...))
   return self
 end
 
@@ -137,6 +191,11 @@ function Task:wait()
     self.watchers[#self.watchers + 1] = inbox
     local event, err = scheduler.next(inbox)
     if not event then
+      for i = #self.watchers, 1, -1 do
+        if self.watchers[i] == inbox then
+          table.remove(self.watchers, i)
+        end
+      end
       return nil, err
     end
   end
@@ -151,7 +210,7 @@ function Task:cancel()
     return
   end
   self.cancelled = errors.new("CancelledError", "the task was cancelled")
-  interrupt(self)
+  self:interrupt()
 end
 
 -- ---- groups ----------------------------------------------------------------
@@ -176,10 +235,14 @@ end
 ---@return any ...  what it returned
 function task.run(fn, ...)
   check.arg(fn, "fn", "run", "function")
+  local here, err = scheduler.current()
+  if err then
+    return nil, err
+  end
   local group = new_group()
   local root = spawn_in(group, fn, ...)
-  local ok, err
-  if scheduler.current() then
+  local ok
+  if here then
     repeat
       ok, err = scheduler.next(group.inbox)
     until not ok or is_over(group)
@@ -247,7 +310,7 @@ local function all(count, limit, fn)
       local one = task.spawn(fn, started)
       by_task[one] = started
       running[#running + 1] = one
-      one.watchers[1] = inbox
+      one.watchers[#one.watchers + 1] = inbox
     end
     local event
     event, err = scheduler.next(inbox)
@@ -310,43 +373,51 @@ function task.sleep(seconds)
   return scheduler.sleep(seconds)
 end
 
-local function leave_scope(self, scope, ...)
-  for i = #self.scopes, 1, -1 do
-    if self.scopes[i] == scope then
-      table.remove(self.scopes, i)
+-- Calls a function, then another whatever happened.
+local function finally(fn, after)
+  local function pass(ok, ...)
+    after()
+    if not ok then
+      error((...), 0)
     end
+    return ...
   end
-  scope.stop()
-  return ...
+  return pass(scheduler.protect(fn))
 end
 
 local function run_in_scope(self, seconds, fn)
   local scope = {}
-  local err
-  scope.stop, err = scheduler.after(seconds, function()
+  local stop, err = scheduler.after(seconds, function()
     scope.expired = errors.new("TimeoutError",
       ("not finished within %g s"):format(seconds))
-    interrupt(self)
+    for waiter in pairs(scope.depth) do
+      waiter:interrupt()
+    end
   end)
-  if not scope.stop then
+  if not stop then
     return nil, err
   end
-  self.scopes[#self.scopes + 1] = scope
-  return leave_scope(self, scope, fn())
+  self:enter(scope)
+  return finally(fn, function()
+    self:leave(scope)
+    stop()
+  end)
 end
 
 --- Calls a function; once the time is over, what it waits for is cancelled
---- and that call and all later waits in it return nil, TimeoutError. Limits
---- nest: the nearest end counts.
+--- and that call and all later waits in it, and in tasks it has spawned, return
+--- nil, TimeoutError. Limits nest: the nearest end counts.
 ---@param seconds number
 ---@param fn function
 ---@return any ...  what the function returned
 function task.with_timeout(seconds, fn)
   check.arg(seconds, "seconds", "with_timeout", "number")
   check.arg(fn, "fn", "with_timeout", "function")
-  local here = scheduler.current()
+  local here, err = scheduler.current()
   if here then
     return run_in_scope(here, seconds, fn)
+  elseif err then
+    return nil, err
   end
   return task.run(function()
     return run_in_scope(scheduler.current(), seconds, fn)
@@ -363,25 +434,34 @@ function task.shield(fn)
     return fn()
   end
   here.shielded = here.shielded + 1
-  local function leave(...)
+  return finally(fn, function()
     here.shielded = here.shielded - 1
-    return ...
-  end
-  return leave(fn())
+  end)
 end
 
 -- ---- host ------------------------------------------------------------------
 
-local hosts = { poll = "wrenn.host.poll" }
-
---- Chooses what waits for the network: "poll", the default.
----@param name string
-function task.use(name)
-  local module = hosts[check.arg(name, "host", "use", "string")]
-  if not module then
+--- Chooses what the program's own loop is. Detected where it can be: Neovim,
+--- OpenResty, inside a cqueues controller, and inside a loop of copas 3 or
+--- later; else "poll", for programs without one.
+---@param name "poll"|"uv"|"cqueues"|"copas"|"openresty"
+---@param opts? {longest_pause: number}  "openresty": seconds between two looks
+---  at the network while nothing happens (0.02)
+function task.use(name, opts)
+  check.arg(name, "host", "use", "string")
+  check.arg(opts, "opts", "use", "table|nil")
+  if not hosts.use(name, opts) then
     error(("bad argument 'host' to 'use' (unknown host '%s')"):format(name), 2)
   end
-  scheduler.use(require(module))
+end
+
+--- As coroutine.wrap, for a generator that waits for this library's calls:
+--- its waits become waits of whoever calls it.
+---@param fn function
+---@return function
+function task.wrap(fn)
+  check.arg(fn, "fn", "wrap", "function")
+  return scheduler.wrap(fn)
 end
 
 return task

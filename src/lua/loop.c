@@ -109,6 +109,16 @@ static int loop_pause(lua_State *L) {
   return 0;
 }
 
+static int loop_cancel(lua_State *L) {
+  wrenn_loop *loop = binding_check_loop(L, 1, NULL);
+  wrenn_cancel(loop, (wrenn_id)luaL_checknumber(L, 2));
+  return 0;
+}
+
+static int loop_watch(lua_State *L) {
+  return push_outcome(L, wrenn_loop_watch(binding_check_loop(L, 1, NULL)));
+}
+
 static int loop_close(lua_State *L) {
   binding_loop *shared = check_shared(L, 1);
   if (shared) {
@@ -132,7 +142,8 @@ void binding_open_loop(lua_State *L) {
       {"fd", loop_fd},       {"timeout", loop_timeout},
       {"step", loop_step},   {"wait", loop_wait},
       {"next", loop_next},   {"close", loop_close},
-      {"pause", loop_pause}, {"http", binding_http},
+      {"pause", loop_pause}, {"cancel", loop_cancel},
+      {"watch", loop_watch}, {"http", binding_http},
       {"ws", binding_ws},    {"timer", binding_timer},
       {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", loop_gc}, {NULL, NULL}};

@@ -1,12 +1,14 @@
 -- The default host: the process has nothing else to wait for, so waiting is
 -- poll(2) on the loop's one descriptor.
---
--- A host is a table with `name` and `wait(loop)`, which returns once the loop
--- has events or something else wants attention.
+
+local errors = require("wrenn.errors")
 
 local poll = { name = "poll" }
 
-function poll.wait(loop)
+function poll.block(loop, pending)
+  if not pending then
+    return nil, errors.new("ConnectionError", "nothing is left to wait for")
+  end
   return loop:wait()
 end
 

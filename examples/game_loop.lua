@@ -1,0 +1,49 @@
+-- A game at 60 frames a second that has a capsule work for it: wrenn.update()
+-- moves the network on in each frame and never waits.
+--   lua examples/game_loop.lua [frames]
+
+local core = require("wrenn.core") -- its clock
+local wrenn = require("wrenn")
+
+local frames = tonumber(arg and arg[1]) or 180
+local FRAME = 1 / 60
+
+local score = "..."
+
+wrenn.task.spawn(function()
+  local capsule = wrenn.check(wrenn.Capsule.create({ wait = true }))
+  wrenn.with(capsule, function()
+    local stream = wrenn.check(capsule.commands:stream(
+      "for i in 1 2 3 4 5; do echo $((i * 100)); sleep 0.2; done"))
+    local ev
+    repeat -- not a for loop: plain Lua 5.1 cannot wait in those
+      ev = stream:read()
+      if ev and ev.type == "stdout" then
+        score = ev.data:match("(%d+)%s*$") or score
+      end
+    until not ev
+  end)
+  score = score .. ", and the capsule is gone"
+end)
+
+-- What is left of a frame is slept away; a game would wait for the display.
+local function sleep_until(time)
+  local left = time - core.now()
+  if left > 0 then
+    os.execute(("sleep %.4f"):format(left))
+  end
+end
+
+local longest = 0
+local due = core.now()
+for frame = 1, frames do
+  local begin = core.now()
+  wrenn.update()
+  longest = math.max(longest, core.now() - begin)
+  if frame % 30 == 0 then
+    print(("frame %3d  score %s"):format(frame, score))
+  end
+  due = due + FRAME
+  sleep_until(due)
+end
+print(("the longest update took %.2f ms"):format(longest * 1000))

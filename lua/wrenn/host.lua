@@ -1,0 +1,123 @@
+-- Chooses the host: what the program's own loop is, and so how a call waits.
+--
+-- A host is a table with
+--   name
+--   block(loop, pending)  waits in place; true, or nil and a code or an error.
+--                         `pending`: whether the loop has operations
+-- and, when it has a loop of its own,
+--   admit()        true, or nil, err where nothing may be started
+--   seat(co)       for the running coroutine: see waiter.lua; or nil, err
+--   attach(loop)   sees to it that the loop is stepped
+--   poke()         has scheduler.run_ready called soon
+--   spawn(body)    runs a function in a thread of the host's; returns its seat
+--   is_wait(value) whether a yield of this value is a wait
+--   report(err)    what became of a task that nobody waits for
+
+local poll = require("wrenn.host.poll")
+local seat = require("wrenn.seat")
+
+local hosts = {}
+
+local scheduler
+local chosen
+local loaded = {}
+
+local modules = {
+  poll = "wrenn.host.poll",
+  uv = "wrenn.host.uv",
+  cqueues = "wrenn.host.cqueues",
+  copas = "wrenn.host.copas",
+  openresty = "wrenn.host.openresty",
+}
+
+--- Gives the hosts what they drive.
+function hosts.serve(one)
+  scheduler = one
+end
+
+local function load(name)
+  local host = loaded[name]
+  if not host then
+    host = require(modules[name])
+    if host.serve then
+      host.serve(scheduler)
+    end
+    loaded[name] = host
+  end
+  return host
+end
+
+--- Chooses by name; false when there is no such host.
+function hosts.use(name, opts)
+  if not modules[name] then
+    return false
+  end
+  chosen = load(name)
+  if chosen.configure then
+    chosen.configure(opts or {})
+  end
+  return true
+end
+
+-- Only what is there is looked for; nothing is loaded that was not.
+local function detect()
+  local present = package.loaded
+  if present.ngx and present.ngx.get_phase then
+    chosen = load("openresty")
+  elseif rawget(_G, "vim") and rawget(_G, "vim").schedule then
+    chosen = load("uv")
+  elseif present.cqueues and present.cqueues.running() then
+    return load("cqueues")
+  elseif type(present.copas) == "table" and present.copas.running then
+    return load("copas")
+  end
+  return chosen or poll
+end
+
+--- The host here and now.
+function hosts.here()
+  return chosen or detect()
+end
+
+function hosts.admit()
+  local host = hosts.here()
+  if host.admit then
+    return host.admit()
+  end
+  return true
+end
+
+function hosts.seat(co)
+  local host = hosts.here()
+  if host.seat then
+    return host.seat(co)
+  end
+end
+
+function hosts.attach(loop)
+  local host = hosts.here()
+  if loop and host.attach then
+    host.attach(loop)
+  end
+end
+
+function hosts.poke()
+  local host = hosts.here()
+  if host.poke then
+    host.poke()
+  end
+end
+
+function hosts.block(loop, pending)
+  return hosts.here().block(loop, pending)
+end
+
+function hosts.is_wait(value)
+  if value == seat.WAIT then
+    return true
+  end
+  local host = hosts.here()
+  return host.is_wait ~= nil and host.is_wait(value)
+end
+
+return hosts

@@ -1,0 +1,120 @@
+-- copas: a thread steps the loop, which it watches through a table that looks
+-- like a socket. So do those who wait: their tables are on a descriptor that
+-- stays silent, and say by themselves when they have something. A task is a
+-- thread.
+
+local copas = require("copas")
+local socket = require("socket")
+local poll = require("wrenn.host.poll")
+
+local host = { name = "copas", block = poll.block }
+
+local scheduler
+local pumped -- the loop that a thread steps, if any
+local sitting = 0
+local silent
+
+function host.serve(one)
+  scheduler = one
+end
+
+local function nothing() end
+
+local Seat = { close = nothing, settimeout = nothing }
+Seat.__index = Seat
+
+local function new_seat()
+  silent = silent or (socket.udp4 or socket.udp)()
+  return setmetatable({ woken = false }, Seat)
+end
+
+function Seat.getfd()
+  return silent:getfd()
+end
+
+function Seat:dirty()
+  return self.woken
+end
+
+function Seat:receive()
+  if not self.woken then
+    return nil, "timeout"
+  end
+  self.woken = false
+  return true
+end
+
+local watch = { fd = -1, woken = false, close = nothing, settimeout = nothing }
+
+function Seat:suspend()
+  sitting = sitting + 1
+  copas.receive(self)
+  sitting = sitting - 1
+  if sitting == 0 then
+    watch.woken = true
+  end
+end
+
+function Seat:wake()
+  self.woken = true
+end
+
+function host.seat()
+  return new_seat()
+end
+
+function watch:getfd()
+  return self.fd
+end
+
+function watch:dirty()
+  return self.woken
+end
+
+-- Called once to see what is there, and again when there is something.
+function watch:receive()
+  if not self.asked and not self.woken then
+    self.asked = true
+    return nil, "timeout"
+  end
+  self.asked, self.woken = false, false
+  return true
+end
+
+-- Ends with the last who waits, so that copas can come to an end.
+local function run_pump(loop)
+  watch.fd = loop:fd()
+  repeat
+    copas.receive(watch)
+    scheduler.collect()
+  until pumped ~= loop or sitting == 0 and not scheduler.is_closing()
+  if pumped == loop then
+    pumped = nil
+  end
+end
+
+function host.attach(loop)
+  local co, is_main = coroutine.running()
+  if pumped == loop or not co or is_main then
+    return
+  end
+  loop:watch()
+  pumped = loop
+  copas.addthread(function() -- its arguments differ between versions
+    run_pump(loop)
+  end)
+end
+
+function host.spawn(body)
+  local seat = new_seat()
+  copas.addthread(function()
+    body(seat)
+  end)
+  return seat
+end
+
+function host.is_wait(value)
+  return getmetatable(value) == Seat
+end
+
+return host

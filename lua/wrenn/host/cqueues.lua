@@ -1,0 +1,99 @@
+-- cqueues: a thread of each controller that somebody waits in steps the loop;
+-- those who wait do so on a condition variable. A task is a thread.
+
+local condition = require("cqueues.condition")
+local cqueues = require("cqueues")
+local poll = require("wrenn.host.poll")
+
+local host = { name = "cqueues", block = poll.block }
+
+local scheduler
+local pumps = {} -- by controller
+setmetatable(pumps, { __mode = "k" })
+
+function host.serve(one)
+  scheduler = one
+end
+
+local function pump_of(controller)
+  local pump = pumps[controller]
+  if not pump then
+    pump = { sitting = 0, idle = condition.new() }
+    pumps[controller] = pump
+  end
+  return pump
+end
+
+local Seat = {}
+Seat.__index = Seat
+
+function Seat:suspend()
+  local pump = self.pump
+  pump.sitting = pump.sitting + 1
+  while not self.woken do
+    self.cond:wait()
+  end
+  self.woken = false
+  pump.sitting = pump.sitting - 1
+  if pump.sitting == 0 then
+    pump.idle:signal()
+  end
+end
+
+function Seat:wake()
+  self.woken = true
+  self.cond:signal()
+end
+
+local function new_seat(controller)
+  return setmetatable({
+    cond = condition.new(), pump = pump_of(controller),
+  }, Seat)
+end
+
+function host.seat()
+  local controller = cqueues.running()
+  return controller and new_seat(controller)
+end
+
+-- Ends with the last who waits: cqueues' loop runs while it has threads.
+local function run_pump(pump, loop)
+  local watch = { pollfd = loop:fd(), events = "r" }
+  while pump.loop == loop and (pump.sitting > 0 or scheduler.is_closing()) do
+    cqueues.poll(watch, pump.idle)
+    scheduler.collect()
+  end
+  cqueues.cancel(watch.pollfd)
+  if pump.loop == loop then
+    pump.loop = nil
+  end
+end
+
+function host.attach(loop)
+  local controller = cqueues.running()
+  if not controller then
+    return
+  end
+  local pump = pump_of(controller)
+  if pump.loop ~= loop then
+    loop:watch()
+    pump.loop = loop
+    controller:wrap(run_pump, pump, loop)
+  end
+end
+
+function host.spawn(body)
+  local controller = cqueues.running()
+  if not controller then
+    return nil
+  end
+  local seat = new_seat(controller)
+  controller:wrap(body, seat)
+  return seat
+end
+
+function host.is_wait(value)
+  return value == cqueues._POLL
+end
+
+return host

@@ -1,0 +1,29 @@
+-- lua spec/hosts/luv_main.lua PARTS
+
+local uv = require("luv")
+local measure = require("spec.hosts.measure")
+local wrenn = require("wrenn")
+
+io.stdout:setvbuf("line")
+wrenn.task.use("uv")
+
+local function sleep(seconds)
+  local co = coroutine.running()
+  local timer = uv.new_timer()
+  timer:start(math.floor(seconds * 1000), 0, function()
+    timer:close()
+    assert(coroutine.resume(co))
+  end)
+  coroutine.yield()
+end
+
+local function spawn(fn)
+  assert(coroutine.resume(coroutine.create(fn)))
+end
+
+local host = { sleep = sleep, spawn = spawn, print = print }
+spawn(function()
+  measure(host, arg[1])
+end)
+uv.run()
+print("loop_ended true")

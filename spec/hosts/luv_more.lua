@@ -1,0 +1,57 @@
+-- More of luv: the main program, callbacks, generators and tasks that yield to
+-- somebody else.
+
+local uv = require("luv")
+local wrenn = require("wrenn")
+
+local check = wrenn.check
+io.stdout:setvbuf("line")
+wrenn.task.use("uv")
+
+local function say(name, value)
+  print(name .. " " .. tostring(value):gsub("\n", "/"))
+end
+
+-- Before the loop runs, the main program waits by running it.
+local ticks = 0
+local ticking = uv.new_timer()
+ticking:start(10, 10, function()
+  ticks = ticks + 1
+end)
+local capsule = check(wrenn.Capsule.create({ wait = true }))
+local function output_of(command)
+  return check(capsule.commands:run(command)).stdout
+end
+say("main", output_of("sleep 0.3; echo main"))
+ticking:close()
+say("ticks_beside", ticks)
+
+-- In a callback of the loop nothing may wait: coroutines do.
+local timer = uv.new_timer()
+timer:start(10, 0, function()
+  timer:close()
+  local _, err = capsule.commands:run("true")
+  say("in_callback", err.type)
+  wrenn.task.spawn(function()
+    -- A generator inside a task cannot wait, but says so.
+    local generate = coroutine.wrap(function()
+      local _, why = wrenn.task.sleep(0.01)
+      coroutine.yield(why.type)
+    end)
+    say("generator", generate())
+    -- A coroutine that somebody else resumes is a task all the same.
+    local co = coroutine.running()
+    local other = uv.new_timer()
+    other:start(10, 0, function()
+      other:close()
+      coroutine.resume(co)
+    end)
+    coroutine.yield()
+    say("native", "resumed by luv")
+    say("beside", output_of("echo beside"))
+    check(capsule:destroy())
+    error("unheard", 0)
+  end)
+end)
+uv.run()
+say("loop_ended", true)

@@ -1,0 +1,219 @@
+-- What every host is measured by. A script in this directory calls
+-- measure(host) in a thread of its host; figures go out as "name value" lines.
+--
+-- host: sleep(seconds), the host's own; spawn(fn), a thread of the host's;
+-- print(line).
+
+local core = require("wrenn.core")
+local wrenn = require("wrenn")
+
+local check = wrenn.check
+
+local function p99(list)
+  table.sort(list)
+  return list[math.ceil(#list * 0.99)]
+end
+
+-- How late a timer of 10 ms of the host's is, in milliseconds.
+local function lateness(host, over)
+  local list = {}
+  local last = core.now()
+  repeat
+    host.sleep(0.01)
+    local now = core.now()
+    list[#list + 1] = (now - last - 0.01) * 1000
+    last = now
+  until over(#list)
+  return p99(list)
+end
+
+local function status_of(name)
+  for line in io.lines("/proc/self/status") do
+    local value = line:match("^" .. name .. ":%s*(%d+)")
+    if value then
+      return tonumber(value)
+    end
+  end
+end
+
+-- File descriptors are told by their number: a new one is the lowest free.
+local function count_fds()
+  local count = 0
+  for fd = 0, 255 do
+    local file = io.open("/proc/self/fdinfo/" .. fd)
+    if file then
+      count = count + 1
+      file:close()
+    end
+  end
+  return count
+end
+
+local function timers(host, capsule, say)
+  say("base_p99_ms", lateness(host, function(count)
+    return count >= 100
+  end))
+  local results = {}
+  for i = 1, 2 do
+    host.spawn(function()
+      results[i] = check(capsule.commands:run("sleep 2; echo " .. i)).stdout
+    end)
+  end
+  local streamed = 0
+  host.spawn(function()
+    for ev in check(capsule.commands:stream(
+      "for i in $(seq 100); do echo $i; sleep 0.015; done")) do
+      streamed = streamed + (ev.type == "stdout" and #ev.data or 0)
+    end
+  end)
+  local begin = core.now()
+  say("busy_p99_ms", lateness(host, function()
+    return results[1] and results[2] or core.now() - begin > 20
+  end))
+  say("results", tostring(results[1]) .. tostring(results[2]))
+  say("streamed", streamed)
+end
+
+-- Wake-ups of this process in a second in which nothing happens, while
+-- somebody waits for a stream.
+local function idle(host, capsule, say)
+  local stream = check(capsule.commands:stream("sleep 60"))
+  check(stream:read())
+  local ended
+  host.spawn(function()
+    stream:read()
+    ended = true
+  end)
+  host.sleep(0.3)
+  say("reader_waits", not ended)
+  local before = status_of("voluntary_ctxt_switches")
+  host.sleep(1)
+  say("idle_wakeups", status_of("voluntary_ctxt_switches") - before)
+  stream:close()
+  host.sleep(0.2)
+  say("reader_ended", ended)
+end
+
+local function cycle(capsule, pid)
+  local stream = check(capsule.commands:connect(pid))
+  stream:close()
+  check(capsule.commands:run("true"))
+end
+
+local function cycles(host, capsule, say)
+  local background =
+    check(capsule.commands:run("sleep 300", { background = true }))
+  for _ = 1, 50 do
+    cycle(capsule, background.pid)
+  end
+  host.sleep(0.3)
+  collectgarbage()
+  collectgarbage()
+  local fds, rss = count_fds(), status_of("VmRSS")
+  local kib = collectgarbage("count")
+  for _ = 1, tonumber(os.getenv("CYCLES")) or 200 do
+    cycle(capsule, background.pid)
+  end
+  host.sleep(0.3)
+  collectgarbage()
+  collectgarbage()
+  say("fds_grown", count_fds() - fds)
+  say("rss_grown_kib", status_of("VmRSS") - rss)
+  say("lua_grown_kib", collectgarbage("count") - kib)
+  background:kill()
+end
+
+local function tasks(host, capsule, say)
+  local items = {}
+  for i = 1, 20 do
+    items[i] = i
+  end
+  local begin = core.now()
+  local out = check(wrenn.task.map(items, function(i)
+    local result, err = capsule.commands:run("sleep 0.2; printf " .. i)
+    return result and result.stdout, err
+  end, { concurrency = 10 }))
+  say("mapped", table.concat(out, ","))
+  say("map_took", core.now() - begin)
+
+  -- What a cancelled task waited for ends, and so does its waiter.
+  local task = wrenn.task.spawn(function()
+    return capsule.commands:run("sleep 30")
+  end)
+  host.sleep(0.2)
+  task:cancel()
+  local _, err = task:wait()
+  say("cancelled", err.type)
+  begin = core.now()
+  _, err = wrenn.task.with_timeout(0.2, function()
+    return capsule.commands:run("sleep 30")
+  end)
+  say("limited", err.type)
+  say("limited_took", core.now() - begin)
+  _, err = wrenn.task.spawn(function()
+    error("raised in a task", 0)
+  end):wait()
+  say("raised", err.message)
+
+  -- One generator, made with task.wrap, that waits between two values.
+  local generate = wrenn.task.wrap(function()
+    for i = 1, 3 do
+      wrenn.task.sleep(0.01)
+      coroutine.yield(i)
+    end
+  end)
+  say("generated", generate() .. generate() .. generate())
+
+  -- Two that read one stream: each event goes to one of them.
+  local stream = check(capsule.commands:stream(
+    "for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done"))
+  local seen = {}
+  local function read()
+    repeat
+      local ev = stream:read()
+      if ev and ev.type == "stdout" then
+        seen[#seen + 1] = ev.data:gsub("%s", "")
+      end
+    until not ev
+    return true
+  end
+  check(wrenn.task.gather({ read, read }))
+  table.sort(seen)
+  say("shared", table.concat(seen))
+end
+
+local function terminal(capsule, say)
+  local term = check(capsule:pty({ cmd = "/bin/cat" }))
+  check(term:write("typed\n"))
+  local text = ""
+  repeat
+    local ev = check(term:read())
+    text = text .. (ev.type == "output" and ev.data or "")
+  until text:find("typed\r\ntyped", 1, true)
+  term:kill()
+  term:close()
+  say("terminal", "typed")
+end
+
+local parts = {
+  timers = timers, idle = idle, cycles = cycles, tasks = tasks,
+  terminal = function(_, capsule, say)
+    terminal(capsule, say)
+  end,
+}
+
+--- Runs some parts (names with spaces between) in a capsule of their own.
+return function(host, names)
+  local function say(name, value)
+    host.print(name .. " " .. tostring(value):gsub("\n", "/"))
+  end
+  local ok, err = pcall(function()
+    say("host", require("wrenn.host").here().name)
+    local capsule = check(wrenn.Capsule.create({ wait = true }))
+    for name in names:gmatch("%S+") do
+      parts[name](host, capsule, say)
+    end
+    check(capsule:destroy())
+  end)
+  say("finished", ok or err)
+end

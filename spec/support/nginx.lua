@@ -1,0 +1,149 @@
+-- nginx with Lua, as scripts/nginx.sh unpacks it, and a client of it.
+
+local core = require("wrenn.core")
+local host = require("spec.support.host")
+
+local nginx = {}
+nginx.__index = nginx
+
+local function output_of(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("*a")
+  pipe:close()
+  return text
+end
+
+local function free_port()
+  local uv = require("luv")
+  local socket = uv.new_tcp()
+  socket:bind("127.0.0.1", 0)
+  local port = socket:getsockname().port
+  socket:close()
+  uv.run() -- luv crashes at the end over a handle that is half closed
+  return port
+end
+
+--- Starts it with a configuration file; @ROOT@, @TREE@ and @PORT@ in that are
+--- filled in.
+function nginx.start(server, conf)
+  local command = output_of("scripts/nginx.sh"):match("^[^\n]+")
+  assert(command, "scripts/nginx.sh failed")
+  local tree = output_of("pwd"):match("^[^\n]+")
+  local self = setmetatable({
+    port = free_port(), dir = output_of("mktemp -d"):match("^[^\n]+"),
+  }, nginx)
+  local text = host.read_file(conf):gsub("@(%u+)@", {
+    ROOT = tree .. "/build/nginx/root", TREE = tree, PORT = self.port,
+  })
+  local file = assert(io.open(self.dir .. "/nginx.conf", "w"))
+  file:write(text)
+  file:close()
+  self.pipe = assert(io.popen(("echo $$; export WRENN_BASE_URL=%s"
+    .. " WRENN_API_KEY=%s; exec %s -p %s -c nginx.conf 2>&1")
+    :format(server.url, server.key, command, self.dir)))
+  self.pid = tonumber(self.pipe:read("*l"))
+  self.loop = assert(core.loop())
+  local deadline = core.now() + 10
+  repeat
+    os.execute("sleep 0.05")
+    local status = self:get("/phases")
+  until status or core.now() > deadline
+  return self
+end
+
+function nginx:signal(name)
+  os.execute(("kill -%s %d"):format(name, self.pid))
+end
+
+--- Ends it in good order; what it has logged.
+function nginx:stop()
+  self:signal("QUIT")
+  self.pipe:read("*a")
+  self.pipe:close()
+  self.loop:close()
+  local log = host.read_file(self.dir .. "/error.log")
+  os.execute("rm -r " .. self.dir)
+  return log
+end
+
+--- Starts a request; `body` makes it a POST.
+function nginx:begin(path, body)
+  return assert(self.loop:http({
+    url = ("http://127.0.0.1:%d%s"):format(self.port, path), stream = true,
+    method = body and "POST" or "GET", body = body, total = 60,
+  }))
+end
+
+--- Takes events until one of this kind, or the last, has come of each of
+--- these requests. Returns the bodies by id.
+function nginx:wait(ops, kind)
+  local bodies, wanted = {}, {}
+  local count = #ops
+  for i = 1, count do
+    wanted[ops[i]:id()] = true
+  end
+  while count > 0 do
+    assert(self.loop:wait(30))
+    local id, name, a, b, c = self.loop:next()
+    while id do
+      if name == "chunk" then
+        bodies[id] = (bodies[id] or "") .. a
+      elseif name == "done" then
+        bodies[id] = (bodies[id] or "") .. c
+      end
+      if wanted[id] and (name == kind or name == "done" or name == "failed")
+      then
+        wanted[id] = nil
+        count = count - 1
+      end
+      id, name, a, b, c = self.loop:next()
+    end
+  end
+  return bodies
+end
+
+--- One request: status, body, header lines; or nil, why.
+function nginx:get(path, body)
+  local op = self:begin(path, body)
+  local headers
+  while true do
+    assert(self.loop:wait(60))
+    local text = headers and headers.text or ""
+    local id, name, a, b, c = self.loop:next()
+    while id do
+      if name == "headers" then
+        headers = { status = a, lines = b, text = "" }
+        text = ""
+      elseif name == "chunk" then
+        text = text .. a
+      elseif name == "done" and id == op:id() then
+        return a, text .. c, headers and headers.lines or b
+      elseif name == "failed" and id == op:id() then
+        return nil, b
+      end
+      id, name, a, b, c = self.loop:next()
+    end
+    if headers then
+      headers.text = text
+    end
+  end
+end
+
+--- The numbers of its worker processes.
+function nginx:workers()
+  local list = {}
+  local children = host.read_file(
+    ("/proc/%d/task/%d/children"):format(self.pid, self.pid))
+  for pid in children:gmatch("%d+") do
+    list[#list + 1] = tonumber(pid)
+  end
+  return list
+end
+
+--- How many sockets a process has open.
+function nginx.count_sockets(pid)
+  return tonumber(output_of(
+    ("ls -l /proc/%d/fd | grep -c socket:"):format(pid)))
+end
+
+return nginx
