@@ -68,6 +68,7 @@ run_spec() {
   if [ "$status" -ge 124 ] || [ -z "$counts" ]; then
     printf '\n%s ended with %d, in:\n' "$name" "$status"
     tail -n 5 "$log"
+    counts="${counts:-0 0}"
     counts="${counts%% *} 1"
   elif [ "$status" -ne 0 ]; then
     sed -n '/^FAILED /,$p' "$log"

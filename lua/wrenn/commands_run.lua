@@ -154,7 +154,7 @@ local function run_limited(self, list, fields, seconds, signal)
     fields.timeout_sec, after = limits(seconds)
     stop = scheduler.after(after, function()
       command.signal = signal
-      ending = task.spawn(kill.command, self, command)
+      ending = task.background(kill.command, self, command)
     end)
   end
   local answer, err = exec.run(self, list, fields)
@@ -242,7 +242,7 @@ end
 function run.limit(self, pid, seconds)
   local begin = scheduler.now()
   return scheduler.after(seconds, function()
-    task.spawn(function()
+    task.background(function()
       -- By then the number may be another process's.
       kill.tree(self, { pid }, { age = scheduler.now() - begin })
     end)
@@ -269,7 +269,7 @@ function run.stream(self, cmd, opts)
   if path then
     stream.on_finish = function()
       if not stream.pid then -- it may never have begun
-        task.spawn(stdin.discard, self, path)
+        task.background(stdin.discard, self, path)
       end
     end
   end

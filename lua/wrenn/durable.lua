@@ -293,7 +293,7 @@ local function refill(stream)
   if stream.fetching or inbox.first <= inbox.last then
     return
   end
-  stream.fetching = task.spawn(function()
+  stream.fetching = task.background(function()
     local result, err
     repeat
       result, err = fetch(stream)

@@ -244,7 +244,7 @@ function M.limit(stream, seconds, expire)
     if not expire then
       return cut()
     end
-    task.spawn(function()
+    task.background(function()
       expire()
       stream.stop_timer = scheduler.after(GRACE, cut)
     end)

@@ -119,16 +119,17 @@ local function at_exit(fn)
   return setmetatable({}, { __gc = fn })
 end
 
-local function group_here()
-  local here = scheduler.current()
-  if here and here.group then
-    return here.group
-  end
+local function loose_group()
   if not loose then
     loose = new_group()
     loose.guard = at_exit(tell_rest)
   end
   return loose
+end
+
+local function group_here()
+  local here = scheduler.current()
+  return here and here.group or loose_group()
 end
 
 -- A thread of the host's, or a coroutine of ours.
@@ -152,12 +153,11 @@ local function start(self, fn, args)
   self.seat:wake()
 end
 
-local function spawn_in(group, fn, ...)
+local function spawn_in(group, scopes, fn, ...)
   local self = Waiter.init(setmetatable({
     group = group, watchers = {},
   }, Task))
-  local here = scheduler.current()
-  for _, scope in ipairs(here and here.scopes or {}) do
+  for _, scope in ipairs(scopes) do
     self:enter(scope)
   end
   group.live = group.live + 1
@@ -165,13 +165,25 @@ local function spawn_in(group, fn, ...)
   return self
 end
 
---- Starts a function beside the caller; it first runs at the next wait.
+local function scopes_here()
+  local here = scheduler.current()
+  return here and here.scopes or {}
+end
+
+--- Starts a function beside the caller; it first runs at the next wait. Time
+--- limits around the caller hold for it too.
 ---@param fn function
 ---@param ... any  its arguments
 ---@return wrenn.Task
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
-  return spawn_in(group_here(), fn, ...)
+  return spawn_in(group_here(), scopes_here(), fn, ...)
+end
+
+--- Starts a function that is nobody's: no time limit of the caller's holds for
+--- it, and no task.run waits for it. For what the library does by itself.
+function task.background(fn, ...)
+  return spawn_in(loose_group(), {}, fn, ...)
 end
 
 local function outcome(self)
@@ -240,7 +252,7 @@ function task.run(fn, ...)
     return nil, err
   end
   local group = new_group()
-  local root = spawn_in(group, fn, ...)
+  local root = spawn_in(group, scopes_here(), fn, ...)
   local ok
   if here then
     repeat
