@@ -218,7 +218,7 @@ function errors.from_response(status, decoded, body, header)
     details = details,
     status = details and details.status,
     capsule_ids = type(ids) == "table" and ids or nil,
-    retry_after = tonumber(header("retry-after")),
+    retry_after = tonumber((header("retry-after"))),
   })
 end
 
