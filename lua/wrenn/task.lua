@@ -119,11 +119,7 @@ local function at_exit(fn)
   return setmetatable({}, { __gc = fn })
 end
 
-local function group_here()
-  local here = scheduler.current()
-  if here and here.group then
-    return here.group
-  end
+local function loose_group()
   if not loose then
     loose = new_group()
     loose.guard = at_exit(tell_rest)
@@ -152,12 +148,12 @@ local function start(self, fn, args)
   self.seat:wake()
 end
 
-local function spawn_in(group, fn, ...)
+-- `scopes`: the limits that hold for it too.
+local function spawn_in(group, scopes, fn, ...)
   local self = Waiter.init(setmetatable({
     group = group, watchers = {},
   }, Task))
-  local here = scheduler.current()
-  for _, scope in ipairs(here and here.scopes or {}) do
+  for _, scope in ipairs(scopes) do
     self:enter(scope)
   end
   group.live = group.live + 1
@@ -171,7 +167,9 @@ end
 ---@return wrenn.Task
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
-  return spawn_in(group_here(), fn, ...)
+  local here = scheduler.current()
+  return spawn_in(here and here.group or loose_group(),
+    here and here.scopes or {}, fn, ...)
 end
 
 local function outcome(self)
@@ -240,7 +238,7 @@ function task.run(fn, ...)
     return nil, err
   end
   local group = new_group()
-  local root = spawn_in(group, fn, ...)
+  local root = spawn_in(group, here and here.scopes or {}, fn, ...)
   local ok
   if here then
     repeat
@@ -437,6 +435,41 @@ function task.shield(fn)
   return finally(fn, function()
     here.shielded = here.shielded - 1
   end)
+end
+
+--- Calls a function that is not to be broken off half-way, as it makes
+--- something on the server: when the waiting for it is, it goes on beside, and
+--- `undo` is called with what it has made.
+---@param fn fun(): any
+---@param undo fun(made: any)
+---@return any ...  what `fn` returned; nil, err when the waiting was broken off
+function task.complete(fn, undo)
+  local here = scheduler.current()
+  if not here then
+    return fn()
+  end
+  local interrupt = here:interruption()
+  if interrupt then
+    return nil, interrupt
+  end
+  local abandoned = false
+  local group = here.group or loose_group()
+  local making = spawn_in(group, {}, function()
+    local results = pack(fn())
+    if abandoned and results[1] ~= nil then
+      undo(results[1])
+    end
+    return unpack(results, 1, results.n)
+  end)
+  local results = pack(making:wait())
+  if making.done then
+    if making.raised then
+      error(making.raised, 0)
+    end
+    return unpack(results, 1, results.n)
+  end
+  abandoned = true
+  return nil, results[2]
 end
 
 -- ---- host ------------------------------------------------------------------
