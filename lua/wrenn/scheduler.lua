@@ -433,7 +433,9 @@ if rigid_iterators then
     if not waiter then
       return pcall(fn, ...)
     end
-    local co = coroutine.create(fn)
+    local co = coroutine.create(function(...) -- 5.1 takes no C function here
+      return fn(...)
+    end)
     current[co] = waiter
     return relay(co, coroutine.resume(co, ...))
   end
