@@ -194,19 +194,20 @@ describe("a task", function()
 end)
 
 describe("limits", function()
-  it("hold for tasks that were spawned inside", function()
+  it("end what gather runs, and not what was spawned beside", function()
     task.run(function()
-      local inner
-      local took = seconds(function()
-        local _, err = task.with_timeout(0.05, function()
-          inner = task.spawn(task.sleep, 10)
-          return inner:wait()
-        end)
-        assert.are.equal("TimeoutError", err.type)
-        local _, why = inner:wait()
-        assert.are.equal("TimeoutError", why.type)
+      local inner, beside
+      local _, err = task.with_timeout(0.05, function()
+        beside = task.spawn(task.sleep, 0.1)
+        return task.gather({ function()
+          local ok, why = task.sleep(10)
+          inner = why.type
+          return ok, why
+        end })
       end)
-      assert.is_true(took < 1)
+      assert.are.equal("TimeoutError", err.type)
+      assert.are.equal("CancelledError", inner)
+      assert.is_true(beside:wait())
     end)
   end)
 

@@ -148,14 +148,10 @@ local function start(self, fn, args)
   self.seat:wake()
 end
 
--- `scopes`: the limits that hold for it too.
-local function spawn_in(group, scopes, fn, ...)
+local function spawn_in(group, fn, ...)
   local self = Waiter.init(setmetatable({
     group = group, watchers = {},
   }, Task))
-  for _, scope in ipairs(scopes) do
-    self:enter(scope)
-  end
   group.live = group.live + 1
   start(self, fn, pack(...))
   return self
@@ -168,8 +164,7 @@ end
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
   local here = scheduler.current()
-  return spawn_in(here and here.group or loose_group(),
-    here and here.scopes or {}, fn, ...)
+  return spawn_in(here and here.group or loose_group(), fn, ...)
 end
 
 local function outcome(self)
@@ -238,7 +233,7 @@ function task.run(fn, ...)
     return nil, err
   end
   local group = new_group()
-  local root = spawn_in(group, here and here.scopes or {}, fn, ...)
+  local root = spawn_in(group, fn, ...)
   local ok
   if here then
     repeat
@@ -403,8 +398,9 @@ local function run_in_scope(self, seconds, fn)
 end
 
 --- Calls a function; once the time is over, what it waits for is cancelled
---- and that call and all later waits in it, and in tasks it has spawned, return
---- nil, TimeoutError. Limits nest: the nearest end counts.
+--- and that call and all later waits in it return nil, TimeoutError. Tasks that
+--- it has spawned go on; those of gather and map end with it. Limits nest: the
+--- nearest end counts.
 ---@param seconds number
 ---@param fn function
 ---@return any ...  what the function returned
@@ -454,7 +450,7 @@ function task.complete(fn, undo)
   end
   local abandoned = false
   local group = here.group or loose_group()
-  local making = spawn_in(group, {}, function()
+  local making = spawn_in(group, function()
     local results = pack(fn())
     if abandoned and results[1] ~= nil then
       undo(results[1])
