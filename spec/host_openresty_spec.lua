@@ -61,7 +61,8 @@ describe("in OpenResty", function()
     local begin = core.now()
     local ops = {}
     for i = 1, 20 do
-      ops[i] = n:begin(("/run?id=%s&cmd=sleep%%201;echo%%20%d"):format(capsule.id, i))
+      ops[i] = n:begin(("/run?id=%s&cmd=sleep%%201;echo%%20%d")
+        :format(capsule.id, i))
     end
     local bodies = n:wait(ops, "done")
     assert.is_true(core.now() - begin < 6) -- 20 s one after the other

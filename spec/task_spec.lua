@@ -193,6 +193,98 @@ describe("a task", function()
   end)
 end)
 
+describe("limits", function()
+  it("end what gather runs, and not what was spawned beside", function()
+    task.run(function()
+      local inner, beside
+      local _, err = task.with_timeout(0.05, function()
+        beside = task.spawn(task.sleep, 0.1)
+        return task.gather({ function()
+          local ok, why = task.sleep(10)
+          inner = why.type
+          return ok, why
+        end })
+      end)
+      assert.are.equal("TimeoutError", err.type)
+      assert.are.equal("CancelledError", inner)
+      assert.is_true(beside:wait())
+    end)
+  end)
+
+  it("that were left by an error are over", function()
+    task.run(function()
+      local ok = wrenn.task.spawn(function()
+        task.with_timeout(0.02, error)
+      end):wait()
+      assert.is_nil(ok)
+      local raised, err = require("wrenn.scheduler").protect(function()
+        task.with_timeout(0.02, function()
+          error("out", 0)
+        end)
+      end)
+      assert.is_false(raised)
+      assert.are.equal("out", err)
+      assert.is_true(task.sleep(0.05))
+    end)
+  end)
+
+  it("inside a shield count, those around it do not", function()
+    task.run(function()
+      local ok, inner = task.with_timeout(0.02, function()
+        return task.shield(function()
+          local slept = task.sleep(0.05)
+          local _, err = task.with_timeout(0.02, function()
+            return task.sleep(10)
+          end)
+          return slept, err.type
+        end)
+      end)
+      assert.is_true(ok)
+      assert.are.equal("TimeoutError", inner)
+    end)
+  end)
+end)
+
+describe("generators", function()
+  it("made with task.wrap wait as their callers", function()
+    task.run(function()
+      local ticks = 0
+      local ticking = task.spawn(function()
+        while task.sleep(0.005) do
+          ticks = ticks + 1
+        end
+      end)
+      local generate = task.wrap(function(first)
+        for i = first, first + 2 do
+          task.sleep(0.03)
+          coroutine.yield(i)
+        end
+      end)
+      assert.are.same({ 5, 6, 7 }, { generate(5), generate(), generate() })
+      assert.is_true(ticks >= 3)
+      ticking:cancel()
+    end)
+  end)
+end)
+
+describe("tasks that wait for each other", function()
+  it("are told that nothing is left to wait for", function()
+    local ok, err = pcall(task.run, function()
+      local second
+      local first = task.spawn(function()
+        return second:wait()
+      end)
+      second = task.spawn(function()
+        return first:wait()
+      end)
+      return first:wait()
+    end)
+    -- nil, err of the run; or raised where it is the result of a task
+    assert.is_true(ok)
+    assert.is_nil(err)
+  end)
+end)
+
 describe("gather and map", function()
   it("keep the order of the list", function()
     assert.are.same({ 30, 10, 20 }, task.map({ 3, 1, 2 }, function(item, i)
@@ -204,6 +296,24 @@ describe("gather and map", function()
       function() return "b" end,
     }))
     assert.are.same({}, task.map({}, error))
+  end)
+
+  it("take a thousand items", function()
+    local items = {}
+    for i = 1, 1000 do
+      items[i] = i
+    end
+    local now, most = 0, 0
+    local out = assert(task.map(items, function(item)
+      now = now + 1
+      most = math.max(most, now)
+      task.sleep(0.001)
+      now = now - 1
+      return item * 2
+    end, { concurrency = 64 }))
+    assert.are.equal(64, most)
+    assert.are.equal(1000, #out)
+    assert.are.equal(2000, out[1000])
   end)
 
   it("do no more at once than they may", function()
@@ -263,6 +373,83 @@ describe("on the wire", function()
     end)
     assert.are.equal("aborted", p:received()[2])
     p:stop()
+  end)
+
+  it("a capsule whose creation is broken off is destroyed", function()
+    for _, wait in ipairs({ false, true }) do
+      local p = peer.start([[
+        c:request()
+        if n == 1 then
+          c:sleep(0.2)
+        end
+        c:respond(200, '{"id":"cl-1","status":"starting"}',
+          { "Connection: close" })
+        c:close()
+      ]])
+      task.run(function()
+        local creating = task.spawn(wrenn.Capsule.create,
+          p:options({ wait = wait }))
+        task.sleep(0.1)
+        creating:cancel()
+        local capsule, err = creating:wait()
+        assert.is_nil(capsule)
+        assert.are.equal("CancelledError", err.type)
+      end)
+      local requests = p:received()
+      assert.is_truthy(requests[#requests]:find("DELETE /v1/capsules/cl-1 ",
+        1, true), requests[#requests])
+      p:stop()
+    end
+  end)
+
+  it("a closed stream ends the wait of another task", function()
+    local s = server.start()
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    task.run(function()
+      local stream = assert(capsule.commands:stream("sleep 30"))
+      local term = assert(capsule:pty({ cmd = "/bin/cat" }))
+      local reading = { task.spawn(stream.wait, stream), task.spawn(function()
+        repeat
+          local ev = term:read()
+        until not ev
+        return "ended"
+      end) }
+      task.sleep(0.2)
+      stream:close()
+      term:close()
+      local result, err = reading[1]:wait()
+      assert.is_nil(result)
+      assert.are.equal("CancelledError", err.type)
+      assert.are.equal("ended", reading[2]:wait())
+    end)
+    s:stop()
+  end)
+
+  it("writes of several tasks to one terminal arrive whole", function()
+    local s = server.start()
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    task.run(function()
+      local term = assert(capsule:pty({ cmd = "/bin/sh",
+        args = { "-c", "stty -echo; echo ready; sort" } }))
+      local text = ""
+      while not text:find("ready") do
+        text = text .. (assert(term:read()).data or "")
+      end
+      assert(task.map({ "a", "b", "c", "d" }, function(letter)
+        return term:write(letter:rep(100) .. "\n")
+      end))
+      assert(term:write("\4"))
+      text = ""
+      repeat
+        local ev = term:read()
+        text = text .. (ev and ev.data or "")
+      until not ev
+      assert.is_truthy(text:find(("a"):rep(100) .. "\r\n" .. ("b"):rep(100)
+        .. "\r\n" .. ("c"):rep(100) .. "\r\n" .. ("d"):rep(100), 1, true),
+        text)
+      term:close()
+    end)
+    s:stop()
   end)
 
   it("commands run at the same time", function()

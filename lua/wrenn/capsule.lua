@@ -99,7 +99,11 @@ local function create(class, opts)
     request[name] = opts[name]
   end
   local info
-  info, err = client.capsules:create(request)
+  info, err = task.complete(function()
+    return client.capsules:create(request)
+  end, function(made)
+    client.capsules:destroy(made.id)
+  end)
   if not info then
     return nil, err
   end

@@ -127,11 +127,6 @@ local function loose_group()
   return loose
 end
 
-local function group_here()
-  local here = scheduler.current()
-  return here and here.group or loose_group()
-end
-
 -- A thread of the host's, or a coroutine of ours.
 local function start(self, fn, args)
   local host = hosts.here()
@@ -153,37 +148,29 @@ local function start(self, fn, args)
   self.seat:wake()
 end
 
-local function spawn_in(group, scopes, fn, ...)
+local function spawn_in(group, fn, ...)
   local self = Waiter.init(setmetatable({
     group = group, watchers = {},
   }, Task))
-  for _, scope in ipairs(scopes) do
-    self:enter(scope)
-  end
   group.live = group.live + 1
   start(self, fn, pack(...))
   return self
 end
 
-local function scopes_here()
-  local here = scheduler.current()
-  return here and here.scopes or {}
-end
-
---- Starts a function beside the caller; it first runs at the next wait. Time
---- limits around the caller hold for it too.
+--- Starts a function beside the caller; it first runs at the next wait.
 ---@param fn function
 ---@param ... any  its arguments
 ---@return wrenn.Task
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
-  return spawn_in(group_here(), scopes_here(), fn, ...)
+  local here = scheduler.current()
+  return spawn_in(here and here.group or loose_group(), fn, ...)
 end
 
---- Starts a function that is nobody's: no time limit of the caller's holds for
---- it, and no task.run waits for it. For what the library does by itself.
+--- Starts a function that is nobody's: no task.run waits for it. For what the
+--- library does by itself.
 function task.background(fn, ...)
-  return spawn_in(loose_group(), {}, fn, ...)
+  return spawn_in(loose_group(), fn, ...)
 end
 
 local function outcome(self)
@@ -252,7 +239,7 @@ function task.run(fn, ...)
     return nil, err
   end
   local group = new_group()
-  local root = spawn_in(group, scopes_here(), fn, ...)
+  local root = spawn_in(group, fn, ...)
   local ok
   if here then
     repeat
@@ -417,8 +404,9 @@ local function run_in_scope(self, seconds, fn)
 end
 
 --- Calls a function; once the time is over, what it waits for is cancelled
---- and that call and all later waits in it, and in tasks it has spawned, return
---- nil, TimeoutError. Limits nest: the nearest end counts.
+--- and that call and all later waits in it return nil, TimeoutError. Tasks that
+--- it has spawned go on; those of gather and map end with it. Limits nest: the
+--- nearest end counts.
 ---@param seconds number
 ---@param fn function
 ---@return any ...  what the function returned
@@ -449,6 +437,41 @@ function task.shield(fn)
   return finally(fn, function()
     here.shielded = here.shielded - 1
   end)
+end
+
+--- Calls a function that is not to be broken off half-way, as it makes
+--- something on the server: when the waiting for it is, it goes on beside, and
+--- `undo` is called with what it has made.
+---@param fn fun(): any
+---@param undo fun(made: any)
+---@return any ...  what `fn` returned; nil, err when the waiting was broken off
+function task.complete(fn, undo)
+  local here = scheduler.current()
+  if not here then
+    return fn()
+  end
+  local interrupt = here:interruption()
+  if interrupt then
+    return nil, interrupt
+  end
+  local abandoned = false
+  local group = here.group or loose_group()
+  local making = spawn_in(group, function()
+    local results = pack(fn())
+    if abandoned and results[1] ~= nil then
+      undo(results[1])
+    end
+    return unpack(results, 1, results.n)
+  end)
+  local results = pack(making:wait())
+  if making.done then
+    if making.raised then
+      error(making.raised, 0)
+    end
+    return unpack(results, 1, results.n)
+  end
+  abandoned = true
+  return nil, results[2]
 end
 
 -- ---- host ------------------------------------------------------------------

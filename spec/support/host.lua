@@ -54,7 +54,8 @@ end
 function host.run(server, env, command)
   local pipe = assert(io.popen(
     ("env WRENN_BASE_URL=%s WRENN_API_KEY=%s %s timeout 150 %s 2>&1;"
-      .. " status=$?; echo; echo exit $status"):format(server.url, server.key, env, command)))
+      .. " status=$?; echo; echo exit $status")
+      :format(server.url, server.key, env, command)))
   local text = pipe:read("*a")
   pipe:close()
   return host.parse(text)

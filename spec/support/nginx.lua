@@ -84,7 +84,7 @@ function nginx:wait(ops, kind)
   end
   while count > 0 do
     assert(self.loop:wait(30))
-    local id, name, a, b, c = self.loop:next()
+    local id, name, a, _, c = self.loop:next()
     while id do
       if name == "chunk" then
         bodies[id] = (bodies[id] or "") .. a
@@ -96,7 +96,7 @@ function nginx:wait(ops, kind)
         wanted[id] = nil
         count = count - 1
       end
-      id, name, a, b, c = self.loop:next()
+      id, name, a, _, c = self.loop:next()
     end
   end
   return bodies
@@ -112,7 +112,7 @@ function nginx:get(path, body)
     local id, name, a, b, c = self.loop:next()
     while id do
       if name == "headers" then
-        headers = { status = a, lines = b, text = "" }
+        headers = { lines = b, text = "" }
         text = ""
       elseif name == "chunk" then
         text = text .. a

@@ -1,0 +1,74 @@
+-- The examples of hosts do what their texts say.
+
+local host = require("spec.support.host")
+local nginx = require("spec.support.nginx")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+describe("the example", function()
+  local s
+
+  setup(function()
+    s = server.start()
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  local function nothing_is_left()
+    for _, info in ipairs(assert(wrenn.Capsule.list(s:options()))) do
+      assert.are.equal("stopping", info.status)
+    end
+  end
+
+  it("fanout.lua runs a matrix and says what failed", function()
+    local env, lua = host.this_lua()
+    local text = host.run(s, env, lua .. " examples/fanout.lua 6").text
+    assert.is_truthy(text:find("suite 3 failed:\nsuite 3\nstep 1", 1, true),
+      text)
+    assert.is_truthy(text:find("\n5 of 6 passed\n", 1, true), text)
+    nothing_is_left()
+  end)
+
+  it("game_loop.lua keeps its frames while a capsule works", function()
+    local longest, text
+    for _ = 1, 3 do -- a busy machine may hold up a frame
+      text = host.run(s, "", host.lua .. " examples/game_loop.lua").text
+      assert.is_truthy(text:find("score 500, and the capsule is gone", 1, true),
+        text)
+      longest = tonumber(text:match("update took ([%d.]+) ms"))
+      if longest < 16 then
+        break
+      end
+    end
+    assert.is_true(longest < 16, text)
+    nothing_is_left()
+  end)
+
+  it("neovim runs a buffer and opens a shell", function()
+    local figures = host.run(s, host.luajit_env(), "nvim --headless -u NONE"
+      .. " -i NONE -c 'luafile spec/hosts/nvim_plugin.lua' </dev/null")
+    local text = figures.text
+    assert.are.equal("line 1/line 2/line 3/[exit 3]", figures.output, text)
+    assert.is_true(figures.ticks_beside > 2, text)
+    assert.is_truthy(text:find("shell true", 1, true), text)
+    assert.are.equal("true", figures.finished, text)
+    nothing_is_left()
+  end)
+
+  it("openresty streams the output of what is posted", function()
+    local n = nginx.start(s, "spec/hosts/nginx_example.conf")
+    local status, body = n:get("/run",
+      "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 4")
+    assert.are.equal(200, status)
+    assert.are.equal("1\n2\n3\n[exit 4]\n", body)
+    local op = n:begin("/run", "echo first; sleep 1; echo second")
+    local bodies = n:wait({ op }, "chunk")
+    assert.are.equal("first\n", bodies[op:id()])
+    n:wait({ op }, "done")
+    assert.are.equal(405, (n:get("/run")))
+    nothing_is_left()
+    n:stop()
+  end)
+end)
