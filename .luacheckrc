@@ -12,6 +12,11 @@ read_globals = {
 -- Specs run on all of them too, and ask for what only some have.
 files["spec"] = { std = "max+busted" }
 files["bench"] = { std = "max" }
+-- Loaded by hosts that have a global of their own.
+files["spec/hosts/nvim_*.lua"] = { std = "max", globals = { "vim" } }
+files["spec/hosts"] = { std = "max+ngx_lua" }
+files["examples/neovim"] = { std = "max", globals = { "vim" } }
+files["examples/openresty"] = { std = "max+ngx_lua" }
 files["rockspec"] = { std = "rockspec" }
 -- Processes of their own, always on 5.4.
 files["spec/support/peer_main.lua"] = { std = "lua54" }

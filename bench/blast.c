@@ -148,6 +148,17 @@ out:
   free(text);
 }
 
+/* "args":["SIZE","COUNT"] */
+static bool read_args(const char *text, size_t *size, size_t *count) {
+  char *end;
+  text += sizeof("\"args\":[\"") - 1;
+  *size = strtoul(text, &end, 10);
+  if (strncmp(end, "\",\"", 3) != 0)
+    return false;
+  *count = strtoul(end + 3, &end, 10);
+  return *end == '"' && *size > 0;
+}
+
 static void *serve(void *arg) {
   static const char answer[] = "HTTP/1.1 200 OK\r\n"
                                "Content-Type: application/json\r\n"
@@ -165,8 +176,7 @@ static void *serve(void *arg) {
     size_t size, count;
     if (upgrade(fd, strchr(key, ':') + 2) &&
         read_frame(fd, head, sizeof(head)) && strstr(head, "\"args\":") &&
-        sscanf(strstr(head, "\"args\":"), "\"args\":[\"%zu\",\"%zu\"]", &size,
-               &count) == 2)
+        read_args(strstr(head, "\"args\":"), &size, &count))
       blast(fd, size, count);
     shutdown(fd, SHUT_WR);
     while (recv(fd, head, sizeof(head), 0) > 0)

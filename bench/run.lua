@@ -100,7 +100,8 @@ local function bare_stream(size, count)
 end
 
 local function compare_streams(size, count)
-  compare(("stream, frames of %d bytes"):format(size), "1/s", math.max, function()
+  local name = ("stream, frames of %d bytes"):format(size)
+  compare(name, "1/s", math.max, function()
     return bare_stream(size, count)
   end, function()
     return stream(size, count)

@@ -85,7 +85,7 @@ printf '\nSpecs (%s)\n' "$lua"
 mapfile -t together < <(grep -L '^-- Runs alone' spec/*_spec.lua)
 mapfile -t alone < <(grep -l '^-- Runs alone' spec/*_spec.lua)
 for file in "${together[@]}"; do
-  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-2}" ]; do
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-4}" ]; do
     wait -n || :
   done
   run_spec "$file" &

@@ -118,7 +118,8 @@ function M.open(client, endpoint, path, find)
     return nil, (select(2, http.answer(event)))
   elseif event[1] < 200 or event[1] >= 300 then
     op:cancel()
-    return nil, errors.from_response(event[1], nil, "", http.header_finder(event[2]))
+    return nil, errors.from_response(event[1], nil, "",
+      http.header_finder(event[2]))
   end
   local length = http.header_finder(event[2])("content-length")
   return setmetatable({
