@@ -138,17 +138,33 @@ failed:
   return NULL;
 }
 
+static void note_closing(uv_handle_t *handle, void *arg) {
+  bool *closing = arg;
+  *closing = *closing || uv_is_closing(handle);
+}
+
+/* Lets every handle that is being closed be closed: what one of them calls
+ * may close others, which takes a turn more each time. */
+static void drain(uv_loop_t *uv) {
+  bool closing;
+  do {
+    uv_run(uv, UV_RUN_NOWAIT);
+    closing = false;
+    uv_walk(uv, note_closing, &closing);
+  } while (closing);
+}
+
 /* With a foreign loop one destroy only begins the work: the handles close in
  * the loop, and a second call frees what is left. */
 void wrenn_ws_engine_free(wrenn_ws_engine *engine) {
   if (!engine)
     return;
   uv_loop_t *uv = &engine->loop->uv;
-  uv_run(uv, UV_RUN_NOWAIT);
+  drain(uv);
   lws_context_destroy(engine->context);
-  uv_run(uv, UV_RUN_NOWAIT);
+  drain(uv);
   lws_context_destroy(engine->context);
-  uv_run(uv, UV_RUN_NOWAIT);
+  drain(uv);
   while (engine->vhosts) {
     wrenn_ws_vhost *entry = engine->vhosts;
     engine->vhosts = entry->next;
