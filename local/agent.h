@@ -57,6 +57,12 @@ char *agent_path(const agent *a, const wrenn_json *order, const char *name,
 /* agent_spawn.c */
 void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply);
 
+/* agent_terminal.c: starts a command on a terminal, as the leader of its
+ * foreground; `become` turns the new process into it, and does not return.
+ * Returns its pid, or -1 with errno. */
+pid_t agent_start_on_terminal(int master, int terminal,
+                              void (*become)(const void *), const void *arg);
+
 /* agent_files.c */
 void agent_open_read(const agent *a, const wrenn_json *order,
                      agent_reply *reply);

@@ -208,7 +208,8 @@ static void complain(const char *program, const char *what) {
 }
 
 /* Only what is safe between fork and exec of a single-threaded process. */
-static void become(const plan *p) {
+static void become(const void *arg) {
+  const plan *p = arg;
   struct rlimit limit;
   sigset_t none;
   sigemptyset(&none);
@@ -217,9 +218,8 @@ static void become(const plan *p) {
     limit.rlim_cur = p->open_files;
     setrlimit(RLIMIT_NOFILE, &limit);
   }
-  setsid(); /* a process group of its own, and no terminal */
-  if (p->pty)
-    ioctl(p->in, TIOCSCTTY, 0);
+  if (!p->pty)
+    setsid(); /* a process group of its own, and no terminal */
   dup2(p->in, 0);
   dup2(p->out, 1);
   dup2(p->err, 2);
@@ -299,7 +299,8 @@ void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply) {
     agent_fail(reply, "failed", "start process: %s", strerror(errno));
     goto out;
   }
-  pid_t pid = fork();
+  pid_t pid =
+      p.pty ? agent_start_on_terminal(reply->fds[0], p.in, become, &p) : fork();
   if (pid == 0)
     become(&p);
   if (pid < 0)

@@ -78,6 +78,7 @@ void process_pipe_ended(process *p, uv_stream_t *pipe) {
  * but what has been printed does, as far as it goes on coming. */
 static void on_quiet(uv_timer_t *timer) {
   process *p = timer->data;
+  process_read_rest(p); /* a loop that is late runs its timers first */
   if (p->printed || process_has_full_sink(p)) {
     p->printed = false;
     return;

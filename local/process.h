@@ -89,6 +89,7 @@ void process_leave(process_sink *sink);
  * waiting; frees it all. */
 void process_output_init(process *p);
 void process_update(process *p);
+void process_read_rest(process *p); /* of a terminal: what is there already */
 bool process_has_full_sink(const process *p);
 void process_flush(process *p);
 void process_hurry(process *p);

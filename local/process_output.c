@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "process.h"
 
@@ -136,20 +137,36 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
   buf->len = buf->base ? READ_SIZE : 0;
 }
 
+static void take(process *p, process_output which, const char *data,
+                 size_t len) {
+  p->printed = true;
+  if (p->of->all->traits->replays)
+    gather(p, which, data, len);
+  else
+    hand_on(p, which, data, len);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   process *p = stream->data;
   process_output which = p->pty ? PROCESS_PTY
                          : stream == (uv_stream_t *)&p->pipes[0]
                              ? PROCESS_STDOUT
                              : PROCESS_STDERR;
-  p->printed = p->printed || len > 0;
-  if (len > 0 && p->of->all->traits->replays)
-    gather(p, which, buf->base, (size_t)len);
-  else if (len > 0)
-    hand_on(p, which, buf->base, (size_t)len);
+  if (len > 0)
+    take(p, which, buf->base, (size_t)len);
   free(buf->base);
   if (len < 0) /* the end; of a terminal it is EIO */
     process_pipe_ended(p, stream);
+}
+
+void process_read_rest(process *p) {
+  char data[4096];
+  uv_os_fd_t fd;
+  ssize_t len;
+  if (uv_fileno((uv_handle_t *)&p->pipes[0], &fd))
+    return;
+  while (!process_has_full_sink(p) && (len = read(fd, data, sizeof(data))) > 0)
+    take(p, PROCESS_PTY, data, (size_t)len);
 }
 
 bool process_has_full_sink(const process *p) {
