@@ -1,18 +1,9 @@
 -- Starts a host (an event loop with a script of spec/hosts in it) as a process
 -- of its own and judges the figures it prints.
 
-local host = {}
+local compat = require("spec.support.compat")
 
--- The interpreter is the word before all others on its command line.
-local function running_lua()
-  local first = 0
-  while arg[first - 1] do
-    first = first - 1
-  end
-  return arg[first]
-end
-
-host.lua = running_lua()
+local host = { lua = compat.lua }
 
 local function read_file(path)
   local file = io.open(path)
