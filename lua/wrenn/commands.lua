@@ -1,12 +1,12 @@
 --- Commands in a capsule: capsule.commands.
 
 local check = require("wrenn.check")
-local durable = require("wrenn.durable")
+local durable = require("wrenn.commands.durable")
 local errors = require("wrenn.errors")
-local exec = require("wrenn.commands_exec")
-local kill = require("wrenn.commands_kill")
-local run = require("wrenn.commands_run")
-local stdin = require("wrenn.commands_stdin")
+local exec = require("wrenn.commands.exec")
+local kill = require("wrenn.commands.kill")
+local run = require("wrenn.commands.run")
+local stdin = require("wrenn.commands.stdin")
 local streams = require("wrenn.stream")
 
 ---@class wrenn.Commands

@@ -3,15 +3,15 @@
 local api = require("wrenn.api")
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
-local exec = require("wrenn.commands_exec")
-local find_user = require("wrenn.commands_user")
+local exec = require("wrenn.commands.exec")
+local find_user = require("wrenn.commands.user")
 local http = require("wrenn.http")
 local input = require("wrenn.pty_input")
 local json = require("wrenn.json")
 local scheduler = require("wrenn.scheduler")
 local streams = require("wrenn.stream")
 local task = require("wrenn.task")
-local words = require("wrenn.commands_words")
+local words = require("wrenn.commands.words")
 
 local unpack = table.unpack or unpack
 

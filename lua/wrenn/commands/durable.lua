@@ -4,15 +4,15 @@
 
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
-local exec = require("wrenn.commands_exec")
+local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
-local kill = require("wrenn.commands_kill")
-local run = require("wrenn.commands_run")
+local kill = require("wrenn.commands.kill")
+local run = require("wrenn.commands.run")
 local scheduler = require("wrenn.scheduler")
 local streams = require("wrenn.stream")
 local task = require("wrenn.task")
 local url = require("wrenn.url")
-local words = require("wrenn.commands_words")
+local words = require("wrenn.commands.words")
 
 local durable = {}
 

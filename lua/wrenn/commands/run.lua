@@ -3,14 +3,14 @@
 -- been checked.
 
 local errors = require("wrenn.errors")
-local exec = require("wrenn.commands_exec")
-local find_user = require("wrenn.commands_user")
-local kill = require("wrenn.commands_kill")
+local exec = require("wrenn.commands.exec")
+local find_user = require("wrenn.commands.user")
+local kill = require("wrenn.commands.kill")
 local scheduler = require("wrenn.scheduler")
-local stdin = require("wrenn.commands_stdin")
+local stdin = require("wrenn.commands.stdin")
 local streams = require("wrenn.stream")
 local task = require("wrenn.task")
-local words = require("wrenn.commands_words")
+local words = require("wrenn.commands.words")
 
 local run = {}
 

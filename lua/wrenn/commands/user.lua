@@ -1,7 +1,7 @@
 -- Users of a capsule, for commands that are to run as one of them.
 
 local errors = require("wrenn.errors")
-local exec = require("wrenn.commands_exec")
+local exec = require("wrenn.commands.exec")
 
 -- Prints who runs commands here and where user "$1" is at home. Exits with 3
 -- when there is no such user, with 4 when one cannot become that user.

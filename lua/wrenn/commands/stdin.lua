@@ -1,7 +1,7 @@
 -- Input for commands. The API has no field for it: it becomes a file, which
 -- the command's first step opens and removes.
 
-local exec = require("wrenn.commands_exec")
+local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
 local scheduler = require("wrenn.scheduler")
 local source = require("wrenn.source")

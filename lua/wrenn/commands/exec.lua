@@ -7,7 +7,7 @@ local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local http = require("wrenn.http")
 local url = require("wrenn.url")
-local words = require("wrenn.commands_words")
+local words = require("wrenn.commands.words")
 
 local exec = {}
 

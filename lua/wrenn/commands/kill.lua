@@ -2,7 +2,7 @@
 -- not enough: on 0.1 servers it signals one process, and which process an
 -- exec has started the server does not tell before its end.
 
-local exec = require("wrenn.commands_exec")
+local exec = require("wrenn.commands.exec")
 local task = require("wrenn.task")
 
 local kill = {}
