@@ -336,6 +336,22 @@ describe("running code", function()
       end)
   end
 
+  it("does not take the end of a skipped request for the next one's",
+    function()
+      local code = capsule_of({ exec = [[
+        if runs == 1 then
+          say(id, "status", { execution_state = "idle" })
+          c:sleep(0.2)
+          say(id, "execute_reply", { status = "aborted" })
+        else
+          c:sleep(1.5)
+          say(id, "execute_result", { data = { ["text/plain"] = "3" } })
+          idle(id)
+        end
+      ]] })
+      assert.are.equal("3", assert(code:run_code("1 + 2")).text)
+    end)
+
   it("ignores what belongs to others, and what is none (301)", function()
     local code = capsule_of({ exec = [[
       say("other", "stream", { name = "stdout", text = "no" })

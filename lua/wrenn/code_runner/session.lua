@@ -17,7 +17,7 @@ local FRESH = 5
 -- An answer begins at once unless the kernel is busy with something else.
 local FIRST_CHECK, CHECK = 1.5, 5 -- seconds of silence
 local CHECK_LIMIT = 2
-local REPLY_LIMIT = 0.3 -- seconds between a request's end and its reply
+local REPLY_LIMIT = 1 -- seconds between a request's end and its reply
 local GRACE = 2 -- seconds for a kernel to come to rest after an interrupt
 
 -- ---- turns -----------------------------------------------------------------
@@ -196,11 +196,12 @@ end
 
 local ENDS = { closed = true, failed = true }
 
+-- Puts an event into the inbox later; it says which request it was for.
 local function remind(run, seconds, kind)
-  local stop, err = scheduler.after(seconds, function()
-    run.inbox:put({ kind = kind })
+  local id = run.id
+  return scheduler.after(seconds, function()
+    run.inbox:put({ kind = kind, id = id })
   end)
-  return stop, err
 end
 
 -- Jupyter does not say that a kernel was removed, and a socket may be dead
@@ -234,7 +235,7 @@ local function ending(run)
   elseif run.reply then
     return "aborted"
   elseif not run.stop_waiting then
-    run.stop_waiting = remind(run, REPLY_LIMIT, "idle")
+    run.stop_waiting = remind(run, REPLY_LIMIT, "unanswered")
   end
 end
 
@@ -260,6 +261,9 @@ end
 -- Sends the request, with a new id. False when the socket is dead.
 local function begin(self, run)
   local text
+  if run.stop_waiting then
+    run.stop_waiting()
+  end
   text, run.id = messages.execute(run.code, run.silent)
   run.begun, run.reply, run.idle, run.stop_waiting = nil, nil, nil, nil
   return self.op and self.op:send(text)
@@ -279,6 +283,8 @@ local function follow(self, run)
       how = why and "lost"
       run.heard = false
       run.stop_check = remind(run, CHECK, "check")
+    elseif event.kind == "unanswered" then
+      how = event.id == run.id and "idle" -- not of a request before
     elseif ENDS[event.kind] then
       how, why = "lost", "kernel WebSocket closed: " .. tostring(event[1])
     elseif event.kind then
