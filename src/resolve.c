@@ -14,7 +14,7 @@ struct wrenn_lookup {
   bool answered;    /* under the lock */
   struct addrinfo *list;
   int error;
-  char *host;
+  char *host; /* NULL: this machine's loopback */
   char port[8];
   int flags;
   wrenn_lookup *next; /* the loop's list */
@@ -52,12 +52,13 @@ static void *run_thread(void *arg) {
   return NULL;
 }
 
-/* RFC 6761: names under localhost are loopback, whatever a resolver says. */
-static const char *rfc6761(const char *host) {
+/* RFC 6761: localhost and names under it are loopback, whatever a resolver
+ * says, or does not know. */
+static bool is_loopback(const char *host) {
   static const char tail[] = ".localhost";
   size_t len = strlen(host), tail_len = sizeof(tail) - 1;
-  bool local = len > tail_len && !strcasecmp(host + len - tail_len, tail);
-  return local ? tail + 1 : host;
+  return !strcasecmp(host, tail + 1) ||
+         (len > tail_len && !strcasecmp(host + len - tail_len, tail));
 }
 
 static bool is_numeric(const char *host) {
@@ -91,11 +92,12 @@ wrenn_lookup *wrenn_lookup_start(wrenn_loop *loop, const char *host, int port,
   lookup->done = done;
   lookup->arg = arg;
   snprintf(lookup->port, sizeof(lookup->port), "%d", port);
-  lookup->host = strdup(rfc6761(host));
-  if (!lookup->host)
+  bool loopback = is_loopback(host);
+  lookup->host = loopback ? NULL : strdup(host);
+  if (!loopback && !lookup->host)
     goto failed;
-  if (is_numeric(lookup->host)) {
-    lookup->flags = AI_NUMERICHOST;
+  if (loopback || is_numeric(host)) {
+    lookup->flags = loopback ? 0 : AI_NUMERICHOST;
     ask(lookup);
     lookup->answered = true;
     uv_async_send(&loop->wake);
