@@ -25,6 +25,7 @@ test_packages='
 jupyter-server         what local capsules run code with
 python3-ipykernel      its Python kernel
 python3                services for the specs to reach through the proxy
+curl                   another client for the proxy
 inotify-tools          one of the two ways to watch the files of a capsule
 lua-busted             runs the Lua specs
 lua-luv                the scripted peers of the specs, and a host to test in
