@@ -1,7 +1,4 @@
 /* HTTP on libcurl's multi interface, driven by the loop's libuv handles. */
-#include "http.h"
-
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,33 +6,15 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "http_engine.h"
 #include "op.h"
 
 #define MAX_HEADERS ((size_t)1024 * 1024)
 #define MAX_BODY ((size_t)1024 * 1024 * 1024)
 #define MAX_RESERVE ((size_t)64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
-#define MAX_SPARE 16
 /* An upload takes more while less than this waits to be sent. */
 #define UPLOAD_WINDOW ((size_t)512 * 1024)
-
-struct wrenn_http_engine {
-  wrenn_loop *loop;
-  CURLM *multi;
-  uv_timer_t timer;
-  bool closing;
-  unsigned open_handles;  /* libuv handles whose close is under way or due */
-  CURL *spare[MAX_SPARE]; /* prepared handles: making one is slow */
-  size_t spare_count;
-};
-
-/* One socket of libcurl's, watched by libuv. */
-typedef struct watch {
-  uv_poll_t poll;
-  wrenn_http_engine *engine;
-  curl_socket_t fd;
-  int events;
-} watch;
 
 typedef struct http_op {
   wrenn_op op; /* first */
@@ -272,11 +251,16 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
   (void)purpose;
   int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
                   address->protocol);
-  if (fd < 0 ? errno != EMFILE : wrenn_fd_to_spare(fd))
+  if (fd < 0 && errno != EMFILE)
+    return CURL_SOCKET_BAD;
+  if (fd < 0 || !wrenn_fd_to_spare(fd))
+    http->error = WRENN_E_SYSTEM;
+  else if (!wrenn_watch_open(http->engine, fd))
+    http->error = WRENN_E_MEMORY;
+  else
     return fd;
   if (fd >= 0)
     close(fd);
-  http->error = WRENN_E_SYSTEM;
   return CURL_SOCKET_BAD;
 }
 
@@ -293,7 +277,7 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip,
 }
 
 /* What is the same for every request. */
-static void prepare(CURL *easy) {
+static void prepare(wrenn_http_engine *engine, CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
@@ -309,16 +293,19 @@ static void prepare(CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+  /* A connection outlives the request that opened it. */
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, wrenn_watch_close);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine);
 }
 
 static void give_back(wrenn_http_engine *engine, CURL *easy, bool special) {
-  if (engine->closing || engine->spare_count == MAX_SPARE) {
+  if (engine->closing || engine->spare_count == WRENN_SPARE_HANDLES) {
     curl_easy_cleanup(easy);
     return;
   }
   if (special) {
     curl_easy_reset(easy);
-    prepare(easy);
+    prepare(engine, easy);
   }
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
@@ -330,7 +317,7 @@ static CURL *take_easy(wrenn_http_engine *engine) {
     return engine->spare[--engine->spare_count];
   CURL *easy = curl_easy_init();
   if (easy)
-    prepare(easy);
+    prepare(engine, easy);
   return easy;
 }
 
@@ -374,29 +361,14 @@ static void collect_finished(wrenn_http_engine *engine) {
   }
 }
 
-static void socket_action(wrenn_http_engine *engine, curl_socket_t fd,
-                          int events) {
+void wrenn_http_act(wrenn_http_engine *engine, curl_socket_t fd, int events) {
   int running;
   curl_multi_socket_action(engine->multi, fd, events, &running);
   collect_finished(engine);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events) {
-  watch *w = poll->data;
-  int what = 0;
-  if (events & UV_READABLE)
-    what |= CURL_CSELECT_IN;
-  if (events & UV_WRITABLE)
-    what |= CURL_CSELECT_OUT;
-  /* A socket in error may still hold an answer: a server that refuses an
-   * upload half-way and hangs up. Reading tells; libuv has stopped watching. */
-  socket_action(w->engine, w->fd, status < 0 ? CURL_CSELECT_IN : what);
-  if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
-    uv_poll_start(poll, w->events, on_poll);
-}
-
 static void on_timer(uv_timer_t *timer) {
-  socket_action(timer->data, CURL_SOCKET_TIMEOUT, 0);
+  wrenn_http_act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_curl_timer(CURLM *multi, long ms, void *arg) {
@@ -414,51 +386,9 @@ static int on_curl_timer(CURLM *multi, long ms, void *arg) {
   return 0;
 }
 
-static void release_engine(wrenn_http_engine *engine) {
+void wrenn_http_release(wrenn_http_engine *engine) {
   if (--engine->open_handles == 0)
     free(engine);
-}
-
-static void on_watch_closed(uv_handle_t *handle) {
-  watch *w = handle->data;
-  release_engine(w->engine);
-  free(w);
-}
-
-static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
-                          void *socket_arg) {
-  wrenn_http_engine *engine = arg;
-  watch *w = socket_arg;
-  int events = 0;
-  (void)easy;
-  if (what == CURL_POLL_REMOVE) {
-    if (w) {
-      curl_multi_assign(engine->multi, fd, NULL);
-      uv_close((uv_handle_t *)&w->poll, on_watch_closed);
-    }
-    return 0;
-  }
-  if (!w) {
-    w = calloc(1, sizeof(*w));
-    if (!w)
-      return -1;
-    if (uv_poll_init_socket(&engine->loop->uv, &w->poll, fd)) {
-      free(w);
-      return -1;
-    }
-    w->poll.data = w;
-    w->engine = engine;
-    w->fd = fd;
-    engine->open_handles++;
-    curl_multi_assign(engine->multi, fd, w);
-  }
-  if (what != CURL_POLL_IN)
-    events |= UV_WRITABLE;
-  if (what != CURL_POLL_OUT)
-    events |= UV_READABLE;
-  w->events = events;
-  uv_poll_start(&w->poll, events, on_poll);
-  return 0;
 }
 
 static wrenn_http_engine *engine_of(wrenn_loop *loop) {
@@ -473,7 +403,7 @@ static wrenn_http_engine *engine_of(wrenn_loop *loop) {
     free(engine);
     return NULL;
   }
-  curl_multi_setopt(engine->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+  curl_multi_setopt(engine->multi, CURLMOPT_SOCKETFUNCTION, wrenn_watch_change);
   curl_multi_setopt(engine->multi, CURLMOPT_SOCKETDATA, engine);
   curl_multi_setopt(engine->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
   curl_multi_setopt(engine->multi, CURLMOPT_TIMERDATA, engine);
@@ -485,7 +415,7 @@ static wrenn_http_engine *engine_of(wrenn_loop *loop) {
 }
 
 static void on_engine_timer_closed(uv_handle_t *handle) {
-  release_engine(handle->data);
+  wrenn_http_release(handle->data);
 }
 
 void wrenn_http_engine_free(wrenn_http_engine *engine) {
@@ -495,6 +425,7 @@ void wrenn_http_engine_free(wrenn_http_engine *engine) {
   while (engine->spare_count > 0)
     curl_easy_cleanup(engine->spare[--engine->spare_count]);
   curl_multi_cleanup(engine->multi);
+  wrenn_watch_close_all(engine);
   uv_close((uv_handle_t *)&engine->timer, on_engine_timer_closed);
 }
 

@@ -157,7 +157,7 @@ static void run_kicks(wrenn_loop *loop) {
   }
 }
 
-static void turn(wrenn_loop *loop) {
+static void turn_once(wrenn_loop *loop) {
   loop->dirty = false;
   loop->turning = true;
   uv_update_time(&loop->uv);
@@ -178,22 +178,25 @@ static void turn_without_sigpipe(wrenn_loop *loop) {
   sigaddset(&sigpipe, SIGPIPE);
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-  turn(loop);
+  turn_once(loop);
   if (!sigismember(&pending, SIGPIPE))
     while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR)
       ;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-wrenn_status wrenn_loop_step(wrenn_loop *loop) {
-  wrenn_status status = wrenn_loop_check(loop);
-  if (status)
-    return status;
+static void turn(wrenn_loop *loop) {
   if (loop->tls)
     turn_without_sigpipe(loop);
   else
+    turn_once(loop);
+}
+
+wrenn_status wrenn_loop_step(wrenn_loop *loop) {
+  wrenn_status status = wrenn_loop_check(loop);
+  if (!status)
     turn(loop);
-  return WRENN_OK;
+  return status;
 }
 
 static int64_t now_ms(void) {
@@ -204,8 +207,10 @@ static int64_t now_ms(void) {
 
 wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
   wrenn_status status = wrenn_loop_check(loop);
+  if (status)
+    return status;
   int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
-  while (!status && !loop->queue.head) {
+  while (!loop->queue.head) {
     int wait = wrenn_loop_timeout(loop);
     int left = timeout_ms;
     if (timeout_ms > 0) {
@@ -220,11 +225,11 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
      * poll of the fd, and unlike libuv's own waiting ends with a signal. */
     if (wait != 0 && epoll_wait(wrenn_loop_fd(loop), &seen, 1, wait) < 0)
       return errno == EINTR ? WRENN_OK : WRENN_E_SYSTEM;
-    status = wrenn_loop_step(loop);
+    turn(loop);
     if (left == 0)
       break;
   }
-  return status;
+  return WRENN_OK;
 }
 
 bool wrenn_loop_next(wrenn_loop *loop, wrenn_event *event) {

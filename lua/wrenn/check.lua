@@ -28,7 +28,7 @@ end
 --- `types` is a list as in "string|nil". `level` counts from the function
 --- that was misused: 2 is its caller.
 function check.arg(value, name, fname, types, level)
-  if not matches(value, types) then
+  if type(value) ~= types and not matches(value, types) then
     fail("argument", name, fname, ("%s expected, got %s")
       :format(types:gsub("|", " or "), describe(value)), level or 2)
   end
@@ -40,7 +40,7 @@ function check.text(value, name, fname, level)
   if value == "" then
     fail("argument", name, fname, "it is empty", level or 2)
   end
-  if value:find("%z") then
+  if value:find("\0", 1, true) then
     fail("argument", name, fname, "it holds a NUL byte", level or 2)
   end
   return value

@@ -61,10 +61,10 @@ end
 
 -- Only what is there is looked for; nothing is loaded that was not.
 local function detect()
-  local present = package.loaded
+  local present, vim = package.loaded, rawget(_G, "vim")
   if present.ngx and present.ngx.get_phase then
     chosen = load("openresty")
-  elseif rawget(_G, "vim") and rawget(_G, "vim").schedule then
+  elseif vim and vim.schedule then
     chosen = load("uv")
   elseif present.cqueues and present.cqueues.running() then
     return load("cqueues")

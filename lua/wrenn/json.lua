@@ -2,6 +2,8 @@
 -- its users: whole numbers are integers where the language has them, and null
 -- is nil.
 
+local core = require("wrenn.core")
+
 local json = {}
 
 local codec
@@ -15,25 +17,6 @@ local function instance()
   return codec
 end
 
-local to_integer = math.tointeger or function(number)
-  return number
-end
-
--- Sets a decoded container right in place: cjson's null is a userdata.
-local function settle(container)
-  for key, item in next, container do
-    local kind = type(item)
-    if kind == "number" then
-      container[key] = to_integer(item) or item
-    elseif kind == "table" then
-      settle(item)
-    elseif kind == "userdata" then
-      container[key] = nil
-    end
-  end
-  return container
-end
-
 --- Returns the value, or nil and what is wrong with the text. JSON's null at
 --- the top is nil with no reason.
 function json.decode(text)
@@ -43,7 +26,7 @@ function json.decode(text)
     return nil, tostring(value)
   end
   if type(value) == "table" then
-    return settle(value)
+    return core.settle(value)
   elseif value == cjson.null then
     return nil
   end

@@ -5,9 +5,12 @@ local url = {}
 --- Escapes a value for use as one path segment or query value. Dots alone are
 --- escaped too: no name can climb out of its path.
 function url.escape(value)
-  local text = tostring(value):gsub("[^%w%-%._~]", function(byte)
-    return ("%%%02X"):format(byte:byte())
-  end)
+  local text = tostring(value)
+  if text:find("[^%w%-%._~]") then
+    text = text:gsub("[^%w%-%._~]", function(byte)
+      return ("%%%02X"):format(byte:byte())
+    end)
+  end
   if text == "." or text == ".." then
     return (text:gsub("%.", "%%2E"))
   end
@@ -15,18 +18,22 @@ function url.escape(value)
 end
 
 --- Fills "/v1/capsules/{}/files" with escaped segments.
-function url.path(template, ...)
-  local values, i = { ... }, 0
-  return (template:gsub("{}", function()
-    i = i + 1
-    return url.escape(values[i])
-  end))
+function url.path(template, value, ...)
+  local at = template:find("{}", 1, true)
+  if not at then
+    return template
+  end
+  return template:sub(1, at - 1) .. url.escape(value)
+    .. url.path(template:sub(at + 2), ...)
 end
 
 --- A query string with its question mark, sorted by name; "" for none.
 function url.query(values)
+  if values == nil then
+    return ""
+  end
   local parts = {}
-  for name, value in pairs(values or {}) do
+  for name, value in pairs(values) do
     parts[#parts + 1] = url.escape(name) .. "=" .. url.escape(value)
   end
   if #parts == 0 then

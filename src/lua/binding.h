@@ -56,6 +56,11 @@ int binding_tree(lua_State *L);
 int binding_file_type(lua_State *L);
 int binding_make_dirs(lua_State *L);
 
+/* wrenn.core.settle(container): takes the null values, which are userdata, out
+ * of a decoded JSON container and those in it, and makes whole numbers
+ * integers. Returns the container. */
+int binding_settle(lua_State *L);
+
 /* Makes a metatable with an __index table of its own. */
 void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
                        const luaL_Reg *meta);

@@ -1,0 +1,167 @@
+/* libcurl's sockets, watched by libuv. libcurl lets go of a socket after each
+ * transfer and takes it up again for the next one; telling the kernel of both
+ * would cost more than the transfer's own system calls. So the sockets of
+ * connections stay watched until they are closed. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "http_engine.h"
+
+struct wrenn_watch {
+  uv_poll_t poll;
+  wrenn_http_engine *engine;
+  curl_socket_t fd;
+  int wanted;  /* what libcurl wants to hear of; 0: nothing for now */
+  int watched; /* what libuv watches for */
+};
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void watch_for(wrenn_watch *w, int events) {
+  if (w->watched == events)
+    return;
+  w->watched = events;
+  if (events)
+    uv_poll_start(&w->poll, events, on_poll);
+  else
+    uv_poll_stop(&w->poll);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  wrenn_watch *w = poll->data;
+  int what = 0;
+  if (events & UV_READABLE)
+    what |= CURL_CSELECT_IN;
+  if (events & UV_WRITABLE)
+    what |= CURL_CSELECT_OUT;
+  /* A socket in error may still hold an answer: a server that refuses an
+   * upload half-way and hangs up. Reading tells; libuv has stopped watching. */
+  if (status < 0) {
+    what = CURL_CSELECT_IN;
+    w->watched = 0;
+  }
+  if (w->wanted)
+    wrenn_http_act(w->engine, w->fd, what);
+  /* Nobody reads what comes between two transfers: it would come for ever. */
+  if (!uv_is_closing((uv_handle_t *)poll) && (status < 0 || !w->wanted))
+    watch_for(w, w->wanted);
+}
+
+static wrenn_watch *new_watch(wrenn_http_engine *engine, curl_socket_t fd) {
+  wrenn_watch *w = calloc(1, sizeof(*w));
+  if (!w)
+    return NULL;
+  if (uv_poll_init_socket(&engine->loop->uv, &w->poll, fd)) {
+    free(w);
+    return NULL;
+  }
+  w->poll.data = w;
+  w->engine = engine;
+  w->fd = fd;
+  engine->open_handles++;
+  return w;
+}
+
+static void on_closed(uv_handle_t *handle) {
+  wrenn_watch *w = handle->data;
+  wrenn_http_release(w->engine);
+  free(w);
+}
+
+static void end_watch(wrenn_watch *w) {
+  if (w)
+    uv_close((uv_handle_t *)&w->poll, on_closed);
+}
+
+/* ---- sockets of connections ---------------------------------------------- */
+
+static wrenn_watch *find_watch(const wrenn_http_engine *engine,
+                               curl_socket_t fd) {
+  return (size_t)fd < engine->watch_count ? engine->watches[fd] : NULL;
+}
+
+static void forget_watch(wrenn_http_engine *engine, curl_socket_t fd) {
+  wrenn_watch *w = find_watch(engine, fd);
+  if (w)
+    engine->watches[fd] = NULL;
+  end_watch(w);
+}
+
+static bool make_room(wrenn_http_engine *engine, curl_socket_t fd) {
+  size_t count = engine->watch_count ? engine->watch_count : 16;
+  while (count <= (size_t)fd)
+    count *= 2;
+  if (count == engine->watch_count)
+    return true;
+  wrenn_watch **watches =
+      realloc(engine->watches, count * sizeof(wrenn_watch *));
+  if (!watches)
+    return false;
+  for (size_t i = engine->watch_count; i < count; i++)
+    watches[i] = NULL;
+  engine->watches = watches;
+  engine->watch_count = count;
+  return true;
+}
+
+bool wrenn_watch_open(wrenn_http_engine *engine, curl_socket_t fd) {
+  if (!make_room(engine, fd))
+    return false;
+  forget_watch(engine, fd); /* should it have been closed unheard */
+  engine->watches[fd] = new_watch(engine, fd);
+  return engine->watches[fd] != NULL;
+}
+
+int wrenn_watch_close(void *arg, curl_socket_t fd) {
+  forget_watch(arg, fd);
+  return close(fd);
+}
+
+void wrenn_watch_close_all(wrenn_http_engine *engine) {
+  for (size_t i = 0; i < engine->watch_count; i++)
+    end_watch(engine->watches[i]);
+  free(engine->watches);
+  engine->watches = NULL;
+  engine->watch_count = 0;
+}
+
+/* ---- what libcurl wants -------------------------------------------------- */
+
+static int wanted_of(int what) {
+  switch (what) {
+  case CURL_POLL_IN:
+    return UV_READABLE;
+  case CURL_POLL_OUT:
+    return UV_WRITABLE;
+  case CURL_POLL_INOUT:
+    return UV_READABLE | UV_WRITABLE;
+  default:
+    return 0;
+  }
+}
+
+int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
+                       void *socket_arg) {
+  wrenn_http_engine *engine = arg;
+  wrenn_watch *kept = find_watch(engine, fd);
+  wrenn_watch *w = kept ? kept : socket_arg;
+  (void)easy;
+  if (what == CURL_POLL_REMOVE) {
+    if (kept) {
+      kept->wanted = 0; /* on_poll stops watching when there is need */
+    } else if (w) {
+      curl_multi_assign(engine->multi, fd, NULL);
+      end_watch(w);
+    }
+    return 0;
+  }
+  if (!w) { /* not of a connection: the resolver's */
+    w = new_watch(engine, fd);
+    if (!w)
+      return -1;
+    curl_multi_assign(engine->multi, fd, w);
+  }
+  w->wanted = wanted_of(what);
+  watch_for(w, w->wanted);
+  return 0;
+}
