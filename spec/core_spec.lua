@@ -111,6 +111,26 @@ describe("the loop", function()
     assert.are.same({ "failed", "cancelled" }, { event[2], event[3] })
   end)
 
+  it("comes to rest when a server hangs up between requests", function()
+    server = peer.start([[
+      c:request()
+      c:respond(200, tostring(n))
+      c:sleep(0.05)
+      c:close()
+    ]])
+    for i = 1, 2 do
+      local done = finish(loop, loop:http({ url = server.url }))
+      assert.are.same({ "done", tostring(i) }, { done[1], done[4] })
+      local cpu, turns, deadline = os.clock(), 0, core.now() + 0.3
+      while core.now() < deadline do
+        assert(loop:wait(deadline - core.now()))
+        assert.is_nil((loop:next()))
+        turns = turns + 1
+      end
+      assert.is_true(turns < 20 and os.clock() - cpu < 0.1)
+    end
+  end)
+
   it("does not hand its connections to child processes", function()
     server = peer.start([[
       local req = c:request()
