@@ -296,6 +296,16 @@ static void serve(agent *a, int signals) {
   }
 }
 
+/* Whatever else was open in who started the server leads out of the capsule,
+ * and so does the server's standard error. */
+static bool cut_ties(void) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  bool ok = null >= 0;
+  for (int fd = 0; fd < CHANNEL_FD; fd++)
+    ok = ok && dup2(null, fd) == fd;
+  return ok && close_range(CHANNEL_FD + 1, ~0U, 0) == 0;
+}
+
 int main(int argc, char **argv) {
   agent a = {.channel = CHANNEL_FD,
              .home = argc > 1 ? argv[1] : "/root",
@@ -305,7 +315,7 @@ int main(int argc, char **argv) {
   /* What runs in here has no business with the channel, by inheritance or by
    * looking into this process. */
   if (fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) ||
-      prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+      prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || !cut_ties())
     return 1;
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);

@@ -155,7 +155,13 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   if (len > 0)
     take(p, which, buf->base, (size_t)len);
   free(buf->base);
-  if (len < 0) /* the end; of a terminal it is EIO */
+  if (len >= 0)
+    return;
+  /* The end; of a terminal it is EIO. libuv takes a hang-up for it while there
+   * is more to read; who is full reads on later. */
+  if (p->pty)
+    process_read_rest(p);
+  if (!p->pty || !process_has_full_sink(p))
     process_pipe_ended(p, stream);
 }
 

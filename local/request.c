@@ -102,7 +102,9 @@ static int on_header_name(http_parser *parser, const char *at, size_t len) {
   if (c->in_value)
     take_header(c);
   wrenn_buf_append(&c->name, at, len);
-  return c->name.oom || c->name.len > HEADER_MAX;
+  /* A blank in a name hides it from who looks for that name. */
+  return c->name.oom || c->name.len > HEADER_MAX || memchr(at, ' ', len) ||
+         memchr(at, '\t', len);
 }
 
 static int on_header_value(http_parser *parser, const char *at, size_t len) {

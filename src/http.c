@@ -43,8 +43,10 @@ typedef struct http_op {
 
 /* ---- answer -------------------------------------------------------------- */
 
+/* Not wrenn_op_node, here and below: it would end the operation inside a
+ * callback of libcurl's, which must not lose its handle there. */
 static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
-  wrenn_node *node = wrenn_op_node(&http->op, type, http->head.len);
+  wrenn_node *node = wrenn_node_new(http->op.id, type, http->head.len);
   if (!node)
     return NULL;
   if (http->head.len)
@@ -120,7 +122,7 @@ static bool append_chunk(http_op *http, const char *data, size_t len) {
       if (node)
         node->filler = NULL;
       http->filling = NULL;
-      node = wrenn_op_node(&http->op, WRENN_EV_CHUNK, CHUNK_SIZE);
+      node = wrenn_node_new(http->op.id, WRENN_EV_CHUNK, CHUNK_SIZE);
       if (!node)
         return false;
       node->filler = &http->filling;
@@ -182,7 +184,7 @@ static size_t on_read(char *dst, size_t size, size_t count, void *arg) {
   http->sent += len;
   if (http->want_room && unsent(http) < UPLOAD_WINDOW / 2) {
     http->want_room = false;
-    wrenn_node *node = wrenn_op_node(&http->op, WRENN_EV_WRITABLE, 0);
+    wrenn_node *node = wrenn_node_new(http->op.id, WRENN_EV_WRITABLE, 0);
     if (!node) {
       http->error = WRENN_E_MEMORY;
       return CURL_READFUNC_ABORT;
@@ -239,7 +241,12 @@ static void finish(http_op *http, CURLcode code) {
     wrenn_op_fail(&http->op, classify(http, code), "%s",
                   http->message[0] ? http->message : curl_easy_strerror(code));
   } else {
-    wrenn_op_finish(&http->op, answer_node(http, WRENN_EV_DONE));
+    wrenn_node *node = answer_node(http, WRENN_EV_DONE);
+    if (node)
+      wrenn_op_finish(&http->op, node);
+    else
+      wrenn_op_fail(&http->op, WRENN_E_MEMORY, "%s",
+                    wrenn_strerror(WRENN_E_MEMORY));
   }
 }
 

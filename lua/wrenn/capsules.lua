@@ -10,8 +10,8 @@ local call, order, path = resource.call, resource.order, resource.path
 local Capsules = resource.class("is_capsules")
 
 Capsules.create_spec = {
-  template = "string", vcpus = "number", memory_mb = "number",
-  disk_size_mb = "number", timeout = "seconds", metadata = "map",
+  template = "string", vcpus = "integer", memory_mb = "integer",
+  disk_size_mb = "integer", timeout = "seconds", metadata = "map",
   volumes = "list",
 }
 

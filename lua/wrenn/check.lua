@@ -50,6 +50,8 @@ local function check_map(map, name, fname, level)
   for key, value in pairs(map) do
     if type(key) ~= "string" or type(value) ~= "string" then
       fail("option", name, fname, "strings by name expected", level)
+    elseif (key .. value):find("\0", 1, true) then
+      fail("option", name, fname, "a NUL byte in " .. key, level)
     end
   end
 end
@@ -74,8 +76,8 @@ local kinds = {
     check_list(value, name, fname, level + 1)
   end,
   seconds = function(value, name, fname, level)
-    if value ~= value or value < 0 then
-      fail("option", name, fname, "seconds from 0 expected", level)
+    if value ~= value or value < 0 or value >= 2 ^ 31 then
+      fail("option", name, fname, "seconds from 0 to 2^31 expected", level)
     end
   end,
   positive = function(value, name, fname, level)
@@ -123,7 +125,7 @@ end
 --- Raises when a method was called without its object.
 function check.self(self, class, fname, level)
   if type(self) ~= "table" or not self[class] then
-    fail("argument", "self", fname, class .. " expected; call it with a colon",
+    fail("argument", "self", fname, "call it with a colon",
       level or 2)
   end
 end

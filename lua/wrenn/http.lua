@@ -181,7 +181,7 @@ local function with_retries(client, request)
       return answer, err
     end
     local pause = pause_before_retry(err, number)
-    if not pause or deadline and begin + pause >= deadline then
+    if not pause or deadline and scheduler.now() + pause >= deadline then
       return nil, err
     end
     local ok, why = scheduler.sleep(pause)
@@ -189,6 +189,9 @@ local function with_retries(client, request)
       return nil, why
     end
     number = number + 1
+    if deadline then -- all attempts together have the time of the call
+      request.timeout = math.max(deadline - scheduler.now(), 0.001)
+    end
   end
 end
 
@@ -255,7 +258,12 @@ function http.open(client, request)
     return nil, inbox
   end
   if request.first then
-    op:send(json.encode(request.first))
+    local sent, code, message = op:send(json.encode(request.first))
+    if not sent then
+      scheduler.forget(inbox)
+      op:cancel()
+      return nil, errors.from_core(code, message)
+    end
   end
   local event, err = http.next(op, inbox)
   if not event then

@@ -57,7 +57,9 @@ local function take(self, event)
   end
   local name = event.type
   if name == "output" then
-    self.encoding = self.encoding or (event.binary and "binary" or "base64")
+    if self.guessed or not self.encoding then
+      self.encoding, self.guessed = event.binary and "binary" or "base64", nil
+    end
   elseif name == "started" then
     self.pid, self.tag = event.pid or self.pid, event.tag or self.tag
   elseif name == "ping" then

@@ -64,7 +64,7 @@ local function encoding_of_server(client)
   if not client.pty_encoding then
     local health = client:health({ timeout = PROBE_SECONDS })
     if not health then
-      return "base64"
+      return "base64", true
     end
     client.pty_encoding = is_binary_version(health.version) and "binary"
       or "base64"
@@ -177,7 +177,9 @@ end
 --- Types bytes. Returns once at most a piece of them is still held.
 function input.write(self, bytes)
   self.encoding = self.encoding or encoding_seen(self)
-    or encoding_of_server(self.client)
+  if not self.encoding then
+    self.encoding, self.guessed = encoding_of_server(self.client)
+  end
   if self.ended or not self.op then
     return nil, ended_error(self)
   elseif bytes == "" then

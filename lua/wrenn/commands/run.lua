@@ -103,6 +103,13 @@ local function was_killed(result)
     or result.exit_code == 143
 end
 
+-- Whether the wait was broken off by a cancelled task or a limit around it:
+-- the server is well, and so is the command.
+local function was_interrupted(err)
+  return (err.type == "CancelledError" or err.type == "TimeoutError")
+    and not err.status_code and not (err.details and err.details.kind)
+end
+
 -- Commands under way, by capsule and words. Equal ones could not be told
 -- apart in the server's list: the second gets a mark.
 local under_way = setmetatable({}, { __mode = "v" })
@@ -178,6 +185,9 @@ local function run_limited(self, list, fields, seconds, signal)
       kill.command(self, command)
     end
     return nil, server_timeout(err, seconds)
+  elseif was_interrupted(err) then
+    command.signal = signal
+    kill.command(self, command)
   end
   return nil, err
 end
@@ -300,7 +310,17 @@ function run.streamed(self, cmd, opts)
       callback(event.data)
     end
   end
-  return stream:wait()
+  local ok, result, why = scheduler.protect(stream.wait, stream)
+  if not ok or not result and was_interrupted(why) then
+    if stream.pid then
+      kill.command(self, { pid = stream.pid })
+    end
+    stream:close()
+  end
+  if not ok then
+    error(result, 0)
+  end
+  return result, why
 end
 
 return run

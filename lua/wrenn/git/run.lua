@@ -142,6 +142,10 @@ end
 local function scrub_error(secret, err)
   err.message = credentials.scrub(secret, err.message)
   err.stderr = credentials.scrub(secret, err.stderr)
+  if type(err.result) == "table" then
+    err.result.stdout = credentials.scrub(secret, err.result.stdout)
+    err.result.stderr = credentials.scrub(secret, err.result.stderr)
+  end
   if type(err.cause) == "table" and type(err.cause.message) == "string" then
     scrub_error(secret, err.cause)
   end
