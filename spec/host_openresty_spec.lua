@@ -135,6 +135,11 @@ describe("in OpenResty", function()
     assert.are.equal(20, seen[20])
   end)
 
+  it("phases before the answer and timers may wait", function()
+    local _, body = n:get("/early?id=" .. capsule.id)
+    assert.are.equal("rewrite/access/timer", body)
+  end)
+
   it("phases that cannot wait say so, the master's too", function()
     local status, body, headers = n:get("/phases")
     assert.are.equal(200, status)

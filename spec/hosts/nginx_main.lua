@@ -42,6 +42,29 @@ function M.measure()
   }, ngx.unescape_uri(ngx.var.arg_parts))
 end
 
+local function add(name)
+  local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
+  local result = wrenn.check(capsule.commands:run("printf " .. name))
+  ngx.ctx.seen = (ngx.ctx.seen or "") .. result.stdout .. "/"
+end
+
+--- Runs a command in a phase before the answer, and in a timer.
+function M.early(phase)
+  if phase ~= "timer" then
+    return add(phase)
+  end
+  local id = ngx.var.arg_id
+  local semaphore = require("ngx.semaphore").new(0)
+  local printed
+  ngx.timer.at(0, function()
+    local capsule = wrenn.check(wrenn.Capsule.connect(id))
+    printed = wrenn.check(capsule.commands:run("printf timer")).stdout
+    semaphore:post(1)
+  end)
+  semaphore:wait(10)
+  ngx.print(ngx.ctx.seen, printed)
+end
+
 --- Runs ?cmd= in the capsule ?id= and says which worker did.
 function M.run()
   local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
