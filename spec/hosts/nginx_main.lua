@@ -44,8 +44,14 @@ end
 
 local function add(name)
   local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
-  local result = wrenn.check(capsule.commands:run("printf " .. name))
-  ngx.ctx.seen = (ngx.ctx.seen or "") .. result.stdout .. "/"
+  local seen = ngx.ctx.seen or ""
+  local _, err = wrenn.task.with_timeout(0.5, function()
+    ngx.ctx = { seen = seen } -- a limit holds on to the request, not to this
+    local result = wrenn.check(capsule.commands:run("printf " .. name))
+    ngx.ctx.seen = seen .. result.stdout .. "/"
+    return capsule.commands:run("sleep 20")
+  end)
+  assert(err:is("TimeoutError") and not err.result)
 end
 
 --- Runs a command in a phase before the answer, and in a timer.

@@ -46,8 +46,20 @@ end
 local Seat = {}
 Seat.__index = Seat
 
+local function request_number()
+  return ngx.var.connection .. "/" .. ngx.var.connection_requests
+end
+
+-- Notes which request the running coroutine is of; timers have no number.
+local function note_request(self)
+  local ok, number = pcall(request_number)
+  self.context, self.request = ngx.ctx, ok and number
+end
+
 function Seat:suspend()
-  self.request = self.request or ngx.ctx
+  if not self.context then
+    note_request(self)
+  end
   while not self.woken do
     if pump.is_running() then
       self.semaphore:wait(FOREVER)
@@ -63,9 +75,13 @@ function Seat:suspend()
 end
 
 --- Whether its coroutine is another's by now: nginx uses those of killed
---- requests again.
+--- requests again. A request may also have been given another context.
 function Seat:is_stale()
-  return self.request ~= ngx.ctx
+  if self.context == ngx.ctx then
+    return false
+  end
+  local ok, number = pcall(request_number)
+  return not ok or number ~= self.request
 end
 
 function Seat:wake()
@@ -98,7 +114,7 @@ function host.seat()
     return nil, err
   end
   local seat = new_seat()
-  seat.request = ngx.ctx
+  note_request(seat)
   return seat
 end
 
