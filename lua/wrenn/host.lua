@@ -11,6 +11,8 @@
 --   poke()         has scheduler.run_ready called soon
 --   spawn(body)    runs a function in a thread of the host's; returns its seat
 --   is_wait(value) whether a yield of this value is a wait
+--   stayed_behind()  whether this is a forked child that must not touch the loop
+--                  it runs in: its calls wait in place
 --   report(err)    what became of a task that nobody waits for
 
 local poll = require("wrenn.host.poll")
@@ -99,6 +101,11 @@ function hosts.attach(loop)
   if loop and host.attach then
     host.attach(loop)
   end
+end
+
+function hosts.stayed_behind()
+  local host = hosts.here()
+  return host.stayed_behind ~= nil and host.stayed_behind()
 end
 
 function hosts.poke()

@@ -13,12 +13,13 @@ local scheduler = {}
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
 local loop
+local home -- the process the loop is of
 local inboxes = {} -- by operation id; false: forgotten, but not over yet
 local closing = 0 -- how many of them are false
 local parked = {} -- the waiters that sit
 local parked_count = 0
-local current = {} -- waiter by coroutine
-setmetatable(current, { __mode = "k" })
+local weak = { __mode = "k" }
+local current = setmetatable({}, weak) -- waiter by coroutine
 local ready, ready_first, ready_last = {}, 1, 0
 
 -- PUC Lua 5.1 cannot yield out of an iterator that a for loop calls.
@@ -39,12 +40,20 @@ function scheduler.inbox()
   return inbox_of.new()
 end
 
--- The loop is no more (a fork, or the system failed): everybody hears of it.
+-- The loop is no more (a fork, or the system failed): everybody hears of it. Not
+-- in a forked child whose host has stayed behind with the parent: nobody goes
+-- on there but the one that has forked.
 local function lose(code, message)
   local lost = inboxes
+  local alone = code == "forked" and hosts.stayed_behind()
   loop, inboxes, closing = nil, {}, 0
+  if alone then
+    current, parked, parked_count = setmetatable({}, weak), {}, 0
+    ready, ready_first, ready_last = {}, 1, 0
+  end
   for _, inbox in pairs(lost) do
     if inbox then
+      inbox.waiters = not alone and inbox.waiters or nil
       inbox.id, inbox.pause = false, nil
       inbox:put({ kind = "failed", code, message })
       inbox:finish()
@@ -58,6 +67,7 @@ local function new_loop()
     return nil, errors.from_core(code, message)
   end
   loop, inboxes, closing = made, {}, 0
+  home = core.pid()
   return loop
 end
 
@@ -181,8 +191,12 @@ local function drain()
   end
 end
 
+-- A forked child only loses what is its parent's, and can go on.
 local function step_failed(code, message)
   lose(code, message)
+  if code == "forked" then
+    return true
+  end
   return nil, errors.from_core(code, message)
 end
 
@@ -270,7 +284,10 @@ local function drive(satisfied, subject)
         if errors.is_error(code) then
           return nil, code
         end
-        return step_failed(code, message)
+        ok, code = step_failed(code, message)
+        if not ok then
+          return nil, code
+        end
       end
       drain()
     end
@@ -358,12 +375,16 @@ local function park(inbox, waiter)
   return not interrupt, interrupt
 end
 
-local function wait_for(inbox, of_iterator)
+local wait_for
+function wait_for(inbox, of_iterator)
   local waiter, err = scheduler.current()
   if err then
     return nil, err
   elseif not waiter then
     return drive_for(inbox)
+  elseif loop and core.pid() ~= home then
+    lose("forked", "the loop belongs to another process")
+    return is_settled(inbox) or wait_for(inbox, of_iterator)
   elseif of_iterator and rigid_iterators then
     if not waiter.seat.may_drive then
       return nil, errors.new("ConfigurationError",

@@ -2,6 +2,7 @@
 -- those who wait do so on a condition variable. A task is a thread.
 
 local condition = require("cqueues.condition")
+local core = require("wrenn.core")
 local cqueues = require("cqueues")
 local poll = require("wrenn.host.poll")
 
@@ -18,10 +19,25 @@ end
 local function pump_of(controller)
   local pump = pumps[controller]
   if not pump then
-    pump = { sitting = 0, idle = condition.new() }
+    pump = { sitting = 0, idle = condition.new(), pid = core.pid() }
     pumps[controller] = pump
   end
   return pump
+end
+
+-- The controller here, if it is of any use: one that has come along in a fork
+-- shares its kernel queue with the parent.
+local function controller_here()
+  local controller = cqueues.running()
+  local pump = controller and pumps[controller]
+  if pump and pump.pid ~= core.pid() then
+    return nil
+  end
+  return controller
+end
+
+function host.stayed_behind()
+  return cqueues.running() and not controller_here()
 end
 
 local Seat = {}
@@ -52,7 +68,7 @@ local function new_seat(controller)
 end
 
 function host.seat()
-  local controller = cqueues.running()
+  local controller = controller_here()
   return controller and new_seat(controller)
 end
 
@@ -70,7 +86,7 @@ local function run_pump(pump, loop)
 end
 
 function host.attach(loop)
-  local controller = cqueues.running()
+  local controller = controller_here()
   if not controller then
     return
   end
@@ -83,7 +99,7 @@ function host.attach(loop)
 end
 
 function host.spawn(body)
-  local controller = cqueues.running()
+  local controller = controller_here()
   if not controller then
     return nil
   end
