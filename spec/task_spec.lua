@@ -193,6 +193,50 @@ describe("a task", function()
   end)
 end)
 
+describe("a task in a game", function()
+  -- Moves the game on until the task is over; `held` holds the coroutines that
+  -- wait for something of the game's.
+  local function play(one, held)
+    for _ = 1, 200 do
+      collectgarbage()
+      wrenn.update()
+      local co = table.remove(held)
+      if co then
+        assert(coroutine.resume(co))
+      end
+      if one.done then
+        return one:wait()
+      end
+      os.execute("sleep 0.002")
+    end
+    return nil, "it never ended"
+  end
+
+  it("may wait for something of the game's, inside of anything", function()
+    local held = {}
+    local function wait()
+      held[1] = coroutine.running()
+      coroutine.yield()
+    end
+    local closed
+    local resource = setmetatable({}, {
+      __close = function() closed = true end,
+    })
+    assert.are.equal("over", play(task.spawn(function()
+      wrenn.with(resource, function()
+        wait()
+        task.sleep(0.001)
+        wait()
+      end)
+      task.with_timeout(5, wait)
+      task.sleep(0.001)
+      wait()
+      return "over"
+    end), held))
+    assert.is_true(closed)
+  end)
+end)
+
 describe("limits", function()
   it("end what gather runs, and not what was spawned beside", function()
     task.run(function()

@@ -10,6 +10,8 @@ local Waiter = require("wrenn.waiter")
 
 local scheduler = {}
 
+local unpack = table.unpack or unpack
+
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
 local loop
@@ -462,11 +464,31 @@ end
 --- yielded from, the function gets a coroutine that passes yields on.
 scheduler.protect = pcall
 if rigid_iterators then
-  local function relay(co, ok, ...)
-    if not ok or coroutine.status(co) == "dead" then
+  local function go_on(call, ...)
+    if call.results then
+      return true, unpack(call.results, 1, call.results.n)
+    end
+    return coroutine.resume(call.co, ...)
+  end
+
+  local function relay(call, ok, ...)
+    if not ok or call.results or coroutine.status(call.co) == "dead" then
       return ok, ...
     end
-    return relay(co, coroutine.resume(co, coroutine.yield(...)))
+    return relay(call, go_on(call, coroutine.yield(...)))
+  end
+
+  -- What waits for something of the host's is resumed by that, and its caller
+  -- still stands in relay.
+  local function leave(call, ...)
+    if coroutine.status(call.caller) == "suspended" then
+      call.results = { n = select("#", ...), ... }
+      local ok, err = coroutine.resume(call.caller)
+      if not ok then
+        error(err, 0)
+      end
+    end
+    return ...
   end
 
   function scheduler.protect(fn, ...)
@@ -474,11 +496,12 @@ if rigid_iterators then
     if not waiter then
       return pcall(fn, ...)
     end
-    local co = coroutine.create(function(...) -- 5.1 takes no C function here
-      return fn(...)
+    local call = { caller = coroutine.running() }
+    call.co = coroutine.create(function(...)
+      return leave(call, fn(...)) -- it also keeps its caller alive
     end)
-    current[co] = waiter
-    return relay(co, coroutine.resume(co, ...))
+    current[call.co] = waiter
+    return relay(call, coroutine.resume(call.co, ...))
   end
 end
 
