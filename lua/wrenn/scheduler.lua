@@ -259,6 +259,11 @@ function scheduler.is_closing()
   return closing > 0
 end
 
+--- Whether there is something that comes or goes by itself.
+function scheduler.is_open()
+  return next(inboxes) ~= nil
+end
+
 --- Whether the loop has to be stepped for somebody's sake.
 function scheduler.is_busy()
   return parked_count > 0 or closing > 0
@@ -426,13 +431,13 @@ end
 --- As coroutine.wrap, for a coroutine that waits: its waits are its caller's.
 function scheduler.wrap(fn)
   local co = coroutine.create(fn)
-  local function relay(ok, first, ...)
+  local function relay(ok, ...)
     if not ok then
-      error(first, 0)
-    elseif coroutine.status(co) ~= "dead" and hosts.is_wait(first) then
-      return relay(coroutine.resume(co, coroutine.yield(first, ...)))
+      error((...), 0)
+    elseif coroutine.status(co) ~= "dead" and hosts.is_wait(...) then
+      return relay(coroutine.resume(co, coroutine.yield(...)))
     end
-    return first, ...
+    return ...
   end
   return function(...)
     current[co] = scheduler.current()

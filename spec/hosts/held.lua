@@ -81,7 +81,22 @@ local function whole(host, capsule, say)
   say("whole", check(capsule.commands:run("cksum < again")).stdout == sum)
 end
 
+-- A stream that nobody waits for is served all the same: what it sends is
+-- taken, and its pings are answered.
+local function unread(host, capsule, say)
+  local stream = check(capsule.commands:stream("sleep 0.3; echo unread"))
+  local ev
+  repeat
+    ev = check(stream:read())
+  until ev.type == "start"
+  say("ahead", stream.inbox:has_event())
+  host.sleep(1)
+  say("served", stream.inbox:has_event())
+  stream:close()
+end
+
 return function(host, capsule, say)
+  unread(host, capsule, say)
   local produce = ("yes 0123456789abcde | head -c %d"):format(MUCH)
   local stream = check(capsule.commands:stream(produce))
   local first = check(stream:read())

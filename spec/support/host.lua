@@ -125,6 +125,8 @@ local function check_held(assert, figures, wakeups)
   assert.are.equal("waits/", figures.stream_producer)
   assert.are.equal("waits/", figures.terminal_producer)
   assert.are.equal("true", figures.kept_alive, text)
+  assert.are.equal("false", figures.ahead, text)
+  assert.are.equal("true", figures.served, text)
   assert.are.equal("true", figures.whole, text)
 end
 

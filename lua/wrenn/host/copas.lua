@@ -10,6 +10,10 @@ local poll = require("wrenn.host.poll")
 local host = { name = "copas", block = poll.block }
 
 local scheduler
+-- Seconds between looks at whether other threads are left, while something is
+-- open that nobody waits for: soon at first, as a loop that could end waits.
+local FIRST_LOOK, LONGEST = 0.01, 0.5
+
 local watch -- what the thread that steps the loop waits on; nil: there is none
 local sitting = 0
 local silent = assert(core.loop()) -- nothing ever happens in it
@@ -81,12 +85,35 @@ function Watch:receive()
   return true
 end
 
--- Ends with the last who waits, so that copas can come to an end.
+-- Whether copas has threads that go on beside the pump. The oldest do not end by
+-- themselves; those after them do, and do not tell.
+local function has_others()
+  if not copas.finished then
+    return true
+  end
+  local state = copas.status and copas.status()
+  return state ~= nil -- one timer is copas's own
+    and state.read + state.write + state.active + state.timer > 1
+end
+
+local function is_needed()
+  return sitting > 0 or scheduler.is_closing()
+    or scheduler.is_open() and has_others()
+end
+
+-- Ends with the last who waits, so that copas can come to an end, or with the
+-- last other thread while something is open.
 local function run_pump(own)
+  local look = FIRST_LOOK
   repeat
+    local sits = sitting > 0
+    if copas.settimeouts then
+      copas.settimeouts(own, nil, nil, sits and -1 or look)
+    end
     copas.receive(own)
+    look = sits and FIRST_LOOK or math.min(look * 4, LONGEST)
     scheduler.collect()
-  until watch ~= own or sitting == 0 and not scheduler.is_closing()
+  until watch ~= own or not is_needed()
   if watch == own then
     watch = nil
   end
@@ -113,8 +140,9 @@ function host.spawn(body)
   return seat
 end
 
-function host.is_wait(value)
-  return getmetatable(value) == Seat
+-- What yields to copas names the queue it waits in.
+function host.is_wait(_, queue)
+  return type(queue) == "table" and queue.insert ~= nil and queue.push ~= nil
 end
 
 return host

@@ -8,6 +8,10 @@ local poll = require("wrenn.host.poll")
 
 local host = { name = "cqueues", block = poll.block }
 
+-- Seconds between looks at whether other threads are left, while something is
+-- open that nobody waits for: soon at first, as a loop that could end waits.
+local FIRST_LOOK, LONGEST = 0.01, 0.5
+
 local scheduler
 local pumps = {} -- by controller
 setmetatable(pumps, { __mode = "k" })
@@ -72,11 +76,20 @@ function host.seat()
   return controller and new_seat(controller)
 end
 
--- Ends with the last who waits: cqueues' loop runs while it has threads.
-local function run_pump(pump, loop)
+local function is_needed(pump, controller)
+  return pump.sitting > 0 or scheduler.is_closing()
+    or scheduler.is_open() and controller:count() > 1
+end
+
+-- Ends with the last who waits, as cqueues' loop runs while it has threads, or
+-- with the last other thread while something is open.
+local function run_pump(pump, loop, controller)
   local watch = { pollfd = loop:fd(), events = "r" }
-  while pump.loop == loop and (pump.sitting > 0 or scheduler.is_closing()) do
-    cqueues.poll(watch, pump.idle)
+  local look = FIRST_LOOK
+  while pump.loop == loop and is_needed(pump, controller) do
+    local sits = pump.sitting > 0
+    cqueues.poll(watch, pump.idle, not sits and look or nil)
+    look = sits and FIRST_LOOK or math.min(look * 4, LONGEST)
     scheduler.collect()
   end
   cqueues.cancel(watch.pollfd)
@@ -94,7 +107,7 @@ function host.attach(loop)
   if pump.loop ~= loop then
     loop:watch()
     pump.loop = loop
-    controller:wrap(run_pump, pump, loop)
+    controller:wrap(run_pump, pump, loop, controller)
   end
 end
 
