@@ -555,4 +555,30 @@ describe("on the wire", function()
       assert.are.equal("1\n2\n3\n4\n5\n6\n", table.concat(seen))
       s:stop()
     end)
+
+  if coroutine.close then -- 5.4 has it
+    it("a task whose coroutine is closed is over, its events go to others",
+      function()
+        local s = server.start()
+        local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+        local stream = assert(capsule.commands:stream("sleep 0.2"))
+        assert.are.equal("start", stream:read().type)
+        local co
+        local function next_type()
+          co = co or coroutine.running()
+          return stream:read().type
+        end
+        assert.is_true(task.run(function()
+          local closed = task.spawn(next_type)
+          local other = task.spawn(next_type)
+          task.sleep(0.01)
+          assert(coroutine.close(co))
+          assert.are.equal("exit", other:wait())
+          local _, err = closed:wait()
+          assert.are.equal("CancelledError", err.type)
+          return true
+        end))
+        s:stop()
+      end)
+  end
 end)

@@ -445,6 +445,20 @@ function scheduler.wrap(fn)
   end
 end
 
+--- Ends the wait of one whose coroutine was closed, once it is to be resumed.
+function scheduler.vacate(seat)
+  for waiter in pairs(parked) do
+    if waiter.seat == seat then
+      waiter.waiting_for:pass_on()
+      unpark(waiter)
+      if waiter.abandon then
+        waiter:abandon()
+      end
+      return
+    end
+  end
+end
+
 --- Ends the waits of those whose coroutine is gone for good, as `is_gone`
 --- tells of their seats: what they waited for is cancelled, unless others
 --- wait for it too.
