@@ -130,6 +130,19 @@ local function check_held(assert, figures, wakeups)
   assert.are.equal("true", figures.whole, text)
 end
 
+-- Checks what programs do at the edges.
+local function check_edges(assert, figures)
+  local text = figures.text
+  assert.are.equal("true", figures.finished, text)
+  assert.is_true(figures.fds_after_break <= 0, text)
+  assert.are.equal("raised in a callback", figures.callback_raised)
+  assert.are.equal("CancelledError", figures.cancelled_in_host_wait)
+  assert.are.equal("trueTimeoutErrorTimeoutError", figures.limited_in_host_wait)
+  assert.are.equal("on/", figures.after_limit)
+  assert.are.equal(0, figures.parked)
+  assert.are.equal(2000, figures.many)
+end
+
 -- What every host is judged by; `run(words)` gives the figures of its script.
 local function judge(host_name, spec, run)
   local it, assert = busted.it, luassert
@@ -148,6 +161,11 @@ local function judge(host_name, spec, run)
   it("a consumer may be slower than its producer", function()
     check_held(assert, run("held"), spec.wakeups)
   end)
+
+  it("loops are left, callbacks raise, waits are cancelled, tasks are many",
+    function()
+      check_edges(assert, run("edges"))
+    end)
 
   it("programs that it starts inherit nothing", function()
     local figures = run("start")
