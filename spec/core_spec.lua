@@ -59,19 +59,21 @@ describe("the loop", function()
   end)
 
   it("fires a timer once, and not early", function()
-    local begin = core.now()
-    local op = loop:timer(0.05)
-    assert.are.same({ "fired" }, (finish(loop, op)))
-    assert.is_true(core.now() - begin >= 0.049)
-    loop:step()
-    assert.is_nil((loop:next()))
+    for _ = 1, 50 do -- a clock of whole milliseconds is not always behind
+      local begin = core.now()
+      local op = loop:timer(0.005)
+      assert.are.same({ "fired" }, (finish(loop, op)))
+      assert.is_true(core.now() - begin >= 0.005)
+      loop:step()
+      assert.is_nil((loop:next()))
+    end
   end)
 
   it("says how long a host may sleep", function()
     local op = loop:timer(0.2)
     loop:step()
     local timeout = loop:timeout()
-    assert.is_true(timeout > 0.1 and timeout <= 0.2)
+    assert.is_true(timeout > 0.1 and timeout <= 0.201)
     op:cancel()
   end)
 

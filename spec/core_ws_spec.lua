@@ -214,6 +214,60 @@ describe("a WebSocket", function()
     end
   end)
 
+  it("gives signs of life while paused, and only then", function()
+    local op = open([[
+      c:upgrade()
+      for _ = 1, 2000 do c:text(("x"):rep(8000)) end
+      for _ = 1, 5 do
+        repeat local opcode = c:read_frame() until opcode == 10
+        c:frame(9, "")
+        log("sign")
+      end
+      c:text("patient")
+      repeat
+        local opcode = c:read_frame()
+        if opcode == 10 then log("answer") end
+        if opcode == 9 then c:frame(10, "") end
+      until opcode == 8
+      c:close_frame(1000)
+    ]], { ping = 0.1 })
+    loop:pause(op:id(), true)
+    local deadline = core.now() + 5
+    local function count(word)
+      local times = 0
+      for _, line in ipairs(server:received()) do
+        times = times + (line == word and 1 or 0)
+      end
+      return times
+    end
+    while count("sign") < 5 do
+      assert.is_true(core.now() < deadline, "no sign of life")
+      loop:wait(0.1)
+      loop:next() -- that it is open
+    end
+    loop:pause(op:id(), false)
+    local last
+    repeat
+      local event = { loop:next() }
+      if event[2] == "frame" then
+        last = event[3].data
+      elseif not event[1] then
+        loop:wait(0.1)
+      end
+    until last == "patient" or core.now() > deadline
+    assert.are.equal("patient", last)
+    local quiet = core.now() + 0.5
+    while core.now() < quiet do
+      loop:wait(0.1)
+    end
+    op:close()
+    finish(op)
+    -- The peer's pings have been answered, some of them with one pong for
+    -- several; with a sign for every tick there would be ten more.
+    local answers = count("answer")
+    assert.is_true(answers >= 1 and answers <= 8, tostring(answers))
+  end)
+
   for name, url in pairs({
     ["a path that is too long"] = "ws://127.0.0.1:1/" .. ("a"):rep(3000),
     ["another scheme"] = "ftp://127.0.0.1/",

@@ -23,8 +23,7 @@ describe("the example", function()
   end
 
   it("fanout.lua runs a matrix and says what failed", function()
-    local env, lua = host.this_lua()
-    local text = host.run(s, env, lua .. " examples/fanout.lua 6").text
+    local text = host.run(s, "", host.lua .. " examples/fanout.lua 6").text
     assert.is_truthy(text:find("suite 3 failed:\nsuite 3\nstep 1", 1, true),
       text)
     assert.is_truthy(text:find("\n5 of 6 passed\n", 1, true), text)

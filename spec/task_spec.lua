@@ -194,6 +194,50 @@ describe("a task", function()
   end)
 end)
 
+describe("a task in a game", function()
+  -- Moves the game on until the task is over; `held` holds the coroutines that
+  -- wait for something of the game's.
+  local function play(one, held)
+    for _ = 1, 200 do
+      collectgarbage()
+      wrenn.update()
+      local co = table.remove(held)
+      if co then
+        assert(coroutine.resume(co))
+      end
+      if one.done then
+        return one:wait()
+      end
+      os.execute("sleep 0.002")
+    end
+    return nil, "it never ended"
+  end
+
+  it("may wait for something of the game's, inside of anything", function()
+    local held = {}
+    local function wait()
+      held[1] = coroutine.running()
+      coroutine.yield()
+    end
+    local closed
+    local resource = setmetatable({}, {
+      __close = function() closed = true end,
+    })
+    assert.are.equal("over", play(task.spawn(function()
+      wrenn.with(resource, function()
+        wait()
+        task.sleep(0.001)
+        wait()
+      end)
+      task.with_timeout(5, wait)
+      task.sleep(0.001)
+      wait()
+      return "over"
+    end), held))
+    assert.is_true(closed)
+  end)
+end)
+
 describe("limits", function()
   it("end what gather runs, and not what was spawned beside", function()
     task.run(function()
@@ -546,4 +590,30 @@ describe("on the wire", function()
       assert.are.equal("1\n2\n3\n4\n5\n6\n", table.concat(seen))
       s:stop()
     end)
+
+  if coroutine.close then -- 5.4 has it
+    it("a task whose coroutine is closed is over, its events go to others",
+      function()
+        local s = server.start()
+        local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+        local stream = assert(capsule.commands:stream("sleep 0.2"))
+        assert.are.equal("start", stream:read().type)
+        local co
+        local function next_type()
+          co = co or coroutine.running()
+          return stream:read().type
+        end
+        assert.is_true(task.run(function()
+          local closed = task.spawn(next_type)
+          local other = task.spawn(next_type)
+          task.sleep(0.01)
+          assert(coroutine.close(co))
+          assert.are.equal("exit", other:wait())
+          local _, err = closed:wait()
+          assert.are.equal("CancelledError", err.type)
+          return true
+        end))
+        s:stop()
+      end)
+  end
 end)

@@ -1,7 +1,9 @@
 /* HTTP on libcurl's multi interface, driven by the loop's libuv handles. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -398,6 +400,28 @@ void wrenn_http_release(wrenn_http_engine *engine) {
     free(engine);
 }
 
+static void keep_to_ourselves(int fd) {
+  int domain;
+  socklen_t len = sizeof(domain);
+  if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+      domain == AF_UNIX)
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* With its multi handle libcurl makes a pair of sockets that every program
+ * which is started later would inherit. It tells nobody which: they are the
+ * lowest free numbers. */
+static CURLM *new_multi(void) {
+  int first = eventfd(0, EFD_CLOEXEC);
+  int second = eventfd(0, EFD_CLOEXEC);
+  close(first);
+  close(second);
+  CURLM *multi = curl_multi_init();
+  keep_to_ourselves(first);
+  keep_to_ourselves(second);
+  return multi;
+}
+
 static wrenn_http_engine *engine_of(wrenn_loop *loop) {
   if (loop->http)
     return loop->http;
@@ -405,7 +429,7 @@ static wrenn_http_engine *engine_of(wrenn_loop *loop) {
   if (!engine)
     return NULL;
   engine->loop = loop;
-  engine->multi = curl_multi_init();
+  engine->multi = new_multi();
   if (!engine->multi) {
     free(engine);
     return NULL;

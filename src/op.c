@@ -279,7 +279,9 @@ wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms, wrenn_id *id) {
   wrenn_op *op = calloc(1, sizeof(*op));
   if (!op)
     return WRENN_E_MEMORY;
-  wrenn_deadlines limits = {.total_ms = ms ? ms : 1};
+  /* The loop's clock has whole milliseconds: one more, so as not to be early.
+   */
+  wrenn_deadlines limits = {.total_ms = ms < UINT32_MAX ? ms + 1 : ms};
   status = wrenn_op_start(loop, op, &class, &limits);
   if (status)
     free(op);

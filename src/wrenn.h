@@ -189,7 +189,7 @@ typedef struct wrenn_ws_options {
   wrenn_codec codec;
   size_t max_message; /* 0: 64 MiB */
   uint32_t ping_ms;   /* ping a silent peer this often, and give up after two
-                         unanswered; not while paused; 0: 30 s */
+                         unanswered; while paused send pongs unasked; 0: 30 s */
   wrenn_deadlines deadlines;
   wrenn_net net;
 } wrenn_ws_options;

@@ -67,11 +67,16 @@ static void hear(wrenn_ws_op *ws) {
   wrenn_op_touch(&ws->op);
 }
 
+/* While nothing is read the peer's pings are not answered either: it hears of
+ * us all the same, and so does every proxy on the way. */
 static void on_ping_due(uv_timer_t *timer) {
   wrenn_ws_op *ws = timer->data;
   uint64_t now = uv_now(&ws->op.loop->uv);
-  if (ws->op.paused) {
+  if (ws->held) {
+    ws->held = ws->op.paused;
     ws->heard = now; /* it is we who do not listen */
+    ws->want_pong = true;
+    lws_callback_on_writable(ws->wsi);
   } else if (now - ws->heard >= (uint64_t)ws->ping_ms * 3) {
     wrenn_op_fail(&ws->op, WRENN_E_TIMEOUT, "no answer to a ping for %g s",
                   (double)(now - ws->heard) / 1000.0);
@@ -178,15 +183,20 @@ static bool write_next(wrenn_ws_op *ws, struct lws *wsi) {
   return written >= 0;
 }
 
+static bool write_sign(bool *wanted, struct lws *wsi,
+                       enum lws_write_protocol kind) {
+  unsigned char empty[LWS_PRE] = {0};
+  bool due = *wanted;
+  *wanted = false;
+  return !due || lws_write(wsi, empty + LWS_PRE, 0, kind) >= 0;
+}
+
 static int on_writable(wrenn_ws_op *ws, struct lws *wsi) {
-  unsigned char ping[LWS_PRE] = {0};
   if (ws->close_code) /* nothing may follow the close frame */
     return 0;
-  if (ws->want_ping) {
-    ws->want_ping = false;
-    if (lws_write(wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
-      return -1;
-  }
+  if (!write_sign(&ws->want_ping, wsi, LWS_WRITE_PING) ||
+      !write_sign(&ws->want_pong, wsi, LWS_WRITE_PONG))
+    return -1;
   while (ws->out && !lws_send_pipe_choked(wsi))
     if (!write_next(ws, wsi))
       return -1;
@@ -324,6 +334,7 @@ static void kick_ws(wrenn_op *op) {
     return;
   if (ws->rx_off != op->paused) {
     ws->rx_off = op->paused;
+    ws->held = ws->held || op->paused;
     lws_rx_flow_control(ws->wsi, !op->paused);
   }
   if (ws->flushed && !ws->close_code)

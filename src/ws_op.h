@@ -61,6 +61,8 @@ typedef struct wrenn_ws_op {
   /* silence */
   uint32_t ping_ms;
   bool want_ping; /* the next write is a ping */
+  bool want_pong; /* the next write is a pong that nobody has asked for */
+  bool held;      /* reading has been off since the last tick */
   uint64_t heard; /* uv_now of the last byte from the peer */
   uv_timer_t pinger;
 } wrenn_ws_op;

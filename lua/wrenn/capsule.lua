@@ -3,6 +3,7 @@
 local check = require("wrenn.check")
 local clients = require("wrenn.client")
 local commands = require("wrenn.commands")
+local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local files = require("wrenn.files")
 local git = require("wrenn.git")
@@ -50,7 +51,8 @@ local function new(class, client, info, owned)
   local id = info.id
   local runner = commands.new(client, id)
   local self = setmetatable({
-    id = id, info = info, client = client, owned = owned,
+    id = id, info = info, client = client,
+    owned = owned and core.pid(),
     commands = runner,
     files = files.new(client, id, runner),
     git = git.new(runner),
@@ -360,10 +362,10 @@ function Capsule.is_running(self_or_id, opts)
   return info.status == "running"
 end
 
--- Leaving its scope destroys what create made. A failure of that must not hide
+-- Leaving its scope destroys what create made, but not in a forked child. A failure of that must not hide
 -- the error that the scope is left with.
 function Capsule:__close()
-  if self.owned then
+  if self.owned == core.pid() then
     task.shield(function()
       self:destroy()
     end)
@@ -478,7 +480,7 @@ function Capsule:pty(opts)
   if not first then
     return nil, err
   end
-  return open_pty(self, first, { owned = true, encoding = opts.encoding })
+  return open_pty(self, first, { owned = core.pid(), encoding = opts.encoding })
 end
 
 --- Connects to a terminal that is running. WebSocket /v1/capsules/{id}/pty.

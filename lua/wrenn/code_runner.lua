@@ -3,6 +3,7 @@
 
 local capsules = require("wrenn.capsule")
 local check = require("wrenn.check")
+local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local kernels = require("wrenn.code_runner.kernels")
 local sessions = require("wrenn.code_runner.session")
@@ -119,7 +120,7 @@ end
 
 function Code:__close()
   self:close()
-  if self.owned then
+  if self.owned == core.pid() then
     task.shield(function()
       self:destroy()
     end)

@@ -1,6 +1,8 @@
 -- What is left to tidy up of a coroutine that never gets there: one that its
 -- host has killed while it waited, or that nobody resumes any more.
 
+local core = require("wrenn.core")
+
 local guard = {}
 
 --- Has a function called when the returned object is collected.
@@ -16,11 +18,11 @@ end
 
 --- Has `on_gone` called should the running coroutine be killed or collected
 --- before the returned function is called, which it alone must hold. `waiter`:
---- who it is, if anybody.
+--- who it is, if anybody. A forked child leaves it to its parent.
 function guard.set(waiter, on_gone)
-  local gone = false
+  local gone, home = false, core.pid()
   local function once()
-    if not gone then
+    if not gone and core.pid() == home then
       gone = true
       on_gone()
     end

@@ -12,7 +12,9 @@
 --   tick(loop)     the same, where nobody waits but something is to happen later
 --   poke()         has scheduler.run_ready called soon
 --   spawn(body)    runs a function in a thread of the host's; returns its seat
---   is_wait(value) whether a yield of this value is a wait
+--   is_wait(...)   whether a yield of these values is a wait
+--   stayed_behind()  whether this is a forked child that must not touch the loop
+--                  it runs in: its calls wait in place
 --   report(err)    what became of a task that nobody waits for
 
 local poll = require("wrenn.host.poll")
@@ -110,6 +112,11 @@ function hosts.tick(loop)
   end
 end
 
+function hosts.stayed_behind()
+  local host = hosts.here()
+  return host.stayed_behind ~= nil and host.stayed_behind()
+end
+
 function hosts.poke()
   local host = hosts.here()
   if host.poke then
@@ -121,12 +128,12 @@ function hosts.block(loop, pending)
   return hosts.here().block(loop, pending)
 end
 
-function hosts.is_wait(value)
-  if value == seat.WAIT then
+function hosts.is_wait(...)
+  if (...) == seat.WAIT then
     return true
   end
   local host = hosts.here()
-  return host.is_wait ~= nil and host.is_wait(value)
+  return host.is_wait ~= nil and host.is_wait(...)
 end
 
 return hosts

@@ -89,6 +89,13 @@ function Inbox:add_waiter(waiter)
   waiters[#waiters + 1] = waiter
 end
 
+--- Wakes another one for what is still there: one was woken who cannot take it.
+function Inbox:pass_on()
+  if self.first <= self.last and self.waiters and self.waiters[1] then
+    table.remove(self.waiters, 1):wake()
+  end
+end
+
 function Inbox:remove_waiter(waiter)
   local waiters = self.waiters
   for i = waiters and #waiters or 0, 1, -1 do

@@ -2,6 +2,7 @@
 
 local api = require("wrenn.api")
 local check = require("wrenn.check")
+local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local find_user = require("wrenn.commands.user")
@@ -204,10 +205,10 @@ local function kill_for_sure(self)
   end
 end
 
--- Leaving its scope ends a session that was started there; one that was only
--- connected to goes on.
+-- Leaving its scope ends a session that was started there, by this process; one
+-- that was only connected to goes on.
 function Pty:__close()
-  if self.owned and not self.ended then
+  if self.owned == core.pid() and not self.ended then
     task.shield(function()
       kill_for_sure(self)
     end)
@@ -236,7 +237,7 @@ function M.first_message(commands, opts)
 end
 
 --- Opens a terminal with a first message. `known`: commands (wrenn.Commands),
---- pid, tag, encoding, owned.
+--- pid, tag, encoding, owned (the process that has started it).
 function M.open(client, path, first, known)
   local op, inbox =
     http.open(client, { path = path, codec = "pty", first = first })

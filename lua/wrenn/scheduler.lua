@@ -10,16 +10,18 @@ local Waiter = require("wrenn.waiter")
 
 local scheduler = {}
 
+local unpack = table.unpack or unpack
+
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
 local loop
+local home -- the process the loop is of
 local inboxes = {} -- by operation id; false: forgotten, but not over yet
 local closing = 0 -- how many of them are false
-local ticking = 0 -- how many have a callback
 local parked = {} -- the waiters that sit
 local parked_count = 0
-local current = {} -- waiter by coroutine
-setmetatable(current, { __mode = "k" })
+local weak = { __mode = "k" }
+local current = setmetatable({}, weak) -- waiter by coroutine
 local ready, ready_first, ready_last = {}, 1, 0
 local later -- functions to call after the next events, if any
 
@@ -41,12 +43,20 @@ function scheduler.inbox()
   return inbox_of.new()
 end
 
--- The loop is no more (a fork, or the system failed): everybody hears of it.
+-- The loop is no more (a fork, or the system failed): everybody hears of it. Not
+-- in a forked child whose host has stayed behind with the parent: nobody goes
+-- on there but the one that has forked.
 local function lose(code, message)
   local lost = inboxes
-  loop, inboxes, closing, ticking = nil, {}, 0, 0
+  local alone = code == "forked" and hosts.stayed_behind()
+  loop, inboxes, closing = nil, {}, 0
+  if alone then
+    current, parked, parked_count = setmetatable({}, weak), {}, 0
+    ready, ready_first, ready_last = {}, 1, 0
+  end
   for _, inbox in pairs(lost) do
     if inbox then
+      inbox.waiters = not alone and inbox.waiters or nil
       inbox.id, inbox.pause = false, nil
       inbox:put({ kind = "failed", code, message })
       inbox:finish()
@@ -59,7 +69,8 @@ local function new_loop()
   if not made then
     return nil, errors.from_core(code, message)
   end
-  loop, inboxes, closing, ticking = made, {}, 0, 0
+  loop, inboxes, closing = made, {}, 0
+  home = core.pid()
   return loop
 end
 
@@ -145,7 +156,6 @@ local function hand_over(id, inbox, kind, a, b, c, d)
   if not inbox then
     return nil
   elseif inbox.callback then
-    ticking = ticking - 1
     return inbox
   elseif kind == "frame" then
     inbox:put(a, b)
@@ -203,8 +213,12 @@ local function drain()
   call_later()
 end
 
+-- A forked child only loses what is its parent's, and can go on.
 local function step_failed(code, message)
   lose(code, message)
+  if code == "forked" then
+    return true
+  end
   return nil, errors.from_core(code, message)
 end
 
@@ -265,14 +279,14 @@ function scheduler.is_closing()
   return closing > 0
 end
 
+--- Whether there is something that comes or goes by itself.
+function scheduler.is_open()
+  return next(inboxes) ~= nil
+end
+
 --- Whether the loop has to be stepped for somebody's sake.
 function scheduler.is_busy()
   return parked_count > 0 or closing > 0
-end
-
---- Whether there is something to be called back later.
-function scheduler.is_ticking()
-  return ticking > 0
 end
 
 --- One turn without waiting: events in, ready tasks on.
@@ -297,7 +311,10 @@ local function drive(satisfied, subject)
         if errors.is_error(code) then
           return nil, code
         end
-        return step_failed(code, message)
+        ok, code = step_failed(code, message)
+        if not ok then
+          return nil, code
+        end
       end
       drain()
     end
@@ -385,12 +402,16 @@ local function park(inbox, waiter)
   return not interrupt, interrupt
 end
 
-local function wait_for(inbox, of_iterator)
+local wait_for
+function wait_for(inbox, of_iterator)
   local waiter, err = scheduler.current()
   if err then
     return nil, err
   elseif not waiter then
     return drive_for(inbox)
+  elseif loop and core.pid() ~= home then
+    lose("forked", "the loop belongs to another process")
+    return is_settled(inbox) or wait_for(inbox, of_iterator)
   elseif of_iterator and rigid_iterators then
     if not waiter.seat.may_drive then
       return nil, errors.new("ConfigurationError",
@@ -430,17 +451,31 @@ end
 --- As coroutine.wrap, for a coroutine that waits: its waits are its caller's.
 function scheduler.wrap(fn)
   local co = coroutine.create(fn)
-  local function relay(ok, first, ...)
+  local function relay(ok, ...)
     if not ok then
-      error(first, 0)
-    elseif coroutine.status(co) ~= "dead" and hosts.is_wait(first) then
-      return relay(coroutine.resume(co, coroutine.yield(first, ...)))
+      error((...), 0)
+    elseif coroutine.status(co) ~= "dead" and hosts.is_wait(...) then
+      return relay(coroutine.resume(co, coroutine.yield(...)))
     end
-    return first, ...
+    return ...
   end
   return function(...)
     current[co] = scheduler.current()
     return relay(coroutine.resume(co, ...))
+  end
+end
+
+--- Ends the wait of one whose coroutine was closed, once it is to be resumed.
+function scheduler.vacate(seat)
+  for waiter in pairs(parked) do
+    if waiter.seat == seat then
+      waiter.waiting_for:pass_on()
+      unpark(waiter)
+      if waiter.abandon then
+        waiter:abandon()
+      end
+      return
+    end
   end
 end
 
@@ -470,11 +505,31 @@ end
 --- yielded from, the function gets a coroutine that passes yields on.
 scheduler.protect = pcall
 if rigid_iterators then
-  local function relay(co, ok, ...)
-    if not ok or coroutine.status(co) == "dead" then
+  local function go_on(call, ...)
+    if call.results then
+      return true, unpack(call.results, 1, call.results.n)
+    end
+    return coroutine.resume(call.co, ...)
+  end
+
+  local function relay(call, ok, ...)
+    if not ok or call.results or coroutine.status(call.co) == "dead" then
       return ok, ...
     end
-    return relay(co, coroutine.resume(co, coroutine.yield(...)))
+    return relay(call, go_on(call, coroutine.yield(...)))
+  end
+
+  -- What waits for something of the host's is resumed by that, and its caller
+  -- still stands in relay.
+  local function leave(call, ...)
+    if coroutine.status(call.caller) == "suspended" then
+      call.results = { n = select("#", ...), ... }
+      local ok, err = coroutine.resume(call.caller)
+      if not ok then
+        error(err, 0)
+      end
+    end
+    return ...
   end
 
   function scheduler.protect(fn, ...)
@@ -482,11 +537,12 @@ if rigid_iterators then
     if not waiter then
       return pcall(fn, ...)
     end
-    local co = coroutine.create(function(...) -- 5.1 takes no C function here
-      return fn(...)
+    local call = { caller = coroutine.running() }
+    call.co = coroutine.create(function(...)
+      return leave(call, fn(...)) -- it also keeps its caller alive
     end)
-    current[co] = waiter
-    return relay(co, coroutine.resume(co, ...))
+    current[call.co] = waiter
+    return relay(call, coroutine.resume(call.co, ...))
   end
 end
 
@@ -517,12 +573,8 @@ function scheduler.after(seconds, callback, a, b)
     return nil, inbox
   end
   inbox.callback, inbox.a, inbox.b = callback, a, b
-  ticking = ticking + 1
   hosts.tick(loop)
   return function()
-    if inboxes[inbox.id] == inbox then
-      ticking = ticking - 1
-    end
     scheduler.forget(inbox)
     op:cancel()
   end

@@ -56,7 +56,12 @@ end
 function Seat:resume()
   self.woken = false
   local co = self.co
-  if not self.sitting or coroutine.status(co) ~= "suspended" then
+  local status = self.sitting and coroutine.status(co)
+  if status == "dead" then -- it was closed
+    rise(self)
+    self.scheduler.vacate(self)
+  end
+  if status ~= "suspended" then
     return nil
   end
   if self.fresh then

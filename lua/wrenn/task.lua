@@ -104,9 +104,7 @@ end
 -- At the program's end what is left in the loose group is told.
 local function tell_rest()
   for _, one in ipairs(loose and loose.failed or {}) do
-    if not one.observed then
-      io.stderr:write("wrenn: a task failed: ", tostring(one.raised), "\n")
-    end
+    io.stderr:write("wrenn: a task failed: ", tostring(one.raised), "\n")
   end
 end
 
@@ -184,9 +182,19 @@ function task.guard(tidy_up, ...)
   end)
 end
 
+-- Somebody has seen how it ended.
+local function observe(self)
+  local failed = self.group.failed
+  for i = self.raised and #failed or 0, 1, -1 do
+    if failed[i] == self then
+      table.remove(failed, i)
+    end
+  end
+end
+
 local function outcome(self)
-  self.observed = true
   if self.raised then
+    observe(self)
     return nil, self.raised
   end
   return unpack(self.results, 1, self.results.n)
@@ -229,10 +237,10 @@ local function is_over(group)
   return group.live == 0
 end
 
--- An error that nobody has seen, of a task that nobody waited for.
+-- An error that nobody has seen, of a task that nobody waits for.
 local function lost_error(group)
   for _, failed in ipairs(group.failed) do
-    if not failed.observed then
+    if #failed.watchers == 0 then
       return failed.raised
     end
   end
@@ -266,7 +274,6 @@ function task.run(fn, ...)
       return nil, err
     end
   end
-  root.observed = true
   if root.raised then
     error(root.raised, 0)
   end
@@ -327,7 +334,7 @@ local function all(count, limit, fn)
     if event then
       local one = event[1]
       ended = ended + 1
-      one.observed = true
+      observe(one)
       err = one.raised or failure(one.results)
       if not err then
         results[by_task[one]] = one.results[1]

@@ -1,8 +1,11 @@
 -- lua spec/hosts/copas_main.lua PARTS
 -- This copas has no timers: the sleepers of this script are its driver's.
 
+-- Debian has it for 5.1 and 5.2 only, but it is for all.
+package.path = package.path .. ";/usr/share/lua/5.1/?.lua"
+  .. ";/usr/share/lua/5.3/?.lua"
+
 local copas = require("copas")
-local socket = require("socket")
 local core = require("wrenn.core")
 local measure = require("spec.hosts.measure")
 local wrenn = require("wrenn")
@@ -10,14 +13,14 @@ local wrenn = require("wrenn")
 io.stdout:setvbuf("line")
 wrenn.task.use("copas")
 
-local silent = (socket.udp4 or socket.udp)()
+local silent = core.loop()
 local sleepers = {}
 
 local Sleeper = {}
 Sleeper.__index = Sleeper
 
 function Sleeper.getfd()
-  return silent:getfd()
+  return silent:fd()
 end
 
 function Sleeper:dirty()

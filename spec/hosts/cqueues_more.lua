@@ -1,11 +1,8 @@
--- More of cqueues, on LuaJIT (its ffi knows fork): several controllers, host
--- calls inside tasks, and a fork.
+-- More of cqueues: several controllers, host calls inside tasks, and a fork.
 
 local cqueues = require("cqueues")
-local ffi = require("ffi")
+local system = require("spec.c.fork")
 local wrenn = require("wrenn")
-
-ffi.cdef("int fork(void); int waitpid(int, int *, int); void _exit(int);")
 
 local check = wrenn.check
 io.stdout:setvbuf("line")
@@ -66,12 +63,11 @@ in_controller(function()
   stream = check(capsule.commands:stream("sleep 0.5; echo x"))
   check(stream:read())
 end)
-local pid = ffi.C.fork()
+local pid = system.fork()
 in_controller(function()
   if pid == 0 then
     say("child", output_of("echo child"))
-    io.stdout:flush()
-    ffi.C._exit(0)
+    os.exit(0)
   end
   say("parent", output_of("echo parent"))
   repeat
@@ -79,6 +75,8 @@ in_controller(function()
   until ev.type == "exit"
   say("stream_of_parent", "ended")
 end)
-ffi.C.waitpid(pid, nil, 0)
+while not system.ended(pid) do
+  wrenn.task.sleep(0.01)
+end
 
 check(capsule:destroy())

@@ -26,6 +26,13 @@ say("main", output_of("sleep 0.3; echo main"))
 ticking:close()
 say("ticks_beside", ticks)
 
+-- One that is closed while it waits does not keep the loop.
+if coroutine.close then
+  local co = coroutine.create(output_of)
+  assert(coroutine.resume(co, "sleep 0.1"))
+  assert(coroutine.close(co))
+end
+
 -- In a callback of the loop nothing may wait: coroutines do.
 local timer = uv.new_timer()
 timer:start(10, 0, function()

@@ -2,9 +2,14 @@
 -- measure(host) in a thread of its host; figures go out as "name value" lines.
 --
 -- host: sleep(seconds), the host's own; spawn(fn), a thread of the host's;
--- print(line).
+-- print(line). For what some cannot do as the others: closes = false,
+-- a forked child must not close its Lua; system(command), what a program prints.
 
 local core = require("wrenn.core")
+local edges = require("spec.hosts.edges")
+local figures = require("spec.hosts.figures")
+local forks = require("spec.hosts.forks")
+local held = require("spec.hosts.held")
 local wrenn = require("wrenn")
 
 local check = wrenn.check
@@ -27,28 +32,6 @@ local function lateness(host, over)
   return p99(list)
 end
 
-local function status_of(name)
-  for line in io.lines("/proc/self/status") do
-    local value = line:match("^" .. name .. ":%s*(%d+)")
-    if value then
-      return tonumber(value)
-    end
-  end
-end
-
--- File descriptors are told by their number: a new one is the lowest free.
-local function count_fds()
-  local count = 0
-  for fd = 0, 255 do
-    local file = io.open("/proc/self/fdinfo/" .. fd)
-    if file then
-      count = count + 1
-      file:close()
-    end
-  end
-  return count
-end
-
 local function timers(host, capsule, say)
   say("base_p99_ms", lateness(host, function(count)
     return count >= 100
@@ -61,9 +44,12 @@ local function timers(host, capsule, say)
   end
   local streamed = 0
   host.spawn(function()
-    for ev in check(capsule.commands:stream(
-      "for i in $(seq 100); do echo $i; sleep 0.015; done")) do
+    local stream = check(capsule.commands:stream(
+      "for i in $(seq 100); do echo $i; sleep 0.015; done"))
+    local ev = stream:read()
+    while ev do
       streamed = streamed + (ev.type == "stdout" and #ev.data or 0)
+      ev = stream:read()
     end
   end)
   local begin = core.now()
@@ -86,39 +72,43 @@ local function idle(host, capsule, say)
   end)
   host.sleep(0.3)
   say("reader_waits", not ended)
-  local before = status_of("voluntary_ctxt_switches")
-  host.sleep(1)
-  say("idle_wakeups", status_of("voluntary_ctxt_switches") - before)
+  say("idle_wakeups", figures.wakeups(function()
+    host.sleep(1)
+  end))
   stream:close()
   host.sleep(0.2)
   say("reader_ended", ended)
 end
 
-local function cycle(capsule, pid)
-  local stream = check(capsule.commands:connect(pid))
-  stream:close()
-  check(capsule.commands:run("true"))
+-- Opens and closes a stream, and runs a command, so many times, some at once.
+local function cycle(capsule, pid, times)
+  local list = {}
+  for i = 1, times do
+    list[i] = i
+  end
+  check(wrenn.task.map(list, function()
+    local stream = check(capsule.commands:connect(pid))
+    stream:close()
+    check(capsule.commands:run("true"))
+    return true
+  end, { concurrency = 8 }))
 end
 
 local function cycles(host, capsule, say)
   local background =
     check(capsule.commands:run("sleep 300", { background = true }))
-  for _ = 1, 50 do
-    cycle(capsule, background.pid)
-  end
+  cycle(capsule, background.pid, 50)
   host.sleep(0.3)
   collectgarbage()
   collectgarbage()
-  local fds, rss = count_fds(), status_of("VmRSS")
+  local fds, rss = figures.count_fds(), figures.status_of("VmRSS")
   local kib = collectgarbage("count")
-  for _ = 1, tonumber(os.getenv("CYCLES")) or 200 do
-    cycle(capsule, background.pid)
-  end
+  cycle(capsule, background.pid, tonumber(os.getenv("CYCLES")) or 200)
   host.sleep(0.3)
   collectgarbage()
   collectgarbage()
-  say("fds_grown", count_fds() - fds)
-  say("rss_grown_kib", status_of("VmRSS") - rss)
+  say("fds_grown", figures.count_fds() - fds)
+  say("rss_grown_kib", figures.status_of("VmRSS") - rss)
   say("lua_grown_kib", collectgarbage("count") - kib)
   background:kill()
 end
@@ -197,17 +187,27 @@ end
 
 local parts = {
   timers = timers, idle = idle, cycles = cycles, tasks = tasks,
+  edges = edges, fork = forks.fork, start = forks.start, held = held,
   terminal = function(_, capsule, say)
     terminal(capsule, say)
   end,
 }
+
+-- On PUC 5.1 nothing can wait inside pcall: an error ends the script there.
+local attempt = pcall
+if _VERSION == "Lua 5.1" and not package.loaded.jit then
+  function attempt(fn)
+    fn()
+    return true
+  end
+end
 
 --- Runs some parts (names with spaces between) in a capsule of their own.
 return function(host, names)
   local function say(name, value)
     host.print(name .. " " .. tostring(value):gsub("\n", "/"))
   end
-  local ok, err = pcall(function()
+  local ok, err = attempt(function()
     say("host", require("wrenn.host").here().name)
     local capsule = check(wrenn.Capsule.create({ wait = true }))
     for name in names:gmatch("%S+") do

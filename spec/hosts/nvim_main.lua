@@ -20,6 +20,7 @@ end
 
 local host = {
   sleep = sleep, spawn = spawn,
+  system = vim.fn.system,
   print = function(line)
     io.stdout:write(line, "\n")
     io.stdout:flush()

@@ -1,12 +1,16 @@
 -- Starts a host (an event loop with a script of spec/hosts in it) as a process
 -- of its own and judges the figures it prints.
 
+local busted = require("busted")
 local compat = require("spec.support.compat")
+local luassert = require("luassert")
+local servers = require("spec.support.server")
 
 local host = { lua = compat.lua }
 
 -- KiB that a process may grow by; AddressSanitizer holds on to what was freed.
 local RSS_BOUND = os.getenv("ASAN_OPTIONS") and 400 * 1024 or 2048
+local HELD_BOUND = math.max(RSS_BOUND, 8 * 1024)
 
 local function read_file(path)
   local file = io.open(path)
@@ -24,15 +28,6 @@ function host.luajit_env()
   assert(io.open(dir .. "/wrenn/core.so"),
     "run scripts/build.sh build/luajit -DWRENN_LUA=luajit first"):close()
   return ("LUA_CPATH='%s/?.so;;'"):format(dir)
-end
-
---- The running Lua and its environment, or LuaJIT where that is PUC 5.1, which
---- cannot yield through pcall and for.
-function host.this_lua()
-  if _VERSION == "Lua 5.1" and not package.loaded.jit then
-    return host.luajit_env(), "luajit"
-  end
-  return "", host.lua
 end
 
 function host.parse(text)
@@ -102,5 +97,128 @@ function host.check_rest(assert, figures, name, wakeups)
 end
 
 host.rest = "idle tasks terminal cycles"
+
+-- Checks what a forked child and its parent have seen of each other.
+local function check_fork(assert, figures, how)
+  local text = figures.text
+  assert.are.equal("ConnectionError", figures.in_child, text)
+  assert.are.equal("child/", figures.child)
+  assert.are.equal(12345678, figures.child_stream)
+  assert.are.equal("1/2/3/", figures.child_tasks)
+  assert.are.equal("parent/", figures["parent" .. how])
+  assert.are.equal(0, figures["child_exit" .. how], text)
+  assert.are.equal(12345678, figures["parent_stream" .. how])
+  assert.are.equal("beside/", figures["beside" .. how])
+  assert.are.equal("echoed/", figures["terminal" .. how], text)
+  assert.are.equal("running", figures["capsule" .. how])
+end
+
+-- Checks what a consumer that is slower than its producer costs.
+local function check_held(assert, figures, wakeups)
+  local text = figures.text
+  assert.are.equal("true", figures.finished, text)
+  for _, what in ipairs({ "stream", "terminal", "download" }) do
+    assert.is_true(figures[what .. "_grown_kib"] < HELD_BOUND, text)
+    assert.is_true(figures[what .. "_wakeups"] <= wakeups, text)
+    assert.is_true(figures[what .. "_cpu"] < 0.2, text)
+  end
+  assert.are.equal("waits/", figures.stream_producer)
+  assert.are.equal("waits/", figures.terminal_producer)
+  assert.are.equal("true", figures.kept_alive, text)
+  assert.are.equal("false", figures.ahead, text)
+  assert.are.equal("true", figures.served, text)
+  assert.are.equal("true", figures.whole, text)
+end
+
+-- Checks what programs do at the edges.
+local function check_edges(assert, figures)
+  local text = figures.text
+  assert.are.equal("true", figures.finished, text)
+  assert.is_true(figures.fds_after_break <= 0, text)
+  assert.are.equal("raised in a callback", figures.callback_raised)
+  assert.are.equal("CancelledError", figures.cancelled_in_host_wait)
+  assert.are.equal("trueTimeoutErrorTimeoutError", figures.limited_in_host_wait)
+  assert.are.equal("on/", figures.after_limit)
+  assert.are.equal(0, figures.parked)
+  assert.are.equal(2000, figures.many)
+end
+
+-- What every host is judged by; `run(words)` gives the figures of its script.
+local function judge(host_name, spec, run)
+  local it, assert = busted.it, luassert
+
+  it("commands and streams do not delay timers", function()
+    host.check_timers(assert, run)
+  end)
+
+  it("waits cost nothing, tasks work, nothing is left", function()
+    local figures = run(host.rest)
+    host.check_rest(assert, figures, host_name, spec.wakeups)
+    assert.are.equal("true", figures.loop_ended)
+    assert.are.equal(0, figures.exit)
+  end)
+
+  it("a consumer may be slower than its producer", function()
+    check_held(assert, run("held"), spec.wakeups)
+  end)
+
+  it("loops are left, callbacks raise, waits are cancelled, tasks are many",
+    function()
+      check_edges(assert, run("edges"))
+    end)
+
+  it("programs that it starts inherit nothing", function()
+    local figures = run("start")
+    assert.are.equal("nothing", figures.inherited, figures.text)
+    assert.are.equal(12345678, figures.stream_beside)
+  end)
+
+  if spec.forks then
+    it("a forked child and its parent do not harm each other", function()
+      local figures = run("fork")
+      check_fork(assert, figures, "")
+      if figures.child_exit_closing then
+        check_fork(assert, figures, "_closing")
+      end
+      assert.are.equal("true", figures.finished, figures.text)
+      assert.are.equal(0, figures.exit)
+    end)
+  end
+end
+
+--- Describes a host by the list that all have in common, and by `more(run)`:
+--- run(script) starts another script in it. spec: `host`, its name for the
+--- library; `script`, in spec/hosts, without "_main.lua"; `command(file, words)`
+--- where that is not the running Lua's; `forks`, false where nobody can;
+--- `wakeups`, how many a second it may have while nothing happens.
+function host.describe(name, spec, more)
+  busted.describe(name, function()
+    local server
+
+    busted.setup(function()
+      server = servers.start("", "WRENN_LOCAL_PTY_PING_MS=200")
+    end)
+
+    busted.teardown(function()
+      server:stop()
+    end)
+
+    local function run(script, words)
+      local env, command = "", ("%s spec/hosts/%s.lua '%s'")
+        :format(host.lua, script, words or "")
+      if spec.command then
+        env, command = spec.command(script, words or "")
+      end
+      return host.run(server, env, command)
+    end
+
+    judge(spec.host, spec, function(words)
+      return run(spec.script .. "_main", words)
+    end)
+    if more then
+      more(run)
+    end
+  end)
+end
 
 return host

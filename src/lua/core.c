@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../base64.h"
 #include "binding.h"
@@ -11,6 +12,12 @@ static int core_now(lua_State *L) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+  return 1;
+}
+
+/* Which process this is: a forked child is another one than its parent. */
+static int core_pid(lua_State *L) {
+  lua_pushinteger(L, getpid());
   return 1;
 }
 
@@ -78,6 +85,7 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
 
 static const luaL_Reg functions[] = {{"loop", core_loop},
                                      {"now", core_now},
+                                     {"pid", core_pid},
                                      {"random", core_random},
                                      {"base64_encode", core_base64_encode},
                                      {"base64_decode", core_base64_decode},

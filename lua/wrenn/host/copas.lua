@@ -4,15 +4,19 @@
 -- thread.
 
 local copas = require("copas")
-local socket = require("socket")
+local core = require("wrenn.core")
 local poll = require("wrenn.host.poll")
 
 local host = { name = "copas", block = poll.block }
 
 local scheduler
-local pumped -- the loop that a thread steps, if any
+-- Seconds between looks at whether other threads are left, while something is
+-- open that nobody waits for: soon at first, as a loop that could end waits.
+local FIRST_LOOK, LONGEST = 0.01, 0.5
+
+local watch -- what the thread that steps the loop waits on; nil: there is none
 local sitting = 0
-local silent
+local silent = assert(core.loop()) -- nothing ever happens in it
 
 function host.serve(one)
   scheduler = one
@@ -24,12 +28,11 @@ local Seat = { close = nothing, settimeout = nothing }
 Seat.__index = Seat
 
 local function new_seat()
-  silent = silent or (socket.udp4 or socket.udp)()
   return setmetatable({ woken = false }, Seat)
 end
 
 function Seat.getfd()
-  return silent:getfd()
+  return silent:fd()
 end
 
 function Seat:dirty()
@@ -44,13 +47,14 @@ function Seat:receive()
   return true
 end
 
-local watch = { fd = -1, woken = false, close = nothing, settimeout = nothing }
+local Watch = { close = nothing, settimeout = nothing }
+Watch.__index = Watch
 
 function Seat:suspend()
   sitting = sitting + 1
   copas.receive(self)
   sitting = sitting - 1
-  if sitting == 0 then
+  if sitting == 0 and watch then
     watch.woken = true
   end
 end
@@ -63,16 +67,16 @@ function host.seat()
   return new_seat()
 end
 
-function watch:getfd()
-  return self.fd
+function Watch:getfd()
+  return self.loop:fd()
 end
 
-function watch:dirty()
+function Watch:dirty()
   return self.woken
 end
 
 -- Called once to see what is there, and again when there is something.
-function watch:receive()
+function Watch:receive()
   if not self.asked and not self.woken then
     self.asked = true
     return nil, "timeout"
@@ -81,27 +85,50 @@ function watch:receive()
   return true
 end
 
--- Ends with the last who waits, so that copas can come to an end.
-local function run_pump(loop)
-  watch.fd = loop:fd()
+-- Whether copas has threads that go on beside the pump. The oldest do not end by
+-- themselves; those after them do, and do not tell.
+local function has_others()
+  if not copas.finished then
+    return true
+  end
+  local state = copas.status and copas.status()
+  return state ~= nil -- one timer is copas's own
+    and state.read + state.write + state.active + state.timer > 1
+end
+
+local function is_needed()
+  return sitting > 0 or scheduler.is_closing()
+    or scheduler.is_open() and has_others()
+end
+
+-- Ends with the last who waits, so that copas can come to an end, or with the
+-- last other thread while something is open.
+local function run_pump(own)
+  local look = FIRST_LOOK
   repeat
-    copas.receive(watch)
+    local sits = sitting > 0
+    if copas.settimeouts then
+      copas.settimeouts(own, nil, nil, sits and -1 or look)
+    end
+    copas.receive(own)
+    look = sits and FIRST_LOOK or math.min(look * 4, LONGEST)
     scheduler.collect()
-  until pumped ~= loop or sitting == 0 and not scheduler.is_closing()
-  if pumped == loop then
-    pumped = nil
+  until watch ~= own or not is_needed()
+  if watch == own then
+    watch = nil
   end
 end
 
 function host.attach(loop)
   local co, is_main = coroutine.running()
-  if pumped == loop or not co or is_main then
+  if watch and watch.loop == loop or not co or is_main then
     return
   end
   loop:watch()
-  pumped = loop
+  local own = setmetatable({ loop = loop, woken = false }, Watch)
+  watch = own
   copas.addthread(function() -- its arguments differ between versions
-    run_pump(loop)
+    run_pump(own)
   end)
 end
 
@@ -113,8 +140,9 @@ function host.spawn(body)
   return seat
 end
 
-function host.is_wait(value)
-  return getmetatable(value) == Seat
+-- What yields to copas names the queue it waits in.
+function host.is_wait(_, queue)
+  return type(queue) == "table" and queue.insert ~= nil and queue.push ~= nil
 end
 
 return host

@@ -2,10 +2,15 @@
 -- those who wait do so on a condition variable. A task is a thread.
 
 local condition = require("cqueues.condition")
+local core = require("wrenn.core")
 local cqueues = require("cqueues")
 local poll = require("wrenn.host.poll")
 
 local host = { name = "cqueues", block = poll.block }
+
+-- Seconds between looks at whether other threads are left, while something is
+-- open that nobody waits for: soon at first, as a loop that could end waits.
+local FIRST_LOOK, LONGEST = 0.01, 0.5
 
 local scheduler
 local pumps = {} -- by controller
@@ -18,10 +23,25 @@ end
 local function pump_of(controller)
   local pump = pumps[controller]
   if not pump then
-    pump = { sitting = 0, idle = condition.new() }
+    pump = { sitting = 0, idle = condition.new(), pid = core.pid() }
     pumps[controller] = pump
   end
   return pump
+end
+
+-- The controller here, if it is of any use: one that has come along in a fork
+-- shares its kernel queue with the parent.
+local function controller_here()
+  local controller = cqueues.running()
+  local pump = controller and pumps[controller]
+  if pump and pump.pid ~= core.pid() then
+    return nil
+  end
+  return controller
+end
+
+function host.stayed_behind()
+  return cqueues.running() and not controller_here()
 end
 
 local Seat = {}
@@ -52,15 +72,24 @@ local function new_seat(controller)
 end
 
 function host.seat()
-  local controller = cqueues.running()
+  local controller = controller_here()
   return controller and new_seat(controller)
 end
 
--- Ends with the last who waits: cqueues' loop runs while it has threads.
-local function run_pump(pump, loop)
+local function is_needed(pump, controller)
+  return pump.sitting > 0 or scheduler.is_closing()
+    or scheduler.is_open() and controller:count() > 1
+end
+
+-- Ends with the last who waits, as cqueues' loop runs while it has threads, or
+-- with the last other thread while something is open.
+local function run_pump(pump, loop, controller)
   local watch = { pollfd = loop:fd(), events = "r" }
-  while pump.loop == loop and (pump.sitting > 0 or scheduler.is_closing()) do
-    cqueues.poll(watch, pump.idle)
+  local look = FIRST_LOOK
+  while pump.loop == loop and is_needed(pump, controller) do
+    local sits = pump.sitting > 0
+    cqueues.poll(watch, pump.idle, not sits and look or nil)
+    look = sits and FIRST_LOOK or math.min(look * 4, LONGEST)
     scheduler.collect()
   end
   cqueues.cancel(watch.pollfd)
@@ -70,7 +99,7 @@ local function run_pump(pump, loop)
 end
 
 function host.attach(loop)
-  local controller = cqueues.running()
+  local controller = controller_here()
   if not controller then
     return
   end
@@ -78,12 +107,12 @@ function host.attach(loop)
   if pump.loop ~= loop then
     loop:watch()
     pump.loop = loop
-    controller:wrap(run_pump, pump, loop)
+    controller:wrap(run_pump, pump, loop, controller)
   end
 end
 
 function host.spawn(body)
-  local controller = cqueues.running()
+  local controller = controller_here()
   if not controller then
     return nil
   end

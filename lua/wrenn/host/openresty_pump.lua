@@ -87,10 +87,10 @@ end
 
 -- ---- the rest of it --------------------------------------------------------
 
--- What is due later does not keep a worker from ending.
+-- What is open while nobody waits does not keep a worker from ending.
 local function is_needed()
   return scheduler.is_busy()
-    or scheduler.is_ticking() and not ngx.worker.exiting()
+    or scheduler.is_open() and not ngx.worker.exiting()
 end
 
 -- Stays for a moment once nobody waits: the next call may be under way.

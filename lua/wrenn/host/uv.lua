@@ -2,6 +2,7 @@
 -- coroutine waits by yielding, as luv's users do it, and is resumed from the
 -- loop; in Neovim through vim.schedule, so that it may call all of the API.
 
+local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local poll = require("wrenn.host.poll")
 local seat = require("wrenn.seat")
@@ -12,6 +13,7 @@ local vim = rawget(_G, "vim")
 local uv
 local scheduler
 local watched, handle, timer
+local home -- the process that the handle was made in
 local sitting = 0
 local turns = 0
 local poked, in_pump = false, false
@@ -19,6 +21,11 @@ local poked, in_pump = false, false
 function host.serve(one)
   scheduler = one
   uv = vim and (vim.uv or vim.loop) or require("luv")
+end
+
+-- A forked child shares libuv's kernel queue with its parent.
+function host.stayed_behind()
+  return home ~= nil and home ~= core.pid()
 end
 
 -- The handle keeps uv.run going only while somebody waits.
@@ -40,7 +47,7 @@ local function run()
 end
 
 function host.poke()
-  if poked or in_pump then
+  if poked or in_pump or host.stayed_behind() then
     return
   end
   poked = true
@@ -71,14 +78,14 @@ local function on_readable()
 end
 
 function host.attach(loop)
-  if loop == watched then
+  if loop == watched or host.stayed_behind() then
     return
   end
   if handle then
     handle:stop()
     handle:close()
   end
-  watched = loop
+  watched, home = loop, core.pid()
   loop:watch()
   handle = uv.new_poll(loop:fd())
   handle:start("r", on_readable)
@@ -91,6 +98,9 @@ local function changed(by)
 end
 
 function host.seat(co)
+  if host.stayed_behind() then
+    return nil
+  end
   return seat.new(scheduler, co, { changed = changed })
 end
 
@@ -122,7 +132,7 @@ function host.block(loop, pending)
       host.attach(loop)
     end
     return block_vim()
-  elseif not loop then
+  elseif not loop or host.stayed_behind() then
     return poll.block(loop, pending)
   elseif uv.loop_mode() then
     return refusal()

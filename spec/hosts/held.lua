@@ -1,0 +1,114 @@
+-- A consumer slower than its producer, in a host: memory stays bounded, the
+-- producer waits, nothing spins, and nothing is lost.
+
+local core = require("wrenn.core")
+local figures = require("spec.hosts.figures")
+local wrenn = require("wrenn")
+
+local check = wrenn.check
+
+-- Seconds that each source is read slowly, and then not at all.
+local SLOWLY, NOT_AT_ALL = 1.2, 0.8
+local MUCH = 200 * 1024 * 1024
+
+-- Reads a source slowly; how much memory that takes at the most, in KiB.
+local function read_slowly(host, source)
+  collectgarbage()
+  local before = figures.status_of("VmRSS")
+  local most = before
+  local begin = core.now()
+  repeat
+    check(source:read())
+    host.sleep(0.01)
+    most = math.max(most, figures.status_of("VmRSS"))
+  until core.now() - begin > SLOWLY
+  return function()
+    return math.max(most, figures.status_of("VmRSS")) - before
+  end
+end
+
+local function hold(host, capsule, say, name, source, pid)
+  local grown = read_slowly(host, source)
+  local cpu = os.clock()
+  say(name .. "_wakeups", figures.wakeups(function()
+    host.sleep(NOT_AT_ALL)
+  end))
+  say(name .. "_cpu", os.clock() - cpu)
+  say(name .. "_grown_kib", grown())
+  if pid then
+    say(name .. "_producer", check(capsule.commands:run(
+      "kill -0 " .. pid .. " && echo waits")).stdout)
+  end
+  check(source:read())
+  source:close()
+end
+
+-- A terminal that was held back for many of its pings answers the next.
+local function keep_alive(host, capsule, say)
+  local term = check(capsule:pty({ cmd = "/bin/sh", args = {
+    "-c", "yes 0123456789abcde | head -c 4000000; read line; echo $line" } }))
+  check(term:read())
+  host.sleep(1)
+  local bytes, pings = 0, 0
+  repeat
+    local ev = check(term:read())
+    bytes = bytes + (ev.type == "output" and #ev.data or 0)
+    pings = pings + (ev.type == "ping" and 1 or 0)
+  until bytes > 4000000 and pings > 3
+  check(term:write("alive\n"))
+  local text = ""
+  repeat
+    local ev = check(term:read())
+    text = text .. (ev.type == "output" and ev.data or "")
+  until text:find("alive.*alive") or ev.type == "exit"
+  say("kept_alive", text:find("alive.*alive") ~= nil)
+  term:close()
+end
+
+-- What was read slowly is all there, and the connection serves on.
+local function whole(host, capsule, say)
+  check(capsule.commands:run("seq 700000 > numbers"))
+  local sum = check(capsule.commands:run("cksum < numbers")).stdout
+  local pieces = {}
+  local download = check(capsule.files:download_stream("numbers"))
+  repeat
+    local piece, err = download:read()
+    assert(not err, tostring(err))
+    pieces[#pieces + 1] = piece
+    host.sleep(0.002)
+  until not piece
+  check(capsule.files:write("again", table.concat(pieces)))
+  say("whole", check(capsule.commands:run("cksum < again")).stdout == sum)
+end
+
+-- A stream that nobody waits for is served all the same: what it sends is
+-- taken, and its pings are answered.
+local function unread(host, capsule, say)
+  local stream = check(capsule.commands:stream("sleep 0.3; echo unread"))
+  local ev
+  repeat
+    ev = check(stream:read())
+  until ev.type == "start"
+  say("ahead", stream.inbox:has_event())
+  host.sleep(1)
+  say("served", stream.inbox:has_event())
+  stream:close()
+end
+
+return function(host, capsule, say)
+  unread(host, capsule, say)
+  local produce = ("yes 0123456789abcde | head -c %d"):format(MUCH)
+  local stream = check(capsule.commands:stream(produce))
+  local first = check(stream:read())
+  hold(host, capsule, say, "stream", stream, first.pid)
+
+  local term = check(capsule:pty({ cmd = "/bin/sh", args = { "-c", produce } }))
+  first = check(term:read())
+  hold(host, capsule, say, "terminal", term, first.pid)
+  keep_alive(host, capsule, say)
+
+  check(capsule.commands:run("truncate -s 200M much"))
+  hold(host, capsule, say, "download",
+    check(capsule.files:download_stream("much")))
+  whole(host, capsule, say)
+end
