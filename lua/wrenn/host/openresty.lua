@@ -136,14 +136,34 @@ function host.block()
   return nil, err
 end
 
+-- Light threads that have ended, by the one that has spawned them: nginx keeps
+-- them until that asks for them.
+local ended = setmetatable({}, { __mode = "k" })
+
+local function ended_of(parent)
+  local list = ended[parent] or {}
+  ended[parent] = list
+  for i = #list, 1, -1 do
+    ngx.thread.kill(list[i])
+    list[i] = nil
+  end
+  return list
+end
+
+local function live(body, seat, siblings)
+  body(seat)
+  siblings[#siblings + 1] = coroutine.running()
+end
+
+local function begin(body, seat)
+  ngx.thread.spawn(live, body, seat, ended_of(coroutine.running()))
+end
+
 -- One that is to outlive the request is a light thread of the pump's.
 function host.spawn(body, outlives)
   local seat = new_seat()
-  local function begin()
-    ngx.thread.spawn(body, seat)
-  end
-  if not (outlives and scheduler.after(0, begin)) then
-    begin()
+  if not (outlives and scheduler.after(0, begin, body, seat)) then
+    begin(body, seat)
   end
   return seat
 end
