@@ -46,14 +46,36 @@ describe("the example", function()
     nothing_is_left()
   end)
 
-  it("neovim runs a buffer and opens a shell", function()
-    local figures = host.run(s, host.luajit_env(), "nvim --headless -u NONE"
-      .. " -i NONE -c 'luafile spec/hosts/nvim_plugin.lua' </dev/null")
+  it("neovim runs buffers and opens shells", function()
+    local figures = host.run(s, host.luajit_env(), "nvim --headless --clean -n"
+      .. " --cmd 'set rtp+=examples/neovim'"
+      .. " -c 'luafile spec/hosts/nvim_plugin.lua' </dev/null")
     local text = figures.text
     assert.are.equal("line 1/line 2/line 3/[exit 3]", figures.output, text)
     assert.is_true(figures.ticks_beside > 2, text)
-    assert.is_truthy(text:find("shell true", 1, true), text)
-    assert.are.equal("true", figures.finished, text)
+    for name, value in pairs({
+      stays = "for i in 1 2 3; do", unbuffered = "soon/",
+      cleaned = "22%/red/\239\191\189/[exit 0]", replaced = "true",
+      block = "one/öff/[exit 0]", characters = "echo /[exit 0]",
+      register = "kept", closed = "true", shell = "true", resized = "true",
+      ended = "true", gone = "true", killed = "true", another = "again/",
+      finished = "true", exit = 0,
+    }) do
+      assert.are.equal(value, figures[name], name .. "\n" .. text)
+    end
+    nothing_is_left()
+  end)
+
+  it("neovim looks as in its recording", function()
+    local function last_frame(path)
+      return host.read_file(path):match(".*(<g .*)")
+    end
+    local file = os.tmpname()
+    local text = host.run(s, host.luajit_env() .. " WRENN_SCREEN=" .. file,
+      "nvim --headless -u NONE -i NONE -c 'luafile scripts/record/neovim.lua'"
+        .. " </dev/null").text
+    assert.are.equal(last_frame("docs/neovim.svg"), last_frame(file), text)
+    os.remove(file)
     nothing_is_left()
   end)
 

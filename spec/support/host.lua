@@ -23,7 +23,7 @@ function host.luajit_env()
   local dir = "build/luajit"
   assert(io.open(dir .. "/wrenn/core.so"),
     "run scripts/build.sh build/luajit -DWRENN_LUA=luajit first"):close()
-  return ("LUA_CPATH='%s/?.so;;'"):format(dir)
+  return ('LUA_CPATH="$PWD/%s/?.so;;"'):format(dir)
 end
 
 --- The running Lua and its environment, or LuaJIT where that is PUC 5.1, which
