@@ -79,18 +79,58 @@ describe("the example", function()
     nothing_is_left()
   end)
 
-  it("openresty streams the output of what is posted", function()
-    local n = nginx.start(s, "spec/hosts/nginx_example.conf")
-    local status, body = n:get("/run",
-      "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 4")
-    assert.are.equal(200, status)
-    assert.are.equal("1\n2\n3\n[exit 4]\n", body)
-    local op = n:begin("/run", "echo first; sleep 1; echo second")
-    local bodies = n:wait({ op }, "chunk")
-    assert.are.equal("first\n", bodies[op:id()])
-    n:wait({ op }, "done")
-    assert.are.equal(405, (n:get("/run")))
-    nothing_is_left()
-    n:stop()
+  describe("openresty", function()
+    local n
+
+    before_each(function()
+      n = nginx.start_example(s)
+    end)
+
+    after_each(function()
+      n:stop()
+      nothing_is_left()
+    end)
+
+    it("streams the output of what is posted", function()
+      local status, body = n:get("/run",
+        "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 4")
+      assert.are.equal(200, status)
+      assert.are.equal("1\n2\n3\n[exit 4]\n", body)
+      local op = n:begin("/run", "printf first; sleep 1; echo; echo second; nay")
+      local bodies = n:wait({ op }, "chunk")
+      assert.are.equal("first", bodies[op:id()])
+      bodies = n:wait({ op }, "done")
+      assert.is_truthy(bodies[op:id()]
+        :find("^\nsecond\n.*\n%[exit 127%]\n$"))
+      assert.are.equal("no newline\n[exit 0]\n",
+        select(2, n:get("/run", "printf 'no newline'")))
+    end)
+
+    it("sends events to who asks for them", function()
+      local status, body, headers = n:get("/run",
+        'printf \'a\\n"b"\'; sleep 0.1; echo c >&2; exit 1',
+        { "Accept: text/event-stream" })
+      assert.are.equal(200, status)
+      assert.are.equal(
+        'event: stdout\ndata: "a\\n\\"b\\""\n\n'
+          .. 'event: stderr\ndata: "c\\n"\n\nevent: exit\ndata: 1\n\n', body)
+      assert.is_truthy(headers:lower()
+        :find("content-type: text/event-stream", 1, true), headers)
+    end)
+
+    it("serves many at once, and refuses what is no script", function()
+      local ops = {}
+      for i = 1, 20 do
+        ops[i] = n:begin("/run", "sleep 0.5; echo " .. i)
+      end
+      local bodies = n:wait(ops, "done")
+      for i = 1, 20 do
+        assert.are.equal(i .. "\n[exit 0]\n", bodies[ops[i]:id()])
+      end
+      assert.are.equal(405, (n:get("/run")))
+      assert.are.equal(400, (n:get("/run", "")))
+      assert.are.equal(413, (n:get("/run", ("#"):rep(1100000))))
+      assert.are.equal(200, (n:get("/run", ("#"):rep(1000000))))
+    end)
   end)
 end)

@@ -91,14 +91,14 @@ function M.run(args)
   local code = table.concat(lines_of(args), "\n") .. "\n"
   local out = output.open()
   local path = "/tmp/nvim-" .. out.buffer
-  local function print(text)
+  local function show(text)
     out:write(text)
   end
   local running = attempt(function()
     local own = get_capsule()
     wrenn.check(own.files:write(path, code))
     local result = wrenn.check(own.commands:run(program .. " " .. path, {
-      timeout = false, on_stdout = print, on_stderr = print,
+      timeout = false, on_stdout = show, on_stderr = show,
     }))
     out:finish("exit " .. result.exit_code)
   end, function(err)
