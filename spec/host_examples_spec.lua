@@ -24,10 +24,31 @@ describe("the example", function()
 
   it("fanout.lua runs a matrix and says what failed", function()
     local env, lua = host.this_lua()
-    local text = host.run(s, env, lua .. " examples/fanout.lua 6").text
-    assert.is_truthy(text:find("suite 3 failed:\nsuite 3\nstep 1", 1, true),
+    local figures = host.run(s, env, lua .. " examples/fanout.lua 6 5")
+    local text = figures.text
+    assert.is_truthy(text:find("- suite 3\n", 1, true), text)
+    assert.is_truthy(text:find("! suite 5\n", 1, true), text)
+    assert.is_truthy(text:find("suite 3: exit code 1\nsuite 3\nstep 1", 1,
+      true), text)
+    assert.is_truthy(text:find("suite 5: TimeoutError: [^\n]*\nsuite 5\n"),
       text)
-    assert.is_truthy(text:find("\n5 of 6 passed\n", 1, true), text)
+    assert.is_truthy(text:find("\n4 of 6 passed\n", 1, true), text)
+    assert.is_nil(text:find("\r", 1, true)) -- for terminals only
+    assert.are.equal(1, figures.exit)
+    nothing_is_left()
+  end)
+
+  -- While it waits for the suite that hangs: LuaJIT interrupts whatever runs,
+  -- and that may be half-way through making a capsule.
+  it("fanout.lua leaves nothing when it is interrupted", function()
+    local env, lua = host.this_lua()
+    local figures = host.run(s, env, ([[sh -c '
+      %s examples/fanout.lua 5 60 >$0 2>&1 &
+      until [ $(grep -c suite $0) -ge 4 ]; do sleep 0.1; done
+      sleep 0.5; kill -INT $!; wait $!; echo status $?; cat $0; rm $0' $(mktemp)]])
+      :format(lua))
+    assert.are.equal(1, figures.status, figures.text)
+    assert.is_truthy(figures.text:find("interrupted!", 1, true), figures.text)
     nothing_is_left()
   end)
 
@@ -96,7 +117,8 @@ describe("the example", function()
         "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 4")
       assert.are.equal(200, status)
       assert.are.equal("1\n2\n3\n[exit 4]\n", body)
-      local op = n:begin("/run", "printf first; sleep 1; echo; echo second; nay")
+      local op = n:begin("/run", "printf first; sleep 1; echo; echo second;"
+        .. " nay")
       local bodies = n:wait({ op }, "chunk")
       assert.are.equal("first", bodies[op:id()])
       bodies = n:wait({ op }, "done")
