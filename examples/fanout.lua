@@ -47,11 +47,16 @@ local function run_script(capsule, number)
   })
 end
 
+-- Paused after a minute without use, should this program be killed.
+local function create()
+  return wrenn.Capsule.create({ wait = true, timeout = 60 })
+end
+
 -- Runs one suite in a capsule of its own, which is gone afterwards. What goes
 -- wrong with one is told at the end: it must not end the others.
 local function run_suite(number)
-  -- Paused a minute later should this program be killed.
-  local capsule, err = wrenn.Capsule.create({ wait = true, timeout = 60 })
+  -- Ctrl-C waits for this, for the capsule to be destroyed.
+  local capsule, err = wrenn.task.shield(create)
   local result
   if capsule then
     result, err = wrenn.with(capsule, function()

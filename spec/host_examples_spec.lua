@@ -45,8 +45,8 @@ describe("the example", function()
     local figures = host.run(s, env, ([[sh -c '
       %s examples/fanout.lua 5 60 >$0 2>&1 &
       until [ $(grep -c suite $0) -ge 4 ]; do sleep 0.1; done
-      sleep 0.5; kill -INT $!; wait $!; echo status $?; cat $0; rm $0' $(mktemp)]])
-      :format(lua))
+      sleep 0.5; kill -INT $!; wait $!; echo status $?
+      cat $0; rm $0' $(mktemp)]]):format(lua))
     assert.are.equal(1, figures.status, figures.text)
     assert.is_truthy(figures.text:find("interrupted!", 1, true), figures.text)
     nothing_is_left()
@@ -64,6 +64,8 @@ describe("the example", function()
       end
     end
     assert.is_true(longest < 16, text)
+    nothing_is_left()
+    host.run(s, "", host.lua .. " examples/game_loop.lua 2") -- ends too early
     nothing_is_left()
   end)
 
