@@ -44,7 +44,7 @@ describe("the example", function()
     local env, lua = host.this_lua()
     local figures = host.run(s, env, ([[sh -c '
       %s examples/fanout.lua 5 60 >$0 2>&1 &
-      until [ $(grep -c suite $0) -ge 4 ]; do sleep 0.1; done
+      while [ $(grep -c suite $0) -lt 4 ] && kill -0 $!; do sleep 0.1; done
       sleep 0.5; kill -INT $!; wait $!; echo status $?
       cat $0; rm $0' $(mktemp)]]):format(lua))
     assert.are.equal(1, figures.status, figures.text)
