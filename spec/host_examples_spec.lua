@@ -1,5 +1,6 @@
 -- The examples of hosts do what their texts say.
 
+local core = require("wrenn.core")
 local host = require("spec.support.host")
 local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
@@ -128,6 +129,25 @@ describe("the example", function()
         :find("^\nsecond\n.*\n%[exit 127%]\n$"))
       assert.are.equal("no newline\n[exit 0]\n",
         select(2, n:get("/run", "printf 'no newline'")))
+    end)
+
+    it("destroys the capsules of clients that have gone", function()
+      local ops = {}
+      for i = 1, 6 do
+        ops[i] = n:begin("/run", i % 2 == 0 and "echo up; sleep 60"
+          or "while echo up; do sleep 0.1; done")
+      end
+      n:wait(ops, "chunk")
+      for i = 1, 6 do
+        ops[i]:cancel()
+      end
+      local left
+      local deadline = core.now() + 10
+      repeat
+        os.execute("sleep 0.1")
+        left = #assert(wrenn.Capsule.list(s:options({ status = "running" })))
+      until left == 0 or core.now() > deadline
+      assert.are.equal(0, left)
     end)
 
     it("sends events to who asks for them", function()
