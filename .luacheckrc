@@ -21,6 +21,7 @@ files["rockspec"] = { std = "rockspec" }
 -- Processes of their own, always on 5.4.
 files["spec/support/peer_main.lua"] = { std = "lua54" }
 files["spec/support/sha1.lua"] = { std = "lua54" }
-for _, of_neovim in ipairs({ "examples/neovim", "spec/hosts/nvim_*" }) do
+for _, of_neovim in ipairs({ "examples/neovim", "spec/hosts/nvim_*",
+  "scripts/record" }) do
   files[of_neovim] = { globals = { "vim" } }
 end

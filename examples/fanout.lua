@@ -1,67 +1,94 @@
 -- A test matrix: the same script in one capsule for each setting, some at a
--- time, with a status line that moves while they run.
---   lua examples/fanout.lua [how many]
+-- time, with a status line that moves while they run. Of these suites the third
+-- fails and the fifth hangs.
+--
+--   wrenn local -- lua examples/fanout.lua [how many [seconds for each]]
+--
+-- Ends with 1 unless all have passed. Ctrl-C ends it and its capsules.
 
 local wrenn = require("wrenn")
 
 local count = tonumber(arg and arg[1]) or 6
+local limit = tonumber(arg and arg[2]) or 3
 local AT_ONCE = 4
-
-local state = {}
-for i = 1, count do
-  state[i] = "."
-end
-
-local function show()
-  io.stdout:write("\r", table.concat(state))
-  io.stdout:flush()
-end
 
 local SCRIPT = [[
 echo "suite $SUITE"
 for step in 1 2 3; do sleep 0.1; echo "step $step"; done
+test "$SUITE" != 5 || sleep 600
 test "$SUITE" != 3
 ]]
 
--- Runs one suite in a capsule of its own; its capsule is gone afterwards.
-local function run_suite(number)
-  local capsule, err = wrenn.Capsule.create({ wait = true })
-  if not capsule then
-    return nil, err
+-- Of each suite: "." while it waits, its steps while it runs, then "+" (it has
+-- passed), "-" (it has failed) or "!" (it came to no end).
+local state = {}
+
+local on_terminal = os.execute("test -t 1")
+on_terminal = on_terminal == true or on_terminal == 0 -- Lua 5.1: a status
+
+local function show(number, what)
+  state[number] = what
+  if on_terminal then
+    io.stdout:write("\r", table.concat(state))
+  elseif what:find("[-+!]") then
+    io.stdout:write(("%s suite %d\n"):format(what, number))
   end
-  return wrenn.with(capsule, function()
-    local steps = 0
-    local result
-    result, err = capsule.commands:run(SCRIPT, {
-      envs = { SUITE = tostring(number) }, timeout = 60,
-      on_stdout = function(text)
-        steps = steps + select(2, text:gsub("step", ""))
-        state[number] = tostring(steps)
-        show()
-      end,
-    })
-    if not result then
-      return nil, err
-    end
-    state[number] = result.exit_code == 0 and "+" or "-"
-    show()
-    return result
-  end)
+  io.stdout:flush()
+end
+
+local function run_script(capsule, number)
+  local steps = 0
+  return capsule.commands:run(SCRIPT, {
+    envs = { SUITE = tostring(number) }, timeout = limit,
+    on_stdout = function(text)
+      steps = steps + select(2, text:gsub("step", ""))
+      show(number, tostring(steps))
+    end,
+  })
+end
+
+-- Paused after a minute without use, should this program be killed.
+local function create()
+  return wrenn.Capsule.create({ wait = true, timeout = 60 })
+end
+
+-- Runs one suite in a capsule of its own, which is gone afterwards. What goes
+-- wrong with one is told at the end: it must not end the others.
+local function run_suite(number)
+  -- Ctrl-C waits for this, for the capsule to be destroyed.
+  local capsule, err = wrenn.task.shield(create)
+  local result
+  if capsule then
+    result, err = wrenn.with(capsule, function()
+      return run_script(capsule, number)
+    end)
+  end
+  if not result then
+    show(number, "!")
+    return { why = tostring(err), stdout = err.result and err.result.stdout }
+  end
+  show(number, result.exit_code == 0 and "+" or "-")
+  return {
+    passed = result.exit_code == 0, stdout = result.stdout,
+    why = "exit code " .. result.exit_code,
+  }
 end
 
 local suites = {}
 for i = 1, count do
-  suites[i] = i
+  suites[i], state[i] = i, "."
 end
 local results = wrenn.check(
   wrenn.task.map(suites, run_suite, { concurrency = AT_ONCE }))
 
 local passed = 0
 for number, result in ipairs(results) do
-  if result.exit_code == 0 then
+  if result.passed then
     passed = passed + 1
   else
-    io.stdout:write(("\nsuite %d failed:\n%s"):format(number, result.stdout))
+    io.stdout:write(("\nsuite %d: %s\n%s"):format(number, result.why,
+      result.stdout or ""))
   end
 end
 print(("\n%d of %d passed"):format(passed, count))
+os.exit(passed == count and 0 or 1)

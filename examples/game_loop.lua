@@ -10,8 +10,13 @@ local FRAME = 1 / 60
 
 local score = "..."
 
-wrenn.task.spawn(function()
-  local capsule = wrenn.check(wrenn.Capsule.create({ wait = true }))
+local function create()
+  return wrenn.Capsule.create({ wait = true, timeout = 60 })
+end
+
+local worker = wrenn.task.spawn(function()
+  -- Who is cancelled in the middle of this could not wait for its undoing.
+  local capsule = wrenn.check(wrenn.task.shield(create))
   wrenn.with(capsule, function()
     local stream = wrenn.check(capsule.commands:stream(
       "for i in 1 2 3 4 5; do echo $((i * 100)); sleep 0.2; done"))
@@ -29,21 +34,32 @@ end)
 -- What is left of a frame is slept away; a game would wait for the display.
 local function sleep_until(time)
   local left = time - core.now()
-  if left > 0 then
-    os.execute(("sleep %.4f"):format(left))
+  local ok = left <= 0 or os.execute(("sleep %.4f"):format(left))
+  if ok ~= true and ok ~= 0 then -- it takes Ctrl-C in our place
+    error("interrupted!", 0)
   end
 end
 
 local longest = 0
-local due = core.now()
-for frame = 1, frames do
-  local begin = core.now()
-  wrenn.update()
-  longest = math.max(longest, core.now() - begin)
-  if frame % 30 == 0 then
-    print(("frame %3d  score %s"):format(frame, score))
+
+local function play()
+  local due = core.now()
+  for frame = 1, frames do
+    local begin = core.now()
+    wrenn.update()
+    longest = math.max(longest, core.now() - begin)
+    if frame % 30 == 0 then
+      print(("frame %3d  score %s"):format(frame, score))
+    end
+    due = due + FRAME
+    sleep_until(due)
   end
-  due = due + FRAME
-  sleep_until(due)
+end
+
+local ok, err = pcall(play) -- which raises what the task has raised
+worker:cancel() -- a game may end before its work does
+worker:wait()
+if not ok then
+  error(err, 0)
 end
 print(("the longest update took %.2f ms"):format(longest * 1000))

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a connection that is finished waits for: first that its client takes
+ * some of what is left, and then that it goes. */
+#define STALL_MS 30000
 #define LINGER_MS 2000
 
 /* ---- life ---------------------------------------------------------------- */
@@ -40,11 +43,21 @@ void conn_abort(conn *c) {
 
 static void on_linger(uv_timer_t *timer) { conn_abort(timer->data); }
 
+static void on_stall(uv_timer_t *timer) {
+  conn *c = timer->data;
+  size_t left = conn_unsent(c);
+  if (left == c->left)
+    conn_abort(c);
+  c->left = left;
+}
+
 static void on_shutdown(uv_shutdown_t *request, int status) {
   conn *c = request->data;
   free(request);
   if (status < 0 || c->eof)
     conn_abort(c);
+  else
+    uv_timer_start(&c->timer, on_linger, LINGER_MS, 0);
 }
 
 /* Closing at once would turn what the client still sends into a reset, which
@@ -64,7 +77,8 @@ void conn_finish(conn *c) {
     conn_abort(c);
     return;
   }
-  uv_timer_start(&c->timer, on_linger, LINGER_MS, 0);
+  c->left = conn_unsent(c);
+  uv_timer_start(&c->timer, on_stall, STALL_MS, STALL_MS);
   request_read(c);
 }
 

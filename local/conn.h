@@ -58,10 +58,11 @@ struct conn {
   conn *next, *previous; /* the server's list */
   server *server;
   uv_tcp_t tcp;
-  uv_timer_t timer; /* how long a finished client may take to hang up */
+  uv_timer_t timer; /* how long a finished client may take */
   unsigned handles;
   bool closing;
   bool finished; /* nothing more is sent, and what comes is thrown away */
+  size_t left;   /* unsent, when that was last looked at */
   bool wants_turn;
 
   http_parser parser;

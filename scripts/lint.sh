@@ -8,7 +8,8 @@ CC=clang scripts/build.sh build/clang
 c_dirs=(src local spec examples bench)
 mapfile -t c_files < <(find "${c_dirs[@]}" -name '*.[ch]' | sort)
 mapfile -t c_units < <(find "${c_dirs[@]}" -name '*.c' | sort)
-mapfile -t lua_files < <(find lua spec examples bench -name '*.lua' | sort)
+lua_dirs=(lua spec examples bench scripts)
+mapfile -t lua_files < <(find "${lua_dirs[@]}" -name '*.lua' | sort)
 faults=0
 
 # check NAME COMMAND...: says nothing more when there is nothing to find.
@@ -60,7 +61,7 @@ check clang-tidy tidy
 check cppcheck cppcheck --project=build/clang/compile_commands.json --quiet \
   --enable=warning,performance,portability --inline-suppr \
   --suppress=varFuncNullUB --error-exitcode=1
-check luacheck luacheck --quiet lua spec examples bench rockspec
+check luacheck luacheck --quiet "${lua_dirs[@]}" rockspec
 check "Lua 5.1 syntax" parse_lua
 check shellcheck shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run bin/wrenn
 check "file sizes" sizes

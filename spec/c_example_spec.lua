@@ -44,6 +44,11 @@ describe("the C example", function()
     end
   end)
 
+  it("asks for a key", function()
+    assert.are.equal("run_command: WRENN_API_KEY: not set, or too long\n"
+      .. "status 1\n", run("true", "''"))
+  end)
+
   it("says what the server refuses", function()
     local text = run("true", "wrn_wrong")
     assert.is_truthy(text:find("HTTP status 401", 1, true))

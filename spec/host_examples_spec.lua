@@ -1,5 +1,6 @@
 -- The examples of hosts do what their texts say.
 
+local core = require("wrenn.core")
 local host = require("spec.support.host")
 local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
@@ -23,10 +24,32 @@ describe("the example", function()
   end
 
   it("fanout.lua runs a matrix and says what failed", function()
-    local text = host.run(s, "", host.lua .. " examples/fanout.lua 6").text
-    assert.is_truthy(text:find("suite 3 failed:\nsuite 3\nstep 1", 1, true),
+    local env, lua = host.this_lua()
+    local figures = host.run(s, env, lua .. " examples/fanout.lua 6 5")
+    local text = figures.text
+    assert.is_truthy(text:find("- suite 3\n", 1, true), text)
+    assert.is_truthy(text:find("! suite 5\n", 1, true), text)
+    assert.is_truthy(text:find("suite 3: exit code 1\nsuite 3\nstep 1", 1,
+      true), text)
+    assert.is_truthy(text:find("suite 5: TimeoutError: [^\n]*\nsuite 5\n"),
       text)
-    assert.is_truthy(text:find("\n5 of 6 passed\n", 1, true), text)
+    assert.is_truthy(text:find("\n4 of 6 passed\n", 1, true), text)
+    assert.is_nil(text:find("\r", 1, true)) -- for terminals only
+    assert.are.equal(1, figures.exit)
+    nothing_is_left()
+  end)
+
+  -- While it waits for the suite that hangs: LuaJIT interrupts whatever runs,
+  -- and that may be half-way through making a capsule.
+  it("fanout.lua leaves nothing when it is interrupted", function()
+    local env, lua = host.this_lua()
+    local figures = host.run(s, env, ([[sh -c '
+      %s examples/fanout.lua 5 60 >$0 2>&1 &
+      while [ $(grep -c suite $0) -lt 4 ] && kill -0 $!; do sleep 0.1; done
+      sleep 0.5; kill -INT $!; wait $!; echo status $?
+      cat $0; rm $0' $(mktemp)]]):format(lua))
+    assert.are.equal(1, figures.status, figures.text)
+    assert.is_truthy(figures.text:find("interrupted!", 1, true), figures.text)
     nothing_is_left()
   end)
 
@@ -43,31 +66,115 @@ describe("the example", function()
     end
     assert.is_true(longest < 16, text)
     nothing_is_left()
+    host.run(s, "", host.lua .. " examples/game_loop.lua 2") -- ends too early
+    nothing_is_left()
   end)
 
-  it("neovim runs a buffer and opens a shell", function()
-    local figures = host.run(s, host.luajit_env(), "nvim --headless -u NONE"
-      .. " -i NONE -c 'luafile spec/hosts/nvim_plugin.lua' </dev/null")
+  it("neovim runs buffers and opens shells", function()
+    local figures = host.run(s, host.luajit_env(), "nvim --headless --clean -n"
+      .. " --cmd 'set rtp+=examples/neovim'"
+      .. " -c 'luafile spec/hosts/nvim_plugin.lua' </dev/null")
     local text = figures.text
     assert.are.equal("line 1/line 2/line 3/[exit 3]", figures.output, text)
     assert.is_true(figures.ticks_beside > 2, text)
-    assert.is_truthy(text:find("shell true", 1, true), text)
-    assert.are.equal("true", figures.finished, text)
+    for name, value in pairs({
+      stays = "for i in 1 2 3; do", unbuffered = "soon/",
+      cleaned = "22%/red/\239\191\189/[exit 0]", replaced = "true",
+      block = "one/öff/[exit 0]", characters = "echo /[exit 0]",
+      register = "kept", closed = "true", shell = "true", resized = "true",
+      ended = "true", gone = "true", killed = "true", another = "again/",
+      finished = "true", exit = 0,
+    }) do
+      assert.are.equal(value, figures[name], name .. "\n" .. text)
+    end
     nothing_is_left()
   end)
 
-  it("openresty streams the output of what is posted", function()
-    local n = nginx.start(s, "spec/hosts/nginx_example.conf")
-    local status, body = n:get("/run",
-      "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 4")
-    assert.are.equal(200, status)
-    assert.are.equal("1\n2\n3\n[exit 4]\n", body)
-    local op = n:begin("/run", "echo first; sleep 1; echo second")
-    local bodies = n:wait({ op }, "chunk")
-    assert.are.equal("first\n", bodies[op:id()])
-    n:wait({ op }, "done")
-    assert.are.equal(405, (n:get("/run")))
+  it("neovim looks as in its recording", function()
+    local function last_frame(path)
+      return host.read_file(path):match(".*(<g .*)")
+    end
+    local file = os.tmpname()
+    local text = host.run(s, host.luajit_env() .. " WRENN_SCREEN=" .. file,
+      "nvim --headless -u NONE -i NONE -c 'luafile scripts/record/neovim.lua'"
+        .. " </dev/null").text
+    assert.are.equal(last_frame("docs/neovim.svg"), last_frame(file), text)
+    os.remove(file)
     nothing_is_left()
-    n:stop()
+  end)
+
+  describe("openresty", function()
+    local n
+
+    before_each(function()
+      n = nginx.start_example(s)
+    end)
+
+    after_each(function()
+      n:stop()
+      nothing_is_left()
+    end)
+
+    it("streams the output of what is posted", function()
+      local status, body = n:get("/run",
+        "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 4")
+      assert.are.equal(200, status)
+      assert.are.equal("1\n2\n3\n[exit 4]\n", body)
+      local op = n:begin("/run", "printf first; sleep 1; echo; echo second;"
+        .. " nay")
+      local bodies = n:wait({ op }, "chunk")
+      assert.are.equal("first", bodies[op:id()])
+      bodies = n:wait({ op }, "done")
+      assert.is_truthy(bodies[op:id()]
+        :find("^\nsecond\n.*\n%[exit 127%]\n$"))
+      assert.are.equal("no newline\n[exit 0]\n",
+        select(2, n:get("/run", "printf 'no newline'")))
+    end)
+
+    it("destroys the capsules of clients that have gone", function()
+      local ops = {}
+      for i = 1, 6 do
+        ops[i] = n:begin("/run", i % 2 == 0 and "echo up; sleep 60"
+          or "while echo up; do sleep 0.1; done")
+      end
+      n:wait(ops, "chunk")
+      for i = 1, 6 do
+        ops[i]:cancel()
+      end
+      local left
+      local deadline = core.now() + 10
+      repeat
+        os.execute("sleep 0.1")
+        left = #assert(wrenn.Capsule.list(s:options({ status = "running" })))
+      until left == 0 or core.now() > deadline
+      assert.are.equal(0, left)
+    end)
+
+    it("sends events to who asks for them", function()
+      local status, body, headers = n:get("/run",
+        'printf \'a\\n"b"\'; sleep 0.1; echo c >&2; exit 1',
+        { "Accept: text/event-stream" })
+      assert.are.equal(200, status)
+      assert.are.equal(
+        'event: stdout\ndata: "a\\n\\"b\\""\n\n'
+          .. 'event: stderr\ndata: "c\\n"\n\nevent: exit\ndata: 1\n\n', body)
+      assert.is_truthy(headers:lower()
+        :find("content-type: text/event-stream", 1, true), headers)
+    end)
+
+    it("serves many at once, and refuses what is no script", function()
+      local ops = {}
+      for i = 1, 20 do
+        ops[i] = n:begin("/run", "sleep 0.5; echo " .. i)
+      end
+      local bodies = n:wait(ops, "done")
+      for i = 1, 20 do
+        assert.are.equal(i .. "\n[exit 0]\n", bodies[ops[i]:id()])
+      end
+      assert.are.equal(405, (n:get("/run")))
+      assert.are.equal(400, (n:get("/run", "")))
+      assert.are.equal(413, (n:get("/run", ("#"):rep(1100000))))
+      assert.are.equal(200, (n:get("/run", ("#"):rep(1000000))))
+    end)
   end)
 end)

@@ -3,6 +3,9 @@
 
 local core = require("wrenn.core")
 local generations = require("spec.support.generations")
+local exchange = require("spec.support.raw")
+local server = require("spec.support.server")
+local uv = require("luv")
 local wire = require("spec.support.wire")
 
 local ABRUPT = 1006 -- the end of a connection without a close frame
@@ -313,5 +316,52 @@ generations.each(function(g)
       socket = assert(w:open(("%s/processes/%d/stream"):format(other, pid)))
       assert.are.equal(pid, socket:read().pid)
     end)
+  end)
+end)
+
+describe("a stream of wrenn-local", function()
+  -- Reads a stream in no hurry: takes nothing for some seconds in the middle.
+  local function read_late(url, request, first, seconds)
+    local sock, timer = uv.new_tcp(), uv.new_timer()
+    local seen = ""
+    local function finish()
+      sock:close()
+      timer:close()
+    end
+    local read
+    function read(_, bytes)
+      if not bytes then
+        return finish()
+      elseif seen == "" then
+        sock:write(first)
+      elseif #seen < 1000 then
+        sock:read_stop()
+        timer:start(seconds * 1000, 0, function()
+          sock:read_start(read)
+        end)
+      end
+      seen = seen .. bytes
+    end
+    sock:bind("127.0.0.1", 0) -- makes the socket, whose buffer is then small
+    sock:recv_buffer_size(4096)
+    sock:connect("127.0.0.1", tonumber(url:match(":(%d+)")), function()
+      sock:write(request)
+      sock:read_start(read)
+    end)
+    uv.run()
+    return seen
+  end
+
+  it("is there to its end for a client that is slow to take it", function()
+    local s = server.start()
+    local w = wire.new(s)
+    local start = '{"type":"start","cmd":"/bin/sh",'
+      .. '"args":["-c","yes | head -c 2000000"]}'
+    local seen = read_late(s.url, exchange.upgrade(w:create() .. "/exec/stream",
+      s.key), exchange.frame(0x81, start), 3)
+    assert.is_truthy(seen:find('"exit_code":0', 1, true),
+      ("%d bytes came"):format(#seen))
+    w:close()
+    s:stop()
   end)
 end)

@@ -398,6 +398,35 @@ describe("gather and map", function()
       assert.is_true(took < 1)
     end
   end)
+
+  it("end what they run when Ctrl-C raises where they wait", function()
+    local resume, started, tidied = coroutine.resume, 0, 0
+    local raised = false
+    finally(function()
+      rawset(coroutine, "resume", resume)
+    end)
+    rawset(coroutine, "resume", function(...) -- in the middle of the scheduler
+      if started == 3 and not raised then
+        raised = true
+        error("interrupted!")
+      end
+      return resume(...)
+    end)
+    local begun = core.now()
+    local ok, err = pcall(task.map, { 1, 2, 3 }, function()
+      started = started + 1
+      task.sleep(0.05)
+      task.sleep(60)
+      task.shield(function()
+        task.sleep(0.05)
+        tidied = tidied + 1
+      end)
+    end)
+    assert.is_false(ok)
+    assert.is_truthy(tostring(err):find("interrupted!", 1, true), tostring(err))
+    assert.are.equal(3, tidied)
+    assert.is_true(core.now() - begun < 30)
+  end)
 end)
 
 describe("on the wire", function()

@@ -279,8 +279,7 @@ wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms, wrenn_id *id) {
   wrenn_op *op = calloc(1, sizeof(*op));
   if (!op)
     return WRENN_E_MEMORY;
-  /* The loop's clock has whole milliseconds: one more, so as not to be early.
-   */
+  /* The clock counts whole milliseconds: one of them has begun before. */
   wrenn_deadlines limits = {.total_ms = ms < UINT32_MAX ? ms + 1 : ms};
   status = wrenn_op_start(loop, op, &class, &limits);
   if (status)

@@ -232,7 +232,7 @@ WRENN_API void wrenn_relay_stop(wrenn_relay *relay);
 
 /* ---- any operation ------------------------------------------------------- */
 
-/* Starts a timer that fires once. */
+/* Starts a timer that fires once, and never early. */
 WRENN_API wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms,
                                          wrenn_id *id);
 

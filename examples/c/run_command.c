@@ -220,7 +220,7 @@ static bool configure(client *c) {
   len -= len > 0 && base[len - 1] == '/';
   if (strncmp(base, "http", 4) != 0 || len >= sizeof(c->base)) {
     complain("WRENN_BASE_URL", "not a URL of http or https");
-  } else if (!key || strlen(key) > 400) {
+  } else if (!key || !*key || strlen(key) > 400) {
     complain("WRENN_API_KEY", "not set, or too long");
   } else {
     snprintf(c->base, sizeof(c->base), "%.*s", (int)len - 4, base + 4);

@@ -1,51 +1,109 @@
--- POST /run: the body is a shell script, the answer its output in pieces.
+-- POST /run: the body is a shell script, the answer its output as it comes: in
+-- pieces, or as events for a client that accepts text/event-stream.
 
+local json = require("cjson")
 local ngx = require("ngx")
 local wrenn = require("wrenn")
 
 local M = {}
 
-local LIMIT = 30 -- seconds for a script
+-- Seconds: for a script, and without use until a capsule is paused, should
+-- this worker die before it can destroy it.
+local LIMIT, UNUSED = 30, 60
 
-local function fail(status, err)
+local function refuse(status, text)
   ngx.status = status
-  ngx.say(tostring(err))
+  ngx.header.content_type = "text/plain"
+  ngx.say(text)
   return ngx.exit(status)
 end
 
--- Sends what comes; what the client does not take is not read further.
-local function stream_output(capsule, script)
-  local stream = wrenn.check(capsule.commands:stream("/bin/sh",
-    { args = { "-c", script }, timeout = LIMIT }))
-  for ev in stream do
-    if ev.type == "stdout" or ev.type == "stderr" then
-      ngx.print(ev.data)
-      ngx.flush(true)
+-- What the client does not take is not read further: the script waits.
+local function send(text)
+  local ok, err = ngx.print(text)
+  if ok then
+    ok, err = ngx.flush(true)
+  end
+  if not ok then
+    error("the client is gone: " .. tostring(err), 0)
+  end
+end
+
+-- ---- the two forms ---------------------------------------------------------
+
+local function put_event(kind, value)
+  send(("event: %s\ndata: %s\n\n"):format(kind, json.encode(value)))
+end
+
+-- How the script ended stands on a last line of its own.
+local function text_writer()
+  local newline = "\n"
+  return function(kind, value)
+    if kind == "stdout" or kind == "stderr" then
+      newline = value:sub(-1)
+      send(value)
+    else
+      send(("%s[%s %s]\n"):format(newline == "\n" and "" or "\n", kind, value))
     end
   end
-  ngx.say("[exit ", tostring(stream.exit_code), "]")
+end
+
+local function choose_form()
+  local accepted = ngx.req.get_headers()["accept"]
+  ngx.header.cache_control = "no-store"
+  ngx.header.x_accel_buffering = "no" -- for another nginx in front
+  if type(accepted) == "string" and accepted:find("text/event-stream", 1, true)
+  then
+    ngx.header.content_type = "text/event-stream"
+    return put_event
+  end
+  ngx.header.content_type = "text/plain; charset=utf-8"
+  return text_writer()
+end
+
+-- ---- the request -----------------------------------------------------------
+
+local function run(capsule, script, put)
+  local stream = wrenn.check(capsule.commands:stream(script,
+    { timeout = LIMIT }))
+  for ev in stream do
+    if ev.type == "stdout" or ev.type == "stderr" then
+      put(ev.type, ev.data)
+    end
+  end
+  if not stream.exit_code then
+    error(stream.err, 0)
+  end
+  put("exit", stream.exit_code)
+end
+
+local function read_script()
+  ngx.req.read_body()
+  return ngx.req.get_body_data()
 end
 
 function M.handle()
   if ngx.req.get_method() ~= "POST" then
-    return fail(405, "POST a shell script")
+    ngx.header.allow = "POST"
+    return refuse(405, "POST a shell script")
   end
-  ngx.req.read_body()
-  local script = ngx.req.get_body_data()
+  local script = read_script()
   if not script then
-    return fail(400, "there is no script")
+    return refuse(400, "there is no script")
   end
-  -- It stops by itself should this worker die before it can destroy it.
-  local capsule, err = wrenn.Capsule.create({ wait = true, timeout = 60 })
-  if not capsule then
-    return fail(502, err)
+  local capsule, err = wrenn.Capsule.create({ wait = true, timeout = UNUSED })
+  if not capsule then -- the log is told more than the client
+    ngx.log(ngx.ERR, "no capsule: ", tostring(err))
+    return refuse(502, "there is no capsule to be had")
   end
-  local ok
-  ok, err = pcall(stream_output, capsule, script)
-  capsule:destroy()
-  if not ok then
-    ngx.say("[failed: ", tostring(err), "]")
-  end
+  local put = choose_form()
+  wrenn.with(capsule, function() -- which is destroyed, whatever happens
+    local ok, why = pcall(run, capsule, script, put)
+    if not ok then
+      ngx.log(ngx.WARN, "a script failed: ", tostring(why))
+      put("failed", tostring(why))
+    end
+  end)
 end
 
 return M

@@ -246,6 +246,22 @@ function scheduler.make_ready(seat)
   hosts.poke()
 end
 
+local function resume(seat)
+  running = seat.task
+  return seat:resume()
+end
+
+-- Ctrl-C may raise anywhere in the main program, and so also in here.
+local function resume_as_running(seat)
+  local outer = running
+  local ok, raised = pcall(resume, seat)
+  running = outer
+  if not ok then
+    error(raised, 0)
+  end
+  return raised
+end
+
 --- Resumes what was ready at the beginning. Raises, at the end, what came out
 --- of a coroutine of the host's.
 function scheduler.run_ready()
@@ -257,10 +273,7 @@ function scheduler.run_ready()
     local seat = ready[ready_first]
     ready[ready_first] = nil
     ready_first = ready_first + 1
-    local outer = running
-    running = seat.task
-    raised = seat:resume() or raised
-    running = outer
+    raised = resume_as_running(seat) or raised
   end
   if ready_first > ready_last then
     ready_first, ready_last = 1, 0

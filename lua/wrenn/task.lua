@@ -314,14 +314,12 @@ local function await_all(tasks)
   end)
 end
 
--- Calls fn(1) .. fn(count), `limit` at a time; results in order, or nil and
--- the first failure, with the others cancelled.
-local function all(count, limit, fn)
-  local results, running, by_task = {}, {}, {}
+-- Starts fn(1) .. fn(count), `limit` at a time, and takes their results.
+local function collect(running, count, limit, fn)
+  local results, by_task = {}, {}
   local inbox = scheduler.inbox()
   local started, ended = 0, 0
-  local err
-  while ended < count and not err do
+  while ended < count do
     while started < count and started - ended < limit do
       started = started + 1
       local one = task.spawn(fn, started)
@@ -329,24 +327,36 @@ local function all(count, limit, fn)
       running[#running + 1] = one
       one.watchers[#one.watchers + 1] = inbox
     end
-    local event
-    event, err = scheduler.next(inbox)
+    local event, err = scheduler.next(inbox)
     if event then
       local one = event[1]
       ended = ended + 1
       observe(one)
       err = one.raised or failure(one.results)
-      if not err then
-        results[by_task[one]] = one.results[1]
-      end
+      results[by_task[one]] = one.results and one.results[1]
+    end
+    if err then
+      return nil, err
     end
   end
-  if err then
-    cancel_all(running)
-    await_all(running)
-    return nil, err
-  end
   return results
+end
+
+-- Results in order, or nil and the first failure, with the others cancelled:
+-- also when the waiting itself raises, as it does where Ctrl-C ends a script.
+local function all(count, limit, fn)
+  local running = {}
+  local ok, results, err =
+    scheduler.protect(collect, running, count, limit, fn)
+  if ok and results then
+    return results
+  end
+  cancel_all(running)
+  await_all(running)
+  if not ok then
+    error(results, 0)
+  end
+  return nil, err
 end
 
 --- Runs functions at the same time.

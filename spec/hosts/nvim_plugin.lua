@@ -1,71 +1,144 @@
--- The plugin of examples/neovim, with nobody at the keyboard: runs a buffer,
--- types into a shell, and prints what the windows show.
+-- The plugin of examples/neovim, with nobody at the keyboard: runs buffers,
+-- types into shells, and prints what the windows show.
+
+local wrenn = require("wrenn")
 
 local function say(name, value)
   io.stdout:write(name, " ", (tostring(value):gsub("\n", "/")), "\n")
 end
 
 vim.o.columns, vim.o.lines = 72, 30
-vim.opt.runtimepath:append("examples/neovim")
-vim.cmd("runtime plugin/wrenn.lua")
+vim.o.showmode = false -- it would be printed among the figures
 
 local function text_of(buffer)
   return table.concat(vim.api.nvim_buf_get_lines(buffer, 0, -1, true), "\n")
 end
 
-local function wait_for(buffer, pattern)
-  return vim.wait(20000, function()
-    return text_of(buffer):find(pattern) ~= nil
-  end, 20)
+-- The newest buffer of runs, or of shells.
+local function buffer_of(kind)
+  local found
+  for _, buffer in ipairs(vim.api.nvim_list_bufs()) do
+    if vim.api.nvim_buf_get_name(buffer):find("^wrenn://" .. kind) then
+      found = buffer
+    end
+  end
+  return found
 end
 
-vim.api.nvim_buf_set_lines(0, 0, -1, true, {
-  "for i in 1 2 3; do", "  echo line $i", "done", "exit 3",
-})
-vim.bo.filetype = "sh"
-local screen = { ":WrennRun", text_of(0), "" }
+local function wait_until(condition)
+  local deadline = vim.loop.now() + 20000
+  repeat
+    wrenn.task.sleep(0.02)
+    local met = condition()
+    if met then
+      return met
+    end
+  until vim.loop.now() > deadline
+end
 
-local ticks = 0
-local timer = vim.loop.new_timer()
-timer:start(10, 10, function()
-  ticks = ticks + 1
-end)
-vim.cmd("WrennRun")
-local output = vim.api.nvim_get_current_buf()
-say("ran", wait_for(output, "%[exit 3%]"))
-say("ticks_beside", ticks)
-say("output", text_of(output))
-screen[#screen + 1] = text_of(output)
+local function wait_for(kind, pattern)
+  return wait_until(function()
+    local buffer = buffer_of(kind)
+    return buffer and text_of(buffer):find(pattern) and text_of(buffer)
+  end)
+end
 
-vim.cmd("WrennShell")
-local shell = vim.api.nvim_get_current_buf()
-say("prompted", wait_for(shell, "[#$] *"))
+local function edit(filetype, ...)
+  vim.api.nvim_buf_set_lines(0, 0, -1, true, { ... })
+  vim.bo.filetype = filetype
+end
 
-local function finish()
-  screen[#screen + 1] = "\n:WrennShell"
-  screen[#screen + 1] = text_of(shell):gsub("%s+$", "")
-  local file = os.getenv("WRENN_SCREEN")
-  if file then
-    local out = assert(io.open(file, "w"))
-    out:write((table.concat(screen, "\n"):gsub("[ \t]+\n", "\n")), "\n")
-    out:close()
+-- How many commands the plugin's capsule still runs.
+local function wait_for_commands(count)
+  local capsule = wrenn.check(wrenn.Capsule.connect(
+    wrenn.check(wrenn.Capsule.list({ status = "running" }))[1].id))
+  return wait_until(function()
+    return #wrenn.check(capsule.commands:list()) == count
+  end)
+end
+
+local function run_buffers()
+  local ticks = 0
+  local timer = vim.loop.new_timer()
+  timer:start(10, 10, function()
+    ticks = ticks + 1
+  end)
+  edit("sh", "for i in 1 2 3; do", "  echo line $i", "done", "exit 3")
+  vim.cmd("WrennRun")
+  say("output", wait_for("run", "%[exit 3%]"))
+  say("ticks_beside", ticks)
+  timer:stop()
+  say("stays", vim.api.nvim_get_current_line())
+
+  edit("python", "import time", "print('soon')", "time.sleep(60)")
+  vim.cmd("WrennRun")
+  say("unbuffered", wait_for("run", "soon"))
+  edit("sh", [[printf '1%%\r22%%\r\n\033[1;31mred\033[m\r\n\377']])
+  vim.cmd("WrennRun")
+  say("cleaned", wait_for("run", "exit 0"))
+  say("replaced", wait_for_commands(0))
+
+  edit("", "no echo one more", "no echo öff more")
+  vim.fn.setreg('"', "kept")
+  vim.api.nvim_feedkeys("gg03l\22j7l\27", "xt", false)
+  vim.cmd("'<,'>WrennRun")
+  say("block", wait_for("run", "exit 0"))
+  vim.api.nvim_feedkeys("gg03lvf \27", "xt", false)
+  vim.cmd("'<,'>WrennRun cat")
+  say("characters", wait_for("run", "exit 0"))
+  say("register", vim.fn.getreg('"'))
+
+  edit("", "echo up; sleep 60")
+  vim.cmd("WrennRun")
+  wait_for("run", "up")
+  vim.cmd("bwipeout " .. buffer_of("run"))
+  say("closed", wait_for_commands(0))
+end
+
+local function use_shells()
+  vim.cmd("WrennShell")
+  vim.api.nvim_input("iecho six times seven is $((6*7))<CR>") -- before it is up
+  say("shell", wait_for("shell", "seven is 42") ~= nil)
+  local function rows()
+    return ("%d %d"):format(vim.api.nvim_win_get_height(0), vim.o.columns)
   end
-  vim.cmd("bwipeout! " .. shell)
+  vim.api.nvim_input("<C-\\><C-n>")
+  wrenn.task.sleep(0.1)
+  vim.o.columns, vim.o.lines = 60, 20
+  wrenn.task.sleep(0.3)
+  vim.api.nvim_input("istty size<CR>")
+  say("resized", wait_for("shell", "\n" .. rows() .. "\n") ~= nil)
+  vim.api.nvim_input("exit<CR>")
+  say("ended", wait_for("shell", "the shell has ended") ~= nil)
+  vim.api.nvim_input("x")
+  say("gone", wait_until(function()
+    return not buffer_of("shell")
+  end))
+  vim.cmd("WrennShell")
+  wait_for("shell", "#")
+  vim.cmd("bwipeout! " .. buffer_of("shell"))
+  say("killed", wait_for_commands(0))
+end
+
+local function leave()
   vim.cmd("WrennStop")
+  edit("", "echo again; sleep 60")
+  vim.cmd("WrennRun")
+  say("another", wait_for("run", "again"))
+  vim.cmd("WrennShell")
+  wait_for("shell", "#")
   say("finished", true)
-  vim.cmd("qa!")
+  vim.cmd("qa!") -- what runs must not outlive it
 end
 
--- Keys are taken by the editor's own loop, which this script must not hold up.
-local looks = 0
-timer:stop()
-timer:start(50, 50, vim.schedule_wrap(function()
-  looks = looks + 1
-  local seen = text_of(shell):find("six times seven is 42") ~= nil
-  if seen or looks > 200 then
-    timer:stop()
-    say("shell", seen)
-    finish()
+wrenn.task.spawn(function()
+  local ok, err = pcall(function()
+    run_buffers()
+    use_shells()
+    leave()
+  end)
+  if not ok then
+    say("raised", err)
+    vim.cmd("qa!")
   end
-end))
-vim.api.nvim_input("iecho six times seven is $((6*7))<CR>")
+end)

@@ -27,7 +27,7 @@ function host.luajit_env()
   local dir = "build/luajit"
   assert(io.open(dir .. "/wrenn/core.so"),
     "run scripts/build.sh build/luajit -DWRENN_LUA=luajit first"):close()
-  return ("LUA_CPATH='%s/?.so;;'"):format(dir)
+  return ('LUA_CPATH="$PWD/%s/?.so;;"'):format(dir)
 end
 
 function host.parse(text)

@@ -23,6 +23,20 @@ local function free_port()
   return port
 end
 
+local function launch(self, server, command)
+  self.pipe = assert(io.popen(("echo $$; export WRENN_BASE_URL=%s"
+    .. " WRENN_API_KEY=%s; exec %s 2>&1"):format(server.url, server.key,
+      command)))
+  self.pid = tonumber(self.pipe:read("*l"))
+  self.loop = assert(core.loop())
+  local deadline = core.now() + 10
+  repeat
+    os.execute("sleep 0.05")
+    local status = self:get("/phases")
+  until status or core.now() > deadline
+  return self
+end
+
 --- Starts it with a configuration file; @ROOT@, @TREE@ and @PORT@ in that are
 --- filled in. `words`: variables of its environment, as env(1) takes them.
 function nginx.start(server, conf, words)
@@ -38,17 +52,15 @@ function nginx.start(server, conf, words)
   local file = assert(io.open(self.dir .. "/nginx.conf", "w"))
   file:write(text)
   file:close()
-  self.pipe = assert(io.popen(("echo $$; export WRENN_BASE_URL=%s"
-    .. " WRENN_API_KEY=%s; exec env %s %s -p %s -c nginx.conf 2>&1")
-    :format(server.url, server.key, words or "", command, self.dir)))
-  self.pid = tonumber(self.pipe:read("*l"))
-  self.loop = assert(core.loop())
-  local deadline = core.now() + 10
-  repeat
-    os.execute("sleep 0.05")
-    local status = self:get("/phases")
-  until status or core.now() > deadline
-  return self
+  return launch(self, server, ("env %s %s -p %s -c nginx.conf")
+    :format(words or "", command, self.dir))
+end
+
+--- Starts examples/openresty as its README does.
+function nginx.start_example(server)
+  local self = setmetatable({ port = free_port() }, nginx)
+  return launch(self, server, "env WRENN_SKIP_SETUP=1 scripts/openresty.sh "
+    .. self.port)
 end
 
 function nginx:signal(name)
@@ -58,19 +70,23 @@ end
 --- Ends it in good order; what it has logged.
 function nginx:stop()
   self:signal("QUIT")
-  self.pipe:read("*a")
+  local said = self.pipe:read("*a")
   self.pipe:close()
   self.loop:close()
+  if not self.dir then -- the example's errors go there
+    return said
+  end
   local log = host.read_file(self.dir .. "/error.log")
   os.execute("rm -r " .. self.dir)
   return log
 end
 
---- Starts a request; `body` makes it a POST.
-function nginx:begin(path, body)
+--- Starts a request; `body` makes it a POST. `headers` are lines.
+function nginx:begin(path, body, headers)
   return assert(self.loop:http({
     url = ("http://127.0.0.1:%d%s"):format(self.port, path), stream = true,
     method = body and "POST" or "GET", body = body, total = 60,
+    headers = headers,
   }))
 end
 
@@ -103,8 +119,8 @@ function nginx:wait(ops, kind)
 end
 
 --- One request: status, body, header lines; or nil, why.
-function nginx:get(path, body)
-  local op = self:begin(path, body)
+function nginx:get(path, body, lines)
+  local op = self:begin(path, body, lines)
   local headers
   while true do
     assert(self.loop:wait(60))

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# record-neovim.sh [FILE]: records docs/neovim.svg, or FILE, from a headless
+# run of examples/neovim against a server of its own.
+. "$(dirname "$0")/common.sh"
+
+file=${1:-docs/neovim.svg}
+scripts/setup.sh test
+scripts/build.sh build/luajit -DWRENN_LUA=luajit
+use_tree build/luajit
+export WRENN_SCREEN=$file
+exec "$WRENN_LOCAL" -- nvim --headless -u NONE -i NONE \
+  -c 'luafile scripts/record/neovim.lua' </dev/null

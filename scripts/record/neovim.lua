@@ -1,0 +1,67 @@
+-- Runs both commands of examples/neovim as a user would and writes what the
+-- screen showed to the file that WRENN_SCREEN names.
+
+package.path = "scripts/record/?.lua;" .. package.path
+
+local screens = require("screen")
+local svg = require("svg")
+
+local CODE = [[
+import platform, time
+
+for step in "fetch", "build", "test":
+    print(step, "...")
+    time.sleep(0.5)
+print("done on", platform.node())
+]]
+
+local frames = {}
+
+local function record()
+  local folder = vim.fn.tempname()
+  vim.fn.mkdir(folder)
+  vim.fn.writefile(vim.split(CODE:gsub("\n$", ""), "\n"), folder .. "/steps.py")
+  local screen = screens.start({ "--embed", "--clean", "-n", "--cmd",
+    "set rtp+=" .. vim.fn.getcwd() .. "/examples/neovim",
+    "-c", "colorscheme desert", "steps.py" }, folder, 72, 24)
+  local function take(seconds, text)
+    if text then
+      screen:wait(text)
+    end
+    frames[#frames + 1] = svg.frame(screen, seconds)
+  end
+  take(1.5, "platform.node())")
+  screen:type(":WrennRun")
+  take(1, ":WrennRun")
+  screen:type("<CR>")
+  take(0.5, "fetch ...")
+  take(0.5, "build ...")
+  take(0.5, "test ...")
+  take(2, "[exit 0]")
+  screen:type(":WrennShell")
+  take(1, ":WrennShell")
+  screen:type("<CR>i")
+  take(1, "capsule:~#")
+  screen:type("echo six times seven is $((6*7))")
+  take(1, "$((6*7))")
+  screen:type("<CR>")
+  take(1, "is 42")
+  screen:type("mkdir src; ls --color")
+  take(1, "ls --color")
+  screen:type("<CR>")
+  take(4, "\nsrc")
+  screen:type("<C-\\><C-n>:qa<CR>")
+  assert(screen:finish(), "it did not end")
+  vim.fn.delete(folder, "rf")
+  return svg.picture(screen, frames, "wrenn in Neovim")
+end
+
+local ok, result = pcall(record)
+if ok then
+  local out = assert(io.open(os.getenv("WRENN_SCREEN"), "w"))
+  out:write(result)
+  out:close()
+else
+  io.stderr:write(tostring(result), "\n")
+end
+vim.cmd(ok and "qa!" or "cquit 1")
