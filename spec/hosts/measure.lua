@@ -6,6 +6,7 @@
 -- a forked child must not close its Lua; system(command), what a program prints.
 
 local core = require("wrenn.core")
+local edges = require("spec.hosts.edges")
 local figures = require("spec.hosts.figures")
 local forks = require("spec.hosts.forks")
 local held = require("spec.hosts.held")
@@ -186,7 +187,7 @@ end
 
 local parts = {
   timers = timers, idle = idle, cycles = cycles, tasks = tasks,
-  fork = forks.fork, start = forks.start, held = held,
+  edges = edges, fork = forks.fork, start = forks.start, held = held,
   terminal = function(_, capsule, say)
     terminal(capsule, say)
   end,

@@ -11,6 +11,8 @@ local host = { lua = compat.lua }
 -- KiB that a process may grow by; AddressSanitizer holds on to what was freed.
 local RSS_BOUND = os.getenv("ASAN_OPTIONS") and 400 * 1024 or 2048
 local HELD_BOUND = math.max(RSS_BOUND, 8 * 1024)
+-- A child leaves alone what it has of its parent's, also when it ends.
+local FORKS = 'ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"'
 
 local function read_file(path)
   local file = io.open(path)
@@ -130,6 +132,19 @@ local function check_held(assert, figures, wakeups)
   assert.are.equal("true", figures.whole, text)
 end
 
+-- Checks what programs do at the edges.
+local function check_edges(assert, figures)
+  local text = figures.text
+  assert.are.equal("true", figures.finished, text)
+  assert.is_true(figures.fds_after_break <= 0, text)
+  assert.are.equal("raised in a callback", figures.callback_raised)
+  assert.are.equal("CancelledError", figures.cancelled_in_host_wait)
+  assert.are.equal("trueTimeoutErrorTimeoutError", figures.limited_in_host_wait)
+  assert.are.equal("on/", figures.after_limit)
+  assert.are.equal(0, figures.parked)
+  assert.are.equal(2000, figures.many)
+end
+
 -- What every host is judged by; `run(words)` gives the figures of its script.
 local function judge(host_name, spec, run)
   local it, assert = busted.it, luassert
@@ -148,6 +163,11 @@ local function judge(host_name, spec, run)
   it("a consumer may be slower than its producer", function()
     check_held(assert, run("held"), spec.wakeups)
   end)
+
+  it("loops are left, callbacks raise, waits are cancelled, tasks are many",
+    function()
+      check_edges(assert, run("edges"))
+    end)
 
   it("programs that it starts inherit nothing", function()
     local figures = run("start")
@@ -186,7 +206,8 @@ function host.describe(name, spec, more)
     end)
 
     local function run(script, words)
-      local env, command = "", ("%s spec/hosts/%s.lua '%s'")
+      local env = spec.forks and words == "fork" and FORKS or ""
+      local command = ("%s spec/hosts/%s.lua '%s'")
         :format(host.lua, script, words or "")
       if spec.command then
         env, command = spec.command(script, words or "")
