@@ -6,8 +6,13 @@ local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
--- A look each 20 ms is what a wait costs a worker in which nothing happens.
-local LOOKS = 60
+local function eventually(check)
+  local deadline = core.now() + 10
+  while not check() and core.now() < deadline do
+    os.execute("sleep 0.05")
+  end
+  assert.is_truthy(check())
+end
 
 describe("in OpenResty", function()
   local s, n, capsule
@@ -41,20 +46,75 @@ describe("in OpenResty", function()
     for i = 1, 20 do
       ops[i]:cancel()
     end
-    local deadline = core.now() + 10
-    repeat
+    n.loop:step()
+    eventually(function()
+      return nginx.count_sockets(s.pid) <= held - 20
+    end)
+  end)
+
+  local function count_capsules()
+    return #assert(wrenn.Capsule.list(s:options()))
+  end
+
+  -- One after the other, each broken off later than the one before.
+  local function kill_requests(path, count, step)
+    for i = 1, count do
+      local op = n:begin(path)
+      n:wait({ op }, "chunk")
+      n.loop:wait(i * step)
+      op:cancel()
       n.loop:step()
-      os.execute("sleep 0.1")
-    until nginx.count_sockets(s.pid) <= held - 20 or core.now() > deadline
-    assert.is_true(nginx.count_sockets(s.pid) <= held - 20)
+    end
+  end
+
+  it("what a killed request held goes with it", function()
+    local before = count_capsules()
+    kill_requests("/kept", 4, 0.01)
+    eventually(function()
+      return count_capsules() == before
+    end)
+  end)
+
+  it("a capsule that a killed request was making is not left", function()
+    local before = count_capsules()
+    kill_requests("/made", 20, 0.003)
+    local seen = 0
+    eventually(function() -- and it stays so
+      seen = count_capsules() == before and seen + 1 or 0
+      return seen > 5
+    end)
+  end)
+
+  it("what a request left in the middle is tidied up in time", function()
+    local before = count_capsules()
+    n:get("/left")
+    assert.are.equal(before + 1, count_capsules())
+    eventually(function()
+      n:get("/collect")
+      return count_capsules() == before
+    end)
+  end)
+
+  it("an answer is handed on at once", function()
+    local _, body = n:get("/echo")
+    assert.is_true(host.parse(body).echo_us < 5000, body)
   end)
 
   it("commands and streams do not delay timers", function()
     host.check_timers(assert, measure)
   end)
 
-  it("waits cost little, tasks are light threads, nothing is left", function()
-    host.check_rest(assert, measure(host.rest), "openresty", LOOKS)
+  it("waits cost nothing, tasks are light threads, nothing is left", function()
+    host.check_rest(assert, measure(host.rest), "openresty", 8)
+  end)
+
+  it("without a relay it looks around, every 20 ms", function()
+    n:stop()
+    n = nginx.start(s, "spec/hosts/nginx.conf", "RELAY=no")
+    host.check_timers(assert, measure)
+    host.check_rest(assert, measure(host.rest), "openresty", 70)
+    n:stop()
+    n = nginx.start(s, "spec/hosts/nginx.conf")
   end)
 
   it("one worker serves other requests while commands run", function()
@@ -73,6 +133,11 @@ describe("in OpenResty", function()
     table.sort(seen)
     assert.are.equal(20, #seen)
     assert.are.equal(20, seen[20])
+  end)
+
+  it("phases before the answer and timers may wait", function()
+    local _, body = n:get("/early?id=" .. capsule.id)
+    assert.are.equal("rewrite/access/timer", body)
   end)
 
   it("phases that cannot wait say so, the master's too", function()

@@ -3,6 +3,7 @@
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
+local scheduler = require("wrenn.scheduler")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
@@ -400,6 +401,40 @@ describe("on the wire", function()
         1, true), requests[#requests])
       p:stop()
     end
+  end)
+
+  it("a capsule that a dropped coroutine was left with is destroyed", function()
+    local s = server.start()
+    local function count()
+      return #assert(wrenn.Capsule.list(s:options()))
+    end
+    local function use(capsule)
+      coroutine.yield(capsule.id)
+      error("it is not resumed")
+    end
+    local held = { ids = coroutine.wrap(function()
+      local capsule = assert(wrenn.Capsule.create(s:options()))
+      if scheduler.protect ~= pcall then -- 5.1 cannot yield in wrenn.with
+        local lift = task.guard(getmetatable(capsule).__close, capsule)
+        use(capsule)
+        return lift()
+      end
+      wrenn.with(capsule, use)
+    end) }
+    assert.is_string(held.ids())
+    collectgarbage()
+    assert.are.equal(1, count())
+    wrenn.update()
+    assert.are.equal(1, count())
+    held.ids = nil
+    collectgarbage()
+    collectgarbage()
+    local deadline = core.now() + 5
+    while count() > 0 and core.now() < deadline do
+      wrenn.update()
+    end
+    assert.are.equal(0, count())
+    s:stop()
   end)
 
   it("a closed stream ends the wait of another task", function()

@@ -100,6 +100,14 @@ local function take_back(client, id)
   end)
 end
 
+local function make(client, request)
+  return client.capsules:create(request)
+end
+
+local function unmake(info, client)
+  client.capsules:destroy(info.id)
+end
+
 local function create(class, opts)
   local client, err = clients.from_options(opts)
   if not client then
@@ -110,11 +118,7 @@ local function create(class, opts)
     request[name] = opts[name]
   end
   local info
-  info, err = task.complete(function()
-    return client.capsules:create(request)
-  end, function(made)
-    client.capsules:destroy(made.id)
-  end)
+  info, err = task.complete(make, unmake, client, request)
   if not info then
     return nil, err
   end
@@ -124,8 +128,10 @@ local function create(class, opts)
   end
   local self = new(class, client, info, true)
   if opts.wait then
+    local lift = task.guard(unmake, info, client)
     local ok
     ok, err = self:wait_ready({ timeout = opts.wait_timeout })
+    lift()
     if not ok then
       take_back(client, info.id)
       return nil, err

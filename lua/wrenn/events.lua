@@ -54,18 +54,20 @@ end
 
 -- ---- connecting ------------------------------------------------------------
 
+local function say_silent(inbox, limit)
+  if inbox.first > inbox.last then
+    inbox:put({ kind = "failed", "timeout",
+      ("no sign of life for %g s"):format(limit) })
+  end
+end
+
 -- Waits for the next event of a connection; one that is silent for too long
 -- fails. The time counts from here: nobody may have driven the loop before.
 local function next_sign(inbox, limit, next_event)
   if inbox.first <= inbox.last then
     return next_event(inbox)
   end
-  local stop = scheduler.after(limit, function()
-    if inbox.first > inbox.last then
-      inbox:put({ kind = "failed", "timeout",
-        ("no sign of life for %g s"):format(limit) })
-    end
-  end)
+  local stop = scheduler.after(limit, say_silent, inbox, limit)
   local event, err = next_event(inbox)
   if stop then
     stop()

@@ -6,8 +6,10 @@
 --                         `pending`: whether the loop has operations
 -- and, when it has a loop of its own,
 --   admit()        true, or nil, err where nothing may be started
---   seat(co)       for the running coroutine: see waiter.lua; or nil, err
+--   seat(co)       for the running coroutine: see waiter.lua; or nil, err. Its
+--                  is_stale(), if it has one: the coroutine is another's now
 --   attach(loop)   sees to it that the loop is stepped
+--   tick(loop)     the same, where nobody waits but something is to happen later
 --   poke()         has scheduler.run_ready called soon
 --   spawn(body)    runs a function in a thread of the host's; returns its seat
 --   is_wait(value) whether a yield of this value is a wait
@@ -98,6 +100,13 @@ function hosts.attach(loop)
   local host = hosts.here()
   if loop and host.attach then
     host.attach(loop)
+  end
+end
+
+function hosts.tick(loop)
+  local host = hosts.here()
+  if host.tick then
+    host.tick(loop)
   end
 end
 

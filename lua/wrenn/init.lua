@@ -32,8 +32,9 @@ function wrenn.check(...)
   return ...
 end
 
-local function leave(close, resource, ok, ...)
+local function leave(close, resource, lift, ok, ...)
   close(resource, not ok and (...) or nil)
+  lift()
   if not ok then
     error((...), 0)
   end
@@ -42,7 +43,8 @@ end
 
 --- Calls a function with a resource and closes that afterwards, whatever
 --- happens: what Lua 5.4 does for `local r <close>`, on every Lua. A capsule
---- that was created is destroyed.
+--- that was created is destroyed. So it is when the coroutine is killed by its
+--- host (a request in OpenResty) or dropped half-way.
 ---@generic T
 ---@param resource T
 ---@param fn fun(resource: T): any
@@ -53,7 +55,8 @@ function wrenn.with(resource, fn)
     error("bad argument 'resource' to 'with' (something to close expected)", 2)
   end
   check.arg(fn, "fn", "with", "function")
-  return leave(close, resource, scheduler.protect(fn, resource))
+  local lift = task.guard(close, resource)
+  return leave(close, resource, lift, scheduler.protect(fn, resource))
 end
 
 --- One turn of the network without waiting, for a host with a loop of its own

@@ -15,11 +15,13 @@ local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 local loop
 local inboxes = {} -- by operation id; false: forgotten, but not over yet
 local closing = 0 -- how many of them are false
+local ticking = 0 -- how many have a callback
 local parked = {} -- the waiters that sit
 local parked_count = 0
 local current = {} -- waiter by coroutine
 setmetatable(current, { __mode = "k" })
 local ready, ready_first, ready_last = {}, 1, 0
+local later -- functions to call after the next events, if any
 
 -- PUC Lua 5.1 cannot yield out of an iterator that a for loop calls.
 local rigid_iterators = _VERSION == "Lua 5.1" and not package.loaded.jit
@@ -42,7 +44,7 @@ end
 -- The loop is no more (a fork, or the system failed): everybody hears of it.
 local function lose(code, message)
   local lost = inboxes
-  loop, inboxes, closing = nil, {}, 0
+  loop, inboxes, closing, ticking = nil, {}, 0, 0
   for _, inbox in pairs(lost) do
     if inbox then
       inbox.id, inbox.pause = false, nil
@@ -57,7 +59,7 @@ local function new_loop()
   if not made then
     return nil, errors.from_core(code, message)
   end
-  loop, inboxes, closing = made, {}, 0
+  loop, inboxes, closing, ticking = made, {}, 0, 0
   return loop
 end
 
@@ -143,7 +145,8 @@ local function hand_over(id, inbox, kind, a, b, c, d, e)
   if not inbox then
     return nil
   elseif inbox.callback then
-    return inbox.callback
+    ticking = ticking - 1
+    return inbox
   elseif kind == "frame" then
     inbox:put(a, b)
     inbox:added(loop:frames(id, inbox, inbox.last))
@@ -162,6 +165,26 @@ function scheduler.handed_over()
   return handed_over
 end
 
+--- Has a function called after the next events; what a collector calls may do
+--- no more than that.
+function scheduler.later(callback, a, b)
+  later = later or {}
+  later[#later + 1] = { callback = callback, a = a, b = b }
+end
+
+local function call_all(list)
+  for i = 1, list and #list or 0 do
+    local one = list[i]
+    one.callback(one.a, one.b)
+  end
+end
+
+local function call_later()
+  local list = later
+  later = nil
+  call_all(list)
+end
+
 local function drain()
   local callbacks
   while loop do
@@ -176,9 +199,8 @@ local function drain()
       callbacks[#callbacks + 1] = callback
     end
   end
-  for i = 1, callbacks and #callbacks or 0 do
-    callbacks[i]()
-  end
+  call_all(callbacks)
+  call_later()
 end
 
 local function step_failed(code, message)
@@ -248,6 +270,11 @@ function scheduler.is_busy()
   return parked_count > 0 or closing > 0
 end
 
+--- Whether there is something to be called back later.
+function scheduler.is_ticking()
+  return ticking > 0
+end
+
 --- One turn without waiting: events in, ready tasks on.
 function scheduler.turn()
   scheduler.run_ready()
@@ -294,7 +321,7 @@ function scheduler.current()
     return nil
   end
   local waiter = current[co]
-  if waiter then
+  if waiter and not (waiter.seat.is_stale and waiter.seat:is_stale()) then
     return waiter
   end
   -- A coroutine of the user's inside a task (a generator, say) cannot yield
@@ -433,8 +460,10 @@ function scheduler.release(is_gone)
       if waiter.abandon then
         waiter:abandon()
       end
+      waiter:let_go()
     end
   end
+  call_later()
 end
 
 --- pcall that waits may be made in, on every Lua: where pcall itself cannot be
@@ -479,14 +508,21 @@ function scheduler.sleep(seconds)
 end
 
 --- Calls back once some seconds have passed, from the driver; returns a
---- function that takes the order back, or nil, err.
-function scheduler.after(seconds, callback)
+--- function that takes the order back, or nil, err. What the callback needs and
+--- a function that waits holds goes in `a` and `b`, not in upvalues: those are
+--- on a stack that OpenResty uses again once the coroutine was killed.
+function scheduler.after(seconds, callback, a, b)
   local op, inbox = scheduler.start("timer", seconds)
   if not op then
     return nil, inbox
   end
-  inbox.callback = callback
+  inbox.callback, inbox.a, inbox.b = callback, a, b
+  ticking = ticking + 1
+  hosts.tick(loop)
   return function()
+    if inboxes[inbox.id] == inbox then
+      ticking = ticking - 1
+    end
     scheduler.forget(inbox)
     op:cancel()
   end

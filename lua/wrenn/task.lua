@@ -4,6 +4,7 @@
 
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
+local guard = require("wrenn.guard")
 local hosts = require("wrenn.host")
 local scheduler = require("wrenn.scheduler")
 local seats = require("wrenn.seat")
@@ -109,32 +110,22 @@ local function tell_rest()
   end
 end
 
-local function at_exit(fn)
-  local new = rawget(_G, "newproxy")
-  if new then -- 5.1 and LuaJIT: tables are not told of their collection
-    local proxy = new(true)
-    getmetatable(proxy).__gc = fn
-    return proxy
-  end
-  return setmetatable({}, { __gc = fn })
-end
-
 local function loose_group()
   if not loose then
     loose = new_group()
-    loose.guard = at_exit(tell_rest)
+    loose.guard = guard.on_collect(tell_rest)
   end
   return loose
 end
 
 -- A thread of the host's, or a coroutine of ours.
-local function start(self, fn, args)
+local function start(self, outlives, fn, args)
   local host = hosts.here()
   if host.spawn then
     self.seat = host.spawn(function(seat)
       seat:suspend()
       live(self, fn, args)
-    end)
+    end, outlives)
   end
   if not self.seat then
     local co = coroutine.create(function()
@@ -148,12 +139,13 @@ local function start(self, fn, args)
   self.seat:wake()
 end
 
-local function spawn_in(group, fn, ...)
+-- `outlives`: it goes on where the host ends what the spawner belongs to.
+local function spawn_in(group, outlives, fn, ...)
   local self = Waiter.init(setmetatable({
     group = group, watchers = {},
   }, Task))
   group.live = group.live + 1
-  start(self, fn, pack(...))
+  start(self, outlives, fn, pack(...))
   return self
 end
 
@@ -164,13 +156,32 @@ end
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
   local here = scheduler.current()
-  return spawn_in(here and here.group or loose_group(), fn, ...)
+  return spawn_in(here and here.group or loose_group(), false, fn, ...)
 end
 
 --- Starts a function that is nobody's: no task.run waits for it. For what the
 --- library does by itself.
 function task.background(fn, ...)
-  return spawn_in(loose_group(), fn, ...)
+  return spawn_in(loose_group(), true, fn, ...)
+end
+
+local function nothing() end
+
+--- Has a function called, as a task of nobody's, should the running coroutine
+--- be killed by its host or be dropped. Returns a function that takes that
+--- back, for the coroutine alone to hold. As in scheduler.after, what the
+--- coroutine has goes in the arguments.
+function task.guard(tidy_up, ...)
+  local co, is_main = coroutine.running()
+  if not co or is_main then
+    return nothing
+  end
+  local args = pack(...)
+  return guard.set(scheduler.current(), function()
+    scheduler.later(function()
+      task.background(tidy_up, unpack(args, 1, args.n))
+    end)
+  end)
 end
 
 local function outcome(self)
@@ -239,7 +250,7 @@ function task.run(fn, ...)
     return nil, err
   end
   local group = new_group()
-  local root = spawn_in(group, fn, ...)
+  local root = spawn_in(group, false, fn, ...)
   local ok
   if here then
     repeat
@@ -384,15 +395,17 @@ local function finally(fn, after)
   return pass(scheduler.protect(fn))
 end
 
+local function expire(scope, seconds)
+  scope.expired = errors.new("TimeoutError",
+    ("not finished within %g s"):format(seconds))
+  for waiter in pairs(scope.depth) do
+    waiter:interrupt()
+  end
+end
+
 local function run_in_scope(self, seconds, fn)
   local scope = {}
-  local stop, err = scheduler.after(seconds, function()
-    scope.expired = errors.new("TimeoutError",
-      ("not finished within %g s"):format(seconds))
-    for waiter in pairs(scope.depth) do
-      waiter:interrupt()
-    end
-  end)
+  local stop, err = scheduler.after(seconds, expire, scope, seconds)
   if not stop then
     return nil, err
   end
@@ -439,38 +452,51 @@ function task.shield(fn)
   end)
 end
 
+local function make(state, fn, undo, ...)
+  local results = pack(fn(...))
+  state.made = results[1]
+  if state.abandoned and state.made ~= nil then
+    undo(state.made, ...)
+  end
+  return unpack(results, 1, results.n)
+end
+
+local function abandon(state, undo, ...)
+  state.abandoned = true
+  if state.made ~= nil then
+    undo(state.made, ...)
+  end
+end
+
 --- Calls a function that is not to be broken off half-way, as it makes
 --- something on the server: when the waiting for it is, it goes on beside, and
 --- `undo` is called with what it has made.
----@param fn fun(): any
----@param undo fun(made: any)
+---@param fn fun(...): any
+---@param undo fun(made: any, ...)
+---@param ... any  arguments of both; as in scheduler.after, no upvalues
 ---@return any ...  what `fn` returned; nil, err when the waiting was broken off
-function task.complete(fn, undo)
+function task.complete(fn, undo, ...)
   local here = scheduler.current()
   if not here then
-    return fn()
+    return fn(...)
   end
   local interrupt = here:interruption()
   if interrupt then
     return nil, interrupt
   end
-  local abandoned = false
-  local group = here.group or loose_group()
-  local making = spawn_in(group, function()
-    local results = pack(fn())
-    if abandoned and results[1] ~= nil then
-      undo(results[1])
-    end
-    return unpack(results, 1, results.n)
-  end)
+  local state = {}
+  local making =
+    spawn_in(here.group or loose_group(), true, make, state, fn, undo, ...)
+  local lift = task.guard(abandon, state, undo, ...)
   local results = pack(making:wait())
+  lift()
   if making.done then
     if making.raised then
       error(making.raised, 0)
     end
     return unpack(results, 1, results.n)
   end
-  abandoned = true
+  state.abandoned = true
   return nil, results[2]
 end
 
@@ -480,8 +506,8 @@ end
 --- OpenResty, inside a cqueues controller, and inside a loop of copas 3 or
 --- later; else "poll", for programs without one.
 ---@param name "poll"|"uv"|"cqueues"|"copas"|"openresty"
----@param opts? {longest_pause: number}  "openresty": seconds between two looks
----  at the network while nothing happens (0.02)
+---@param opts? {relay: boolean}  "openresty": whether each worker may have a
+---  thread that waits for the network (true); else it is looked at every 20 ms
 function task.use(name, opts)
   check.arg(name, "host", "use", "string")
   check.arg(opts, "opts", "use", "table|nil")

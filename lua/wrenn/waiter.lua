@@ -55,4 +55,24 @@ function Waiter:leave(scope)
   end
 end
 
+--- Has a function called should the waiter be killed.
+function Waiter:hold(on_gone)
+  self.held = self.held or {}
+  self.held[on_gone] = true
+end
+
+--- Takes that back.
+function Waiter:release(on_gone)
+  if self.held then
+    self.held[on_gone] = nil
+  end
+end
+
+--- It was killed.
+function Waiter:let_go()
+  for on_gone in pairs(self.held or {}) do
+    on_gone()
+  end
+end
+
 return Waiter

@@ -1,5 +1,6 @@
 -- What the locations of nginx.conf do.
 
+local core = require("wrenn.core")
 local ngx = require("ngx")
 local wrenn = require("wrenn")
 
@@ -11,6 +12,13 @@ function M.try()
     base_url = "http://127.0.0.1:1", api_key = "wrn_none",
   })
   return not ok and err or nil
+end
+
+--- Without a relay where the environment says so.
+function M.configure()
+  if os.getenv("RELAY") == "no" then
+    wrenn.task.use("openresty", { relay = false })
+  end
 end
 
 function M.refusal()
@@ -34,6 +42,35 @@ function M.measure()
   }, ngx.unescape_uri(ngx.var.arg_parts))
 end
 
+local function add(name)
+  local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
+  local seen = ngx.ctx.seen or ""
+  local _, err = wrenn.task.with_timeout(0.5, function()
+    ngx.ctx = { seen = seen } -- a limit holds on to the request, not to this
+    local result = wrenn.check(capsule.commands:run("printf " .. name))
+    ngx.ctx.seen = seen .. result.stdout .. "/"
+    return capsule.commands:run("sleep 20")
+  end)
+  assert(err:is("TimeoutError") and not err.result)
+end
+
+--- Runs a command in a phase before the answer, and in a timer.
+function M.early(phase)
+  if phase ~= "timer" then
+    return add(phase)
+  end
+  local id = ngx.var.arg_id
+  local semaphore = require("ngx.semaphore").new(0)
+  local printed
+  ngx.timer.at(0, function()
+    local capsule = wrenn.check(wrenn.Capsule.connect(id))
+    printed = wrenn.check(capsule.commands:run("printf timer")).stdout
+    semaphore:post(1)
+  end)
+  semaphore:wait(10)
+  ngx.print(ngx.ctx.seen, printed)
+end
+
 --- Runs ?cmd= in the capsule ?id= and says which worker did.
 function M.run()
   local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
@@ -49,6 +86,66 @@ function M.held()
     ngx.say("held")
     ngx.flush(true)
   end
+end
+
+-- A capsule that lasts as long as what is called with it.
+local function with_capsule(fn)
+  local capsule = wrenn.check(wrenn.Capsule.create({ wait = true }))
+  return wrenn.with(capsule, fn)
+end
+
+--- Uses a capsule until the client goes away.
+function M.kept()
+  with_capsule(function(capsule)
+    ngx.say(capsule.id)
+    ngx.flush(true)
+    wrenn.task.with_timeout(0.5, function()
+      capsule.commands:run("sleep 60")
+    end)
+  end)
+end
+
+--- Has a capsule made again and again.
+function M.made()
+  ngx.say("begun")
+  ngx.flush(true)
+  while true do
+    with_capsule(function() end)
+  end
+end
+
+--- Leaves in the middle, by a way of nginx's that does not come back.
+function M.left()
+  with_capsule(function(capsule)
+    ngx.say(capsule.id)
+    ngx.exit(ngx.OK)
+  end)
+end
+
+--- Makes a worker do what it may put off.
+function M.collect()
+  collectgarbage()
+  collectgarbage()
+  wrenn.check(wrenn.Capsule.list())
+end
+
+--- How long a terminal takes to show what is typed, in microseconds.
+function M.echo()
+  with_capsule(function(capsule)
+    local term = wrenn.check(capsule:pty({ cmd = "/bin/cat" }))
+    local times = {}
+    wrenn.check(term:read())
+    for i = 1, 200 do
+      local begin = core.now()
+      wrenn.check(term:write("x"))
+      repeat
+        local ev = wrenn.check(term:read())
+      until ev.type == "output"
+      times[i] = (core.now() - begin) * 1e6
+    end
+    table.sort(times)
+    ngx.say("echo_us ", math.floor(times[100]))
+  end)
 end
 
 return M

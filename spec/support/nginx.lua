@@ -24,8 +24,8 @@ local function free_port()
 end
 
 --- Starts it with a configuration file; @ROOT@, @TREE@ and @PORT@ in that are
---- filled in.
-function nginx.start(server, conf)
+--- filled in. `words`: variables of its environment, as env(1) takes them.
+function nginx.start(server, conf, words)
   local command = output_of("scripts/nginx.sh"):match("^[^\n]+")
   assert(command, "scripts/nginx.sh failed")
   local tree = output_of("pwd"):match("^[^\n]+")
@@ -39,8 +39,8 @@ function nginx.start(server, conf)
   file:write(text)
   file:close()
   self.pipe = assert(io.popen(("echo $$; export WRENN_BASE_URL=%s"
-    .. " WRENN_API_KEY=%s; exec %s -p %s -c nginx.conf 2>&1")
-    :format(server.url, server.key, command, self.dir)))
+    .. " WRENN_API_KEY=%s; exec env %s %s -p %s -c nginx.conf 2>&1")
+    :format(server.url, server.key, words or "", command, self.dir)))
   self.pid = tonumber(self.pipe:read("*l"))
   self.loop = assert(core.loop())
   local deadline = core.now() + 10

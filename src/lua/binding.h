@@ -43,12 +43,16 @@ void binding_add_frames(lua_State *L);
 void binding_open_loop(lua_State *L);
 void binding_open_op(lua_State *L);
 void binding_open_hash(lua_State *L);
+void binding_open_relay(lua_State *L);
 void binding_open_tree(lua_State *L);
 
 /* Methods of a loop that start operations: (loop, options) -> op. */
 int binding_http(lua_State *L);
 int binding_ws(lua_State *L);
 int binding_timer(lua_State *L);
+
+/* loop:relay() -> relay; or nil, code, message. */
+int binding_relay(lua_State *L);
 
 /* wrenn.core.sha256, .tree, .file_type and .make_dirs. */
 int binding_sha256(lua_State *L);

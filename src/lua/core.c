@@ -94,6 +94,7 @@ int luaopen_wrenn_core(lua_State *L) {
   binding_open_loop(L);
   binding_open_op(L);
   binding_open_hash(L);
+  binding_open_relay(L);
   binding_open_tree(L);
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);

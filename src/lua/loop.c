@@ -139,13 +139,13 @@ static int loop_gc(lua_State *L) {
 
 void binding_open_loop(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"fd", loop_fd},       {"timeout", loop_timeout},
-      {"step", loop_step},   {"wait", loop_wait},
-      {"next", loop_next},   {"close", loop_close},
-      {"pause", loop_pause}, {"cancel", loop_cancel},
-      {"watch", loop_watch}, {"http", binding_http},
-      {"ws", binding_ws},    {"timer", binding_timer},
-      {NULL, NULL}};
+      {"fd", loop_fd},          {"timeout", loop_timeout},
+      {"step", loop_step},      {"wait", loop_wait},
+      {"next", loop_next},      {"close", loop_close},
+      {"pause", loop_pause},    {"cancel", loop_cancel},
+      {"watch", loop_watch},    {"http", binding_http},
+      {"ws", binding_ws},       {"timer", binding_timer},
+      {"relay", binding_relay}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", loop_gc}, {NULL, NULL}};
   binding_new_class(L, "wrenn.loop", methods, meta);
   luaL_getmetatable(L, "wrenn.loop");

@@ -167,9 +167,9 @@ local function candidates(self, list, tag)
 end
 
 --- Ends a command that was started by words `age` seconds ago; `pid` when it
---- is known, `signal` when it is not KILL. Whatever interrupts the caller, this goes on. Returns true, and
---- "left" when it had ended already and only what it left was there; nil when
---- nothing was found; nil, err.
+--- is known, `signal` when it is not KILL. Whatever interrupts the caller, this
+--- goes on. Returns true, and "left" when it had ended already and only what it
+--- left was there; nil when nothing was found; nil, err.
 function kill.command(self, command)
   return task.shield(function()
     if command.pid then

@@ -145,34 +145,43 @@ local function server_timeout(err, seconds)
   })
 end
 
+local function age_since(begin)
+  return function()
+    return scheduler.now() - begin
+  end
+end
+
+local function strike(self, command)
+  command.ending = command.ending
+    or task.background(kill.command, self, command)
+end
+
 -- Runs words and, when their time is over, ends them. Without a limit it is
 -- the server's that counts.
 local function run_limited(self, list, fields, seconds, signal)
-  local begin = scheduler.now()
   local token
   list, token = set_apart(self, list)
   local command = {
-    words = list, tag = fields.tag,
-    age = function() return scheduler.now() - begin end,
+    words = list, tag = fields.tag, age = age_since(scheduler.now()),
+    signal = signal,
   }
-  local ending, stop
+  local stop
   if seconds then
     local after
     fields.timeout_sec, after = limits(seconds)
-    stop = scheduler.after(after, function()
-      command.signal = signal
-      ending = task.background(kill.command, self, command)
-    end)
+    stop = scheduler.after(after, strike, self, command)
   end
+  local lift = task.guard(strike, self, command)
   local answer, err = exec.run(self, list, fields)
+  lift()
   if stop then
     stop()
   end
   clear(token)
   local killed, what
-  if ending then
+  if command.ending then
     killed, what = task.shield(function()
-      return ending:wait()
+      return command.ending:wait()
     end)
   end
   if answer and killed and (what == "left" or was_killed(answer)) then
@@ -186,7 +195,6 @@ local function run_limited(self, list, fields, seconds, signal)
     end
     return nil, server_timeout(err, seconds)
   elseif was_interrupted(err) then
-    command.signal = signal
     kill.command(self, command)
   end
   return nil, err
@@ -286,8 +294,7 @@ function run.stream(self, cmd, opts)
   if opts.timeout then
     streams.limit(stream, opts.timeout, function()
       kill.command(self, {
-        pid = stream.pid, words = list,
-        age = function() return scheduler.now() - begin end,
+        pid = stream.pid, words = list, age = age_since(begin),
       })
     end)
   end

@@ -70,36 +70,6 @@ local function command_line(job, proof)
   return bytes.wrap("git", list)
 end
 
-local function same(list, args)
-  for i = 1, math.max(#list, #args) do
-    if list[i] ~= args[i] then
-      return false
-    end
-  end
-  return true
-end
-
--- Ends a git that nobody waits for any more, when it can be told for certain.
--- SIGTERM lets it remove its locks and a half-made clone.
-local function stop(commands, program, args)
-  local found = {}
-  for _, process in ipairs(commands:list() or {}) do
-    if process.cmd == program and same(process.args or {}, args) then
-      found[#found + 1] = process
-    end
-  end
-  if #found == 1 then
-    commands:kill(found[1].pid, { signal = "SIGTERM" })
-  end
-end
-
--- Whether git may still run after this error, on a server that answers.
-local function may_go_on(err)
-  local broken = err.details and err.details.kind
-  return err.type == "CancelledError"
-    or err.type == "TimeoutError" and not broken
-end
-
 local function is_blind(result)
   for _, sign in ipairs(signs_of_none) do
     if result.exit_code ~= 0 and result.stderr:find(sign, 1, true) then
@@ -125,15 +95,14 @@ local function execute(self, job, private)
     program, args = environment.receiver(offer, program, args)
     envs = nil
   end
+  -- SIGTERM lets git remove its locks and a half-made clone.
   result, err = commands:run(program,
     { args = args, envs = envs, timeout = timeout,
       timeout_signal = "SIGTERM" })
-  if not result and may_go_on(err) then
+  local unreachable = err and err.details and err.details.kind
+  if not result and offer and not unreachable then
     task.shield(function()
-      stop(commands, program, args)
-      if offer then
-        environment.withdraw(offer)
-      end
+      environment.withdraw(offer)
     end)
   end
   return result, err

@@ -1,19 +1,17 @@
--- OpenResty: nothing in it waits for a foreign descriptor, so a timer of each
--- worker looks at the loop, at first every millisecond, then less and less
--- often while nothing happens. Those who wait do so on semaphores, each in
--- its own request. A task is a light thread of the request that spawned it.
+-- OpenResty: those who wait do so on semaphores, each in its own request; a
+-- pump steps the loop beside them. A task is a light thread of the request
+-- that spawned it.
 
 local errors = require("wrenn.errors")
 local ngx = require("ngx")
+local pump = require("wrenn.host.openresty_pump")
 local semaphore = require("ngx.semaphore")
 
 local host = { name = "openresty" }
 
--- Seconds between two looks: the shortest and the longest.
-local SHORTEST, LONGEST = 0.001, 0.02
--- How often to look for requests that were killed while they waited.
-local SWEEP = 0.25
-local FOREVER = 3600
+local FOREVER = 3600 -- seconds
+-- Between two looks of a request that has to step the loop itself.
+local PAUSE = 0.001
 
 local may_wait = {
   rewrite = true, server_rewrite = true, access = true, content = true,
@@ -22,24 +20,15 @@ local may_wait = {
 }
 
 local scheduler
-local longest = LONGEST
-local pumping = false -- the worker in which a timer does
-local idle -- a semaphore that ends the pause between two looks
-
-function host.serve(one)
-  scheduler = one
-end
-
-local LIMITS = { longest_pause = true }
 
 function host.configure(opts)
   for name in pairs(opts) do
-    if not LIMITS[name] then
+    if name ~= "relay" then
       error(("bad option '%s' to 'use' (there is no such option)")
         :format(tostring(name)), 3)
     end
   end
-  longest = opts.longest_pause or LONGEST
+  pump.configure(opts.relay ~= false)
 end
 
 function host.admit()
@@ -57,19 +46,42 @@ end
 local Seat = {}
 Seat.__index = Seat
 
+local function request_number()
+  return ngx.var.connection .. "/" .. ngx.var.connection_requests
+end
+
+-- Notes which request the running coroutine is of; timers have no number.
+local function note_request(self)
+  local ok, number = pcall(request_number)
+  self.context, self.request = ngx.ctx, ok and number
+end
+
 function Seat:suspend()
+  if not self.context then
+    note_request(self)
+  end
   while not self.woken do
-    if pumping == ngx.worker.pid() then
+    if pump.is_running() then
       self.semaphore:wait(FOREVER)
     else
-      -- A worker that is shutting down starts no timers.
+      -- A worker that is shutting down starts no pump.
       self.in_place = true
       scheduler.collect()
-      ngx.sleep(SHORTEST)
+      ngx.sleep(PAUSE)
       self.in_place = false
     end
   end
-  self.woken = false
+  self.woken, self.suspect = false, false
+end
+
+--- Whether its coroutine is another's by now: nginx uses those of killed
+--- requests again. A request may also have been given another context.
+function Seat:is_stale()
+  if self.context == ngx.ctx then
+    return false
+  end
+  local ok, number = pcall(request_number)
+  return not ok or number ~= self.request
 end
 
 function Seat:wake()
@@ -85,9 +97,15 @@ local function new_seat()
   return setmetatable({ semaphore = semaphore.new(0) }, Seat)
 end
 
--- A killed light thread leaves the queue of the semaphore it waited on.
+-- A killed light thread leaves the queue of the semaphore it waited on. One
+-- that was woken leaves it as well, but is not there the next time.
 local function is_gone(seat)
-  return not seat.woken and not seat.in_place and seat.semaphore:count() >= 0
+  if seat.in_place or seat.semaphore:count() < 0 then
+    return false
+  end
+  local gone = not seat.woken or seat.suspect
+  seat.suspect = true
+  return gone
 end
 
 function host.seat()
@@ -95,51 +113,19 @@ function host.seat()
   if not ok then
     return nil, err
   end
-  return new_seat()
+  local seat = new_seat()
+  note_request(seat)
+  return seat
 end
 
--- ---- the pump --------------------------------------------------------------
+-- ---- what the scheduler asks for -------------------------------------------
 
-local function look_around(loop)
-  local pause, swept = SHORTEST, scheduler.now()
-  while scheduler.is_busy() do
-    local before = scheduler.handed_over()
-    scheduler.collect()
-    pause = scheduler.handed_over() ~= before and SHORTEST
-      or math.min(pause * 2, longest)
-    local now = scheduler.now()
-    if now - swept > SWEEP then
-      swept = now
-      scheduler.release(is_gone)
-    end
-    local due = math.min(pause, loop:timeout() or pause)
-    if idle:wait(math.max(due, SHORTEST)) then
-      pause = SHORTEST
-    end
-  end
+function host.serve(one)
+  scheduler = one
+  pump.serve(one, is_gone)
 end
 
-local function pump(premature, loop)
-  if not premature then
-    local ok, err = pcall(look_around, loop)
-    if not ok then
-      ngx.log(ngx.ERR, "wrenn: ", err)
-    end
-  end
-  pumping = false
-end
-
-function host.attach(loop)
-  local pid = ngx.worker.pid()
-  if pumping == pid then
-    if idle:count() < 0 then
-      idle:post(1) -- something was just begun: look soon
-    end
-    return
-  end
-  idle = semaphore.new(0)
-  pumping = ngx.timer.at(0, pump, loop) and pid
-end
+host.attach, host.tick = pump.attach, pump.attach
 
 -- Waiting in place is for coroutines of no phase that can wait.
 function host.block()
@@ -150,9 +136,15 @@ function host.block()
   return nil, err
 end
 
-function host.spawn(body)
+-- One that is to outlive the request is a light thread of the pump's.
+function host.spawn(body, outlives)
   local seat = new_seat()
-  ngx.thread.spawn(body, seat)
+  local function begin()
+    ngx.thread.spawn(body, seat)
+  end
+  if not (outlives and scheduler.after(0, begin)) then
+    begin()
+  end
   return seat
 end
 
