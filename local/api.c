@@ -347,7 +347,7 @@ void api_begin(conn *c) {
     proxy_begin(c);
   const char *query = strchr(c->target.data, '?');
   c->query = query ? query + 1 : "";
-  if (c->refused || c->proxied || !r->begin)
+  if (c->refused || !r || !r->begin)
     return;
   char *id = route_decode(&values[0]);
   c->capsule = id ? capsule_find(&c->server->capsules, id) : NULL;

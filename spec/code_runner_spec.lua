@@ -225,16 +225,6 @@ describe("running code", function()
     assert.are.equal("Jupyter not available within 0.2s: down", err.message)
   end)
 
-  it("keeps a page of Jupyter's out of its errors", function()
-    local code = capsule_of({ http = [=[
-      c:respond(404, "<!DOCTYPE HTML>\n<html><head><title>Jupyter</title></head>"
-        .. "<body><h1>404 : Not Found</h1></body></html>") do return end]=] })
-    local ok, err = code:remove_context("k-9")
-    assert.is_nil(ok)
-    assert.are.same({ "NotFoundError", "404 : Not Found" },
-      { err.type, err.message })
-  end)
-
   it("never sends the API key to Jupyter", function()
     local code = capsule_of({ kernels = "[]" })
     assert(code:run_code("1"))

@@ -34,7 +34,7 @@ describe("misuse", function()
       { "'wait'", Capsule.connect, "cl-1", { wait = true } },
       { "'status'", Capsule.list, { status = 1 } },
       { "'api_key'", Capsule.create, { client = client, api_key = "k" } },
-      { "'base_url'", Capsule.list, { client = client, base_url = "http://x" } },
+      { "'base_url'", Capsule.list, { client = client, base_url = "x" } },
       { "(a capsule or its id expected, got nil)", Capsule.destroy, nil },
       { "'id' to 'pause'", Capsule.pause, {} },
       { "'nope' to 'is_running'", Capsule.is_running, capsule, { nope = 1 } },

@@ -64,10 +64,10 @@ local M = {}
 ---@param opts? wrenn.ClientOptions
 ---@return wrenn.Client|nil
 ---@return wrenn.Error? err  ConfigurationError
-function M.new(opts)
-  opts = check.options(opts, "Client", config.spec)
+function M.new(opts, level)
+  opts = check.options(opts, "Client", config.spec, level or 2)
   if opts.user_agent and opts.user_agent:find("%c") then
-    error("bad option 'user_agent' to 'Client' (control character)", 2)
+    error("bad option 'user_agent' to 'Client' (control character)", level or 2)
   end
   local settings, err = config.resolve(opts)
   if not settings then
