@@ -217,6 +217,13 @@ static void reply_malformed(conn *c, enum http_errno error) {
     conn_reply(c, 400, "text/plain; charset=utf-8", text, sizeof(text) - 1);
 }
 
+/* With a body on its way that nobody takes, the answer is the end. */
+static void answer_early(conn *c) {
+  c->busy = true;
+  c->keep_alive = false;
+  api_request(c);
+}
+
 /* One step: parses up to the end of one request, or of the input. */
 static void parse_some(conn *c) {
   http_parser_pause(&c->parser, 0);
@@ -231,11 +238,9 @@ static void parse_some(conn *c) {
     return;
   }
   wrenn_buf_consume(&c->input, done);
-  if (c->overdue) {
-    c->busy = true;
-    c->keep_alive = false;
-  }
-  if (c->busy)
+  if (c->overdue)
+    answer_early(c);
+  else if (c->busy)
     api_request(c);
 }
 
@@ -244,11 +249,10 @@ static void on_late(uv_timer_t *timer) { conn_finish(timer->data); }
 /* Gives the client a limit for what it owes. Nothing else has one: commands,
  * streams and bodies that are wanted take as long as they take. */
 static void mind_time(conn *c) {
-  bool done = c->headed && !c->refused;
   int owes = OWES_REQUEST;
   if (c->finished)
     return; /* its timer has another use */
-  if (c->busy || c->held || c->ws || c->raw || done)
+  if (c->busy || c->held || c->ws || c->raw || c->headed)
     owes = OWES_NOTHING;
   else if (c->begun || !c->served)
     owes = OWES_HEAD;
@@ -269,6 +273,8 @@ void request_parse(conn *c) {
   if (c->parsing)
     return;
   c->parsing = true;
+  if (c->headed && c->refused && !c->busy && has_body(&c->parser))
+    answer_early(c); /* refused in the meantime */
   while (!c->busy && !c->held && !c->closing && !c->finished && !c->ws &&
          !c->raw && !conn_clogged(c) && c->input.len > 0)
     parse_some(c);

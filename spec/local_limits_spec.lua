@@ -95,6 +95,15 @@ describe("a body that nobody wants", function()
     end)
   end
 
+  it("is not waited for when its port turns out to be closed", function()
+    local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    local text = raw.exchange(s.url, function(seen)
+      return seen == "" and ("POST / HTTP/1.1\r\nHost: 1-%s.localhost\r\n"
+        .. "Content-Length: 5\r\n\r\n"):format(capsule.id) or nil
+    end, 5)
+    assert.are.equal("502", text:match("^HTTP/1.1 (%d+)"))
+  end)
+
   it("is not kept when it comes with GET", function()
     local before, size = rss(s), 48 * MIB
     local conn = connect(s, head(s, "GET", "/health",
