@@ -9,11 +9,12 @@ LUA = 5.4
 PREFIX = /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test asan fuzz bench clang lint format install clean
+.PHONY: help setup build demo test asan valgrind fuzz bench clang lint format install clean
 
 help:
 	@sed -n 's/^#\( \|$$\)//p' Makefile
-	@echo 'Others: build, asan, fuzz, bench, clang, lint, format, install, clean.'
+	@echo 'Others: build, asan, valgrind, fuzz, bench, clang, lint, format,'
+	@echo '        install, clean.'
 
 setup:
 	@scripts/setup.sh dev
@@ -33,6 +34,10 @@ test:
 # Everything again under AddressSanitizer, LeakSanitizer and UBSan.
 asan:
 	@scripts/asan.sh
+
+# The core's specs and the C unit tests under valgrind, which it takes.
+valgrind:
+	@scripts/valgrind.sh
 
 # Every fuzzer for SECONDS; what they find is in build/fuzz/found.
 SECONDS = 20

@@ -315,21 +315,39 @@ static void reply_unknown(conn *c, bool known_path) {
     conn_reply(c, 404, "text/plain; charset=utf-8", text, sizeof(text) - 1);
 }
 
+/* Whether a request has to be refused so that others can go on. To look takes
+ * less than to begin something, and what is ended sets descriptors free. */
+static bool is_crowded(conn *c, const route *r) {
+  bool looks = r && r->method == HTTP_GET && !r->upgrade;
+  bool scarce = conn_is_spare(c);
+  if (scarce)
+    c->keep_alive = false;
+  if (r && r->method == HTTP_DELETE)
+    return false;
+  return scarce || (!looks && server_is_full(c->server, SPARE_FOR_WORK));
+}
+
+static void reply_crowded(conn *c) {
+  char text[128];
+  snprintf(text, sizeof(text),
+           "too many open files: the server may have %llu (RLIMIT_NOFILE,"
+           " ulimit -Hn)",
+           (unsigned long long)c->server->open_files);
+  conn_reply_fault(c, FAULT_OPEN_FILES, text);
+}
+
 void api_begin(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
-  if (c->proxied) {
+  const route *r = c->proxied ? NULL : find_route(c, values, &known_path);
+  bool admitted = r && (r->admission != KEY || key_is_right(c));
+  c->crowded = is_crowded(c, r);
+  c->refused = c->crowded || (!c->proxied && !admitted);
+  if (c->proxied && !c->crowded)
     proxy_begin(c);
-    return;
-  }
   const char *query = strchr(c->target.data, '?');
   c->query = query ? query + 1 : "";
-  const route *r = find_route(c, values, &known_path);
-  if (!r || (r->admission == KEY && !key_is_right(c))) {
-    c->refused = true;
-    return;
-  }
-  if (!r->begin)
+  if (c->refused || !r || !r->begin)
     return;
   char *id = route_decode(&values[0]);
   c->capsule = id ? capsule_find(&c->server->capsules, id) : NULL;
@@ -341,7 +359,7 @@ void api_request(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
   if (c->proxied) {
-    proxy_request(c);
+    (c->crowded ? reply_crowded : proxy_request)(c);
     return;
   }
   const route *r = find_route(c, values, &known_path);
@@ -349,6 +367,8 @@ void api_request(conn *c) {
     reply_unknown(c, known_path);
   } else if (!admit(c, r, values)) {
     return; /* answered */
+  } else if (c->crowded) {
+    reply_crowded(c);
   } else if (c->too_large) {
     conn_reply_fault(c, FAULT_BODY_SIZE, NULL);
   } else if (r->upgrade && !c->upgrade) {

@@ -1,13 +1,17 @@
 /* Connections: their life, and what is sent on them. */
 #include "conn.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What a connection that is finished waits for: first that its client takes
  * some of what is left, and then that it goes. */
 #define STALL_MS 30000
 #define LINGER_MS 2000
+#define PATIENCE_MS 50
+#define SPARE_MAX 64 /* descriptors, or a quarter of those there may be */
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -57,7 +61,8 @@ static void on_shutdown(uv_shutdown_t *request, int status) {
   if (status < 0 || c->eof)
     conn_abort(c);
   else
-    uv_timer_start(&c->timer, on_linger, LINGER_MS, 0);
+    uv_timer_start(&c->timer, on_linger,
+                   conn_is_spare(c) ? PATIENCE_MS : LINGER_MS, 0);
 }
 
 /* Closing at once would turn what the client still sends into a reset, which
@@ -78,7 +83,10 @@ void conn_finish(conn *c) {
     return;
   }
   c->left = conn_unsent(c);
-  uv_timer_start(&c->timer, on_stall, STALL_MS, STALL_MS);
+  if (conn_is_spare(c))
+    uv_timer_start(&c->timer, on_linger, PATIENCE_MS, 0);
+  else
+    uv_timer_start(&c->timer, on_stall, STALL_MS, STALL_MS);
   request_read(c);
 }
 
@@ -86,6 +94,10 @@ void conn_finish(conn *c) {
 
 size_t conn_unsent(const conn *c) {
   return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+}
+
+bool conn_clogged(const conn *c) {
+  return conn_unsent(c) + c->out.writes * OUTLET_COST > CONN_WAITING_MAX;
 }
 
 static void on_written(void *arg, int status) {
@@ -100,6 +112,8 @@ static void on_written(void *arg, int status) {
     ws_drained(c->ws);
   else if (c->task.drained)
     c->task.drained(c);
+  if (!c->closing)
+    request_parse(c); /* what was clogged goes on */
 }
 
 void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count) {
@@ -134,11 +148,40 @@ void conn_want_turn(conn *c) {
 
 /* ---- server -------------------------------------------------------------- */
 
-static void on_connection(uv_stream_t *listener, int status) {
-  server *s = listener->data;
-  conn *c = status == 0 ? calloc(1, sizeof(*c)) : NULL;
-  if (!c)
+static bool is_beyond(const server *s, int fd, spare what) {
+  uint64_t most = s->open_files / 4 < SPARE_MAX ? s->open_files / 4 : SPARE_MAX;
+  uint64_t kept = most * what / SPARE_FOR_WORK;
+  return fd < 0 || (uint64_t)fd + kept >= s->open_files;
+}
+
+/* The lowest free descriptor tells how many are taken. */
+bool server_is_full(const server *s, spare what) {
+  uv_os_fd_t any;
+  int fd = -1;
+  if (!uv_fileno((const uv_handle_t *)&s->listener, &any))
+    fd = fcntl(any, F_DUPFD_CLOEXEC, 0);
+  if (fd >= 0)
+    close(fd);
+  return is_beyond(s, fd, what);
+}
+
+bool conn_is_spare(const conn *c) {
+  uv_os_fd_t own;
+  return uv_fileno((const uv_handle_t *)&c->tcp, &own) ||
+         is_beyond(c->server, own, SPARE_FOR_ANSWER);
+}
+
+static void on_patience(uv_timer_t *timer);
+
+/* A connection that is not taken waits, and with it all that follow. */
+static void accept_next(server *s) {
+  uv_stream_t *listener = (uv_stream_t *)&s->listener;
+  bool full = server_is_full(s, SPARE_FOR_CONNECTION);
+  conn *c = full ? NULL : calloc(1, sizeof(*c));
+  if (!c) {
+    uv_timer_start(&s->patience, on_patience, PATIENCE_MS, 0);
     return;
+  }
   c->server = s;
   uv_tcp_init(s->loop, &c->tcp);
   uv_timer_init(s->loop, &c->timer);
@@ -158,6 +201,13 @@ static void on_connection(uv_stream_t *listener, int status) {
   request_init(c);
 }
 
+static void on_patience(uv_timer_t *timer) { accept_next(timer->data); }
+
+static void on_connection(uv_stream_t *listener, int status) {
+  if (status == 0)
+    accept_next(listener->data);
+}
+
 int server_start(server *s, const char *address, int port) {
   struct sockaddr_storage where;
   int size = sizeof(where), rc;
@@ -167,7 +217,8 @@ int server_start(server *s, const char *address, int port) {
   if (rc)
     return rc;
   uv_idle_init(s->loop, &s->turns);
-  s->turns.data = s;
+  uv_timer_init(s->loop, &s->patience);
+  s->turns.data = s->patience.data = s;
   uv_tcp_init(s->loop, &s->listener);
   s->listener.data = s;
   rc = uv_tcp_bind(&s->listener, (struct sockaddr *)&where, 0);
@@ -186,6 +237,7 @@ void server_end(server *s) {
   s->ending = true;
   uv_close((uv_handle_t *)&s->listener, NULL);
   uv_close((uv_handle_t *)&s->turns, NULL);
+  uv_close((uv_handle_t *)&s->patience, NULL);
   while (s->conns)
     conn_abort(s->conns);
 }

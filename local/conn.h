@@ -24,16 +24,23 @@ typedef struct server server;
 
 /* Bodies that are collected; larger ones are refused. */
 #define CONN_BODY_MAX ((size_t)64 * 1024 * 1024)
+/* What may wait for a client that does not read before nothing more is taken
+ * from it; far above what a stream lets wait. */
+#define CONN_WAITING_MAX ((size_t)8 * 1024 * 1024)
 #define CONN_REQUEST_ID 21 /* "req_", 16 hex digits, NUL */
 
 struct server {
   uv_loop_t *loop;
   uv_tcp_t listener;
-  uv_idle_t turns; /* for those who want another turn */
+  uv_idle_t turns;     /* for those who want another turn */
+  uv_timer_t patience; /* until a connection may be taken that has to wait */
+  uint64_t open_files; /* how many this process may have */
   const char *key;
   generation generation;
   const traits *traits; /* of the generation */
   uint64_t pty_ping_ms;
+  uint64_t head_ms; /* from a request's first byte to the end of its head */
+  uint64_t kept_ms; /* from one request to the next */
   struct stats *stats;
   capsules capsules;
   templates templates;
@@ -58,7 +65,9 @@ struct conn {
   conn *next, *previous; /* the server's list */
   server *server;
   uv_tcp_t tcp;
-  uv_timer_t timer; /* how long a finished client may take */
+  uv_timer_t timer; /* how long a client may take: for what it owes; to hang
+                       up when it is finished */
+  enum { OWES_NOTHING, OWES_HEAD, OWES_REQUEST } owes;
   unsigned handles;
   bool closing;
   bool finished; /* nothing more is sent, and what comes is thrown away */
@@ -78,14 +87,16 @@ struct conn {
   wrenn_buf target, name, value;
   wrenn_buf fields; /* all header lines, "Name: value" CRLF */
   char key[128], content_type[512], ws_key[64], ws_extensions[256], host[128];
+  bool begun, headed; /* its first byte is here; all of its head */
+  bool served;        /* there was one before it */
   bool in_value, has_key, expects, wants_websocket, ws_version_ok;
-  bool upgrade;     /* to a WebSocket, in due form */
-  bool deflates;    /* whose messages are compressed if the client likes */
-  bool proxied;     /* to a port of a capsule */
-  bool raw;         /* its answer was 101: bytes go to the task as they are */
-  bool refused;     /* it will be: its body is thrown away */
-  bool overdue;     /* refused, and the body does not end */
-  size_t discarded; /* of the body */
+  bool upgrade;  /* to a WebSocket, in due form */
+  bool deflates; /* whose messages are compressed if the client likes */
+  bool proxied;  /* to a port of a capsule */
+  bool raw;      /* its answer was 101: bytes go to the task as they are */
+  bool refused;  /* it will be: its body is not waited for */
+  bool overdue;  /* refused, with a body on its way */
+  bool crowded;  /* refused: too few descriptors are left */
   wrenn_buf body;
   bool too_large;
   conn_task task;
@@ -106,6 +117,19 @@ struct conn {
 /* Begins to serve; listens on an address, port 0 for a free one. Returns the
  * port, or a negative libuv error. */
 int server_start(server *s, const char *address, int port);
+
+/* Descriptors are kept back for what is under way: whether so few are left that
+ * none should go into a connection, or into new work. */
+typedef enum {
+  SPARE_FOR_CONNECTION = 1,
+  SPARE_FOR_ANSWER,
+  SPARE_FOR_WORK
+} spare;
+bool server_is_full(const server *s, spare what);
+
+/* Whether the connection itself has one of the last, and is there only to be
+ * told so. */
+bool conn_is_spare(const conn *c);
 
 /* Closes the listener and every connection. */
 void server_end(server *s);
@@ -133,6 +157,9 @@ void conn_stream_end(conn *c);
 
 /* Bytes accepted for this client that have not left yet. */
 size_t conn_unsent(const conn *c);
+
+/* Whether so much waits for the client that it is no longer listened to. */
+bool conn_clogged(const conn *c);
 
 /* Sends raw bytes, or several pieces as one. Owns nothing. */
 void conn_send(conn *c, const char *data, size_t len);

@@ -27,6 +27,7 @@ typedef enum fault {
   FAULT_TEMPLATE_NAME,
   FAULT_NO_TEMPLATE, /* both: text: the name */
   FAULT_NO_ROOM,     /* for one more capsule */
+  FAULT_OPEN_FILES,  /* too many; text: the message */
   FAULT_UNREACHABLE, /* the capsule's sandbox is ending */
   FAULT_NOT_FOUND,   /* text: the message */
   FAULT_CONFLICT,    /* text: the message */

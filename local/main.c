@@ -18,6 +18,8 @@
 #include "walls.h"
 
 #define PTY_PING_MS 30000
+#define HEAD_MS 30000
+#define KEPT_MS 120000
 #define KEY_SIZE 37 /* "wrn_", 32 hex digits, NUL */
 
 typedef struct options {
@@ -230,22 +232,21 @@ static void make_key(program *p) {
   p->made_key = true;
 }
 
-/* How often a terminal's client is pinged: tests cannot wait for long. */
-static uint64_t pty_ping_ms(void) {
-  const char *text = getenv("WRENN_LOCAL_PTY_PING_MS");
+/* A time that the environment may change: tests cannot wait for long. */
+static uint64_t time_of(const char *name, uint64_t usual_ms) {
+  const char *text = getenv(name);
   uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
-  return ms > 0 ? ms : PTY_PING_MS;
+  return ms > 0 ? ms : usual_ms;
 }
 
 /* As many descriptors as may be had. Returns what the limit was: commands get
  * that one, as some programs walk up to it. */
-static uint64_t raise_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit))
-    return 1024;
+static uint64_t raise_limit(uint64_t *now) {
+  struct rlimit limit = {1024, 1024};
+  getrlimit(RLIMIT_NOFILE, &limit);
   rlim_t before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
+  *now = setrlimit(RLIMIT_NOFILE, &limit) ? before : limit.rlim_max;
   return before;
 }
 
@@ -341,7 +342,7 @@ int main(int argc, char **argv) {
   if (p.options.bwrap)
     find_bwrap(&p);
   find_agent(&p);
-  uint64_t open_files = raise_limit();
+  uint64_t open_files = raise_limit(&p.server.open_files);
   signal(SIGPIPE, SIG_IGN);
   uv_loop_init(&p.loop);
   make_key(&p);
@@ -349,7 +350,9 @@ int main(int argc, char **argv) {
   p.server.key = p.options.key;
   p.server.generation = p.options.generation;
   p.server.traits = generation_traits(p.options.generation);
-  p.server.pty_ping_ms = pty_ping_ms();
+  p.server.pty_ping_ms = time_of("WRENN_LOCAL_PTY_PING_MS", PTY_PING_MS);
+  p.server.head_ms = time_of("WRENN_LOCAL_HEAD_MS", HEAD_MS);
+  p.server.kept_ms = time_of("WRENN_LOCAL_KEPT_MS", KEPT_MS);
   int port = server_start(&p.server, p.options.address, p.options.port);
   if (port < 0)
     die(1, "cannot listen: ", uv_strerror(port));

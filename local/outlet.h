@@ -4,6 +4,9 @@
 
 #include <uv.h>
 
+/* What a queued piece takes besides its bytes, about. */
+#define OUTLET_COST 256
+
 typedef struct outlet {
   uv_stream_t *to;
   unsigned writes; /* queued pieces; it must outlive them */

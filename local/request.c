@@ -1,4 +1,5 @@
 /* Requests, as http-parser finds them in what has been received. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,9 +10,6 @@
 #define READ_SIZE ((size_t)64 * 1024)
 #define TARGET_MAX ((size_t)16 * 1024)
 #define HEADER_MAX ((size_t)16 * 1024)
-/* The body of a refused request is read to its end, as a client may not look
- * for the answer before; but not for ever. */
-#define DISCARD_MAX ((size_t)256 * 1024 * 1024)
 
 static void end_task(conn *c) {
   conn_task task = c->task;
@@ -25,6 +23,11 @@ static void end_task(conn *c) {
 
 void request_reset(conn *c) {
   end_task(c);
+  if (!c->finished)
+    uv_timer_stop(&c->timer);
+  c->owes = OWES_NOTHING;
+  c->served = true;
+  c->begun = c->headed = false;
   wrenn_buf_clear(&c->target);
   wrenn_buf_clear(&c->name);
   wrenn_buf_clear(&c->value);
@@ -36,15 +39,20 @@ void request_reset(conn *c) {
   c->query = "";
   c->in_value = c->has_key = c->expects = c->wants_websocket = false;
   c->ws_version_ok = c->upgrade = c->deflates = c->refused = c->overdue = false;
-  c->proxied = c->raw = false;
+  c->proxied = c->raw = c->crowded = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
   c->watched = false;
-  c->discarded = 0;
   c->request_id[0] = c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
   c->ws_extensions[0] = c->host[0] = '\0';
 }
 
 /* ---- the head ------------------------------------------------------------ */
+
+static int on_begin(http_parser *parser) {
+  conn *c = parser->data;
+  c->begun = true;
+  return 0;
+}
 
 static int on_target(http_parser *parser, const char *at, size_t len) {
   conn *c = parser->data;
@@ -134,9 +142,15 @@ static void strip_host(conn *c) {
   }
 }
 
+static bool has_body(const http_parser *parser) {
+  return parser->flags & F_CHUNKED ||
+         (parser->content_length > 0 && parser->content_length != ULLONG_MAX);
+}
+
 static int on_headers_done(http_parser *parser) {
   conn *c = parser->data;
   bool tunnel = parser->method == HTTP_CONNECT;
+  c->headed = true;
   if (c->in_value)
     take_header(c);
   wrenn_buf_append(&c->target, "", 1); /* ends the text */
@@ -150,7 +164,7 @@ static int on_headers_done(http_parser *parser) {
     parser->upgrade = 0; /* to something else: no, thank you */
   c->keep_alive = !parser->upgrade && http_should_keep_alive(parser);
   api_begin(c);
-  if (c->expects && c->refused) {
+  if (c->refused && has_body(parser)) {
     c->overdue = true; /* so that the body need not be sent at all */
     http_parser_pause(parser, 1);
   } else if (c->expects && parser->http_minor > 0) {
@@ -163,18 +177,14 @@ static int on_headers_done(http_parser *parser) {
 
 static int on_body(http_parser *parser, const char *at, size_t len) {
   conn *c = parser->data;
-  if (c->refused) {
-    c->discarded += len;
-    if (c->discarded > DISCARD_MAX) {
-      c->overdue = true;
-      http_parser_pause(parser, 1);
-    }
-  } else if (c->task.data) {
+  if (c->task.data && !c->refused) {
     c->task.data(c, at, len);
-  } else if (c->body.len + len > CONN_BODY_MAX) {
-    c->refused = c->too_large = true;
+  } else if (c->refused || c->body.len + len > CONN_BODY_MAX) {
+    c->too_large = !c->refused;
+    c->refused = c->overdue = true;
+    http_parser_pause(parser, 1);
     wrenn_buf_free(&c->body);
-  } else {
+  } else if (parser->method != HTTP_GET) { /* whose body says nothing */
     wrenn_buf_append(&c->body, at, len);
   }
   return c->closing;
@@ -188,6 +198,7 @@ static int on_complete(http_parser *parser) {
 }
 
 static const http_parser_settings settings = {
+    .on_message_begin = on_begin,
     .on_url = on_target,
     .on_header_field = on_header_name,
     .on_header_value = on_header_value,
@@ -206,6 +217,13 @@ static void reply_malformed(conn *c, enum http_errno error) {
     conn_reply(c, 400, "text/plain; charset=utf-8", text, sizeof(text) - 1);
 }
 
+/* With a body on its way that nobody takes, the answer is the end. */
+static void answer_early(conn *c) {
+  c->busy = true;
+  c->keep_alive = false;
+  api_request(c);
+}
+
 /* One step: parses up to the end of one request, or of the input. */
 static void parse_some(conn *c) {
   http_parser_pause(&c->parser, 0);
@@ -220,12 +238,33 @@ static void parse_some(conn *c) {
     return;
   }
   wrenn_buf_consume(&c->input, done);
-  if (c->overdue) {
-    c->busy = true;
-    c->keep_alive = false;
-  }
-  if (c->busy)
+  if (c->overdue)
+    answer_early(c);
+  else if (c->busy)
     api_request(c);
+}
+
+static void on_late(uv_timer_t *timer) { conn_finish(timer->data); }
+
+/* Gives the client a limit for what it owes. Nothing else has one: commands,
+ * streams and bodies that are wanted take as long as they take. */
+static void mind_time(conn *c) {
+  int owes = OWES_REQUEST;
+  if (c->finished)
+    return; /* its timer has another use */
+  if (c->busy || c->held || c->ws || c->raw || c->headed)
+    owes = OWES_NOTHING;
+  else if (c->begun || !c->served)
+    owes = OWES_HEAD;
+  if (owes == (int)c->owes)
+    return;
+  c->owes = owes;
+  if (owes == OWES_NOTHING)
+    uv_timer_stop(&c->timer);
+  else
+    uv_timer_start(&c->timer, on_late,
+                   owes == OWES_HEAD ? c->server->head_ms : c->server->kept_ms,
+                   0);
 }
 
 /* An answer that is given at once ends up here again: the loop goes on then,
@@ -234,12 +273,16 @@ void request_parse(conn *c) {
   if (c->parsing)
     return;
   c->parsing = true;
+  if (c->headed && c->refused && !c->busy && has_body(&c->parser))
+    answer_early(c); /* refused in the meantime */
   while (!c->busy && !c->held && !c->closing && !c->finished && !c->ws &&
-         !c->raw && c->input.len > 0)
+         !c->raw && !conn_clogged(c) && c->input.len > 0)
     parse_some(c);
   c->parsing = false;
-  if (!c->closing)
-    request_read(c);
+  if (c->closing)
+    return;
+  mind_time(c);
+  request_read(c);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -292,11 +335,13 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
 /* A request that is being worked on stops the reading, but for what needs to
  * know that its client is still there. */
 static bool wants_input(const conn *c) {
-  if (c->ws || c->finished)
+  if (c->finished)
     return true;
   if (c->held)
     return false;
-  return !c->busy || c->raw || (c->watched && c->input.len < READ_SIZE);
+  if (c->ws || !c->busy)
+    return !conn_clogged(c);
+  return c->raw || (c->watched && c->input.len < READ_SIZE);
 }
 
 void request_read(conn *c) {
@@ -310,7 +355,7 @@ void request_init(conn *c) {
   http_parser_init(&c->parser, HTTP_REQUEST);
   c->parser.data = c;
   c->query = "";
-  request_read(c);
+  request_parse(c);
 }
 
 void conn_watch(conn *c) {

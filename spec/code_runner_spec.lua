@@ -214,6 +214,17 @@ describe("running code", function()
     assert.is_true(core.now() - begin < 3)
   end)
 
+  it("says what was to run it when no Jupyter comes up", function()
+    local code = capsule_of({ http = 'c:respond(503, "down") do return end' })
+    code.info.template = "minimal"
+    local _, err = code:run_code("1", { jupyter_timeout = 0.2 })
+    assert.are.equal("Jupyter not available within 0.2s: down (the capsule's"
+      .. " template is 'minimal'; 'code-runner-beta' has Jupyter)", err.message)
+    code.info.template = "code-runner-beta"
+    err = select(2, code:run_code("1", { jupyter_timeout = 0.2 }))
+    assert.are.equal("Jupyter not available within 0.2s: down", err.message)
+  end)
+
   it("never sends the API key to Jupyter", function()
     local code = capsule_of({ kernels = "[]" })
     assert(code:run_code("1"))

@@ -191,6 +191,28 @@ describe("a WebSocket", function()
     assert.are.same({ { data = "still here" } }, frames)
   end)
 
+  it("does not take its own absence for the peer's silence", function()
+    local op = open([[
+      c:upgrade()
+      repeat
+        local opcode = c:read_frame()
+        if opcode == 9 then c:frame(10, "") end
+      until opcode ~= 9
+      c:close()
+    ]], { ping = 0.05 })
+    repeat
+      assert(loop:wait(1))
+    until select(2, loop:next()) == "opened"
+    for _ = 1, 4 do
+      local back = core.now() + 0.3
+      repeat until core.now() > back -- at work, and away from the loop
+      loop:step()
+    end
+    assert(op:send("y"))
+    local event = finish(op)
+    assert.are.equal("closed", event[1], event[3])
+  end)
+
   it("stops reading while paused, and loses nothing", function()
     local op = open([[
       c:upgrade()

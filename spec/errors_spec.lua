@@ -74,9 +74,15 @@ describe("an answer", function()
   end)
 
   it("of HTML is an error with the status and the text (274)", function()
-    local err = get({ 502, "<html>Bad Gateway</html>" })
-    assert.are.same({ "AgentError", 502, "<html>Bad Gateway</html>" },
-      { err.type, err.status_code, err.message })
+    for _, page in ipairs({ "<html>Bad Gateway</html>",
+      '<!DOCTYPE html><html><head><title>Bad Gateway</title><link href="x">'
+        .. "</head></html>",
+      "\n<HTML><TITLE>Server</TITLE><H1 class='x'>Bad <i>Gateway</i>\n</H1>",
+    }) do
+      local err = get({ 502, page })
+      assert.are.same({ "AgentError", 502, "Bad Gateway" },
+        { err.type, err.status_code, err.message })
+    end
   end)
 
   for name, body in pairs({

@@ -18,6 +18,14 @@ local function run_limited(limit, code)
   return output
 end
 
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch("[^\n]+") do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
 -- Opens streams to a peer until that fails, in a process of its own.
 local code = [[
   local wrenn = require("wrenn")
@@ -54,16 +62,87 @@ describe("file descriptors", function()
       c:respond(200, '{"id":"cl-1","status":"running"}')
     ]]
     local p, other = peer.start(script), peer.start(script)
-    local lines = {}
-    for line in run_limited(64, code:format(p.url, other.url))
-      :gmatch("[^\n]+") do
-      lines[#lines + 1] = line
-    end
+    local lines = lines_of(run_limited(64, code:format(p.url, other.url)))
     local told = "system\tConnectionError: too many open files: this process"
       .. " may have 64 (RLIMIT_NOFILE, ulimit -n)"
     assert.are.same({ "true\ttrue\t" .. told, "true\t" .. told, "true" }, lines)
     p:stop()
     other:stop()
+  end)
+end)
+
+-- Many at once, as requests, then as streams; then everything is open.
+local many_code = [[
+  local wrenn = require("wrenn")
+  local options = { api_key = "%s", base_url = "%s", wait = true }
+  local capsule = wrenn.check(wrenn.Capsule.create(options))
+  local numbers = {}
+  for i = 1, 150 do
+    numbers[i] = i
+  end
+  local function count(call)
+    local told = {}
+    wrenn.check(wrenn.task.map(numbers, function(i)
+      local result, err = call(i)
+      local line = err and tostring(err) or result.stdout == i .. "\n"
+      told[line] = (told[line] or 0) + 1
+      return true
+    end, { concurrency = #numbers }))
+    local sum, words = 0, {}
+    for line, times in pairs(told) do
+      sum = sum + times
+      words[#words + 1] = tostring(line)
+    end
+    table.sort(words)
+    print(sum, told[true] > 50, table.concat(words, ", "))
+  end
+  count(function(i)
+    return capsule.commands:run("sleep 0.5; echo " .. i)
+  end)
+  count(function(i)
+    local stream, err = capsule.commands:stream("sleep 0.5; echo " .. i)
+    if not stream then
+      return nil, err
+    end
+    return stream:wait()
+  end)
+  wrenn.task.sleep(0.3) -- until the sockets of the streams are closed
+  local files = {}
+  repeat
+    local file = io.open("/dev/null")
+    files[#files + 1] = file
+  until not file
+  local name = "%s.new"
+  for _, call in ipairs({
+    function() return capsule.files:download("/etc/hostname", name) end,
+    function() return capsule.files:upload("/etc/hostname", "/tmp/x") end,
+    function() return capsule.files:download_dir("/tmp", name) end,
+    function() return capsule.files:upload_dir("/etc", "/tmp/x") end,
+  }) do
+    local value, err = call()
+    print(value, err.type, tostring(err):match("Too many.*"))
+  end
+  local loop, code, why = require("wrenn.core").loop()
+  print(loop, code, why)
+  files[1]:close()
+  print(capsule.commands:run("echo on").stdout)
+  capsule:destroy()
+]]
+
+describe("file descriptors for many at once", function()
+  it("are told where they run out, and the others go on", function()
+    local s = server.start("--isolation none")
+    local name = os.tmpname()
+    local out = run_limited(128, many_code:format(s.key, s.url, name))
+    compat.output_of("rm -rf " .. name .. "*")
+    local told = "150\ttrue\tConnectionError: too many open files: this process"
+      .. " may have 128 (RLIMIT_NOFILE, ulimit -n), true"
+    local file = "nil\tWrennError\tToo many open files"
+      .. " (RLIMIT_NOFILE, ulimit -n)"
+    assert.are.same({ told, told, file, file, file, file,
+      "nil\tsystem\tthe system refused; most often too many files are open"
+        .. " (RLIMIT_NOFILE, ulimit -n)", "on" }, lines_of(out))
+    s:stop()
   end)
 end)
 

@@ -33,14 +33,23 @@ describe("misuse", function()
       { "'id'", Capsule.connect, "" },
       { "'wait'", Capsule.connect, "cl-1", { wait = true } },
       { "'status'", Capsule.list, { status = 1 } },
-      { "'self'", Capsule.destroy, nil },
+      { "'api_key'", Capsule.create, { client = client, api_key = "k" } },
+      { "'base_url'", Capsule.list, { client = client, base_url = "x" } },
+      { "(a capsule or its id expected, got nil)", Capsule.destroy, nil },
+      { "'id' to 'pause'", Capsule.pause, {} },
+      { "'nope' to 'is_running'", Capsule.is_running, capsule, { nope = 1 } },
+      { "'nope' to 'destroy'", Capsule.destroy, capsule, { nope = 1 } },
       { "'wait'", Capsule.destroy, "cl-1", { wait = 1 } },
       { "'x'", Capsule.pause, capsule, { x = 1 } },
       { "'id'", Capsule.ping, "a\0b" },
       { "'port'", capsule.get_url, capsule, "80" },
+      { "'port'", capsule.get_url, capsule, 0 },
+      { "'port'", capsule.request, capsule, 65536 },
+      { "'port'", capsule.websocket, capsule, -1 },
       { "'scheme'", capsule.get_url, capsule, 80, { scheme = "ftp" } },
       { "'self'", capsule.pty, nil },
       { "'cols'", capsule.pty, capsule, { cols = 0 } },
+      { "'rows'", capsule.pty, capsule, { rows = 1e9 } },
       { "'encoding'", capsule.pty, capsule, { encoding = "utf8" } },
       { "'tag'", capsule.pty_connect, capsule, 5 },
       { "'self'", commands.run, "ls" },
@@ -94,19 +103,16 @@ describe("misuse", function()
 
   it("raises with the name of the argument, at the caller", function()
     for i, call in ipairs(calls()) do
-      local ok, err = pcall(call[2], call[3], call[4], call[5])
+      local ok, err = pcall(function()
+        local value = call[2](call[3], call[4], call[5])
+        return value
+      end)
       assert.is_false(ok, "call " .. i .. " should raise " .. call[1])
+      assert.is_truthy(tostring(err):find("misuse_spec.lua:", 1, true),
+        "call " .. i .. " should point here: " .. tostring(err))
       assert.is_truthy(tostring(err):find(call[1], 1, true),
         "call " .. i .. " should name " .. call[1] .. ": " .. tostring(err))
     end
     assert.are.equal(1, #p:received())
-  end)
-
-  it("points at the line that is wrong", function()
-    local ok, err = pcall(function()
-      return capsule.commands:run("x", { nonsense = 1 }) or nil
-    end)
-    assert.is_false(ok)
-    assert.is_truthy(err:find("misuse_spec.lua:", 1, true), err)
   end)
 end)

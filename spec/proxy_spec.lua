@@ -25,8 +25,8 @@ describe("a port of a capsule", function()
         end
       end
     ]]):format(answer))
-    return assert(wrenn.Capsule.connect("cl-1", p:options({
-      client = assert(wrenn.Client(p:options(more))) })))
+    return assert(wrenn.Capsule.connect("cl-1",
+      { client = assert(wrenn.Client(p:options(more))) }))
   end
 
   -- The requests that went to a port.

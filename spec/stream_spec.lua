@@ -233,6 +233,7 @@ describe("a stream of a scripted server", function()
     assert.is_nil(stream)
     assert.is_true(err:is("AuthenticationError"))
     assert.are.equal("unauthorized", err.code)
+    assert.are.equal(2, #p:received()) -- one for each: nothing is asked twice
   end)
 
   it("closes on break where the language can, and by close", function()

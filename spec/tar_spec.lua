@@ -362,6 +362,26 @@ describe("a local tree", function()
     assert.are.equal("mine", shell("cat " .. dir .. "/in/f"))
   end)
 
+  it("keeps what a link cannot take the place of", function()
+    shell(("cd %s/in; printf old > f; printf new > n; mkdir d"):format(dir))
+    for _, call in ipairs({
+      { "link", "f", "none" }, { "link", "f", "d" }, { "link", "d", "n" },
+      { "symlink", "f", "" }, { "symlink", "d", "n" },
+    }) do
+      local ok, why = tree[call[1]](tree, call[2], call[3])
+      assert.is_nil(ok, call[3])
+      assert.are.equal("string", type(why))
+    end
+    assert.are.equal("old", shell("cat " .. dir .. "/in/f"))
+    assert(tree:link("f", "n"))
+    assert(tree:link("f", "n"))
+    assert(tree:link("f", "f"))
+    assert.are.equal("new", shell("cat " .. dir .. "/in/f"))
+    assert(tree:symlink("f", "n"))
+    assert.are.equal("n", shell(("readlink -n %s/in/f"):format(dir)))
+    assert.are.equal("d\nf\nn\n", shell(("ls -A %s/in"):format(dir)))
+  end)
+
   it("reads regular files only, and never waits for a pipe", function()
     shell("mkfifo " .. dir .. "/in/p; ln -s /etc/passwd " .. dir .. "/in/l")
     for _, name in ipairs({ "p", "l", "none" }) do

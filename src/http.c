@@ -422,6 +422,13 @@ static CURLM *new_multi(void) {
   return multi;
 }
 
+/* How many connections are kept that nobody uses: what else wants descriptors
+ * must not find them all taken. */
+static long most_kept(void) {
+  rlim_t quarter = wrenn_fd_limit() / 4;
+  return quarter < 4 ? 4 : quarter > 1024 ? 1024 : (long)quarter;
+}
+
 static wrenn_http_engine *engine_of(wrenn_loop *loop) {
   if (loop->http)
     return loop->http;
@@ -438,6 +445,7 @@ static wrenn_http_engine *engine_of(wrenn_loop *loop) {
   curl_multi_setopt(engine->multi, CURLMOPT_SOCKETDATA, engine);
   curl_multi_setopt(engine->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
   curl_multi_setopt(engine->multi, CURLMOPT_TIMERDATA, engine);
+  curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, most_kept());
   uv_timer_init(&loop->uv, &engine->timer);
   engine->timer.data = engine;
   engine->open_handles = 1;

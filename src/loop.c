@@ -27,7 +27,8 @@ const char *wrenn_strerror(wrenn_status status) {
   case WRENN_E_FORKED:
     return "the loop belongs to another process";
   case WRENN_E_SYSTEM:
-    return "the system refused";
+    return "the system refused; most often too many files are open "
+           "(RLIMIT_NOFILE, ulimit -n)";
   case WRENN_E_RESOLVE:
     return "host name not found";
   case WRENN_E_CONNECT:

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* An id is generation * SLOTS + slot + 1: below 2^53, so a double holds it. */
 #define SLOTS ((uint64_t)1 << 24)
@@ -248,23 +247,22 @@ void wrenn_op_fail(wrenn_op *op, wrenn_status error, const char *format, ...) {
   wrenn_op_finish(op, node);
 }
 
-static struct rlimit fd_limit(void) {
+rlim_t wrenn_fd_limit(void) {
   struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
   getrlimit(RLIMIT_NOFILE, &limit);
-  return limit;
+  return limit.rlim_cur;
 }
 
 bool wrenn_fd_to_spare(int fd) {
-  struct rlimit limit = fd_limit();
-  return limit.rlim_cur == RLIM_INFINITY ||
-         (rlim_t)fd + SPARE_FDS < limit.rlim_cur;
+  rlim_t limit = wrenn_fd_limit();
+  return limit == RLIM_INFINITY || (rlim_t)fd + SPARE_FDS < limit;
 }
 
 void wrenn_op_fail_fds(wrenn_op *op) {
   wrenn_op_fail(op, WRENN_E_SYSTEM,
                 "too many open files: this process may have %llu "
                 "(RLIMIT_NOFILE, ulimit -n)",
-                (unsigned long long)fd_limit().rlim_cur);
+                (unsigned long long)wrenn_fd_limit());
 }
 
 /* ---- API ----------------------------------------------------------------- */

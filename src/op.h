@@ -10,6 +10,7 @@
 #ifndef WRENN_OP_H
 #define WRENN_OP_H
 
+#include <sys/resource.h>
 #include <uv.h>
 
 #include "loop.h"
@@ -85,6 +86,9 @@ void wrenn_op_fail(wrenn_op *op, wrenn_status error, const char *format, ...)
 
 /* As wrenn_op_fail, when the process has no file descriptor to spare. */
 void wrenn_op_fail_fds(wrenn_op *op);
+
+/* How many descriptors this process may have; RLIM_INFINITY: any. */
+rlim_t wrenn_fd_limit(void);
 
 /* Whether a connection may have this new descriptor. The last few below the
  * process's limit are left to others: name look-ups and the user's own files

@@ -64,6 +64,7 @@ static void stop_ws(wrenn_op *op) {
 
 static void hear(wrenn_ws_op *ws) {
   ws->heard = uv_now(&ws->op.loop->uv);
+  ws->asked = 0;
   wrenn_op_touch(&ws->op);
 }
 
@@ -77,11 +78,12 @@ static void on_ping_due(uv_timer_t *timer) {
     ws->heard = now; /* it is we who do not listen */
     ws->want_pong = true;
     lws_callback_on_writable(ws->wsi);
-  } else if (now - ws->heard >= (uint64_t)ws->ping_ms * 3) {
+  } else if (now - ws->heard >= (uint64_t)ws->ping_ms * 3 && ws->asked > 1) {
     wrenn_op_fail(&ws->op, WRENN_E_TIMEOUT, "no answer to a ping for %g s",
                   (double)(now - ws->heard) / 1000.0);
   } else if (now - ws->heard >= ws->ping_ms) {
     ws->want_ping = true;
+    ws->asked++;
     lws_callback_on_writable(ws->wsi);
   }
 }

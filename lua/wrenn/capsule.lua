@@ -38,11 +38,19 @@ local function spec_with(own)
   return spec
 end
 
-local function options(opts, fname, spec)
-  opts = check.options(opts, fname, spec, 3)
+-- `level` as error has it: 3 is the caller of the method that calls this.
+local function options(opts, fname, spec, level)
+  level = level or 3
+  opts = check.options(opts, fname, spec, level)
   if opts.client and not opts.client.is_client then
     error(("bad option 'client' to '%s' (wrenn.Client expected)")
-      :format(fname), 3)
+      :format(fname), level)
+  end
+  for _, name in ipairs(clients.shared_names) do
+    if opts.client and opts[name] ~= nil then
+      error(("bad option '%s' to '%s' (the client that is given has its own)")
+        :format(name, fname), level)
+    end
   end
   return opts
 end
@@ -67,15 +75,18 @@ end
 local function target(self_or_id, opts, fname, spec)
   if type(self_or_id) == "string" then
     check.text(self_or_id, "id", fname, 3)
-    opts = options(opts, fname, spec)
+    opts = options(opts, fname, spec, 4)
     local client, err = clients.from_options(opts)
     if not client then
       return nil, err
     end
     return client, self_or_id, opts
   end
-  check.self(self_or_id, "is_capsule", fname, 3)
-  opts = options(opts, fname, spec)
+  if type(self_or_id) ~= "table" or not self_or_id.is_capsule then
+    error(("bad argument 'id' to '%s' (a capsule or its id expected, got %s)")
+      :format(fname, type(self_or_id)), 3)
+  end
+  opts = options(opts, fname, spec, 4)
   return opts.client or self_or_id.client, self_or_id.id, opts, self_or_id
 end
 
@@ -244,15 +255,14 @@ end
 
 local change_spec = spec_with({ wait = "boolean", timeout = "seconds" })
 
--- Asks for a change of status and, with `wait`, waits for it.
-local function change(fname, self_or_id, opts)
-  local client, id, checked, self = target(self_or_id, opts, fname, change_spec)
+-- Asks for a change of status of a target and, with `wait`, waits for it.
+local function change(fname, client, id, opts, self)
   if not client then
     return nil, id
   end
   local info, err = client.capsules[fname](client.capsules, id)
-  if info and checked.wait then
-    info, err = wait.for_status(client, id, fname, checked.timeout)
+  if info and opts.wait then
+    info, err = wait.for_status(client, id, fname, opts.timeout)
   end
   if not info then
     return nil, err
@@ -269,7 +279,8 @@ end
 ---@return true|nil
 ---@return wrenn.Error? err
 function Capsule.destroy(self_or_id, opts)
-  local info, err = change("destroy", self_or_id, opts)
+  local info, err = change("destroy",
+    target(self_or_id, opts, "destroy", change_spec))
   if not info then
     return nil, err
   end
@@ -286,7 +297,7 @@ end
 ---@return table|nil info
 ---@return wrenn.Error? err
 function Capsule.pause(self_or_id, opts)
-  return change("pause", self_or_id, opts)
+  return change("pause", target(self_or_id, opts, "pause", change_spec))
 end
 
 --- Resumes a paused capsule. POST /v1/capsules/{id}/resume.
@@ -295,18 +306,12 @@ end
 ---@return table|nil info
 ---@return wrenn.Error? err
 function Capsule.resume(self_or_id, opts)
-  return change("resume", self_or_id, opts)
+  return change("resume", target(self_or_id, opts, "resume", change_spec))
 end
 
 local plain_spec = spec_with({})
 
---- What the server knows about a capsule. GET /v1/capsules/{id}.
----@param self_or_id wrenn.Capsule|string
----@param opts? table
----@return table|nil info
----@return wrenn.Error? err
-function Capsule.get_info(self_or_id, opts)
-  local client, id, _, self = target(self_or_id, opts, "get_info", plain_spec)
+local function ask(client, id, _, self)
   if not client then
     return nil, id
   end
@@ -315,6 +320,15 @@ function Capsule.get_info(self_or_id, opts)
     self.info = info
   end
   return info, not info and err or nil
+end
+
+--- What the server knows about a capsule. GET /v1/capsules/{id}.
+---@param self_or_id wrenn.Capsule|string
+---@param opts? table
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsule.get_info(self_or_id, opts)
+  return ask(target(self_or_id, opts, "get_info", plain_spec))
 end
 
 --- Counts as activity, so that the capsule is not paused. POST .../ping.
@@ -355,7 +369,7 @@ end
 ---@return boolean|nil
 ---@return wrenn.Error? err
 function Capsule.is_running(self_or_id, opts)
-  local info, err = Capsule.get_info(self_or_id, opts)
+  local info, err = ask(target(self_or_id, opts, "is_running", plain_spec))
   if not info then
     return nil, err
   end
@@ -440,7 +454,7 @@ Capsule.request = proxy.request
 Capsule.websocket = proxy.websocket
 
 local pty_spec = {
-  cmd = "string", args = "list", cols = "positive", rows = "positive",
+  cmd = "string", args = "list", cols = "word", rows = "word",
   envs = "map", cwd = "string", user = "string", encoding = "string",
 }
 

@@ -68,6 +68,19 @@ local function check_list(list, name, fname, level)
   end
 end
 
+local function is_word(value)
+  return value >= 1 and value <= 65535 and value % 1 == 0
+end
+
+--- A port, or a side of a terminal: what has 16 bits and is not 0.
+function check.word(value, name, fname, level)
+  check.arg(value, name, fname, "integer", (level or 2) + 1)
+  if not is_word(value) then
+    fail("argument", name, fname, "from 1 to 65535 expected", level or 2)
+  end
+  return value
+end
+
 local kinds = {
   map = function(value, name, fname, level)
     check_map(value, name, fname, level + 1)
@@ -85,10 +98,17 @@ local kinds = {
       fail("option", name, fname, "whole number above 0 expected", level)
     end
   end,
+  word = function(value, name, fname, level)
+    if not is_word(value) then
+      fail("option", name, fname, "whole number from 1 to 65535 expected",
+        level)
+    end
+  end,
 }
 
 local base_types = {
   map = "table", list = "table", seconds = "number", positive = "number",
+  word = "number",
 }
 
 --- Checks an options table: `spec` gives a type, or a kind above, by name.

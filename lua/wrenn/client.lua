@@ -80,8 +80,8 @@ function M.new(opts, level)
   return self
 end
 
--- The client for a call that takes `client=` or the options of a new one.
-local shared_names = { "api_key", "base_url" }
+-- What a call takes to make a client of its own, in place of `client`.
+M.shared_names = { "api_key", "base_url" }
 
 --- Picks `client` out of a call's options, or makes one from them.
 function M.from_options(opts)
@@ -89,7 +89,7 @@ function M.from_options(opts)
     return opts.client
   end
   local own = {}
-  for _, name in ipairs(shared_names) do
+  for _, name in ipairs(M.shared_names) do
     own[name] = opts[name]
   end
   return M.new(own)

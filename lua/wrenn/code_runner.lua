@@ -10,7 +10,7 @@ local sessions = require("wrenn.code_runner.session")
 local task = require("wrenn.task")
 
 local M = {
-  DEFAULT_TEMPLATE = "code-runner-beta",
+  DEFAULT_TEMPLATE = kernels.TEMPLATE,
   DEFAULT_KERNEL = "wrenn",
 }
 
@@ -114,8 +114,7 @@ function Code.destroy(self_or_id, opts)
   if type(self_or_id) == "table" and self_or_id.is_code_capsule then
     self_or_id:close()
   end
-  local ok, err = capsules.destroy(self_or_id, opts)
-  return ok, err
+  return capsules.destroy(self_or_id, opts)
 end
 
 function Code:__close()

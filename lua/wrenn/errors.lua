@@ -175,8 +175,19 @@ local function first_text(...)
   end
 end
 
+-- Of a page its heading, or its title, or what there is, without the markup.
+local function text_of_page(html)
+  local text = html:match("<[hH]1[^>]*>(.-)</")
+    or html:match("<[tT][iI][tT][lL][eE]>(.-)</") or html
+  return (text:gsub("<[^>]*>", " "):gsub("%s+", " "))
+end
+
 local function plain_text(body)
-  local text = (body or ""):gsub("^%s+", ""):gsub("%s+$", "")
+  local text = body or ""
+  if text:find("^%s*<!?[dDhH][oOtT]") then -- "<!DOCTYPE" or "<html"
+    text = text_of_page(text)
+  end
+  text = text:gsub("^%s+", ""):gsub("%s+$", "")
   return #text > MAX_TEXT and text:sub(1, MAX_TEXT) .. "..." or text
 end
 

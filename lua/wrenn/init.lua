@@ -18,7 +18,8 @@ local wrenn = {
 ---@return wrenn.Client|nil
 ---@return wrenn.Error? err  ConfigurationError
 function wrenn.Client(opts)
-  return require("wrenn.client").new(opts, 3)
+  local client, err = require("wrenn.client").new(opts, 3)
+  return client, err
 end
 
 --- assert for every Lua: raises the second value when the first is nil or

@@ -20,14 +20,6 @@ local function misuse(name, fname, what, level)
   error(("bad option '%s' to '%s' (%s)"):format(name, fname, what), level + 1)
 end
 
-local function check_port(port, fname, level)
-  check.arg(port, "port", fname, "integer", level + 1)
-  if port < 0 then
-    error(("bad argument 'port' to '%s' (it is negative)"):format(fname),
-      level + 1)
-  end
-end
-
 local function check_headers(headers, fname, level)
   for name, value in pairs(headers or {}) do
     if not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
@@ -142,7 +134,7 @@ local request_spec = {
 --- capsule:request.
 function proxy.request(capsule, port, opts)
   check.self(capsule, "is_capsule", "request")
-  check_port(port, "request", 2)
+  check.word(port, "port", "request")
   opts = check.options(opts, "request", request_spec)
   check_headers(opts.headers, "request", 2)
   check_path(opts.path, "request", 2)
@@ -155,7 +147,7 @@ end
 --- capsule:websocket.
 function proxy.websocket(capsule, port, opts)
   check.self(capsule, "is_capsule", "websocket")
-  check_port(port, "websocket", 2)
+  check.word(port, "port", "websocket")
   opts = check.options(opts, "websocket",
     { path = "string", headers = "map" })
   check_headers(opts.headers, "websocket", 2)
@@ -171,7 +163,7 @@ end
 --- capsule:get_url.
 function proxy.get_url(capsule, port, opts)
   check.self(capsule, "is_capsule", "get_url")
-  check_port(port, "get_url", 2)
+  check.word(port, "port", "get_url")
   opts = check.options(opts, "get_url", { scheme = "string" })
   local scheme = opts.scheme or "http"
   if scheme ~= "http" and scheme ~= "ws" then

@@ -134,14 +134,6 @@ function Pty:write(bytes)
   return input.write(self, bytes)
 end
 
-local function check_size(value, name, fname, level)
-  check.arg(value, name, fname, "integer", level + 1)
-  if value <= 0 then
-    error(("bad argument '%s' to '%s' (above 0 expected)"):format(name, fname),
-      level + 1)
-  end
-end
-
 --- Tells the terminal its size.
 ---@param cols integer
 ---@param rows integer
@@ -149,8 +141,8 @@ end
 ---@return wrenn.Error? err
 function Pty:resize(cols, rows)
   check.self(self, "is_pty", "resize")
-  check_size(cols, "cols", "resize", 2)
-  check_size(rows, "rows", "resize", 2)
+  check.word(cols, "cols", "resize")
+  check.word(rows, "rows", "resize")
   return input.control(self, "resize",
     json.encode({ type = "resize", cols = cols, rows = rows }))
 end

@@ -145,7 +145,7 @@ end
 
 -- ---- events ----------------------------------------------------------------
 
-local function hand_over(id, inbox, kind, a, b, c, d)
+local function hand_over(id, inbox, kind, a, b, c, d, e)
   local ends = TERMINAL[kind]
   if ends then
     inboxes[id] = nil
@@ -161,7 +161,7 @@ local function hand_over(id, inbox, kind, a, b, c, d)
     inbox:put(a, b)
     inbox:added(loop:frames(id, inbox, inbox.last))
   else
-    inbox:put({ kind = kind, a, b, c, d }, type(a) == "string" and #a or 0)
+    inbox:put({ kind = kind, a, b, c, d, e }, type(a) == "string" and #a or 0)
   end
   if ends then
     inbox:finish()
@@ -198,12 +198,12 @@ end
 local function drain()
   local callbacks
   while loop do
-    local id, kind, a, b, c, d = loop:next()
+    local id, kind, a, b, c, d, e = loop:next()
     if not id then
       break
     end
     handed_over = handed_over + 1
-    local callback = hand_over(id, inboxes[id], kind, a, b, c, d)
+    local callback = hand_over(id, inboxes[id], kind, a, b, c, d, e)
     if callback then
       callbacks = callbacks or {}
       callbacks[#callbacks + 1] = callback

@@ -126,6 +126,27 @@ static int remove_old(int dir, const char *name) {
   return unlinkat(dir, name, 0) && errno != ENOENT ? -1 : 0;
 }
 
+/* Puts a symbolic link, or another name of the file `target` in `old_dir`, in
+ * place of what has that name. When that cannot be done, the old one stays. */
+static int put_link(int dir, const char *name, int old_dir,
+                    const char *target) {
+  char temp[64];
+  unsigned tries = 0;
+  int result, error;
+  do {
+    snprintf(temp, sizeof(temp), ".wrenn-%ld-%u", (long)getpid(), tries);
+    result = old_dir < 0 ? symlinkat(target, dir, temp)
+                         : linkat(old_dir, target, dir, temp, 0);
+  } while (result && errno == EEXIST && ++tries < 100);
+  if (result)
+    return -1;
+  result = renameat(dir, temp, dir, name);
+  error = errno;
+  unlinkat(dir, temp, 0); /* there still, if both are names of one file */
+  errno = error;
+  return result;
+}
+
 static mode_t check_mode(lua_State *L, int index) {
   return (mode_t)luaL_checkinteger(L, index) & 07777;
 }
@@ -248,9 +269,7 @@ static int tree_symlink(lua_State *L) {
   int dir = open_parent(root, path, true, &name);
   if (dir < 0)
     return push_errno(L, path);
-  int result = remove_old(dir, name);
-  if (!result)
-    result = symlinkat(target, dir, name);
+  int result = put_link(dir, name, -1, target);
   close_quietly(dir);
   return push_outcome(L, result, path);
 }
@@ -265,11 +284,8 @@ static int tree_link(lua_State *L) {
     return push_errno(L, path);
   int old_dir = open_parent(root, target, false, &old_name);
   int result = old_dir < 0 ? -1 : 0;
-  if (!result && strcmp(path, target) != 0) {
-    result = remove_old(dir, name);
-    if (!result)
-      result = linkat(old_dir, old_name, dir, name, 0);
-  }
+  if (!result)
+    result = put_link(dir, name, old_dir, old_name);
   if (old_dir >= 0)
     close_quietly(old_dir);
   close_quietly(dir);

@@ -9,6 +9,7 @@ local url = require("wrenn.url")
 local kernels = {}
 
 kernels.PORT = 8888
+kernels.TEMPLATE = "code-runner-beta"
 
 local CALL_LIMIT = 5 -- seconds; starting a kernel may take longer
 local PAUSE = 0.5
@@ -91,6 +92,17 @@ local function may_pass(capsule, err)
   return err.status_code >= 500
 end
 
+-- A snapshot of a capsule with Jupyter has it too, under a name of its own: who
+-- waits in vain is told what the capsule was made from, not at once.
+local function hint(capsule)
+  local template = capsule.info.template
+  if not template or template == kernels.TEMPLATE then
+    return ""
+  end
+  return (" (the capsule's template is '%s'; '%s' has Jupyter)")
+    :format(tostring(template), kernels.TEMPLATE)
+end
+
 --- Calls a function until it succeeds, its error is one that stays, or the
 --- time is over. It gets the seconds that are left.
 function kernels.retry(capsule, limit, attempt)
@@ -102,7 +114,8 @@ function kernels.retry(capsule, limit, attempt)
     end
     if scheduler.now() + PAUSE >= deadline then
       return nil, errors.new("TimeoutError",
-        ("Jupyter not available within %gs: %s"):format(limit, err.message),
+        ("Jupyter not available within %gs: %s%s"):format(limit, err.message,
+          hint(capsule)),
         { cause = err })
     end
     local ok, why = scheduler.sleep(PAUSE)

@@ -167,8 +167,11 @@ end
 
 --- An error of a local file.
 function base.local_error(why)
-  return errors.new("WrennError", tostring(why),
-    { details = { kind = "local" } })
+  why = tostring(why)
+  if why:find("Too many open files", 1, true) then
+    why = why .. " (RLIMIT_NOFILE, ulimit -n)"
+  end
+  return errors.new("WrennError", why, { details = { kind = "local" } })
 end
 
 --- Calls a function, and `clean` with whether it went well, also when it
