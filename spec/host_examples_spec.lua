@@ -24,8 +24,7 @@ describe("the example", function()
   end
 
   it("fanout.lua runs a matrix and says what failed", function()
-    local env, lua = host.this_lua()
-    local figures = host.run(s, env, lua .. " examples/fanout.lua 6 5")
+    local figures = host.run(s, "", host.lua .. " examples/fanout.lua 6 5")
     local text = figures.text
     assert.is_truthy(text:find("- suite 3\n", 1, true), text)
     assert.is_truthy(text:find("! suite 5\n", 1, true), text)
@@ -42,12 +41,11 @@ describe("the example", function()
   -- While it waits for the suite that hangs: LuaJIT interrupts whatever runs,
   -- and that may be half-way through making a capsule.
   it("fanout.lua leaves nothing when it is interrupted", function()
-    local env, lua = host.this_lua()
-    local figures = host.run(s, env, ([[sh -c '
+    local figures = host.run(s, "", ([[sh -c '
       %s examples/fanout.lua 5 60 >$0 2>&1 &
       while [ $(grep -c suite $0) -lt 4 ] && kill -0 $!; do sleep 0.1; done
       sleep 0.5; kill -INT $!; wait $!; echo status $?
-      cat $0; rm $0' $(mktemp)]]):format(lua))
+      cat $0; rm $0' $(mktemp)]]):format(host.lua))
     assert.are.equal(1, figures.status, figures.text)
     assert.is_truthy(figures.text:find("interrupted!", 1, true), figures.text)
     nothing_is_left()

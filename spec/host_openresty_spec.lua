@@ -6,6 +6,9 @@ local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
+-- A second, while nothing happens: looks for killed requests, and the host's own.
+local WAKEUPS = 8
+
 local function eventually(check)
   local deadline = core.now() + 10
   while not check() and core.now() < deadline do
@@ -18,7 +21,7 @@ describe("in OpenResty", function()
   local s, n, capsule
 
   setup(function()
-    s = server.start()
+    s = server.start("", "WRENN_LOCAL_PTY_PING_MS=200")
     n = nginx.start(s, "spec/hosts/nginx.conf")
     capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
   end)
@@ -105,8 +108,17 @@ describe("in OpenResty", function()
   end)
 
   it("waits cost nothing, tasks are light threads, nothing is left", function()
-    host.check_rest(assert, measure(host.rest), "openresty", 8)
+    host.check_rest(assert, measure(host.rest), "openresty", WAKEUPS)
   end)
+
+  it("a consumer may be slower than its producer", function()
+    host.check_held(assert, measure("held"), WAKEUPS)
+  end)
+
+  it("loops are left, callbacks raise, waits are cancelled, tasks are many",
+    function()
+      host.check_edges(assert, measure("edges"))
+    end)
 
   it("without a relay it looks around, every 20 ms", function()
     n:stop()

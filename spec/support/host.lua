@@ -115,8 +115,8 @@ local function check_fork(assert, figures, how)
   assert.are.equal("running", figures["capsule" .. how])
 end
 
--- Checks what a consumer that is slower than its producer costs.
-local function check_held(assert, figures, wakeups)
+--- Checks what a consumer that is slower than its producer costs.
+function host.check_held(assert, figures, wakeups)
   local text = figures.text
   assert.are.equal("true", figures.finished, text)
   for _, what in ipairs({ "stream", "terminal", "download" }) do
@@ -132,8 +132,8 @@ local function check_held(assert, figures, wakeups)
   assert.are.equal("true", figures.whole, text)
 end
 
--- Checks what programs do at the edges.
-local function check_edges(assert, figures)
+--- Checks what programs do at the edges.
+function host.check_edges(assert, figures)
   local text = figures.text
   assert.are.equal("true", figures.finished, text)
   assert.is_true(figures.fds_after_break <= 0, text)
@@ -161,12 +161,12 @@ local function judge(host_name, spec, run)
   end)
 
   it("a consumer may be slower than its producer", function()
-    check_held(assert, run("held"), spec.wakeups)
+    host.check_held(assert, run("held"), spec.wakeups)
   end)
 
   it("loops are left, callbacks raise, waits are cancelled, tasks are many",
     function()
-      check_edges(assert, run("edges"))
+      host.check_edges(assert, run("edges"))
     end)
 
   it("programs that it starts inherit nothing", function()
