@@ -252,6 +252,13 @@ static void finish(http_op *http, CURLcode code) {
 
 /* ---- handles ------------------------------------------------------------- */
 
+/* How many connections are kept that nobody uses: what else wants descriptors
+ * must not find them all taken. */
+static long most_kept(void) {
+  rlim_t quarter = wrenn_fd_limit() / 4;
+  return quarter < 4 ? 4 : quarter > 1024 ? 1024 : (long)quarter;
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
   http_op *http = arg;
@@ -396,13 +403,6 @@ static int on_curl_timer(CURLM *multi, long ms, void *arg) {
 void wrenn_http_release(wrenn_http_engine *engine) {
   if (--engine->open_handles == 0)
     free(engine);
-}
-
-/* How many connections are kept that nobody uses: what else wants descriptors
- * must not find them all taken. */
-static long most_kept(void) {
-  rlim_t quarter = wrenn_fd_limit() / 4;
-  return quarter < 4 ? 4 : quarter > 1024 ? 1024 : (long)quarter;
 }
 
 static wrenn_http_engine *engine_of(wrenn_loop *loop) {

@@ -61,10 +61,10 @@ typedef struct wrenn_ws_op {
   /* silence */
   uint32_t ping_ms;
   bool want_ping; /* the next write is a ping */
-  unsigned asked; /* pings since it was heard: time alone does not tell that
-                     the peer is silent, we may not have listened */
   uint64_t heard; /* uv_now of the last byte from the peer */
   uv_timer_t pinger;
+  unsigned asked; /* pings since then: time alone does not tell that the peer
+                     is silent, we may not have listened */
 } wrenn_ws_op;
 
 /* Begins with the host's (or the proxy's) name; goes on in later steps. */
