@@ -254,6 +254,13 @@ static void finish(http_op *http, CURLcode code) {
 
 /* ---- handles ------------------------------------------------------------- */
 
+/* How many connections are kept that nobody uses: what else wants descriptors
+ * must not find them all taken. */
+static long most_kept(void) {
+  rlim_t quarter = wrenn_fd_limit() / 4;
+  return quarter < 4 ? 4 : quarter > 1024 ? 1024 : (long)quarter;
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
   http_op *http = arg;
@@ -420,13 +427,6 @@ static CURLM *new_multi(void) {
   keep_to_ourselves(first);
   keep_to_ourselves(second);
   return multi;
-}
-
-/* How many connections are kept that nobody uses: what else wants descriptors
- * must not find them all taken. */
-static long most_kept(void) {
-  rlim_t quarter = wrenn_fd_limit() / 4;
-  return quarter < 4 ? 4 : quarter > 1024 ? 1024 : (long)quarter;
 }
 
 static wrenn_http_engine *engine_of(wrenn_loop *loop) {

@@ -63,10 +63,10 @@ typedef struct wrenn_ws_op {
   bool want_ping; /* the next write is a ping */
   bool want_pong; /* the next write is a pong that nobody has asked for */
   bool held;      /* reading has been off since the last tick */
-  unsigned asked; /* pings since it was heard: time alone does not tell that
-                     the peer is silent, we may not have listened */
   uint64_t heard; /* uv_now of the last byte from the peer */
   uv_timer_t pinger;
+  unsigned asked; /* pings since then: time alone does not tell that the peer
+                     is silent, we may not have listened */
 } wrenn_ws_op;
 
 /* Begins with the host's (or the proxy's) name; goes on in later steps. */
