@@ -115,4 +115,9 @@ describe("misuse", function()
     end
     assert.are.equal(1, #p:received())
   end)
+
+  it("a client beside the key and URL that it has is none", function()
+    assert(wrenn.Capsule.get_info("cl-1",
+      p:options({ client = capsule.client })))
+  end)
 end)

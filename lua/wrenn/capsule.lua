@@ -47,8 +47,10 @@ local function options(opts, fname, spec, level)
       :format(fname), level)
   end
   for _, name in ipairs(clients.shared_names) do
-    if opts.client and opts[name] ~= nil then
-      error(("bad option '%s' to '%s' (the client that is given has its own)")
+    if opts.client and opts[name]
+      and not clients.agrees(opts.client, name, opts[name])
+    then
+      error(("bad option '%s' to '%s' (the client that is given has another)")
         :format(name, fname), level)
     end
   end
@@ -376,8 +378,8 @@ function Capsule.is_running(self_or_id, opts)
   return info.status == "running"
 end
 
--- Leaving its scope destroys what create made, but not in a forked child. A failure of that must not hide
--- the error that the scope is left with.
+-- Leaving its scope destroys what create made, but not in a forked child. A
+-- failure of that must not hide the error that the scope is left with.
 function Capsule:__close()
   if self.owned == core.pid() then
     task.shield(function()

@@ -83,6 +83,14 @@ end
 -- What a call takes to make a client of its own, in place of `client`.
 M.shared_names = { "api_key", "base_url" }
 
+--- Whether a client that is given is what such an option asks for as well.
+function M.agrees(client, name, value)
+  if name == "api_key" then
+    return client.settings.key() == value
+  end
+  return client.settings.base_url == (value:gsub("/+$", ""))
+end
+
 --- Picks `client` out of a call's options, or makes one from them.
 function M.from_options(opts)
   if opts.client then
