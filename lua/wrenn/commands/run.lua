@@ -301,6 +301,23 @@ function run.stream(self, cmd, opts)
   return stream
 end
 
+-- Seconds that a command which is abandoned may take to say that it has begun.
+local PATIENCE = 2
+
+-- Ends a command that nobody reads any more. One that was only just begun may
+-- have its number yet to tell.
+local function abandon(self, stream)
+  task.shield(function()
+    task.with_timeout(PATIENCE, function()
+      while not stream.pid and stream:read() do end
+    end)
+    if stream.pid then
+      kill.command(self, { pid = stream.pid })
+    end
+    stream:close()
+  end)
+end
+
 --- Runs a command through a stream, for output as it comes.
 function run.streamed(self, cmd, opts)
   local seconds = opts.timeout == nil and DEFAULT_LIMIT or opts.timeout
@@ -317,12 +334,11 @@ function run.streamed(self, cmd, opts)
       callback(event.data)
     end
   end
+  local lift = task.guard(abandon, self, stream)
   local ok, result, why = scheduler.protect(stream.wait, stream)
+  lift()
   if not ok or not result and was_interrupted(why) then
-    if stream.pid then
-      kill.command(self, { pid = stream.pid })
-    end
-    stream:close()
+    abandon(self, stream)
   end
   if not ok then
     error(result, 0)
