@@ -1,7 +1,7 @@
 -- More of cqueues: several controllers, host calls inside tasks, and a fork.
 
 local cqueues = require("cqueues")
-local system = require("spec.c.fork")
+local system = require("spec.c.system")
 local wrenn = require("wrenn")
 
 local check = wrenn.check

@@ -61,7 +61,7 @@ end
 --- Forks while a stream is read. One child leaves at once, the other with all
 --- that is collected then, as at the end of a program.
 function forks.fork(host, capsule, say)
-  local system = require("spec.c.fork")
+  local system = require("spec.c.system")
   for _, closes in ipairs(host.closes == false and { false }
     or { false, true }) do
     local stream = slow_stream(capsule)
