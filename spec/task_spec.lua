@@ -2,8 +2,8 @@
 -- no error lost.
 
 local core = require("wrenn.core")
+local nested = require("wrenn.nested")
 local peer = require("spec.support.peer")
-local scheduler = require("wrenn.scheduler")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
@@ -262,7 +262,7 @@ describe("limits", function()
         task.with_timeout(0.02, error)
       end):wait()
       assert.is_nil(ok)
-      local raised, err = require("wrenn.scheduler").protect(function()
+      local raised, err = nested.call(function()
         task.with_timeout(0.02, function()
           error("out", 0)
         end)
@@ -487,7 +487,7 @@ describe("on the wire", function()
     end
     local held = { ids = coroutine.wrap(function()
       local capsule = assert(wrenn.Capsule.create(s:options()))
-      if scheduler.protect ~= pcall then -- 5.1 cannot yield in wrenn.with
+      if nested.call ~= pcall then -- 5.1 cannot yield in wrenn.with
         local lift = task.guard(getmetatable(capsule).__close, capsule)
         use(capsule)
         return lift()

@@ -2,7 +2,7 @@
 
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
-local scheduler = require("wrenn.scheduler")
+local nested = require("wrenn.nested")
 local task = require("wrenn.task")
 
 ---@class wrenn
@@ -57,7 +57,7 @@ function wrenn.with(resource, fn)
   end
   check.arg(fn, "fn", "with", "function")
   local lift = task.guard(close, resource)
-  return leave(close, resource, lift, scheduler.protect(fn, resource))
+  return leave(close, resource, lift, nested.call(fn, resource))
 end
 
 --- One turn of the network without waiting, for a host with a loop of its own

@@ -10,8 +10,6 @@ local Waiter = require("wrenn.waiter")
 
 local scheduler = {}
 
-local unpack = table.unpack or unpack
-
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
 local loop
@@ -461,23 +459,6 @@ function scheduler.next_of_iterator(inbox)
   return next_event(inbox, true)
 end
 
---- As coroutine.wrap, for a coroutine that waits: its waits are its caller's.
-function scheduler.wrap(fn)
-  local co = coroutine.create(fn)
-  local function relay(ok, ...)
-    if not ok then
-      error((...), 0)
-    elseif coroutine.status(co) ~= "dead" and hosts.is_wait(...) then
-      return relay(coroutine.resume(co, coroutine.yield(...)))
-    end
-    return ...
-  end
-  return function(...)
-    current[co] = scheduler.current()
-    return relay(coroutine.resume(co, ...))
-  end
-end
-
 --- Ends the wait of one whose coroutine was closed, once it is to be resumed.
 function scheduler.vacate(seat)
   for waiter in pairs(parked) do
@@ -487,6 +468,7 @@ function scheduler.vacate(seat)
       if waiter.abandon then
         waiter:abandon()
       end
+      waiter:let_go()
       return
     end
   end
@@ -512,51 +494,6 @@ function scheduler.release(is_gone)
     end
   end
   call_later()
-end
-
---- pcall that waits may be made in, on every Lua: where pcall itself cannot be
---- yielded from, the function gets a coroutine that passes yields on.
-scheduler.protect = pcall
-if rigid_iterators then
-  local function go_on(call, ...)
-    if call.results then
-      return true, unpack(call.results, 1, call.results.n)
-    end
-    return coroutine.resume(call.co, ...)
-  end
-
-  local function relay(call, ok, ...)
-    if not ok or call.results or coroutine.status(call.co) == "dead" then
-      return ok, ...
-    end
-    return relay(call, go_on(call, coroutine.yield(...)))
-  end
-
-  -- What waits for something of the host's is resumed by that, and its caller
-  -- still stands in relay.
-  local function leave(call, ...)
-    if coroutine.status(call.caller) == "suspended" then
-      call.results = { n = select("#", ...), ... }
-      local ok, err = coroutine.resume(call.caller)
-      if not ok then
-        error(err, 0)
-      end
-    end
-    return ...
-  end
-
-  function scheduler.protect(fn, ...)
-    local waiter = scheduler.current()
-    if not waiter then
-      return pcall(fn, ...)
-    end
-    local call = { caller = coroutine.running() }
-    call.co = coroutine.create(function(...)
-      return leave(call, fn(...)) -- it also keeps its caller alive
-    end)
-    current[call.co] = waiter
-    return relay(call, coroutine.resume(call.co, ...))
-  end
 end
 
 -- ---- time ------------------------------------------------------------------

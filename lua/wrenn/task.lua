@@ -6,6 +6,7 @@ local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local guard = require("wrenn.guard")
 local hosts = require("wrenn.host")
+local nested = require("wrenn.nested")
 local scheduler = require("wrenn.scheduler")
 local seats = require("wrenn.seat")
 local Waiter = require("wrenn.waiter")
@@ -75,8 +76,8 @@ local function with_traceback(raised)
 end
 
 local function call(fn, args)
-  if scheduler.protect ~= pcall then -- PUC 5.1: no waiting inside xpcall
-    return scheduler.protect(fn, unpack(args, 1, args.n))
+  if nested.call ~= pcall then -- PUC 5.1: no waiting inside xpcall
+    return nested.call(fn, unpack(args, 1, args.n))
   end
   return xpcall(function()
     return fn(unpack(args, 1, args.n))
@@ -347,7 +348,7 @@ end
 local function all(count, limit, fn)
   local running = {}
   local ok, results, err =
-    scheduler.protect(collect, running, count, limit, fn)
+    nested.call(collect, running, count, limit, fn)
   if ok and results then
     return results
   end
@@ -409,7 +410,7 @@ local function finally(fn, after)
     end
     return ...
   end
-  return pass(scheduler.protect(fn))
+  return pass(nested.call(fn))
 end
 
 local function expire(scope, seconds)
@@ -539,7 +540,7 @@ end
 ---@return function
 function task.wrap(fn)
   check.arg(fn, "fn", "wrap", "function")
-  return scheduler.wrap(fn)
+  return nested.wrap(fn)
 end
 
 return task

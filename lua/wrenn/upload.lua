@@ -2,6 +2,7 @@
 
 local http = require("wrenn.http")
 local multipart = require("wrenn.multipart")
+local nested = require("wrenn.nested")
 local scheduler = require("wrenn.scheduler")
 local source = require("wrenn.source")
 
@@ -34,7 +35,7 @@ end
 -- Sends all pieces; results as of send.
 local function send_all(op, inbox, next_piece)
   while true do
-    local called, piece, why = scheduler.protect(next_piece)
+    local called, piece, why = nested.call(next_piece)
     if not called then
       give_up(op, inbox)
       error(piece, 0)

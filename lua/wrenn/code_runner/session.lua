@@ -4,6 +4,7 @@
 local errors = require("wrenn.errors")
 local kernels = require("wrenn.code_runner.kernels")
 local messages = require("wrenn.code_runner.messages")
+local nested = require("wrenn.nested")
 local results = require("wrenn.code_runner.results")
 local scheduler = require("wrenn.scheduler")
 local task = require("wrenn.task")
@@ -310,7 +311,7 @@ local function follow_for(self, run, seconds)
     end
   end
   run.stop_check = remind(run, FIRST_CHECK, "check")
-  local ok, how, why = scheduler.protect(follow, self, run)
+  local ok, how, why = nested.call(follow, self, run)
   for _, cancel in pairs({ stop, run.stop_check, run.stop_waiting }) do
     cancel()
   end
@@ -385,7 +386,7 @@ function Session:run(code, opts)
   if not ok then
     return nil, err
   end
-  return tidy(self, scheduler.protect(run, self, code, opts))
+  return tidy(self, nested.call(run, self, code, opts))
 end
 
 local M = {}

@@ -6,6 +6,7 @@ local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local find_user = require("wrenn.commands.user")
 local kill = require("wrenn.commands.kill")
+local nested = require("wrenn.nested")
 local scheduler = require("wrenn.scheduler")
 local stdin = require("wrenn.commands.stdin")
 local streams = require("wrenn.stream")
@@ -335,7 +336,7 @@ function run.streamed(self, cmd, opts)
     end
   end
   local lift = task.guard(abandon, self, stream)
-  local ok, result, why = scheduler.protect(stream.wait, stream)
+  local ok, result, why = nested.call(stream.wait, stream)
   lift()
   if not ok or not result and was_interrupted(why) then
     abandon(self, stream)

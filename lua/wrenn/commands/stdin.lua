@@ -3,7 +3,7 @@
 
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
-local scheduler = require("wrenn.scheduler")
+local nested = require("wrenn.nested")
 local source = require("wrenn.source")
 local task = require("wrenn.task")
 
@@ -29,7 +29,7 @@ end
 function stdin.put(self, value)
   local path = "/tmp/.wrenn-stdin-" .. exec.nonce()
   local to = files.new(self.client, self.capsule_id)
-  local called, ok, err = scheduler.protect(to.upload_stream, to, path, value)
+  local called, ok, err = nested.call(to.upload_stream, to, path, value)
   if called and ok then
     return path
   end

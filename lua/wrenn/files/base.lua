@@ -3,7 +3,7 @@
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
-local scheduler = require("wrenn.scheduler")
+local nested = require("wrenn.nested")
 local task = require("wrenn.task")
 local upload = require("wrenn.upload")
 local url = require("wrenn.url")
@@ -184,7 +184,7 @@ function base.finally(clean, fn)
     end
     return result, ...
   end
-  return leave(scheduler.protect(fn))
+  return leave(nested.call(fn))
 end
 
 return base
