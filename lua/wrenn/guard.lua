@@ -16,10 +16,10 @@ function guard.on_collect(fn)
   return setmetatable({}, { __gc = fn })
 end
 
---- Has `on_gone` called should the running coroutine be killed or collected
---- before the returned function is called, which it alone must hold. `waiter`:
---- who it is, if anybody. A forked child leaves it to its parent.
-function guard.set(waiter, on_gone)
+--- Has `on_gone` called should one of some waiters be killed, or the running
+--- coroutine be collected, before the returned function is called, which that
+--- alone must hold. A forked child leaves it to its parent.
+function guard.set(waiters, on_gone)
   local gone, home = false, core.pid()
   local function once()
     if not gone and core.pid() == home then
@@ -28,12 +28,12 @@ function guard.set(waiter, on_gone)
     end
   end
   local proxy = guard.on_collect(once)
-  if waiter then
+  for _, waiter in ipairs(waiters) do
     waiter:hold(once)
   end
   return function()
     gone = true
-    if waiter then
+    for _, waiter in ipairs(waiters) do
       waiter:release(once)
     end
     return proxy -- which this function so holds

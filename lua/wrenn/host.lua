@@ -11,7 +11,10 @@
 --   attach(loop)   sees to it that the loop is stepped
 --   tick(loop)     the same, where nobody waits but something is to happen later
 --   poke()         has scheduler.run_ready called soon
---   spawn(body)    runs a function in a thread of the host's; returns its seat
+--   kills          whether it ends threads half-way, without a word
+--   spawn(body, outlives)  runs a function in a thread of the host's, one that
+--                  outlives what the caller belongs to if need be; returns its
+--                  seat
 --   is_wait(...)   whether a yield of these values is a wait
 --   stayed_behind()  whether this is a forked child that must not touch the loop
 --                  it runs in: its calls wait in place

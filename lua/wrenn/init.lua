@@ -56,7 +56,7 @@ function wrenn.with(resource, fn)
     error("bad argument 'resource' to 'with' (something to close expected)", 2)
   end
   check.arg(fn, "fn", "with", "function")
-  local lift = task.guard(close, resource)
+  local lift = task.guard_beside(close, resource)
   return leave(close, resource, lift, nested.call(fn, resource))
 end
 

@@ -138,12 +138,14 @@ local function start(self, outlives, fn, args)
   self.seat:wake()
 end
 
+local function new_task(group)
+  group.live = group.live + 1
+  return Waiter.init(setmetatable({ group = group, watchers = {} }, Task))
+end
+
 -- `outlives`: it goes on where the host ends what the spawner belongs to.
 local function spawn_in(group, outlives, fn, ...)
-  local self = Waiter.init(setmetatable({
-    group = group, watchers = {},
-  }, Task))
-  group.live = group.live + 1
+  local self = new_task(group)
   start(self, outlives, fn, pack(...))
   return self
 end
@@ -166,6 +168,15 @@ end
 
 local function nothing() end
 
+local function guard_for(waiters, tidy_up, ...)
+  local args = pack(...)
+  return guard.set(waiters, function()
+    scheduler.later(function()
+      task.background(tidy_up, unpack(args, 1, args.n))
+    end)
+  end)
+end
+
 --- Has a function called, as a task of nobody's, should the running coroutine
 --- be killed by its host or be dropped. Returns a function that takes that
 --- back, for the coroutine alone to hold. As in scheduler.after, what the
@@ -175,12 +186,32 @@ function task.guard(tidy_up, ...)
   if not co or is_main then
     return nothing
   end
-  local args = pack(...)
-  return guard.set(scheduler.current(), function()
-    scheduler.later(function()
-      task.background(tidy_up, unpack(args, 1, args.n))
-    end)
+  return guard_for({ (scheduler.current()) }, tidy_up, ...)
+end
+
+local function end_watch(inbox, tidy_up, ...)
+  inbox:finish()
+  tidy_up(...)
+end
+
+--- As task.guard, for what is held while the caller may wait for anything:
+--- where the host kills what belongs to a request, a task beside waits for that.
+function task.guard_beside(tidy_up, ...)
+  local here = hosts.here().kills and scheduler.current()
+  if not here then
+    return task.guard(tidy_up, ...)
+  end
+  local inbox = scheduler.inbox()
+  local beside = new_task(new_group())
+  hosts.here().spawn(function(seat) -- it waits before this returns
+    beside.seat = seat
+    live(beside, scheduler.next, pack(inbox))
   end)
+  local lift = guard_for({ here, beside }, end_watch, inbox, tidy_up, ...)
+  return function()
+    lift()
+    inbox:finish()
+  end
 end
 
 -- Somebody has seen how it ended.

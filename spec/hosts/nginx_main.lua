@@ -122,11 +122,23 @@ function M.left()
   end)
 end
 
---- Makes a worker do what it may put off.
-function M.collect()
-  collectgarbage()
-  collectgarbage()
-  wrenn.check(wrenn.Capsule.list())
+--- Holds a capsule while it waits for something of nginx's.
+function M.asleep()
+  with_capsule(function(capsule)
+    ngx.say(capsule.id)
+    ngx.flush(true)
+    ngx.sleep(60)
+  end)
+end
+
+--- Kills a thread that holds a capsule, and goes on.
+function M.ended()
+  local thread = ngx.thread.spawn(with_capsule, function(capsule)
+    capsule.commands:run("sleep 60")
+  end)
+  ngx.sleep(0.3)
+  ngx.thread.kill(thread)
+  ngx.print("went on")
 end
 
 --- How long a terminal takes to show what is typed, in microseconds.

@@ -7,7 +7,7 @@ local ngx = require("ngx")
 local pump = require("wrenn.host.openresty_pump")
 local semaphore = require("ngx.semaphore")
 
-local host = { name = "openresty" }
+local host = { name = "openresty", kills = true }
 
 local FOREVER = 3600 -- seconds
 -- Between two looks of a request that has to step the loop itself.
@@ -57,9 +57,6 @@ local function note_request(self)
 end
 
 function Seat:suspend()
-  if not self.context then
-    note_request(self)
-  end
   while not self.woken do
     if pump.is_running() then
       self.semaphore:wait(FOREVER)
@@ -151,6 +148,7 @@ local function ended_of(parent)
 end
 
 local function live(body, seat, siblings)
+  note_request(seat)
   body(seat)
   siblings[#siblings + 1] = coroutine.running()
 end
