@@ -2,6 +2,7 @@
 -- where nothing can yield, coroutines that are closed.
 
 local core = require("wrenn.core")
+local scheduler = require("wrenn.scheduler")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
@@ -134,8 +135,37 @@ if coroutine.isyieldable then -- luacheck: ignore 143 (PUC 5.1 cannot tell)
   end)
 end
 
+if not coroutine.isyieldable then -- luacheck: ignore 143
+  describe("where nothing can yield", function()
+    it("a call raises, and leaves nobody waiting", function()
+      task.run(function()
+        assert.is_false((pcall(string.gsub, "a", "a", function()
+          task.sleep(0.01)
+        end)))
+        task.sleep(0.02)
+      end)
+      assert.is_false(scheduler.is_busy())
+    end)
+  end)
+end
+
 if coroutine.close then -- 5.4 has it
   describe("a coroutine that is closed while it waits", function()
+    it("is no failure of the run's", function()
+      assert.are.equal("fine", task.run(function()
+        local co
+        task.spawn(function()
+          co = coroutine.running()
+          sleeper()
+        end)
+        task.sleep(0.01)
+        assert(coroutine.close(co))
+        return "fine"
+      end))
+    end)
+  end)
+
+  describe("a capsule's coroutine that is closed while it waits", function()
     -- Runs `fn` in a task whose coroutine is closed once a command runs.
     local function close_inside(capsule, fn)
       return task.run(function()

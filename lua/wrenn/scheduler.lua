@@ -411,8 +411,10 @@ local function park(inbox, waiter)
   end
   inbox:add_waiter(waiter)
   waiter.waiting_for = inbox
-  parked[waiter] = true
-  parked_count = parked_count + 1
+  if not parked[waiter] then -- from a wait that could not yield
+    parked[waiter] = true
+    parked_count = parked_count + 1
+  end
   hosts.attach(loop)
   waiter.seat:suspend()
   unpark(waiter)

@@ -117,7 +117,8 @@ end
 
 --- Ends a task whose coroutine was killed from outside.
 function Task:abandon()
-  finish(self, false, errors.new("CancelledError", "the task was killed"))
+  self.cancelled = errors.new("CancelledError", "the task was killed")
+  finish(self, false, self.cancelled)
 end
 
 local function new_group()
