@@ -110,6 +110,17 @@ describe("a kernel in a local capsule", function()
     assert.is_true(core.now() - begin < 10)
   end)
 
+  it("is interrupted when a callback raises, and goes on", function()
+    local ok, why = pcall(code.run_code, code,
+      "import time\nprint('begun', flush=True)\ntime.sleep(60)",
+      { on_stdout = function() error("mine", 0) end })
+    assert.is_false(ok)
+    assert.are.equal("mine", why)
+    local begin = core.now()
+    assert.are.equal("2", run("1 + 1").text)
+    assert.is_true(core.now() - begin < 10)
+  end)
+
   it("is replaced when it has died", function()
     run("lost = 1")
     local execution = assert(code:run_code("import os; os._exit(1)"))

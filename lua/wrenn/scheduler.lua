@@ -332,7 +332,6 @@ local function drive(satisfied, subject)
   end
   return true
 end
-scheduler.drive = drive
 
 -- ---- waiting ---------------------------------------------------------------
 
@@ -341,11 +340,16 @@ function scheduler.adopt(co, waiter)
   current[co] = waiter
 end
 
+-- A callback of string.gsub's cannot yield, nor can a module that require
+-- loads, nor what a closed coroutine has left to close. 5.1 cannot tell.
+local can_yield = coroutine.isyieldable -- luacheck: ignore 143
+  or coroutine.running
+
 --- Who the running coroutine is: a task, a coroutine of the host's, or nil:
 --- then a wait drives the loop in place. nil, err where the host forbids it.
 function scheduler.current()
   local co, is_main = coroutine.running()
-  if not co or is_main then
+  if not co or is_main or not can_yield() then
     return nil
   end
   local waiter = current[co]
@@ -364,6 +368,11 @@ function scheduler.current()
   waiter = Waiter.new(seat)
   current[co] = waiter
   return waiter
+end
+
+--- The task that this is done for, also where it cannot yield.
+function scheduler.owner()
+  return scheduler.current() or running
 end
 
 local function is_settled(inbox)
@@ -400,8 +409,10 @@ local function park(inbox, waiter)
   end
   inbox:add_waiter(waiter)
   waiter.waiting_for = inbox
-  parked[waiter] = true
-  parked_count = parked_count + 1
+  if not parked[waiter] then -- from a wait that could not yield
+    parked[waiter] = true
+    parked_count = parked_count + 1
+  end
   hosts.attach(loop)
   waiter.seat:suspend()
   unpark(waiter)
@@ -459,17 +470,25 @@ function scheduler.next_of_iterator(inbox)
   return next_event(inbox, true)
 end
 
---- Ends the wait of one whose coroutine was closed, once it is to be resumed.
+-- Has a waiter that will never go on wait no more; for what it waited.
+local function evict(waiter)
+  local inbox = waiter.waiting_for
+  unpark(waiter)
+  inbox:remove_waiter(waiter)
+  inbox:pass_on()
+  if waiter.abandon then
+    waiter:abandon()
+  end
+  waiter:let_go()
+  return inbox
+end
+
+--- Ends the wait of one whose coroutine was closed.
 function scheduler.vacate(seat)
   for waiter in pairs(parked) do
     if waiter.seat == seat then
-      waiter.waiting_for:pass_on()
-      unpark(waiter)
-      if waiter.abandon then
-        waiter:abandon()
-      end
-      waiter:let_go()
-      return
+      evict(waiter)
+      return call_later()
     end
   end
 end
@@ -480,17 +499,11 @@ end
 function scheduler.release(is_gone)
   for waiter in pairs(parked) do
     if is_gone(waiter.seat) then
-      local inbox = waiter.waiting_for
-      unpark(waiter)
-      inbox:remove_waiter(waiter)
+      local inbox = evict(waiter)
       if inbox.id and loop and #(inbox.waiters or {}) == 0 then
         loop:cancel(inbox.id)
         scheduler.forget(inbox)
       end
-      if waiter.abandon then
-        waiter:abandon()
-      end
-      waiter:let_go()
     end
   end
   call_later()

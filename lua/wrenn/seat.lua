@@ -45,6 +45,26 @@ function Seat:suspend()
   rise(self)
 end
 
+-- In 5.4 a coroutine that waits may be closed, and says so.
+if coroutine.close then -- luacheck: ignore 143
+  Seat.suspend = load([[
+    local sit, rise, WAIT = ...
+    return function(self)
+      sit(self)
+      local seat <close> = self
+      coroutine.yield(WAIT)
+      rise(self)
+    end
+  ]])(sit, rise, seat.WAIT)
+
+  function Seat:__close()
+    if self.sitting then
+      rise(self)
+      self.scheduler.vacate(self)
+    end
+  end
+end
+
 function Seat:wake()
   if self.sitting and not self.woken then
     self.woken = true
@@ -56,12 +76,7 @@ end
 function Seat:resume()
   self.woken = false
   local co = self.co
-  local status = self.sitting and coroutine.status(co)
-  if status == "dead" then -- it was closed
-    rise(self)
-    self.scheduler.vacate(self)
-  end
-  if status ~= "suspended" then
+  if not self.sitting or coroutine.status(co) ~= "suspended" then
     return nil
   end
   if self.fresh then

@@ -45,11 +45,34 @@ local function tell(self)
   end
 end
 
+-- The group of a task, or the one that it has joined.
+local function group_of(self)
+  local group = self.group
+  while group.joined do
+    group = group.joined
+  end
+  return group
+end
+
+-- What is left of a run that was broken off belongs to the one around it.
+local function join(group, outer)
+  group.joined = outer
+  outer.live = outer.live + group.live
+  for _, failed in ipairs(group.failed) do
+    outer.failed[#outer.failed + 1] = failed
+  end
+end
+
+-- Whether it raised anything but that it was cancelled, which somebody wanted.
+local function has_failed(self)
+  return self.raised and self.raised ~= self.cancelled
+end
+
 local function close(self)
   self.done = true
-  local group = self.group
+  local group = group_of(self)
   group.live = group.live - 1
-  if self.raised and not (group == loose and tell(self)) then
+  if has_failed(self) and not (group == loose and tell(self)) then
     group.failed[#group.failed + 1] = self
   end
   group.inbox:put({ kind = "end" })
@@ -95,7 +118,8 @@ end
 
 --- Ends a task whose coroutine was killed from outside.
 function Task:abandon()
-  finish(self, false, errors.new("CancelledError", "the task was killed"))
+  self.cancelled = errors.new("CancelledError", "the task was killed")
+  finish(self, false, self.cancelled)
 end
 
 local function new_group()
@@ -150,14 +174,19 @@ local function spawn_in(group, outlives, fn, ...)
   return self
 end
 
+-- Where what the caller spawns belongs, also in a generator of a task's.
+local function current_group()
+  local here = scheduler.owner()
+  return here and here.group and group_of(here) or loose_group()
+end
+
 --- Starts a function beside the caller; it first runs at the next wait.
 ---@param fn function
 ---@param ... any  its arguments
 ---@return wrenn.Task
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
-  local here = scheduler.current()
-  return spawn_in(here and here.group or loose_group(), false, fn, ...)
+  return spawn_in(current_group(), false, fn, ...)
 end
 
 --- Starts a function that is nobody's: no task.run waits for it. For what the
@@ -216,7 +245,7 @@ end
 
 -- Somebody has seen how it ended.
 local function observe(self)
-  local failed = self.group.failed
+  local failed = group_of(self).failed
   for i = self.raised and #failed or 0, 1, -1 do
     if failed[i] == self then
       table.remove(failed, i)
@@ -236,6 +265,9 @@ end
 ---@return any ...  what its function returned; nil, err when it raised
 function Task:wait()
   check.self(self, "is_task", "wait")
+  if scheduler.owner() == self then
+    error("bad argument 'self' to 'wait' (a task cannot wait for itself)", 2)
+  end
   if not self.done then
     local inbox = scheduler.inbox()
     self.watchers[#self.watchers + 1] = inbox
@@ -265,10 +297,6 @@ end
 
 -- ---- groups ----------------------------------------------------------------
 
-local function is_over(group)
-  return group.live == 0
-end
-
 -- An error that nobody has seen, of a task that nobody waits for.
 local function lost_error(group)
   for _, failed in ipairs(group.failed) do
@@ -279,32 +307,27 @@ local function lost_error(group)
 end
 
 --- Runs a function as a task, and everything it spawns, to the end. Raises
---- what the function raised, or what a task that nobody waited for raised.
+--- what the function raised, or what a task that nobody waited for raised. When
+--- its own task is cancelled, what it has spawned goes on in the run around it.
 ---@param fn function
 ---@param ... any  its arguments
 ---@return any ...  what it returned
 function task.run(fn, ...)
   check.arg(fn, "fn", "run", "function")
-  local here, err = scheduler.current()
+  local _, err = scheduler.current()
   if err then
     return nil, err
   end
-  local group = new_group()
+  local group, outer = new_group(), current_group()
   local root = spawn_in(group, false, fn, ...)
   local ok
-  if here then
-    repeat
-      ok, err = scheduler.next(group.inbox)
-    until not ok or is_over(group)
-    if not ok then
-      root:cancel()
-      return nil, err
-    end
-  else
-    ok, err = scheduler.drive(is_over, group)
-    if not ok then
-      return nil, err
-    end
+  repeat
+    ok, err = scheduler.next(group.inbox)
+  until not ok or group.live == 0
+  if not ok then
+    root:cancel()
+    join(group, outer)
+    return nil, err
   end
   if root.raised then
     error(root.raised, 0)
@@ -398,8 +421,8 @@ end
 ---  others are cancelled then
 function task.gather(fns)
   check.arg(fns, "fns", "gather", "table")
-  for i, fn in ipairs(fns) do
-    check.arg(fn, "fns[" .. i .. "]", "gather", "function")
+  for i = 1, #fns do
+    check.arg(fns[i], "fns[" .. i .. "]", "gather", "function")
   end
   return all(#fns, math.huge, function(i)
     return fns[i]()
@@ -535,7 +558,7 @@ function task.complete(fn, undo, ...)
   end
   local state = {}
   local making =
-    spawn_in(here.group or loose_group(), true, make, state, fn, undo, ...)
+    spawn_in(current_group(), true, make, state, fn, undo, ...)
   local lift = task.guard(abandon, state, undo, ...)
   local results = pack(making:wait())
   lift()

@@ -271,7 +271,7 @@ local function begin(self, run)
 end
 
 -- Reads until the request's end. Returns "idle", "expired" or "lost" and why;
--- or nil, err when the waiting was interrupted.
+-- or nil, err when the waiting was interrupted. follow_for also says "raised".
 local function follow(self, run)
   while true do
     local event, err = scheduler.next(run.inbox)
@@ -315,8 +315,9 @@ local function follow_for(self, run, seconds)
   for _, cancel in pairs({ stop, run.stop_check, run.stop_waiting }) do
     cancel()
   end
-  if not ok then
-    error(how, 0)
+  if not ok then -- a callback raised; it is called no more
+    run.callbacks = {}
+    return "raised", how
   end
   return how, why
 end
@@ -342,10 +343,13 @@ local function conclude(self, run, how, why)
   elseif how == "lost" then
     execution.timed_out, self.lost = true, true
     results.fail(execution, callbacks, "Disconnected", why)
-  elseif not how then
+  elseif not how or how == "raised" then
     task.shield(function()
       stop_running(self, run)
     end)
+    if how then
+      error(why, 0)
+    end
     return nil, why
   end
   return execution
