@@ -133,28 +133,23 @@ function host.block()
   return nil, err
 end
 
--- Light threads that have ended, by the one that has spawned them: nginx keeps
--- them until that asks for them.
-local ended = setmetatable({}, { __mode = "k" })
-
-local function ended_of(parent)
-  local list = ended[parent] or {}
-  ended[parent] = list
-  for i = #list, 1, -1 do
-    ngx.thread.kill(list[i])
-    list[i] = nil
-  end
-  return list
-end
-
-local function live(body, seat, siblings)
+local function live(body, seat, ended)
   note_request(seat)
   body(seat)
-  siblings[#siblings + 1] = coroutine.running()
+  if ended then
+    ended[#ended + 1] = coroutine.running()
+  end
 end
 
+-- nginx keeps light threads that have ended until their parent asks for them,
+-- or its request ends. A pump may go on for ever, so it asks.
 local function begin(body, seat)
-  ngx.thread.spawn(live, body, seat, ended_of(coroutine.running()))
+  local ended = pump.ended()
+  for i = ended and #ended or 0, 1, -1 do
+    ngx.thread.kill(ended[i])
+    ended[i] = nil
+  end
+  ngx.thread.spawn(live, body, seat, ended)
 end
 
 -- One that is to outlive the request is a light thread of the pump's.

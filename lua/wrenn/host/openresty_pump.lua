@@ -38,6 +38,12 @@ function pump.is_running()
   return current ~= nil and current.worker == ngx.worker.pid()
 end
 
+--- Where a coroutine of the pump's keeps those of its light threads that have
+--- ended; nil: the running one is none of the pump's.
+function pump.ended()
+  return pump.is_running() and current.ended[coroutine.running()] or nil
+end
+
 -- Waits between two looks; how long to wait the next time.
 local function rest(self, pause, first, last)
   local before = scheduler.handed_over()
@@ -57,6 +63,7 @@ local function connect(relay)
 end
 
 local function follow(self, socket)
+  self.ended[coroutine.running()] = {}
   while not self.over and socket:send("?") do
     local ok, err
     repeat
@@ -118,6 +125,7 @@ end
 -- ---- its life --------------------------------------------------------------
 
 local function run(self, loop)
+  self.ended[coroutine.running()] = {}
   local relay = start_relay(self, loop)
   if relay then
     keep(self)
@@ -147,7 +155,9 @@ end
 --- no timers: then nothing does.
 function pump.attach(loop)
   if not pump.is_running() then
-    local self = { worker = ngx.worker.pid(), nudge = semaphore.new(0) }
+    local self = {
+      worker = ngx.worker.pid(), nudge = semaphore.new(0), ended = {},
+    }
     current = ngx.timer.at(0, start, self, loop) and self
   elseif current.looking and current.nudge:count() < 0 then
     current.nudge:post(1) -- something was just begun: look soon
