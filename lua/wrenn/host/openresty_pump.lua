@@ -75,6 +75,7 @@ local function follow(self, socket)
     scheduler.collect()
   end
   socket:close()
+  self.ended[coroutine.running()] = nil -- nginx uses it again
 end
 
 -- Returns the relay; nil when there is none to be had.
