@@ -9,11 +9,11 @@ LUA = 5.4
 PREFIX = /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test asan valgrind fuzz bench clang lint format install clean
+.PHONY: help setup build demo test spec asan valgrind fuzz bench clang lint format install clean
 
 help:
 	@sed -n 's/^#\( \|$$\)//p' Makefile
-	@echo 'Others: build, asan, valgrind, fuzz, bench, clang, lint, format,'
+	@echo 'Others: build, spec, asan, valgrind, fuzz, bench, clang, lint, format,'
 	@echo '        install, clean.'
 
 setup:
@@ -30,6 +30,10 @@ demo:
 # never rests, JOBS=1 one spec file after the other.
 test:
 	@scripts/test.sh $(LUA)
+
+# One spec file: make spec FILE=spec/pty_spec.lua, several in quotes.
+spec:
+	@scripts/spec.sh $(LUA) $(FILE)
 
 # Everything again under AddressSanitizer, LeakSanitizer and UBSan.
 asan:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run-tests.sh DIR LUA: runs the C unit tests built in DIR and the specs with
-# LUA, and ends with "N passed, N failed" for both together.
+# LUA, and ends with "N passed, N failed" for both together. WRENN_SPEC_FILES
+# names spec files to run alone.
 . "$(dirname "$0")/common.sh"
 
 dir=$1
@@ -12,36 +13,44 @@ if [ "$dir" != build/luajit ]; then
 fi
 use_tree "$dir"
 
-printf '\nC unit tests\n'
-log=$dir/unit.log
-status=0
-ctest --test-dir "$dir" --verbose --timeout 300 >"$log" 2>&1 </dev/null || status=$?
-# A program counts by its own closing line; one that ended without it, or
-# says it passed and exits otherwise, counts as one.
-counts=$(awk '
-  /^test [0-9]+$/ { id = $2 }
-  match($0, /^[0-9]+: [0-9]+ passed, [0-9]+ failed$/) {
-    id = $1 + 0; passed[id] += $2; failed[id] += $4; counted[id] = 1
-  }
-  / Test +#[0-9]+: / {
-    id = $0; sub(/.*#/, "", id); id += 0
-    ok = $0 ~ / Passed /
-    if (ok && !counted[id]) passed[id] = 1
-    if (!ok && !failed[id]) failed[id] = 1
-  }
-  END {
-    for (id in passed) p += passed[id]
-    for (id in failed) f += failed[id]
-    print p + 0, f + 0
-  }' "$log")
-read -r unit_passed unit_failed <<<"$counts"
-if [ "$status" -ne 0 ] && [ "$unit_failed" -eq 0 ]; then
-  unit_failed=1
+unit_tests() {
+  printf '\nC unit tests\n'
+  log=$dir/unit.log
+  status=0
+  ctest --test-dir "$dir" --verbose --timeout 300 >"$log" 2>&1 </dev/null || status=$?
+  # A program counts by its own closing line; one that ended without it, or
+  # says it passed and exits otherwise, counts as one.
+  counts=$(awk '
+    /^test [0-9]+$/ { id = $2 }
+    match($0, /^[0-9]+: [0-9]+ passed, [0-9]+ failed$/) {
+      id = $1 + 0; passed[id] += $2; failed[id] += $4; counted[id] = 1
+    }
+    / Test +#[0-9]+: / {
+      id = $0; sub(/.*#/, "", id); id += 0
+      ok = $0 ~ / Passed /
+      if (ok && !counted[id]) passed[id] = 1
+      if (!ok && !failed[id]) failed[id] = 1
+    }
+    END {
+      for (id in passed) p += passed[id]
+      for (id in failed) f += failed[id]
+      print p + 0, f + 0
+    }' "$log")
+  read -r unit_passed unit_failed <<<"$counts"
+  if [ "$status" -ne 0 ] && [ "$unit_failed" -eq 0 ]; then
+    unit_failed=1
+  fi
+  if [ "$unit_failed" -gt 0 ]; then
+    tail -n 100 "$log"
+  fi
+  printf '%d passed, %d failed\n' "$unit_passed" "$unit_failed"
+}
+
+unit_passed=0
+unit_failed=0
+if [ -z "${WRENN_SPEC_FILES:-}" ]; then
+  unit_tests
 fi
-if [ "$unit_failed" -gt 0 ]; then
-  tail -n 100 "$log"
-fi
-printf '%d passed, %d failed\n' "$unit_passed" "$unit_failed"
 
 # Each spec file is a process of its own with a time limit: a hang is a failure
 # of that file, and its log ends with the test that hung. Those that measure
@@ -82,8 +91,9 @@ run_spec() {
 }
 
 printf '\nSpecs (%s)\n' "$lua"
-mapfile -t together < <(grep -L '^-- Runs alone' spec/*_spec.lua)
-mapfile -t alone < <(grep -l '^-- Runs alone' spec/*_spec.lua)
+read -r -a files <<<"${WRENN_SPEC_FILES:-$(echo spec/*_spec.lua)}"
+mapfile -t together < <(grep -L '^-- Runs alone' "${files[@]}")
+mapfile -t alone < <(grep -l '^-- Runs alone' "${files[@]}")
 for file in "${together[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-4}" ]; do
     wait -n || :
