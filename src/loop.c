@@ -285,7 +285,7 @@ void wrenn_loop_free(wrenn_loop *loop) {
     return;
   wrenn_op_stop_all(loop);
   run_kicks(loop);
-  wrenn_http_engine_free(loop->http);
+  wrenn_engine_free(loop->engine);
   wrenn_ws_engine_free(loop->ws);
   wrenn_lookups_abandon(loop);
   if (loop->watched)

@@ -31,10 +31,10 @@ struct wrenn_loop {
   wrenn_op *kicks;
   wrenn_slot *slots;
   uint32_t slot_count;
-  uint32_t free_slot;             /* index + 1; 0: none */
-  struct wrenn_http_engine *http; /* http.c; NULL until first used */
-  struct wrenn_ws_engine *ws;     /* ws.c; NULL until first used */
-  struct wrenn_lookup *lookups;   /* resolve.c */
+  uint32_t free_slot;           /* index + 1; 0: none */
+  struct wrenn_engine *engine;  /* connection.c; NULL until first used */
+  struct wrenn_ws_engine *ws;   /* ws.c; NULL until first used */
+  struct wrenn_lookup *lookups; /* resolve.c */
 };
 
 /* Leaves work for the next step, and says so through the fd where asked to. */
@@ -44,7 +44,7 @@ void wrenn_loop_dirty(wrenn_loop *loop);
 wrenn_status wrenn_loop_check(const wrenn_loop *loop);
 
 /* The transports' ends of the loop's life; a NULL engine is allowed. */
-void wrenn_http_engine_free(struct wrenn_http_engine *engine);
+void wrenn_engine_free(struct wrenn_engine *engine);
 void wrenn_ws_engine_free(struct wrenn_ws_engine *engine);
 
 #endif

@@ -137,8 +137,11 @@ WRENN_API const char *wrenn_event_header(const wrenn_event *event,
 /* ---- what connections share ---------------------------------------------- */
 
 typedef struct wrenn_net {
-  const char *ca_file; /* PEM file to trust instead of the system's; or NULL */
-  const char *proxy;   /* "http://[user:password@]host:port"; NULL: none */
+  const char *ca_file; /* PEM file to trust; NULL: what SSL_CERT_FILE and
+                          SSL_CERT_DIR say, else the system's */
+  const char *proxy;   /* URL: http, https, socks4, socks4a, socks5, socks5h;
+                          "": none; NULL: as the environment says, read as
+                          libcurl does, but never for loopback */
   bool insecure;       /* accept any certificate */
 } wrenn_net;
 

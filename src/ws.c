@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include "connection.h"
 #include "ws_op.h"
 
 #define MAX_MESSAGE ((size_t)64 * 1024 * 1024)
@@ -376,7 +376,7 @@ wrenn_status wrenn_ws_open(wrenn_loop *loop, const wrenn_ws_options *options,
   status = WRENN_E_ARGUMENT;
   if (!options->url || !wrenn_url_parse(&ws->url, options->url) ||
       strlen(ws->url.path) > MAX_TARGET ||
-      (net->proxy && !wrenn_url_parse(&ws->proxy, net->proxy)))
+      (net->proxy && *net->proxy && !wrenn_url_parse(&ws->proxy, net->proxy)))
     goto out;
   status = WRENN_E_MEMORY;
   if (!copy_headers(ws, options, &status))

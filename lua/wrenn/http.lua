@@ -62,7 +62,7 @@ end
 --- it to the operation's options.
 function http.net_options(settings, options)
   options.ca_file = settings.ca_file
-  options.proxy = settings.proxy
+  options.proxy = settings.proxy or ""
   options.insecure = settings.insecure
   options.connect = settings.connect_timeout
   return options

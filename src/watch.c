@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "http_engine.h"
+#include "connection.h"
 
 struct wrenn_watch {
   uv_poll_t poll;
-  wrenn_http_engine *engine;
+  wrenn_engine *engine;
   curl_socket_t fd;
   int wanted;  /* what libcurl wants to hear of; 0: nothing for now */
   int watched; /* what libuv watches for */
@@ -41,13 +41,13 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     w->watched = 0;
   }
   if (w->wanted)
-    wrenn_http_act(w->engine, w->fd, what);
+    wrenn_engine_act(w->engine, w->fd, what);
   /* Nobody reads what comes between two transfers: it would come for ever. */
   if (!uv_is_closing((uv_handle_t *)poll) && (status < 0 || !w->wanted))
     watch_for(w, w->wanted);
 }
 
-static wrenn_watch *new_watch(wrenn_http_engine *engine, curl_socket_t fd) {
+static wrenn_watch *new_watch(wrenn_engine *engine, curl_socket_t fd) {
   wrenn_watch *w = calloc(1, sizeof(*w));
   if (!w)
     return NULL;
@@ -64,7 +64,7 @@ static wrenn_watch *new_watch(wrenn_http_engine *engine, curl_socket_t fd) {
 
 static void on_closed(uv_handle_t *handle) {
   wrenn_watch *w = handle->data;
-  wrenn_http_release(w->engine);
+  wrenn_engine_release(w->engine);
   free(w);
 }
 
@@ -75,19 +75,18 @@ static void end_watch(wrenn_watch *w) {
 
 /* ---- sockets of connections ---------------------------------------------- */
 
-static wrenn_watch *find_watch(const wrenn_http_engine *engine,
-                               curl_socket_t fd) {
+static wrenn_watch *find_watch(const wrenn_engine *engine, curl_socket_t fd) {
   return (size_t)fd < engine->watch_count ? engine->watches[fd] : NULL;
 }
 
-static void forget_watch(wrenn_http_engine *engine, curl_socket_t fd) {
+static void forget_watch(wrenn_engine *engine, curl_socket_t fd) {
   wrenn_watch *w = find_watch(engine, fd);
   if (w)
     engine->watches[fd] = NULL;
   end_watch(w);
 }
 
-static bool make_room(wrenn_http_engine *engine, curl_socket_t fd) {
+static bool make_room(wrenn_engine *engine, curl_socket_t fd) {
   size_t count = engine->watch_count ? engine->watch_count : 16;
   while (count <= (size_t)fd)
     count *= 2;
@@ -104,7 +103,7 @@ static bool make_room(wrenn_http_engine *engine, curl_socket_t fd) {
   return true;
 }
 
-bool wrenn_watch_open(wrenn_http_engine *engine, curl_socket_t fd) {
+bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd) {
   if (!make_room(engine, fd))
     return false;
   forget_watch(engine, fd); /* should it have been closed unheard */
@@ -117,7 +116,7 @@ int wrenn_watch_close(void *arg, curl_socket_t fd) {
   return close(fd);
 }
 
-void wrenn_watch_close_all(wrenn_http_engine *engine) {
+void wrenn_watch_close_all(wrenn_engine *engine) {
   for (size_t i = 0; i < engine->watch_count; i++)
     end_watch(engine->watches[i]);
   free(engine->watches);
@@ -142,7 +141,7 @@ static int wanted_of(int what) {
 
 int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
                        void *socket_arg) {
-  wrenn_http_engine *engine = arg;
+  wrenn_engine *engine = arg;
   wrenn_watch *kept = find_watch(engine, fd);
   wrenn_watch *w = kept ? kept : socket_arg;
   (void)easy;

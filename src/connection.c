@@ -1,0 +1,406 @@
+#include "connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- what may be sent ---------------------------------------------------- */
+
+static bool has_control(const char *text) {
+  for (; *text; text++)
+    if ((unsigned char)*text < ' ' || *text == 0x7f)
+      return true;
+  return false;
+}
+
+bool wrenn_header_line_ok(const char *line) {
+  const char *colon = strchr(line, ':');
+  return colon && colon != line && !memchr(line, ' ', (size_t)(colon - line)) &&
+         !has_control(line);
+}
+
+bool wrenn_url_ok(const char *url, const char *scheme) {
+  size_t len = strlen(scheme);
+  if (has_control(url) || strchr(url, ' ') || strncmp(url, scheme, len))
+    return false;
+  url += len + (url[len] == 's');
+  return strncmp(url, "://", 3) == 0 && url[3];
+}
+
+/* ---- descriptors --------------------------------------------------------- */
+
+/* A process may run without standard streams. Whatever else it prints to them
+ * must not end up in a connection. */
+static int above_standard_streams(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO)
+    return fd;
+  int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  int why = errno;
+  close(fd);
+  errno = why;
+  return higher;
+}
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
+                                    struct curl_sockaddr *address) {
+  wrenn_transfer *transfer = arg;
+  (void)purpose;
+  int fd = above_standard_streams(socket(
+      address->family, address->socktype | SOCK_CLOEXEC, address->protocol));
+  if (fd < 0 && errno != EMFILE)
+    return CURL_SOCKET_BAD;
+  if (fd < 0 || !wrenn_fd_to_spare(fd))
+    transfer->error = WRENN_E_SYSTEM;
+  else if (!wrenn_watch_open(transfer->engine, fd))
+    transfer->error = WRENN_E_MEMORY;
+  else
+    return fd;
+  if (fd >= 0)
+    close(fd);
+  return CURL_SOCKET_BAD;
+}
+
+static void keep_to_ourselves(int fd) {
+  int domain;
+  socklen_t len = sizeof(domain);
+  if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+      domain == AF_UNIX)
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* With its multi handle libcurl makes a pair of sockets that every program
+ * which is started later would inherit. It tells nobody which: they are the
+ * lowest free numbers. */
+static CURLM *new_multi(void) {
+  int first = eventfd(0, EFD_CLOEXEC);
+  int second = eventfd(0, EFD_CLOEXEC);
+  close(first);
+  close(second);
+  CURLM *multi = curl_multi_init();
+  keep_to_ourselves(first);
+  keep_to_ourselves(second);
+  return multi;
+}
+
+/* How many connections are kept that nobody uses: what else wants descriptors
+ * must not find them all taken. */
+static long most_kept(void) {
+  rlim_t quarter = wrenn_fd_limit() / 4;
+  return quarter < 4 ? 4 : quarter > 1024 ? 1024 : (long)quarter;
+}
+
+/* ---- trust --------------------------------------------------------------- */
+
+/* NULL for what is set to nothing. */
+static const char *environment(const char *name) {
+  const char *value = getenv(name);
+  return value && *value ? value : NULL;
+}
+
+static void trust(CURL *easy, const char *file, const char *dir) {
+  curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, dir);
+  curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, file);
+  curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, dir);
+}
+
+/* The first of these that says something says all: ca_file, the environment
+ * as OpenSSL names it, the system. libcurl reads a file once for many
+ * connections, but only where there is no directory besides: 35 ms for each
+ * connection with Debian's. So the system's directory, which holds the same,
+ * only counts where there is no file. */
+static void set_trust(wrenn_transfer *transfer, const wrenn_net *net) {
+  CURL *easy = transfer->easy;
+  const char *file = environment("SSL_CERT_FILE");
+  const char *dir = environment("SSL_CERT_DIR");
+  if (net->ca_file)
+    trust(easy, net->ca_file, NULL);
+  else if (file || dir)
+    trust(easy, file, dir);
+  transfer->special = transfer->special || net->ca_file || file || dir;
+  if (!net->insecure)
+    return;
+  transfer->special = true;
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+  curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
+}
+
+static void trust_the_system(CURL *easy) {
+  const char *file = NULL, *dir = NULL;
+  curl_easy_getinfo(easy, CURLINFO_CAINFO, &file);
+  curl_easy_getinfo(easy, CURLINFO_CAPATH, &dir);
+  if (file && access(file, R_OK) == 0)
+    trust(easy, file, NULL);
+  else
+    trust(easy, NULL, dir);
+}
+
+/* ---- proxies ------------------------------------------------------------- */
+
+static bool is_loopback(const char *host) {
+  size_t len = strlen(host);
+  int parts[4], end = 0;
+  if (len >= 9 && !strcasecmp(host + len - 9, "localhost"))
+    return len == 9 || host[len - 10] == '.';
+  return !strcmp(host, "[::1]") ||
+         (sscanf(host, "%3d.%3d.%3d.%3d%n", parts, parts + 1, parts + 2,
+                 parts + 3, &end) == 4 &&
+          (size_t)end == len && parts[0] == 127);
+}
+
+/* Which proxies the environment names for which hosts is libcurl's business.
+ * Only: loopback is never behind one of them, whatever the rest says. An
+ * explicit proxy is for every host, NO_PROXY or not. */
+static wrenn_status set_proxy(wrenn_transfer *transfer, const char *url,
+                              const char *proxy) {
+  CURL *easy = transfer->easy;
+  char *host = NULL;
+  wrenn_status status = WRENN_E_ARGUMENT;
+  CURLU *parsed = curl_url();
+  if (!parsed)
+    return WRENN_E_MEMORY;
+  CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS);
+  if (!code)
+    code = curl_url_get(parsed, CURLUPART_HOST, &host, 0);
+  if (code) {
+    status = code == CURLUE_OUT_OF_MEMORY ? WRENN_E_MEMORY : WRENN_E_ARGUMENT;
+    goto out;
+  }
+  curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
+  curl_easy_setopt(easy, CURLOPT_NOPROXY,
+                   proxy               ? ""
+                   : is_loopback(host) ? "*"
+                                       : NULL);
+  status = WRENN_OK;
+
+out:
+  curl_free(host);
+  curl_url_cleanup(parsed);
+  return status;
+}
+
+/* ---- handles ------------------------------------------------------------- */
+
+/* What is the same for every transfer. */
+static void set_up(wrenn_engine *engine, CURL *easy) {
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* do not wait for DNS */
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION,
+                   (long)CURL_SSLVERSION_TLSv1_2);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  /* A connection outlives the transfer that opened it. */
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, wrenn_watch_close);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine);
+  trust_the_system(easy);
+}
+
+static void give_back(wrenn_engine *engine, CURL *easy, bool special) {
+  if (engine->closing || engine->spare_count == WRENN_SPARE_HANDLES) {
+    curl_easy_cleanup(easy);
+    return;
+  }
+  if (special) {
+    curl_easy_reset(easy);
+    set_up(engine, easy);
+  }
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+  engine->spare[engine->spare_count++] = easy;
+}
+
+static CURL *take_easy(wrenn_engine *engine) {
+  if (engine->spare_count)
+    return engine->spare[--engine->spare_count];
+  CURL *easy = curl_easy_init();
+  if (easy)
+    set_up(engine, easy);
+  return easy;
+}
+
+static wrenn_engine *engine_of(wrenn_loop *loop);
+
+wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
+                                    const char *url, const wrenn_net *net,
+                                    const wrenn_deadlines *limits) {
+  transfer->engine = engine_of(loop);
+  transfer->easy = transfer->engine ? take_easy(transfer->engine) : NULL;
+  if (!transfer->easy)
+    return WRENN_E_MEMORY;
+  CURL *easy = transfer->easy;
+  curl_easy_setopt(easy, CURLOPT_URL, url);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->message);
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+  /* The deadline is the operation's. libcurl is told for the sake of the
+   * addresses: it gives half of the time to each that is not the last. */
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                   limits->connect_ms ? (long)limits->connect_ms + 1
+                                      : 1000L * 60 * 60 * 24);
+  set_trust(transfer, net);
+  wrenn_status status = set_proxy(transfer, url, net->proxy);
+  if (status)
+    wrenn_transfer_end(transfer);
+  else
+    loop->tls = loop->tls || strncmp(url, "https", 5) == 0;
+  return status;
+}
+
+void wrenn_transfer_go(wrenn_transfer *transfer) {
+  if (curl_multi_add_handle(transfer->engine->multi, transfer->easy))
+    wrenn_op_fail(&transfer->op, WRENN_E_SYSTEM,
+                  "libcurl refused the operation");
+}
+
+void wrenn_transfer_end(wrenn_transfer *transfer) {
+  CURL *easy = transfer->easy;
+  transfer->easy = NULL;
+  if (!easy)
+    return;
+  curl_multi_remove_handle(transfer->engine->multi, easy);
+  give_back(transfer->engine, easy, transfer->special);
+}
+
+/* ---- failures ------------------------------------------------------------ */
+
+static wrenn_status status_of(const wrenn_transfer *transfer, CURLcode code,
+                              wrenn_status otherwise) {
+  long os_error = 0;
+  switch (code) {
+  case CURLE_COULDNT_RESOLVE_HOST:
+  case CURLE_COULDNT_RESOLVE_PROXY:
+    return WRENN_E_RESOLVE;
+  case CURLE_COULDNT_CONNECT:
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
+    return os_error == EMFILE || os_error == ENFILE ? WRENN_E_SYSTEM
+                                                    : WRENN_E_CONNECT;
+  case CURLE_PROXY:
+    return WRENN_E_CONNECT;
+  case CURLE_SSL_CONNECT_ERROR:
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+  case CURLE_SSL_ISSUER_ERROR:
+    return WRENN_E_TLS;
+  case CURLE_OUT_OF_MEMORY:
+    return WRENN_E_MEMORY;
+  case CURLE_OPERATION_TIMEDOUT:
+    return WRENN_E_TIMEOUT;
+  default:
+    return otherwise;
+  }
+}
+
+void wrenn_transfer_fail(wrenn_transfer *transfer, CURLcode code,
+                         wrenn_status otherwise) {
+  if (transfer->error == WRENN_E_SYSTEM)
+    wrenn_op_fail_fds(&transfer->op);
+  else if (transfer->error)
+    wrenn_op_fail(&transfer->op, transfer->error, "%s",
+                  transfer->error == WRENN_E_TOO_LARGE
+                      ? "the answer is over its limit"
+                      : wrenn_strerror(transfer->error));
+  else
+    wrenn_op_fail(&transfer->op, status_of(transfer, code, otherwise), "%s",
+                  transfer->message[0] ? transfer->message
+                                       : curl_easy_strerror(code));
+}
+
+/* ---- libcurl and libuv --------------------------------------------------- */
+
+static void collect_finished(wrenn_engine *engine) {
+  CURLMsg *message;
+  int left;
+  while ((message = curl_multi_info_read(engine->multi, &left))) {
+    wrenn_transfer *transfer = NULL;
+    if (message->msg != CURLMSG_DONE)
+      continue;
+    CURLcode code = message->data.result;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
+                      (char **)&transfer);
+    transfer->done(transfer, code);
+  }
+}
+
+void wrenn_engine_act(wrenn_engine *engine, curl_socket_t fd, int events) {
+  int running;
+  curl_multi_socket_action(engine->multi, fd, events, &running);
+  collect_finished(engine);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  wrenn_engine_act(timer->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_curl_timer(CURLM *multi, long ms, void *arg) {
+  wrenn_engine *engine = arg;
+  (void)multi;
+  if (engine->closing)
+    return 0;
+  if (ms < 0) {
+    uv_timer_stop(&engine->timer);
+    return 0;
+  }
+  uv_update_time(&engine->loop->uv);
+  uv_timer_start(&engine->timer, on_timer, (uint64_t)ms, 0);
+  wrenn_loop_dirty(engine->loop);
+  return 0;
+}
+
+static wrenn_engine *engine_of(wrenn_loop *loop) {
+  if (loop->engine)
+    return loop->engine;
+  wrenn_engine *engine = calloc(1, sizeof(*engine));
+  if (!engine)
+    return NULL;
+  engine->loop = loop;
+  engine->multi = new_multi();
+  if (!engine->multi) {
+    free(engine);
+    return NULL;
+  }
+  curl_multi_setopt(engine->multi, CURLMOPT_SOCKETFUNCTION, wrenn_watch_change);
+  curl_multi_setopt(engine->multi, CURLMOPT_SOCKETDATA, engine);
+  curl_multi_setopt(engine->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+  curl_multi_setopt(engine->multi, CURLMOPT_TIMERDATA, engine);
+  curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, most_kept());
+  uv_timer_init(&loop->uv, &engine->timer);
+  engine->timer.data = engine;
+  engine->open_handles = 1;
+  loop->engine = engine;
+  return engine;
+}
+
+void wrenn_engine_release(wrenn_engine *engine) {
+  if (--engine->open_handles == 0)
+    free(engine);
+}
+
+static void on_engine_timer_closed(uv_handle_t *handle) {
+  wrenn_engine_release(handle->data);
+}
+
+void wrenn_engine_free(wrenn_engine *engine) {
+  if (!engine)
+    return;
+  engine->closing = true;
+  while (engine->spare_count > 0)
+    curl_easy_cleanup(engine->spare[--engine->spare_count]);
+  curl_multi_cleanup(engine->multi);
+  wrenn_watch_close_all(engine);
+  uv_close((uv_handle_t *)&engine->timer, on_engine_timer_closed);
+}

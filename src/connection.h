@@ -1,0 +1,93 @@
+/*
+ * The one maker of connections: every connection of a loop, of a request or a
+ * WebSocket, is libcurl's and is set up here. Names, addresses, proxies,
+ * trust, TLS versions, time to connect and descriptors so follow one rule.
+ * Internal to the transports.
+ *
+ * A transport embeds wrenn_transfer as its first member, gets a handle by
+ * wrenn_transfer_prepare, adds what is its own, and hands it to libcurl by
+ * wrenn_transfer_go once the operation has started.
+ */
+#ifndef WRENN_CONNECTION_H
+#define WRENN_CONNECTION_H
+
+#include <curl/curl.h>
+
+#include "op.h"
+
+#define WRENN_SPARE_HANDLES 16
+
+typedef struct wrenn_watch wrenn_watch;
+
+typedef struct wrenn_engine {
+  wrenn_loop *loop;
+  CURLM *multi;
+  uv_timer_t timer;
+  bool closing;
+  unsigned open_handles; /* libuv handles whose close is under way or due */
+  CURL *spare[WRENN_SPARE_HANDLES]; /* prepared: making one is slow */
+  size_t spare_count;
+  wrenn_watch **watches; /* of the sockets that stay open, by descriptor */
+  size_t watch_count;
+} wrenn_engine;
+
+typedef struct wrenn_transfer {
+  wrenn_op op; /* first */
+  wrenn_engine *engine;
+  CURL *easy;   /* NULL once it has ended */
+  bool special; /* the handle has options that not every transfer sets */
+  /* libcurl is through with the handle: the answer is complete, or what was
+   * to be connected is connected, or it failed. */
+  void (*done)(struct wrenn_transfer *transfer, CURLcode code);
+  wrenn_status error; /* why a callback has stopped libcurl; or OK */
+  char message[CURL_ERROR_SIZE];
+} wrenn_transfer;
+
+/* ---- connection.c -------------------------------------------------------- */
+
+/* Whether a URL may be given to a transport: one of the two schemes ("http",
+ * "https" or "ws", "wss"), no spaces, no control characters. */
+bool wrenn_url_ok(const char *url, const char *scheme);
+
+/* Whether a "Name: value" line is fit to be sent. */
+bool wrenn_header_line_ok(const char *line);
+
+/* Gives a zeroed transfer a handle that would connect to the URL as `net` and
+ * `limits` say. On failure nothing is left to be ended. */
+wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
+                                    const char *url, const wrenn_net *net,
+                                    const wrenn_deadlines *limits);
+
+/* Lets libcurl begin; fails the operation when it does not want to. */
+void wrenn_transfer_go(wrenn_transfer *transfer);
+
+/* Takes the handle back from libcurl, begun or not. Again does nothing. */
+void wrenn_transfer_end(wrenn_transfer *transfer);
+
+/* Fails the operation for a transfer that did not end well. What is not the
+ * connection's making becomes `otherwise`. */
+void wrenn_transfer_fail(wrenn_transfer *transfer, CURLcode code,
+                         wrenn_status otherwise);
+
+/* Tells libcurl what happened to a socket, and ends what that has finished. */
+void wrenn_engine_act(wrenn_engine *engine, curl_socket_t fd, int events);
+
+/* One of the `open_handles` is closed. */
+void wrenn_engine_release(wrenn_engine *engine);
+
+/* ---- watch.c ------------------------------------------------------------- */
+
+/* A socket has been opened for a connection, and stays watched from transfer
+ * to transfer until wrenn_watch_close. False: out of memory or of system. */
+bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd);
+
+/* Callbacks of libcurl's; the last argument but one, or the first, is the
+ * engine. */
+int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
+                       void *socket_arg);
+int wrenn_watch_close(void *arg, curl_socket_t fd);
+
+/* Ends what is left once libcurl is done. */
+void wrenn_watch_close_all(wrenn_engine *engine);
+
+#endif
