@@ -53,14 +53,14 @@ describe("the request of a command", function()
   }
   for name, case in pairs(bodies) do
     it("carries " .. name, function()
-      local capsule = capsule_of({ 200, "{}" })
+      local capsule = capsule_of({ 200, '{"exit_code":0,"pid":7}' })
       assert(capsule.commands:run(case[1], case[2]))
       assert.are.same(case[3], body(2))
     end)
   end
 
   local answers = {
-    ["an empty answer (80)"] = { "{}",
+    ["its exit code alone (80)"] = { '{"exit_code":-1}',
       { stdout = "", stderr = "", exit_code = -1 } },
     ["nulls (81)"] = { '{"stdout":null,"stderr":null,"exit_code":0}',
       { stdout = "", stderr = "", exit_code = 0 } },
@@ -99,10 +99,10 @@ describe("the request of a command", function()
     assert.are.same({}, (capsule.commands:list()))
   end)
 
-  it("in the background gets pid 0 when the answer has none", function()
-    local capsule = capsule_of({ 200, '{"tag":"x"}' })
+  it("in the background is known by its pid and tag", function()
+    local capsule = capsule_of({ 200, '{"pid":7,"tag":"x"}' })
     local handle = assert(capsule.commands:run("x", { background = true }))
-    assert.are.same({ 0, "x", "cl-1" },
+    assert.are.same({ 7, "x", "cl-1" },
       { handle.pid, handle.tag, handle.capsule_id })
   end)
 

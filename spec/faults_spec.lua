@@ -77,8 +77,7 @@ local operations = {
 
 
 -- Calls that carry bytes do not look at them: garbage is not for them.
-local opaque = { read = true, download = true, write = true, upload = true,
-  kill = true, remove = true }
+local opaque = { read = true, download = true }
 -- A 200 is no upgrade, however its body ends; and what is not HTTP at all is
 -- not told from an end before the answer.
 local for_upgrade = {

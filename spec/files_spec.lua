@@ -30,7 +30,7 @@ describe("files of a scripted server", function()
   end
 
   it("are listed as deep as asked (190)", function()
-    local files = files_of({ 200, "{}" })
+    local files = files_of({ 200, '{"entries":[]}' })
     assert.are.same({}, (files:list("/a", { depth = 3 })))
     assert.are.same({ path = "/a", depth = 3 },
       require("cjson").decode(p:received()[2]:match("\r\n\r\n(.*)$")))

@@ -44,10 +44,11 @@ describe("the low-level client", function()
   end)
 
   it("lists, gets, pauses, resumes, pings and destroys", function()
-    local capsules = start({ 200, '[{"id":"cl-1"}]' }, running,
+    local capsules = start({ 200, "[" .. running[2] .. "]" }, running,
       { 202, '{"id":"cl-1","status":"pausing"}' },
       { 202, '{"id":"cl-1","status":"resuming"}' }, { 204 }, { 202, "" })
-    assert.are.same({ { id = "cl-1" } }, (capsules:list()))
+    assert.are.same({ { id = "cl-1", status = "running" } },
+      (capsules:list()))
     assert.are.equal("running", capsules:get("cl-1").status)
     assert.are.equal("pausing", capsules:pause("cl-1").status)
     assert.are.equal("resuming", capsules:resume("cl-1").status)

@@ -15,14 +15,18 @@ describe("volumes of a scripted server", function()
   end)
 
   it("are asked for by their endpoints, with what is set", function()
-    p = peer.answering({ 201, '{"id":"vol-1","name":"vl-a"}' }, { 201, "{}" },
-      { 200, '[{"id":"vol-1"}]' }, { 200, '{"id":"vol-1"}' }, { 204 })
+    local volume = { id = "vol-1", name = "vl-a", size_mb = 20480,
+      status = "detached" }
+    local one = '{"id":"vol-1","name":"vl-a","size_mb":20480,'
+      .. '"status":"detached"}'
+    p = peer.answering({ 201, one }, { 201, one },
+      { 200, "[" .. one .. "]" }, { 200, one }, { 204 })
     local volumes = assert(wrenn.Client(p:options())).volumes
-    assert.are.same({ id = "vol-1", name = "vl-a" },
+    assert.are.same(volume,
       assert(volumes:create({ name = "a", size = "20Gi" })))
     assert(volumes:create({ size_mb = 512 }))
-    assert.are.same({ { id = "vol-1" } }, assert(volumes:list()))
-    assert.are.same({ id = "vol-1" }, assert(volumes:get("a/b")))
+    assert.are.same({ volume }, assert(volumes:list()))
+    assert.are.same(volume, assert(volumes:get("a/b")))
     assert.is_true(volumes:delete("a?b"))
     local list = {}
     for i, text in ipairs(p:received()) do

@@ -104,8 +104,14 @@ local function take_back(client, id)
   end)
 end
 
+-- A capsule of which too little was told is there all the same.
 local function make(client, request)
-  return client.capsules:create(request)
+  local info, err = client.capsules:create(request)
+  local told = err and err.details and err.details.answer
+  if type(told) == "table" and type(told.id) == "string" and told.id ~= "" then
+    take_back(client, told.id)
+  end
+  return info, err
 end
 
 local function unmake(info, client)
@@ -125,10 +131,6 @@ local function create(class, opts)
   info, err = task.complete(make, unmake, client, request)
   if not info then
     return nil, err
-  end
-  if type(info.id) ~= "string" or info.id == "" then
-    return nil,
-      errors.new("ProtocolError", "API returned a capsule without an ID")
   end
   local self = new(class, client, info, true)
   if opts.wait then
@@ -173,7 +175,6 @@ local function connect(class, id, opts)
   if not info then
     return nil, err
   end
-  info.id = info.id or id
   local limit = opts.wait_timeout
   if info.status == "pausing" then
     info, err = wait.for_status(client, id, "pause", limit)
@@ -187,7 +188,6 @@ local function connect(class, id, opts)
   if not info then
     return nil, err
   end
-  info.id = info.id or id
   return new(class, client, info, false)
 end
 
@@ -246,7 +246,7 @@ function Capsule.list(opts)
   end
   local chosen = {}
   for _, info in ipairs(all) do
-    if type(info) == "table" and matches(info, opts) then
+    if matches(info, opts) then
       chosen[#chosen + 1] = info
     end
   end
@@ -269,7 +269,7 @@ local function change(fname, client, id, opts, self)
   if not info then
     return nil, err
   end
-  if self and type(info) == "table" and info.id then
+  if self and type(info) == "table" then
     self.info = info
   end
   return info

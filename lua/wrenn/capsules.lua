@@ -32,7 +32,8 @@ Capsules.create_spec = {
 function Capsules:create(opts)
   check.self(self, "is_capsules", "create")
   opts = check.options(opts, "create", Capsules.create_spec)
-  return call(self, "POST", "/v1/capsules", { json = api.create_body(opts) })
+  return call(self, "capsule", "POST", "/v1/capsules",
+    { json = api.create_body(opts) })
 end
 
 --- GET /v1/capsules.
@@ -40,7 +41,7 @@ end
 ---@return wrenn.Error? err
 function Capsules:list()
   check.self(self, "is_capsules", "list")
-  return call(self, "GET", "/v1/capsules")
+  return call(self, "capsules", "GET", "/v1/capsules")
 end
 
 --- GET /v1/capsules/{id}.
@@ -49,7 +50,7 @@ end
 ---@return wrenn.Error? err
 function Capsules:get(id)
   check.self(self, "is_capsules", "get")
-  return call(self, "GET", path("/v1/capsules/{}", id, "id", "get"))
+  return call(self, "capsule", "GET", path("/v1/capsules/{}", id, "id", "get"))
 end
 
 --- DELETE /v1/capsules/{id}. Returns once the server has accepted it.
@@ -67,7 +68,8 @@ end
 ---@return wrenn.Error? err
 function Capsules:pause(id)
   check.self(self, "is_capsules", "pause")
-  return call(self, "POST", path("/v1/capsules/{}/pause", id, "id", "pause"))
+  return call(self, "capsule", "POST",
+    path("/v1/capsules/{}/pause", id, "id", "pause"))
 end
 
 --- POST /v1/capsules/{id}/resume.
@@ -76,7 +78,8 @@ end
 ---@return wrenn.Error? err
 function Capsules:resume(id)
   check.self(self, "is_capsules", "resume")
-  return call(self, "POST", path("/v1/capsules/{}/resume", id, "id", "resume"))
+  return call(self, "capsule", "POST",
+    path("/v1/capsules/{}/resume", id, "id", "resume"))
 end
 
 --- POST /v1/capsules/{id}/ping: counts as activity.
@@ -95,7 +98,7 @@ end
 function Capsules:stats(opts)
   check.self(self, "is_capsules", "stats")
   opts = check.options(opts, "stats", { range = "string" })
-  return call(self, "GET", "/v1/capsules/stats",
+  return call(self, "stats", "GET", "/v1/capsules/stats",
     { query = { range = opts.range } })
 end
 
@@ -107,7 +110,7 @@ end
 function Capsules:usage(opts)
   check.self(self, "is_capsules", "usage")
   opts = check.options(opts, "usage", { from = "string", to = "string" })
-  return call(self, "GET", "/v1/capsules/usage",
+  return call(self, "usage", "GET", "/v1/capsules/usage",
     { query = { from = opts.from, to = opts.to } })
 end
 
@@ -120,7 +123,7 @@ function Capsules:metrics(id, opts)
   check.self(self, "is_capsules", "metrics")
   local where = path("/v1/capsules/{}/metrics", id, "id", "metrics")
   opts = check.options(opts, "metrics", { range = "string" })
-  return call(self, "GET", where, { query = { range = opts.range } })
+  return call(self, "metrics", "GET", where, { query = { range = opts.range } })
 end
 
 return Capsules

@@ -33,7 +33,7 @@ function Client:health(opts)
   check.self(self, "is_client", "health")
   opts = check.options(opts, "health", { timeout = "seconds" })
   return http.call(self,
-    { method = "GET", path = "/health", timeout = opts.timeout })
+    { method = "GET", path = "/health", timeout = opts.timeout }, "health")
 end
 
 --- Closes the client: later calls through it return nil, err. What is under

@@ -82,7 +82,7 @@ local function run_background(self, cmd, opts)
     return nil, err
   end
   local handle = setmetatable({
-    pid = answer.pid or 0, tag = answer.tag, capsule_id = self.capsule_id,
+    pid = answer.pid, tag = answer.tag, capsule_id = self.capsule_id,
     commands = self,
   }, Handle)
   if opts.timeout then

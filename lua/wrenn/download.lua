@@ -121,7 +121,14 @@ function M.open(client, endpoint, path, find)
     return nil, errors.from_response(event[1], nil, "",
       http.header_finder(event[2]))
   end
-  local length = http.header_finder(event[2])("content-length")
+  local header = http.header_finder(event[2])
+  if http.is_page(header) then
+    op:cancel()
+    return nil, errors.new("ProtocolError",
+      ("POST %s: the answer is a web page"):format(endpoint),
+      { status_code = event[1] })
+  end
+  local length = header("content-length")
   return setmetatable({
     op = op, inbox = inbox, path = path, bytes = 0, find = find,
     size = tonumber(length) or size_by_list(find),

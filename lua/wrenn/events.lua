@@ -1,13 +1,13 @@
 --- client.events: what happens to the team's capsules and templates, as it
 --- happens. Servers from 0.2 on.
 
-local api = require("wrenn.api")
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.http")
 local json = require("wrenn.json")
 local resource = require("wrenn.resource")
 local scheduler = require("wrenn.scheduler")
+local shapes = require("wrenn.shapes")
 local sse = require("wrenn.sse")
 
 ---@class wrenn.Events
@@ -185,9 +185,13 @@ local function take_chunk(self, bytes)
       return nil, errors.new("ProtocolError", "an event is not a JSON object"
         .. (why and " (" .. why .. ")" or ""))
     end
-    local event = api.event(value)
-    if event then
-      self.queue[#self.queue + 1] = event
+    local ok
+    ok, why = shapes.check("event", value, data)
+    if not ok then
+      return nil, errors.new("ProtocolError",
+        ("GET %s: an event is malformed: %s"):format(PATH, why))
+    elseif value.event ~= nil then -- else it is only the greeting
+      self.queue[#self.queue + 1] = value
     end
   end
   return true

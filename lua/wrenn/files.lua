@@ -1,6 +1,5 @@
 --- Files in a capsule: capsule.files.
 
-local api = require("wrenn.api")
 local base = require("wrenn.files.base")
 local check = require("wrenn.check")
 local download = require("wrenn.download")
@@ -10,7 +9,7 @@ local multipart = require("wrenn.multipart")
 local source = require("wrenn.source")
 
 local Files = base.Files
-local post, malformed = base.post, base.malformed
+local post = base.post
 
 -- ---- whole files -----------------------------------------------------------
 
@@ -21,7 +20,7 @@ local post, malformed = base.post, base.malformed
 function Files:read(path)
   check.self(self, "is_files", "read")
   check.text(path, "path", "read")
-  local answer, err = post(self, "read", { path = path }, http.request)
+  local answer, err = post(self, "read", { path = path }, http.fetch)
   if not answer then
     return nil, err
   elseif answer.body == "" then -- some servers' answer for a missing file
@@ -45,12 +44,11 @@ function Files:write(path, data)
   check.text(path, "path", "write")
   check.arg(data, "data", "write", "string")
   local head, tail, content_type = multipart.frame(path)
-  local ok, err = http.request(self.client, {
+  return http.order(self.client, {
     method = "POST", path = base.endpoint(self, "write"),
     body = { head, data, tail }, content_type = content_type,
     timeout = false, idle = self.client.settings.timeout,
   })
-  return ok and true, err
 end
 
 -- ---- directories -----------------------------------------------------------
@@ -109,7 +107,7 @@ end
 function Files:make_dir(path)
   check.self(self, "is_files", "make_dir")
   check.text(path, "path", "make_dir")
-  local answer, err = post(self, "mkdir", { path = path }, http.call)
+  local answer, err = post(self, "mkdir", { path = path }, http.call, "made")
   if not answer then
     local existing = says_exists(err) and lookup.entry(self, path)
     if existing then
@@ -117,11 +115,7 @@ function Files:make_dir(path)
     end
     return nil, err
   end
-  local entry, why = api.entry(answer)
-  if not entry then
-    return malformed(why)
-  end
-  return entry
+  return answer.entry
 end
 
 --- Removes a file, or a directory with all that is in it; of a symbolic link
@@ -132,7 +126,7 @@ end
 function Files:remove(path)
   check.self(self, "is_files", "remove")
   check.text(path, "path", "remove")
-  local answer, err = post(self, "remove", { path = path }, http.request)
+  local answer, err = post(self, "remove", { path = path }, http.order)
   return answer and true, err
 end
 

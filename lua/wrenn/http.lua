@@ -4,6 +4,7 @@
 local errors = require("wrenn.errors")
 local json = require("wrenn.json")
 local scheduler = require("wrenn.scheduler")
+local shapes = require("wrenn.shapes")
 local url = require("wrenn.url")
 
 local http = {}
@@ -29,6 +30,12 @@ function http.header_finder(text)
     end
     return lines[name]
   end
+end
+
+--- Whether the headers announce a web page.
+function http.is_page(header)
+  return (header("content-type") or ""):lower():find("text/html", 1, true)
+    ~= nil
 end
 
 -- The header lines of a client's requests, made once for each content type.
@@ -90,13 +97,6 @@ function http.start(client, request)
     total = request.timeout or nil,
     idle = request.idle,
   }))
-end
-
-local function decode(body)
-  if body == "" then
-    return {}
-  end
-  return json.decode(body)
 end
 
 --- Turns a "done" or "failed" event into an answer {status, header, body} or
@@ -208,20 +208,64 @@ function http.request(client, request)
   return with_retries(client, request)
 end
 
---- As http.request, for an answer that is JSON; an empty one is {}.
-function http.call(client, request)
+local function no_answer(request, answer, why, value)
+  return nil, errors.new("ProtocolError",
+    ("%s %s: %s"):format(request.method, request.path, why),
+    { status_code = answer.status, details = { answer = value } })
+end
+
+--- As http.request, for an answer that is JSON of a shape (see wrenn.shapes);
+--- nil: any object or array.
+function http.call(client, request, shape)
+  local answer, err = http.request(client, request)
+  if not answer then
+    return nil, err
+  elseif answer.body == "" then
+    return no_answer(request, answer, "the answer is empty")
+  end
+  local value, why = json.decode(answer.body)
+  if type(value) ~= "table" then
+    return no_answer(request, answer, ("the answer is not JSON (%s)"):format(
+      why or "not an object or array"))
+  end
+  local ok = true
+  if shape then
+    ok, why = shapes.check(shape, value, answer.body)
+  end
+  if not ok then
+    return no_answer(request, answer, why, value)
+  end
+  return value, answer
+end
+
+--- Whether an answer is what accepts an order: true, or nil, err. Something
+--- else than the API may answer in its place, with a page.
+function http.accepted(request, answer)
+  if answer.body ~= "" and type(json.decode(answer.body)) ~= "table" then
+    return no_answer(request, answer, "the answer is not JSON")
+  end
+  return true
+end
+
+--- As http.request, where success is all that the answer tells.
+function http.order(client, request)
   local answer, err = http.request(client, request)
   if not answer then
     return nil, err
   end
-  local value, why = decode(answer.body)
-  if type(value) ~= "table" then
-    return nil, errors.new("ProtocolError",
-      ("%s %s: the answer is not JSON (%s)"):format(request.method,
-        request.path, why or "not an object or array"),
-      { status_code = answer.status })
+  return http.accepted(request, answer)
+end
+
+--- As http.request, for an answer of bytes: the API's are announced as such, a
+--- page is somebody else's.
+function http.fetch(client, request)
+  local answer, err = http.request(client, request)
+  if not answer then
+    return nil, err
+  elseif http.is_page(answer.header) then
+    return no_answer(request, answer, "the answer is a web page")
   end
-  return value, answer
+  return answer
 end
 
 -- The reason of a refused upgrade. libwebsockets hands over only what had

@@ -10,6 +10,7 @@ local http = require("wrenn.http")
 local input = require("wrenn.pty_input")
 local json = require("wrenn.json")
 local scheduler = require("wrenn.scheduler")
+local shapes = require("wrenn.shapes")
 local streams = require("wrenn.stream")
 local task = require("wrenn.task")
 local words = require("wrenn.commands.words")
@@ -62,6 +63,11 @@ local function take(self, event)
       self.encoding, self.guessed = event.binary and "binary" or "base64", nil
     end
   elseif name == "started" then
+    local ok, why = shapes.check_start(
+      { type = name, pid = event.pid or self.pid })
+    if not ok then
+      return fail(self, errors.new("ProtocolError", why))
+    end
     self.pid, self.tag = event.pid or self.pid, event.tag or self.tag
   elseif name == "ping" then
     self.op:send('{"type":"pong"}')

@@ -13,12 +13,12 @@ function resource.class(flag)
   return class
 end
 
---- Sends a request of a resource's client. Returns the decoded answer; or nil,
---- err.
-function resource.call(self, method, path, request)
+--- Sends a request of a resource's client. Returns the decoded answer, which
+--- is of that shape; or nil, err.
+function resource.call(self, shape, method, path, request)
   request = request or {}
   request.method, request.path = method, path
-  local value, err = http.call(self.client, request)
+  local value, err = http.call(self.client, request, shape)
   if not value then
     return nil, err
   end
@@ -27,11 +27,9 @@ end
 
 --- As call, where success is all that the answer tells.
 function resource.order(self, method, path, request)
-  local value, err = resource.call(self, method, path, request)
-  if not value then
-    return nil, err
-  end
-  return true
+  request = request or {}
+  request.method, request.path = method, path
+  return http.order(self.client, request)
 end
 
 --- A path with a checked value in it; `name` is the argument's.

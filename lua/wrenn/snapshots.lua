@@ -43,15 +43,12 @@ Snapshots.create_spec = {
 
 -- The snapshots of a page or of a whole list, and how many pages there are.
 local function get_page(self, query)
-  local answer, err = call(self, "GET", "/v1/snapshots", { query = query })
+  local answer, err = call(self, "templates", "GET", "/v1/snapshots",
+    { query = query })
   if not answer then
     return nil, err
   end
-  local page, why = api.template_page(answer)
-  if not page then
-    return nil, errors.new("ProtocolError", "GET /v1/snapshots: " .. why)
-  end
-  return page
+  return api.template_page(answer)
 end
 
 -- Pages shift when something is made meanwhile: each template counts once.
@@ -189,7 +186,7 @@ function Snapshots:create(capsule_id, opts)
   local timeout = opts.timeout or DEFAULT_TIMEOUT
   local deadline = scheduler.now() + timeout
   local name = opts.name or opts.wait and make_name() or nil
-  local answer, err = call(self, "POST", "/v1/snapshots", {
+  local answer, err = call(self, "snapshot", "POST", "/v1/snapshots", {
     json = { sandbox_id = capsule_id, name = name },
     query = { overwrite = opts.overwrite and "true" or nil },
     timeout = timeout,

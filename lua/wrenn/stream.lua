@@ -5,6 +5,7 @@ local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.http")
 local scheduler = require("wrenn.scheduler")
+local shapes = require("wrenn.shapes")
 local task = require("wrenn.task")
 
 ---@class wrenn.Stream
@@ -82,6 +83,10 @@ local function take(self, event)
   end
   local name = event.type
   if name == "start" then
+    local ok, why = shapes.check_start(event)
+    if not ok then
+      return fail(self, errors.new("ProtocolError", why))
+    end
     self.pid = event.pid
   elseif name == "exit" and self.expired then
     return fail(self, self.expired) -- it was killed

@@ -57,11 +57,12 @@ end
 --- in a capsule. Returns true, or nil, err.
 function upload.run(client, endpoint, path, next_piece, size)
   local head, tail, content_type = multipart.frame(path)
-  local op, inbox = http.start(client, {
+  local request = {
     method = "POST", path = endpoint, content_type = content_type,
     upload = true, upload_size = size and #head + size + #tail,
     idle = client.settings.timeout,
-  })
+  }
+  local op, inbox = http.start(client, request)
   if not op then
     return nil, inbox
   end
@@ -84,7 +85,10 @@ function upload.run(client, endpoint, path, next_piece, size)
     ok = false
   end
   local answer, err = http.answer(event)
-  return answer and true, err
+  if not answer then
+    return nil, err
+  end
+  return http.accepted(request, answer)
 end
 
 return upload

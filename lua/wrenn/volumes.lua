@@ -33,7 +33,8 @@ local create_spec =
 function Volumes:create(opts)
   check.self(self, "is_volumes", "create")
   opts = check.options(opts, "create", create_spec)
-  return call(self, "POST", "/v1/volumes", { json = api.volume_body(opts) })
+  return call(self, "volume", "POST", "/v1/volumes",
+    { json = api.volume_body(opts) })
 end
 
 --- GET /v1/volumes.
@@ -41,7 +42,7 @@ end
 ---@return wrenn.Error? err
 function Volumes:list()
   check.self(self, "is_volumes", "list")
-  return call(self, "GET", "/v1/volumes")
+  return call(self, "volumes", "GET", "/v1/volumes")
 end
 
 --- GET /v1/volumes/{ref}.
@@ -50,7 +51,7 @@ end
 ---@return wrenn.Error? err
 function Volumes:get(ref)
   check.self(self, "is_volumes", "get")
-  return call(self, "GET", path("/v1/volumes/{}", ref, "ref", "get"))
+  return call(self, "volume", "GET", path("/v1/volumes/{}", ref, "ref", "get"))
 end
 
 --- Deletes a volume and its data. DELETE /v1/volumes/{ref}.

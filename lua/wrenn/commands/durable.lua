@@ -197,7 +197,7 @@ function durable.start(self, cmd, opts)
     end)
     return nil, err
   end
-  return new(self, tag, answer.pid or 0)
+  return new(self, tag, answer.pid)
 end
 
 local function look(self, tag)

@@ -48,7 +48,7 @@ function exec.start(self, list, opts)
     path = exec.path(self, "/exec"),
     json = api.exec_body(list, opts),
     timeout = timeout,
-  })
+  }, opts.background and "process" or "result")
 end
 
 --- Runs words to their end: the result, or nil, err.
@@ -59,7 +59,8 @@ function exec.run(self, list, opts)
   end
   local result, why = api.exec_result(answer)
   if not result then
-    return nil, errors.new("ProtocolError", "malformed exec answer: " .. why)
+    return nil, errors.new("ProtocolError",
+      ("POST %s: %s"):format(exec.path(self, "/exec"), why))
   end
   return result
 end
@@ -73,23 +74,18 @@ end
 --- GET .../processes.
 function exec.list(self)
   local answer, err = http.call(self.client,
-    { method = "GET", path = exec.path(self, "/processes") })
+    { method = "GET", path = exec.path(self, "/processes") }, "processes")
   if not answer then
     return nil, err
   end
-  local list, why = api.processes(answer)
-  if not list then
-    return nil, errors.new("ProtocolError", "malformed process list: " .. why)
-  end
-  return list
+  return answer.processes or {}
 end
 
 --- DELETE .../processes/{selector}.
 function exec.signal(self, path, signal)
-  local ok, err = http.request(self.client, {
+  return http.order(self.client, {
     method = "DELETE", path = path, query = signal and { signal = signal },
   })
-  return ok and true, err
 end
 
 return exec

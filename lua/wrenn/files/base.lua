@@ -53,12 +53,13 @@ function base.as_not_found(err)
   return err
 end
 
---- Asks an endpoint with a JSON body; `send` is http.request or http.call.
-function base.post(self, name, body, send)
+--- Asks an endpoint with a JSON body; `send` is http.fetch, http.order, or
+--- http.call with the answer's shape.
+function base.post(self, name, body, send, shape)
   local answer, err = send(self.client, {
     method = "POST", path = base.endpoint(self, name), json = body,
     timeout = false, idle = self.client.settings.timeout,
-  })
+  }, shape)
   if not answer then
     return nil, base.as_not_found(err)
   end

@@ -1,7 +1,6 @@
 -- What is at a path. The wire has no call for that: the list of the parent
 -- tells, and a command for what is in no list.
 
-local api = require("wrenn.api")
 local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
 local http = require("wrenn.http")
@@ -79,15 +78,12 @@ end
 --- Lists a directory as files:list does.
 function lookup.list(self, path, depth)
   local answer, err =
-    base.post(self, "list", { path = path, depth = depth }, http.call)
+    base.post(self, "list", { path = path, depth = depth }, http.call,
+      "entries")
   if not answer then
     return nil, err
   end
-  local entries, why = api.entries(answer)
-  if not entries then
-    return base.malformed(why)
-  end
-  return entries
+  return answer.entries or {}
 end
 
 --- The entry of a path; nil, NotFoundError when there is none.

@@ -1,0 +1,207 @@
+-- What an answer must hold to be one: the fields of each object that servers
+-- send, and their types. Whoever reads an answer may rely on what is required
+-- here; fields that are optional or that this version does not know are passed
+-- through.
+
+local shapes = {}
+
+-- By name: fields and their types; a question mark makes one optional, where
+-- null is as good as nothing. "text" is a string that is not empty, "id" a
+-- whole number above 0. "list:x" holds objects of the shape x.
+local objects = {
+  health = { status = "string?", version = "string?" },
+  capsule = {
+    id = "text", status = "text", template = "string?", vcpus = "number?",
+    memory_mb = "number?", timeout_sec = "number?", metadata = "table?",
+    created_at = "string?", started_at = "string?",
+  },
+  stats = {
+    range = "string?", current = "table?", peaks = "table?", series = "table?",
+  },
+  usage = { from = "string?", to = "string?", points = "list:any?" },
+  metrics = { range = "string?", points = "list:any?" },
+  template = {
+    name = "text", type = "string?", vcpus = "number?", memory_mb = "number?",
+    size_bytes = "number?", platform = "boolean?", owned = "boolean?",
+    team_slug = "string?",
+  },
+  listed_template = {
+    name = "string?", type = "string?", owned = "boolean?",
+    team_slug = "string?",
+  },
+  template_page = {
+    templates = "list:listed_template", total_pages = "number?",
+    per_page = "number?",
+  },
+  volume = {
+    id = "text", name = "text", size_mb = "number", status = "text",
+    mount_path = "string?", sandbox_id = "string?", host_id = "string?",
+  },
+  result = { -- of a foreground command
+    exit_code = "integer", stdout = "string?", stderr = "string?",
+    encoding = "string?", duration_ms = "number?",
+  },
+  process = { pid = "id", tag = "string?", cmd = "string?", args = "table?" },
+  processes = { processes = "list:process?" },
+  entry = {
+    name = "text", path = "string?", type = "string?", size = "number?",
+    mode = "number?", permissions = "string?", owner = "string?",
+    group = "string?", modified_at = "number?", symlink_target = "string?",
+  },
+  entries = { entries = "list:entry" },
+  made = { entry = "entry" },
+  event = {
+    event = "string?", outcome = "string?", resource = "table?",
+    actor = "table?", metadata = "table?", sandbox = "table?",
+    timestamp = "string?",
+  },
+  -- Jupyter's
+  kernel = { id = "text", name = "string?", execution_state = "string?" },
+  kernelspecs = { default = "string?", kernelspecs = "table" },
+  any = {},
+}
+
+-- Answers that are lists.
+local lists = {
+  capsules = "capsule", volumes = "volume",
+  kernels = "kernel", template_list = "listed_template",
+}
+
+-- Answers that are one thing or another, by server.
+local choices = {
+  templates = function(_, is_array)
+    return is_array and "template_list" or "template_page"
+  end,
+  snapshot = function(value)
+    return value.status ~= nil and "capsule" or "template"
+  end,
+}
+
+-- The fields of each shape, taken apart once.
+local compiled = {}
+for shape, fields in pairs(objects) do
+  local list = {}
+  for name, kind in pairs(fields) do
+    local plain = kind:match("^[^?]+")
+    list[#list + 1] = { name = name, kind = plain, optional = plain ~= kind,
+      items = plain:match("^list:(.*)$") }
+  end
+  table.sort(list, function(a, b)
+    return a.name < b.name
+  end)
+  compiled[shape] = list
+end
+
+local nouns = {
+  text = "string", id = "whole number above 0", integer = "whole number",
+  table = "object",
+}
+
+local check_object
+
+-- A complaint is passed up as what is wrong and where: the place is put
+-- together on the way.
+local function below(name, where)
+  if where and where:sub(1, 1) ~= "[" then
+    return name .. "." .. where
+  end
+  return name .. (where or "")
+end
+
+-- A decoder leaves nothing to tell an empty object from an empty array.
+local function is_braces(name, text)
+  return name and text:find('"' .. name .. '"%s*:%s*{%s*}') ~= nil
+end
+
+local function check_list(list, shape, text, name)
+  if type(list) ~= "table" or list[1] == nil
+    and (next(list) ~= nil or is_braces(name, text))
+  then
+    return nil, "is no array"
+  end
+  for i, item in ipairs(list) do
+    local ok, why, where = check_object(item, shape, text)
+    if not ok then
+      return nil, why, below("[" .. i .. "]", where)
+    end
+  end
+  return true
+end
+
+local function is_kind(value, kind)
+  if kind == "text" then
+    return type(value) == "string" and value ~= ""
+  elseif kind == "id" or kind == "integer" then
+    return type(value) == "number" and value % 1 == 0
+      and (kind == "integer" or value > 0)
+  end
+  return type(value) == kind
+end
+
+local function check_field(value, field, text)
+  if value == nil then
+    -- Some servers write null for an empty array.
+    if field.optional or field.items
+      and text:find('"' .. field.name .. '"%s*:%s*null')
+    then
+      return true
+    end
+    return nil, "is missing"
+  elseif field.items then
+    return check_list(value, field.items, text, field.name)
+  elseif objects[field.kind] then
+    return check_object(value, field.kind, text)
+  elseif value == "" and field.kind == "text" then
+    return nil, "is empty"
+  elseif not is_kind(value, field.kind) then
+    return nil, "is no " .. (nouns[field.kind] or field.kind)
+  end
+  return true
+end
+
+function check_object(value, shape, text)
+  if type(value) ~= "table" or value[1] ~= nil then
+    return nil, "is no object"
+  end
+  for _, field in ipairs(compiled[shape]) do
+    local ok, why, where = check_field(value[field.name], field, text)
+    if not ok then
+      return nil, why, below(field.name, where)
+    end
+  end
+  return true
+end
+
+--- Checks a decoded answer; `text` is what it was decoded from. Returns true,
+--- or nil and what is wrong, as in "'id' is missing".
+function shapes.check(shape, value, text)
+  local is_array = text:find("^%s*%[") ~= nil
+  local ok, why, where
+  if choices[shape] then
+    shape = choices[shape](value, is_array)
+  end
+  if not lists[shape] and is_array then
+    why = "is an array and no object"
+  elseif lists[shape] and not is_array then
+    why = "is no array"
+  elseif lists[shape] then
+    ok, why, where = check_list(value, lists[shape], text)
+  else
+    ok, why, where = check_object(value, shape, text)
+  end
+  if ok then
+    return true
+  end
+  return nil, (where and "'" .. where .. "'" or "the answer") .. " " .. why
+end
+
+--- Checks what an operation's first frame must tell; the core has checked the
+--- types.
+function shapes.check_start(frame)
+  if (frame.pid or 0) < 1 then
+    return nil, ("the %s frame has no pid"):format(frame.type)
+  end
+  return true
+end
+
+return shapes
