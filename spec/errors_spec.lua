@@ -155,6 +155,33 @@ describe("an answer", function()
     assert.are.equal(1, #p:received())
   end)
 
+  it("that failed says whether the request may have arrived", function()
+    p = peer.start([[
+      local req = c:request()
+      if req.method == "GET" and n < 3 then c:reset() else c:sleep(9) end
+    ]])
+    local client = assert(wrenn.Client(p:options({ timeout = 0.5 })))
+    local _, err = client.capsules:create({})
+    assert.are.same({ "TimeoutError", "timeout", true },
+      { err.type, err.details.kind, err.details.sent })
+    _, err = wrenn.Capsule.create({ base_url = "http://127.0.0.1:1",
+      api_key = "k" })
+    assert.are.same({ "connect", false },
+      { err.details.kind, err.details.sent })
+    client:close()
+    _, err = client.capsules:create({})
+    assert.are.same({ "ConnectionError", false },
+      { err.type, err.details.sent })
+  end)
+
+  it("that failed twice may have arrived the first time", function()
+    -- The second attempt finds nobody.
+    p = peer.start([[ c:request() c:reset() os.exit() ]])
+    local _, err = wrenn.Capsule.get_info("cl-1", p:options({ retries = 1 }))
+    assert.are.same({ "ConnectionError", true },
+      { err.type, err.details.sent })
+  end)
+
   it("is asked for as often as the client is told to", function()
     p = peer.start([[ c:request() c:reset() ]])
     local client = assert(wrenn.Client(p:options({ retries = 0 })))

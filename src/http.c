@@ -1,13 +1,14 @@
 /* HTTP on libcurl's multi interface, driven by the loop's libuv handles. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "buf.h"
 #include "connection.h"
+#include "head.h"
 
-#define MAX_HEADERS ((size_t)1024 * 1024)
 #define MAX_BODY ((size_t)1024 * 1024 * 1024)
-#define MAX_RESERVE ((size_t)64 * 1024 * 1024)
+#define MAX_RESERVE (64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
 /* An upload takes more while less than this waits to be sent. */
 #define UPLOAD_WINDOW ((size_t)512 * 1024)
@@ -17,14 +18,16 @@ typedef struct http_op {
   struct curl_slist *headers;
   bool stream;
   bool upload;
-  bool head_done;    /* the final answer's headers are complete */
+  bool repeatable;   /* twice is as good as once */
+  bool left;         /* on a connection that died, some of it has left */
   bool recv_waiting; /* libcurl holds data back because of us */
   bool send_waiting; /* libcurl waits for upload data */
   bool want_room;    /* the user waits for WRITABLE */
   bool last;         /* the upload's end has been given */
   size_t max_body;
-  int status;
-  wrenn_buf head;
+  long before; /* what libcurl counts as sent without the request's own */
+  wrenn_head head;
+  const char *why;     /* constant text for transfer.error; NULL: the usual */
   wrenn_buf body;      /* of the answer, when buffered */
   wrenn_buf sending;   /* of the request */
   wrenn_buf queued;    /* of the request, behind `sending` */
@@ -37,13 +40,14 @@ typedef struct http_op {
 /* Not wrenn_op_node, here and below: it would end the operation inside a
  * callback of libcurl's, which must not lose its handle there. */
 static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
-  wrenn_node *node = wrenn_node_new(http->transfer.op.id, type, http->head.len);
+  const wrenn_buf *lines = &http->head.lines;
+  wrenn_node *node = wrenn_node_new(http->transfer.op.id, type, lines->len);
   if (!node)
     return NULL;
-  if (http->head.len)
-    memcpy(node->bytes, http->head.data, http->head.len);
-  node->event.status = http->status;
-  node->event.headers_len = http->head.len;
+  if (lines->len)
+    memcpy(node->bytes, lines->data, lines->len);
+  node->event.status = http->head.status;
+  node->event.headers_len = lines->len;
   if (http->body.len) { /* handed on, not copied: it may be large */
     node->owned = http->body.data;
     node->event.data = http->body.data;
@@ -54,55 +58,57 @@ static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
 }
 
 /* Remembers why, and makes libcurl end the transfer. */
-static size_t stop_with(http_op *http, wrenn_status error) {
+static size_t stop_with(http_op *http, wrenn_status error, const char *why) {
   http->transfer.error = error;
+  http->why = why;
   return 0;
+}
+
+static size_t no_memory(http_op *http) {
+  return stop_with(http, WRENN_E_MEMORY, NULL);
+}
+
+static size_t too_large(http_op *http) {
+  return stop_with(http, WRENN_E_TOO_LARGE,
+                   "the answer's body is over its limit");
 }
 
 /* Makes room for a body as long as its header says, within reason: the header
  * is only the server's word. */
 static bool reserve_body(http_op *http) {
-  curl_off_t length = 0;
-  curl_easy_getinfo(http->transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
-                    &length);
-  if (length <= 0)
+  int64_t length = http->head.length;
+  if (length <= 0 || http->head.no_body)
     return true;
-  size_t size = (size_t)length;
-  if (size > MAX_RESERVE)
-    size = MAX_RESERVE;
-  return wrenn_buf_reserve(&http->body, size);
+  return wrenn_buf_reserve(&http->body,
+                           length > MAX_RESERVE ? MAX_RESERVE : (size_t)length);
+}
+
+static size_t on_head(http_op *http, size_t len) {
+  wrenn_op_answered(&http->transfer.op);
+  http->stream = http->stream && http->head.status < 400;
+  if (http->stream) {
+    wrenn_node *node = answer_node(http, WRENN_EV_HEADERS);
+    if (!node)
+      return no_memory(http);
+    wrenn_op_emit(&http->transfer.op, node);
+    return len;
+  }
+  if (!http->head.no_body && http->head.length > 0 &&
+      (uint64_t)http->head.length > http->max_body)
+    return too_large(http);
+  return reserve_body(http) ? len : no_memory(http);
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg) {
   http_op *http = arg;
+  wrenn_head *head = &http->head;
   size_t len = size * count;
+  bool done = head->done;
   wrenn_op_touch(&http->transfer.op);
-  if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* 100s come first */
-    wrenn_buf_clear(&http->head);
-    return len;
-  }
-  if (http->head.len + len > MAX_HEADERS)
-    return stop_with(http, WRENN_E_TOO_LARGE);
-  bool blank = len <= 2 && (line[0] == '\r' || line[0] == '\n');
-  if (!blank) {
-    wrenn_buf_append(&http->head, line, len);
-    return http->head.oom ? stop_with(http, WRENN_E_MEMORY) : len;
-  }
-  long status = 0;
-  curl_easy_getinfo(http->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-  if (status < 200 || http->head_done) /* interim answer, or trailers */
-    return len;
-  http->head_done = true;
-  http->status = (int)status;
-  http->stream = http->stream && status < 400;
-  if (http->stream) {
-    wrenn_node *node = answer_node(http, WRENN_EV_HEADERS);
-    if (!node)
-      return stop_with(http, WRENN_E_MEMORY);
-    wrenn_op_emit(&http->transfer.op, node);
-    return len;
-  }
-  return reserve_body(http) ? len : stop_with(http, WRENN_E_MEMORY);
+  if (!wrenn_head_take(head, line, len))
+    return stop_with(http, head->error, head->why);
+  wrenn_op_head(&http->transfer.op, head->begun);
+  return head->done && !done ? on_head(http, len) : len;
 }
 
 /* Adds to the newest chunk while nobody has taken it: libcurl hands out 16 KiB
@@ -140,13 +146,12 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg) {
       http->recv_waiting = true;
       return CURL_WRITEFUNC_PAUSE;
     }
-    return append_chunk(http, data, len) ? len
-                                         : stop_with(http, WRENN_E_MEMORY);
+    return append_chunk(http, data, len) ? len : no_memory(http);
   }
   if (len > http->max_body - http->body.len)
-    return stop_with(http, WRENN_E_TOO_LARGE);
+    return too_large(http);
   wrenn_buf_append(&http->body, data, len);
-  return http->body.oom ? stop_with(http, WRENN_E_MEMORY) : len;
+  return http->body.oom ? no_memory(http) : len;
 }
 
 /* ---- request body -------------------------------------------------------- */
@@ -157,7 +162,7 @@ static size_t unsent(const http_op *http) {
 
 static size_t on_read(char *dst, size_t size, size_t count, void *arg) {
   http_op *http = arg;
-  wrenn_op_touch(&http->transfer.op);
+  wrenn_op_asking(&http->transfer.op);
   if (http->sent == http->sending.len) {
     wrenn_buf spent = http->sending;
     http->sending = http->queued;
@@ -168,6 +173,7 @@ static size_t on_read(char *dst, size_t size, size_t count, void *arg) {
   size_t len = http->sending.len - http->sent;
   if (len == 0) {
     http->send_waiting = !http->last;
+    wrenn_op_starve(&http->transfer.op, http->send_waiting);
     return http->last ? 0 : CURL_READFUNC_PAUSE;
   }
   if (len > size * count)
@@ -194,18 +200,43 @@ static wrenn_status status_of(const http_op *http, CURLcode code) {
   switch (code) {
   case CURLE_PARTIAL_FILE:
     return WRENN_E_BROKEN;
+  case CURLE_RECV_ERROR:
+    /* libcurl has no code of its own for a body that is not chunked as it
+     * should be; what the socket says never has this word. */
+    if (strstr(http->transfer.message, "chunk"))
+      return WRENN_E_PROTOCOL;
+    return http->head.bytes ? WRENN_E_BROKEN : WRENN_E_CONNECT;
   case CURLE_GOT_NOTHING:
   case CURLE_SEND_ERROR:
-  case CURLE_RECV_ERROR:
   case CURLE_SEND_FAIL_REWIND:
-    return http->head_done || http->head.len ? WRENN_E_BROKEN : WRENN_E_CONNECT;
+    return http->head.bytes ? WRENN_E_BROKEN : WRENN_E_CONNECT;
   default:
     return WRENN_E_PROTOCOL;
   }
 }
 
+/* libcurl tells of a header line over its limit as if memory were out. */
+static bool line_too_long(const http_op *http, CURLcode code) {
+#if LIBCURL_VERSION_NUM >= 0x080600
+  if (code == CURLE_TOO_LARGE)
+    return true;
+#endif
+  return code == CURLE_OUT_OF_MEMORY && http->transfer.op.connected &&
+         !http->head.done;
+}
+
 static void finish(wrenn_transfer *transfer, CURLcode code) {
   http_op *http = (http_op *)transfer;
+  if (!transfer->error && line_too_long(http, code))
+    stop_with(http, WRENN_E_TOO_LARGE,
+              "a header line of the answer is over its limit");
+  if (!transfer->error && code == CURLE_OK && !http->head.done)
+    stop_with(http, WRENN_E_BROKEN,
+              "the connection ended inside the head of the answer");
+  if (http->why) {
+    wrenn_op_fail(&transfer->op, transfer->error, "%s", http->why);
+    return;
+  }
   if (transfer->error || code != CURLE_OK) {
     wrenn_transfer_fail(transfer, code, status_of(http, code));
     return;
@@ -220,7 +251,21 @@ static void finish(wrenn_transfer *transfer, CURLcode code) {
 
 /* ---- life ---------------------------------------------------------------- */
 
-/* The connection stands (new or used again) and the request is about to go. */
+static long sent_by_libcurl(const http_op *http) {
+  long size = 0;
+  curl_easy_getinfo(http->transfer.easy, CURLINFO_REQUEST_SIZE, &size);
+  return size;
+}
+
+static bool has_left(const wrenn_op *op) {
+  const http_op *http = (const http_op *)op;
+  return http->left || (op->connected && sent_by_libcurl(http) > http->before);
+}
+
+/* The connection stands (new or used again) and the request is about to go. For
+ * the second time: a kept connection has died before the first byte of an
+ * answer. The server may have done what it was asked for all the same, so that
+ * only some requests go out anew. */
 static int on_connected(void *arg, char *remote_ip, char *local_ip,
                         int remote_port, int local_port) {
   http_op *http = arg;
@@ -228,7 +273,14 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip,
   (void)local_ip;
   (void)remote_port;
   (void)local_port;
+  http->left = has_left(&http->transfer.op);
+  if (http->left && !http->repeatable) {
+    stop_with(http, WRENN_E_CONNECT,
+              "the server closed the connection without an answer");
+    return CURL_PREREQFUNC_ABORT;
+  }
   wrenn_op_connected(&http->transfer.op);
+  http->before = sent_by_libcurl(http);
   return CURL_PREREQFUNC_OK;
 }
 
@@ -245,7 +297,7 @@ static void free_http(wrenn_op *op) {
   http_op *http = (http_op *)op;
   wrenn_transfer_end(&http->transfer);
   curl_slist_free_all(http->headers);
-  wrenn_buf_free(&http->head);
+  wrenn_head_free(&http->head);
   wrenn_buf_free(&http->body);
   wrenn_buf_free(&http->sending);
   wrenn_buf_free(&http->queued);
@@ -263,6 +315,7 @@ static void kick_http(wrenn_op *op) {
   }
   if (http->send_waiting && (http->queued.len || http->last)) {
     http->send_waiting = false;
+    wrenn_op_starve(op, false);
     go_on = true;
   }
   /* A direction that still waits says so again when libcurl asks. */
@@ -273,6 +326,16 @@ static void kick_http(wrenn_op *op) {
 static bool method_ok(const char *method) {
   size_t len = strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
   return len > 0 && method[len] == '\0';
+}
+
+/* Whether a method says that twice is as good as once. */
+static bool idempotent(const char *method) {
+  static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE",
+                                        "OPTIONS"};
+  for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+    if (strcmp(method, methods[i]) == 0)
+      return true;
+  return false;
 }
 
 static bool add_header(http_op *http, const char *line) {
@@ -321,7 +384,8 @@ static void set_callbacks(http_op *http) {
 
 wrenn_status wrenn_http_start(wrenn_loop *loop,
                               const wrenn_http_options *options, wrenn_id *id) {
-  static const wrenn_op_class class = {kick_http, stop_http, free_http};
+  static const wrenn_op_class class = {kick_http, stop_http, free_http,
+                                       has_left};
   const char *method = options->method ? options->method : "GET";
   bool has_body = options->upload || options->body_len > 0;
   wrenn_status status = wrenn_loop_check(loop);
@@ -343,12 +407,16 @@ wrenn_status wrenn_http_start(wrenn_loop *loop,
     }
     if (!add_header(http, options->headers[i]))
       goto out;
+    if (strncasecmp(options->headers[i], "Accept-Encoding:", 16) == 0)
+      http->head.encoded = true;
   }
   if (has_body && !add_header(http, "Expect:"))
     goto out;
   http->stream = options->stream;
   http->upload = options->upload;
   http->last = !options->upload;
+  http->repeatable = !has_body && idempotent(method);
+  http->head.no_body = strcmp(method, "HEAD") == 0;
   http->max_body = options->max_body ? options->max_body : MAX_BODY;
   wrenn_buf_append(&http->sending, options->body, options->body_len);
   if (http->sending.oom)

@@ -10,6 +10,8 @@
 #define GENERATIONS ((uint32_t)1 << 28)
 #define MESSAGE_SIZE 512
 #define SPARE_FDS 16
+/* How long a head that has begun may take to its end. */
+#define HEAD_MS 30000
 
 static void on_timer(uv_timer_t *timer);
 
@@ -130,14 +132,30 @@ static void arm_timer(wrenn_op *op) {
   uint64_t at = sooner(UINT64_MAX, op->started, op->limits.total_ms);
   if (!op->connected)
     at = sooner(at, op->started, op->limits.connect_ms);
-  else if (!op->paused)
-    at = sooner(at, op->active, op->limits.idle_ms);
+  else if (!op->starved) {
+    at = op->paused ? at : sooner(at, op->active, op->limits.idle_ms);
+    if (!op->answered)
+      at = sooner(at, op->asked, op->limits.head_ms);
+    if (!op->answered && op->begun)
+      at = sooner(at, op->begun, HEAD_MS);
+  }
   if (at == UINT64_MAX) {
     uv_timer_stop(&op->timer);
     return;
   }
   uint64_t now = uv_now(&op->loop->uv);
   uv_timer_start(&op->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+/* In whole numbers: the point of a printed fraction may be a comma. */
+static void too_late(wrenn_op *op, const char *what, uint32_t ms) {
+  char part[8] = "";
+  if (ms % 1000) {
+    snprintf(part, sizeof(part), ".%03u", ms % 1000);
+    for (char *end = part + 3; *end == '0'; end--)
+      *end = '\0';
+  }
+  wrenn_op_fail(op, WRENN_E_TIMEOUT, "%s %u%s s", what, ms / 1000, part);
 }
 
 static bool passed(uint64_t now, uint64_t from, uint32_t limit) {
@@ -148,18 +166,20 @@ static void on_timer(uv_timer_t *timer) {
   wrenn_op *op = timer->data;
   const wrenn_deadlines *limits = &op->limits;
   uint64_t now = uv_now(&op->loop->uv);
+  bool flows = op->connected && !op->starved;
+  bool waits = flows && !op->answered;
   if (!op->class->stop)
     wrenn_op_finish(op, wrenn_op_node(op, WRENN_EV_FIRED, 0));
   else if (!op->connected && passed(now, op->started, limits->connect_ms))
-    wrenn_op_fail(op, WRENN_E_TIMEOUT, "not connected within %g s",
-                  limits->connect_ms / 1000.0);
+    too_late(op, "not connected within", limits->connect_ms);
   else if (passed(now, op->started, limits->total_ms))
-    wrenn_op_fail(op, WRENN_E_TIMEOUT, "not finished within %g s",
-                  limits->total_ms / 1000.0);
-  else if (op->connected && !op->paused &&
-           passed(now, op->active, limits->idle_ms))
-    wrenn_op_fail(op, WRENN_E_TIMEOUT, "no data for %g s",
-                  limits->idle_ms / 1000.0);
+    too_late(op, "not finished within", limits->total_ms);
+  else if (waits && passed(now, op->asked, limits->head_ms))
+    too_late(op, "no answer within", limits->head_ms);
+  else if (waits && op->begun && passed(now, op->begun, HEAD_MS))
+    too_late(op, "the head of the answer took more than", HEAD_MS);
+  else if (flows && !op->paused && passed(now, op->active, limits->idle_ms))
+    too_late(op, "no data for", limits->idle_ms);
   else
     arm_timer(op);
 }
@@ -171,7 +191,36 @@ void wrenn_op_connected(wrenn_op *op) {
     return;
   op->connected = true;
   wrenn_op_touch(op);
+  op->asked = op->active;
   arm_timer(op);
+}
+
+void wrenn_op_asking(wrenn_op *op) {
+  wrenn_op_touch(op);
+  op->asked = op->active;
+}
+
+void wrenn_op_starve(wrenn_op *op, bool starved) {
+  if (op->starved == starved || op->ended || (starved && op->answered))
+    return;
+  op->starved = starved;
+  uv_update_time(&op->loop->uv);
+  wrenn_op_asking(op);
+  arm_timer(op);
+}
+
+void wrenn_op_head(wrenn_op *op, bool begun) {
+  if (op->ended || op->answered || begun == (op->begun != 0))
+    return;
+  op->begun = begun ? uv_now(&op->loop->uv) : 0;
+  if (begun && (!uv_is_active((uv_handle_t *)&op->timer) ||
+                uv_timer_get_due_in(&op->timer) > HEAD_MS))
+    arm_timer(op);
+}
+
+void wrenn_op_answered(wrenn_op *op) {
+  op->answered = true;
+  wrenn_op_starve(op, false);
 }
 
 /* ---- back-pressure ------------------------------------------------------- */
@@ -244,6 +293,7 @@ void wrenn_op_fail(wrenn_op *op, wrenn_status error, const char *format, ...) {
     error = WRENN_E_MEMORY;
   }
   node->event.error = error;
+  node->event.sent = op->class->sent && op->class->sent(op);
   wrenn_op_finish(op, node);
 }
 

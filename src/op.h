@@ -27,6 +27,9 @@ typedef struct wrenn_op_class {
   void (*stop)(wrenn_op *op);
   /* Frees what the transport owns and the op itself. */
   void (*free)(wrenn_op *op);
+  /* Whether the peer may have got what the op was to send. NULL: it has not.
+   * Not asked after `stop`. */
+  bool (*sent)(const wrenn_op *op);
 } wrenn_op_class;
 
 struct wrenn_op {
@@ -36,6 +39,8 @@ struct wrenn_op {
   unsigned refs;       /* the transport's and the timer's */
   bool ended;          /* the terminal event is in the queue */
   bool connected;      /* the connect deadline no longer counts */
+  bool answered;       /* the head deadline no longer counts */
+  bool starved;        /* waits for the user: neither head nor idle counts */
   bool user_paused;    /* wrenn_pause */
   bool paused;         /* user_paused, or the window is full */
   bool kicked;         /* in the loop's kick list */
@@ -45,6 +50,8 @@ struct wrenn_op {
   wrenn_deadlines limits;
   uint64_t started; /* uv_now */
   uint64_t active;  /* uv_now of the last byte either way */
+  uint64_t asked;   /* uv_now of the last byte of the request */
+  uint64_t begun;   /* uv_now of the answer's first line; 0: none yet */
   uv_timer_t timer;
 };
 
@@ -69,6 +76,19 @@ void wrenn_op_touch(wrenn_op *op);
 
 /* The connection is up: from here on the connect deadline does not count. */
 void wrenn_op_connected(wrenn_op *op);
+
+/* A part of the request leaves: starts the head deadline anew. */
+void wrenn_op_asking(wrenn_op *op);
+
+/* The request goes no further before the user gives the rest, or he has. */
+void wrenn_op_starve(wrenn_op *op, bool starved);
+
+/* The head of an answer has begun; or what had begun was none of the final
+ * answer's. */
+void wrenn_op_head(wrenn_op *op, bool begun);
+
+/* The head is complete: the head deadline does not count any more. */
+void wrenn_op_answered(wrenn_op *op);
 
 /* Makes a node for this op; when memory is out, ends the op and returns NULL.
  */

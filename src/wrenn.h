@@ -110,6 +110,8 @@ typedef struct wrenn_event {
   wrenn_id id;
   wrenn_event_type type;
   wrenn_status error;
+  bool sent;        /* FAILED, http: the request, or a part of it, has left; the
+                       server may have done what it asks for */
   int status;       /* HTTP status */
   int code;         /* WebSocket close code */
   const char *data; /* never NULL */
@@ -147,7 +149,11 @@ typedef struct wrenn_net {
 
 typedef struct wrenn_deadlines {
   uint32_t connect_ms; /* name, TCP, TLS and, for ws, the upgrade */
-  uint32_t idle_ms;    /* no byte either way while not paused */
+  uint32_t head_ms;    /* http: from the last byte of the request to the end of
+                          the answer's head. A head that has begun has 30 s to
+                          end, whatever is said here */
+  uint32_t idle_ms;    /* no byte either way while neither side is paused or
+                          waits for the user's part of an upload */
   uint32_t total_ms;   /* from start to terminal event */
 } wrenn_deadlines;
 
@@ -169,9 +175,12 @@ typedef struct wrenn_http_options {
   wrenn_net net;
 } wrenn_http_options;
 
-/* Starts a request. Redirects are not followed. A request with a body is sent
- * at most once. Connections are kept and used again. Sets *id. ARGUMENT: the
- * method, URL or a header is malformed (control characters included). */
+/* Starts a request. Redirects are not followed. Connections are kept and used
+ * again; where the server has closed one, a request without a body whose method
+ * says that twice is as good as once (GET, HEAD, PUT, DELETE, OPTIONS) goes out
+ * anew, any other never leaves twice. An answer whose head leaves a doubt of
+ * what belongs to it is PROTOCOL or TOO_LARGE. Sets *id. ARGUMENT: the method,
+ * URL or a header is malformed (control characters included). */
 WRENN_API wrenn_status wrenn_http_start(wrenn_loop *loop,
                                         const wrenn_http_options *options,
                                         wrenn_id *id);

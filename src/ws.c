@@ -365,7 +365,8 @@ static bool copy_headers(wrenn_ws_op *ws, const wrenn_ws_options *options,
 
 wrenn_status wrenn_ws_open(wrenn_loop *loop, const wrenn_ws_options *options,
                            wrenn_id *id) {
-  static const wrenn_op_class class = {kick_ws, stop_ws, free_ws};
+  static const wrenn_op_class class = {
+      .kick = kick_ws, .stop = stop_ws, .free = free_ws};
   const wrenn_net *net = &options->net;
   wrenn_status status = wrenn_loop_check(loop);
   if (status)

@@ -24,7 +24,7 @@ end
 local function broke_off(self)
   return finish(self, errors.new("ConnectionError",
     ("the download of %s ended after %d of %d bytes"):format(self.path,
-      self.bytes, self.size), { details = { kind = "broken" } }))
+      self.bytes, self.size), { details = { kind = "broken", sent = true } }))
 end
 
 -- Once a server has begun to answer it cannot report a failure: it sends
@@ -56,7 +56,7 @@ local function read(self, next_event)
     self.bytes = self.bytes + #event[1]
     return event[1]
   elseif event.kind == "failed" then
-    return finish(self, errors.from_core(event[1], event[2]))
+    return finish(self, errors.from_core(event[1], event[2], event[3]))
   end
   return check_end(self)
 end

@@ -9,7 +9,8 @@ local errors = {}
 ---@field status_code? integer  the HTTP status
 ---@field request_id? string  for a support request
 ---@field retryable boolean   whether the same call may succeed later
----@field details? table      what else the server or the library knew
+---@field details? table      what else the server or the library knew; without
+---  a status_code, `sent`: whether the request may have arrived all the same
 ---@field cause? any          the error behind this one
 ---@field retry_after? number seconds, with RateLimitError
 ---@field capsule_ids? string[]  with HostHasCapsulesError
@@ -155,14 +156,15 @@ function errors.wrap(value, traceback)
   })
 end
 
---- From a code of wrenn.core.
+--- From a code of wrenn.core. `sent`: whether a request has left before.
 ---@param code string
 ---@param message string
+---@param sent? boolean
 ---@return wrenn.Error
-function errors.from_core(code, message)
+function errors.from_core(code, message, sent)
   return errors.new(by_core_code[code] or "ConnectionError", message, {
     retryable = code == "connect" or code == "resolve" or code == "broken",
-    details = { kind = code },
+    details = { kind = code, sent = sent or false },
   })
 end
 

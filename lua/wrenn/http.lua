@@ -84,7 +84,7 @@ end
 function http.start(client, request)
   local settings = client.settings
   if client.closed then
-    return nil, errors.new("ConnectionError", "the client is closed")
+    return nil, errors.from_core("closed", "the client is closed")
   end
   return scheduler.start("http", http.net_options(settings, {
     method = request.method,
@@ -95,6 +95,7 @@ function http.start(client, request)
     upload_size = request.upload_size,
     stream = request.stream,
     total = request.timeout or nil,
+    head = request.idle,
     idle = request.idle,
   }))
 end
@@ -103,7 +104,7 @@ end
 --- nil, err.
 function http.answer(event)
   if event.kind == "failed" then
-    return nil, errors.from_core(event[1], event[2])
+    return nil, errors.from_core(event[1], event[2], event[3])
   end
   local status, body = event[1], event[3]
   local header = http.header_finder(event[2])
@@ -165,13 +166,26 @@ local function report(request, number, begin, answer, err)
   }
 end
 
+-- Whether any attempt may have arrived is what a caller has to know.
+local function note_sent(err, sent)
+  local details = not err.status_code and err.details
+  if details and details.kind then
+    details.sent = details.sent or sent
+    return details.sent
+  end
+  return true -- an answer has come
+end
+
 local function with_retries(client, request)
   local settings = client.settings
   local deadline = request.timeout and scheduler.now() + request.timeout
-  local number = 1
+  local number, sent = 1, false
   while true do
     local begin = scheduler.now()
     local answer, err, interrupted = attempt(client, request)
+    if err and not interrupted then
+      sent = note_sent(err, sent)
+    end
     if settings.on_event then
       settings.on_event(report(request, number, begin, answer, err))
     end
@@ -291,7 +305,7 @@ end
 function http.open(client, request)
   local settings = client.settings
   if client.closed then
-    return nil, errors.new("ConnectionError", "the client is closed")
+    return nil, errors.from_core("closed", "the client is closed")
   end
   local op, inbox = scheduler.start("ws", http.net_options(settings, {
     url = url.to_ws(url_of(settings, request)),

@@ -67,7 +67,7 @@ end
 local function start(method, capsule, port, options)
   local client = capsule.client
   if client.closed then
-    return nil, errors.new("ConnectionError", "the client is closed")
+    return nil, errors.from_core("closed", "the client is closed")
   end
   options.url = proxy.url(capsule, port, method) .. (options.path or "/")
   options.headers = header_lines(client.settings, options.headers)
@@ -99,7 +99,7 @@ function proxy.send(capsule, port, opts)
   if not event then
     return nil, err
   elseif event.kind == "failed" then
-    return nil, errors.from_core(event[1], event[2])
+    return nil, errors.from_core(event[1], event[2], event[3])
   end
   return { status = event[1], headers = headers_of(event[2]), body = event[3] }
 end

@@ -88,6 +88,9 @@ function server.traits(client)
       timeout = client.settings.connect_timeout,
     })
     if not answer and not err.status_code then
+      if err.details then -- what the caller is about has not left yet
+        err.details.sent = false
+      end
       return nil, err
     end
     known[client] = server.of_version(answer and answer.version)

@@ -128,8 +128,11 @@ static int push_answer(lua_State *L, const wrenn_event *event) {
 
 static int push_failed(lua_State *L, const wrenn_event *event) {
   binding_push_code(L, event->error);
-  if (event->error != WRENN_E_REFUSED)
-    return 1 + push_data(L, event);
+  if (event->error != WRENN_E_REFUSED) {
+    push_data(L, event);
+    lua_pushboolean(L, event->sent);
+    return 3;
+  }
   lua_pushstring(L, wrenn_strerror(event->error));
   return 2 + push_answer(L, event) + push_data(L, event);
 }

@@ -108,6 +108,7 @@ static wrenn_net net_fields(lua_State *L) {
 static wrenn_deadlines deadline_fields(lua_State *L) {
   wrenn_deadlines limits = {0};
   limits.connect_ms = ms_field(L, "connect");
+  limits.head_ms = ms_field(L, "head");
   limits.idle_ms = ms_field(L, "idle");
   limits.total_ms = ms_field(L, "total");
   return limits;

@@ -3,6 +3,7 @@
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
+local http = require("wrenn.http")
 local nested = require("wrenn.nested")
 local task = require("wrenn.task")
 local upload = require("wrenn.upload")
@@ -54,11 +55,13 @@ function base.as_not_found(err)
 end
 
 --- Asks an endpoint with a JSON body; `send` is http.fetch, http.order, or
---- http.call with the answer's shape.
+--- http.call with the answer's shape. Bytes may take their time as long as they
+--- flow, anything else has the time of a call.
 function base.post(self, name, body, send, shape)
+  local limit = self.client.settings.timeout
   local answer, err = send(self.client, {
     method = "POST", path = base.endpoint(self, name), json = body,
-    timeout = false, idle = self.client.settings.timeout,
+    timeout = send ~= http.fetch and limit, idle = limit,
   }, shape)
   if not answer then
     return nil, base.as_not_found(err)
