@@ -177,7 +177,8 @@ describe("an answer", function()
   it("that failed twice may have arrived the first time", function()
     -- The second attempt finds nobody.
     p = peer.start([[ c:request() c:reset() os.exit() ]])
-    local _, err = wrenn.Capsule.get_info("cl-1", p:options({ retries = 1 }))
+    local client = assert(wrenn.Client(p:options({ retries = 1 })))
+    local _, err = client.capsules:get("cl-1")
     assert.are.same({ "ConnectionError", true },
       { err.type, err.details.sent })
   end)
