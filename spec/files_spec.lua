@@ -89,13 +89,14 @@ describe("files of a scripted server", function()
   end)
 
   it("an empty download of a missing file is not an empty file", function()
-    local files = files_of({ 200, "" }, { 200, '{"entries":[]}' })
-    local download = assert(files:download_stream("/tmp/none"))
-    local piece, err = download:read()
-    assert.is_nil(piece)
+    local files = files_of({ 200, '{"entries":[]}' })
+    local download, err = files:download_stream("/tmp/none")
+    assert.is_nil(download)
     assert.is_true(err:is("NotFoundError"))
     p:stop()
-    files = files_of({ 200, "" }, list_of_x)
+    files = files_of({ 200, '{"entries":[{"name":"x","path":"/tmp/x",'
+      .. '"type":"file","size":0}]}' }, { 200, "" },
+      { 200, '{"stdout":"0 /tmp/x\\n","stderr":"","exit_code":0}' })
     download = assert(files:download_stream("/tmp/x"))
     assert.are.same({}, { download:read() })
   end)
@@ -110,7 +111,9 @@ describe("files of a scripted server", function()
           c:sleep(0.05)
           return c:close()
         end
-        c:respond(200, '{"id":"cl-1","status":"running"}')
+        c:respond(200, req.path:find("list") and '{"entries":[{"name":"x",'
+          .. '"path":"/x","type":"file","size":9}]}'
+          or '{"id":"cl-1","status":"running"}')
       end
     ]])
     local files = assert(Capsule.connect("cl-1", p:options())).files

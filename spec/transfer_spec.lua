@@ -378,6 +378,11 @@ describe("transfers with a scripted server", function()
     return assert(Capsule.connect("cl-1", p:options())).files
   end
 
+  local function list(name, size)
+    return { 200, ('{"entries":[{"name":"%s","path":"/%s","type":"file",'
+      .. '"size":%d}]}'):format(name, name, size) }
+  end
+
   local broken = [[
     while true do
       local req = c:request()
@@ -386,8 +391,12 @@ describe("transfers with a scripted server", function()
         c:send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
         c:sleep(0.05)
         return c:close()
+      elseif req.path:find("files/list") then
+        c:respond(200, '{"entries":[{"name":"x","path":"/x",'
+          .. '"type":"file","size":9}]}')
+      else
+        c:respond(200, '{"id":"cl-1","status":"running"}')
       end
-      c:respond(200, '{"id":"cl-1","status":"running"}')
     end
   ]]
 
@@ -406,7 +415,7 @@ describe("transfers with a scripted server", function()
   it("resuming falls back to skipping where there is no room", function()
     local files = files_of({ 200, '{"stdout":"","exit_code":1,'
       .. '"stderr":"tail: error writing: No space left on device"}' },
-      { 204 }, { 200, "abcdef" })
+      { 204 }, list("x", 6), { 200, "abcdef" })
     write_file(here("skip.part"), "abcd")
     assert.is_true(files:download("/x", here("skip"), { resume = true }))
     assert.are.equal("abcdef", read_file(here("skip")))
@@ -414,7 +423,8 @@ describe("transfers with a scripted server", function()
 
   it("a checksum that differs is an error, and the part goes", function()
     for _, resume in ipairs({ true, false }) do
-      local files = files_of({ 200, "abc" }, { 200, ('{"stdout":"%s  /x",'
+      local files = files_of(list("x", 3), { 200, "abc" },
+        { 200, ('{"stdout":"%s  /x",'
         .. '"stderr":"","exit_code":0}'):format(("0"):rep(64)) })
       local err = is_error("ProtocolError", files:download("/x", here("sum"),
         { verify = true, resume = resume }))

@@ -5,59 +5,84 @@ local check = require("wrenn.check")
 local download = require("wrenn.download")
 local http = require("wrenn.http")
 local lookup = require("wrenn.files.lookup")
-local multipart = require("wrenn.multipart")
+local reason = require("wrenn.files.reason")
+local send = require("wrenn.files.send")
 local source = require("wrenn.source")
 
 local Files = base.Files
 local post = base.post
 
+-- What all calls do with symbolic links: reading, writing, listing and chmod
+-- follow them; of a link, remove, rename, copy, stat and exists mean the link
+-- itself. Links in the middle of a path are followed.
+
 -- ---- whole files -----------------------------------------------------------
 
---- Reads a file. POST /v1/capsules/{id}/files/read.
----@param path string  absolute, or below the home directory
+local function read_by_stream(self, path)
+  local stream, err = self:download_stream(path)
+  if not stream then
+    return nil, err
+  end
+  local pieces = {}
+  for piece in function() return stream:read() end do
+    pieces[#pieces + 1] = piece
+  end
+  if stream.failure then
+    return nil, stream.failure
+  end
+  return table.concat(pieces)
+end
+
+--- Reads a file; a symbolic link is followed.
+--- POST /v1/capsules/{id}/files/read. Where the answer alone does not prove
+--- that it is whole, the list of the file's directory has to agree.
+---@param path string
 ---@return string|nil bytes
----@return wrenn.Error? err  NotFoundError when it is missing
+---@return wrenn.Error? err  NotFoundError when it is missing; ValidationError
+---  when it is a directory, a pipe or the like; ForbiddenError
 function Files:read(path)
   check.self(self, "is_files", "read")
   check.text(path, "path", "read")
-  local answer, err = post(self, "read", { path = path }, http.fetch)
+  local answer, err = post(self, "read", path, http.fetch)
   if not answer then
-    return nil, err
-  elseif answer.body == "" then -- some servers' answer for a missing file
-    local entry
-    entry, err = lookup.entry(self, path)
-    if not entry then
-      return nil, err
-    end
+    return nil, reason.of(self, err, "read", path)
+  elseif answer.body ~= "" and answer.header("content-length") then
+    return answer.body
   end
-  return answer.body
+  -- Some servers answer like this for a missing file, or end a body in good
+  -- order when the capsule is gone.
+  local entry = lookup.target(self, path)
+  if entry and entry.type == "file" and entry.size == #answer.body then
+    return answer.body
+  end
+  return read_by_stream(self, path)
 end
 
---- Writes a file of at most 100 MiB, making its parent directories; larger
---- ones go by upload_stream. POST /v1/capsules/{id}/files/write.
+--- Writes a file, making its parent directories; a symbolic link is followed.
+--- Above 100 MiB use upload_stream. POST /v1/capsules/{id}/files/write; to a
+--- server that takes no more than 2 MiB at once it goes as with upload_stream.
 ---@param path string
 ---@param data string  bytes
 ---@return true|nil
----@return wrenn.Error? err  TooLargeError above the limit
+---@return wrenn.Error? err  TooLargeError above the server's limit;
+---  ValidationError when it is a directory or lies below a file
 function Files:write(path, data)
   check.self(self, "is_files", "write")
   check.text(path, "path", "write")
   check.arg(data, "data", "write", "string")
-  local head, tail, content_type = multipart.frame(path)
-  return http.order(self.client, {
-    method = "POST", path = base.endpoint(self, "write"),
-    body = { head, data, tail }, content_type = content_type,
-    timeout = false, idle = self.client.settings.timeout,
-  })
+  return send.whole(self, path, data)
 end
 
 -- ---- directories -----------------------------------------------------------
 
---- Lists a directory, without itself. POST /v1/capsules/{id}/files/list.
+--- Lists a directory, without itself; a symbolic link is followed, those below
+--- are not. The entries' paths begin with the directory's as it was asked for,
+--- made absolute: with the link, not with what it leads to.
+--- POST /v1/capsules/{id}/files/list.
 ---@param path string
 ---@param opts? {depth?: integer}  1: direct children
 ---@return wrenn.FileEntry[]|nil entries  parents before their children
----@return wrenn.Error? err
+---@return wrenn.Error? err  NotFoundError; ValidationError for a file
 function Files:list(path, opts)
   check.self(self, "is_files", "list")
   check.text(path, "path", "list")
@@ -65,7 +90,10 @@ function Files:list(path, opts)
   return lookup.list(self, path, opts.depth or 1)
 end
 
---- What is at a path: of a symbolic link, what the list of its directory says.
+--- What is at a path, as the list of its directory says it: of a symbolic link
+--- the size, owner, time and permissions are its own, the type and mode those of
+--- what it leads to, whose path is in symlink_target. A slash at the end asks
+--- for a directory.
 --- POST .../files/list of its parent; for "/" and the like, a command.
 ---@param path string
 ---@return wrenn.FileEntry|nil
@@ -107,35 +135,40 @@ end
 function Files:make_dir(path)
   check.self(self, "is_files", "make_dir")
   check.text(path, "path", "make_dir")
-  local answer, err = post(self, "mkdir", { path = path }, http.call, "made")
+  local answer, err = post(self, "mkdir", path, http.call, "made")
   if not answer then
     local existing = says_exists(err) and lookup.entry(self, path)
     if existing then
       return existing
     end
-    return nil, err
+    return nil, reason.of(self, err, "mkdir", path)
   end
   return answer.entry
 end
 
 --- Removes a file, or a directory with all that is in it; of a symbolic link
---- only the link. POST /v1/capsules/{id}/files/remove.
+--- only the link, also with slashes behind its name.
+--- POST /v1/capsules/{id}/files/remove.
 ---@param path string
 ---@return true|nil
----@return wrenn.Error? err  NotFoundError when there is nothing
+---@return wrenn.Error? err  NotFoundError when there is nothing; servers of 0.1.4
+---  and before do not tell: there it is success
 function Files:remove(path)
   check.self(self, "is_files", "remove")
   check.text(path, "path", "remove")
-  local answer, err = post(self, "remove", { path = path }, http.order)
-  return answer and true, err
+  local ok, err = post(self, "remove", base.bare(path), http.order)
+  return ok, err and reason.of(self, err, "remove", path)
 end
 
 -- ---- streams ---------------------------------------------------------------
 
 ---@alias wrenn.Source string|string[]|file*|fun(): string|nil, any
 
---- Writes a file of any size, piece by piece. The memory used does not depend
---- on the size. POST /v1/capsules/{id}/files/stream/write.
+--- Writes a file of any size, piece by piece; a symbolic link is followed. The
+--- memory used does not depend on the size. The first 2 MiB are read before
+--- anything is sent. To a server that takes no more at once, the file goes in
+--- parts, beside its place, and takes it when it is whole.
+--- POST /v1/capsules/{id}/files/stream/write.
 ---@param path string
 ---@param from wrenn.Source  a function returns the next piece, nil at the end,
 ---  nil, err to give up
@@ -148,25 +181,36 @@ function Files:upload_stream(path, from)
     error("bad argument 'source' to 'upload_stream' (string, array of"
       .. " strings, function or file expected, got " .. type(from) .. ")", 2)
   end
-  return base.upload(self, path, source.open(from))
+  return send.stream(self, path, function()
+    return source.open(from)
+  end, source.repeats(from))
 end
 
---- Reads a file of any size, piece by piece: an iterator of byte strings.
---- Where the server does not announce the size, the list of the file's
---- directory tells it, so that an end that comes too early is noticed.
+--- Reads a file of any size, piece by piece: an iterator of byte strings; a
+--- symbolic link is followed. The list of the file's directory tells its size
+--- beforehand, so that an end that comes too early is noticed; a file that grows
+--- meanwhile may be read as it was or as it is.
 --- POST /v1/capsules/{id}/files/stream/read.
 ---@param path string
 ---@return wrenn.Download|nil  followed by nil, nil and the download again
----@return wrenn.Error? err  NotFoundError when it is missing
+---@return wrenn.Error? err  as of read
 function Files:download_stream(path)
   check.self(self, "is_files", "download_stream")
   check.text(path, "path", "download_stream")
-  local object, err = download.open(self.client,
-    base.endpoint(self, "stream/read"), path, function()
-      return lookup.target(self, path)
-    end)
+  local wire, err = base.wire(path)
+  local size, object
+  if wire then
+    size, err = lookup.size(self, path)
+  end
+  if size then
+    object, err = download.open(self.client,
+      base.endpoint(self, "stream/read"), wire, path, size, function()
+        return lookup.size_now(self, path)
+      end)
+    err = err and reason.of(self, err, "read", path)
+  end
   if not object then
-    return nil, base.as_not_found(err)
+    return nil, err
   end
   return object, nil, nil, object
 end

@@ -14,14 +14,15 @@ local server = {}
 ---  rewrites words that begin with ~
 ---@field binary_terminals boolean a terminal's bytes travel in binary frames
 
--- 0.1.5 takes 2 MiB in one request, with what frames them.
-local EARLY_PART = 2 * 1024 * 1024 - 64 * 1024
+--- 0.1.5 takes 2 MiB in one request, with what frames them. So much any server
+--- takes.
+server.PART = 2 * 1024 * 1024 - 64 * 1024
 
 -- Each generation has what the one before has, save what is named here. The
 -- patches of 0.1 differ more than they should: what holds for one of them
 -- counts for all.
 local generations = {
-  { generation = "0.1", max_part = EARLY_PART, command_fields = false,
+  { generation = "0.1", max_part = server.PART, command_fields = false,
     process_groups = false, login_shell = false, binary_terminals = false },
   { generation = "0.2", max_part = false, command_fields = true,
     process_groups = true },
@@ -32,7 +33,7 @@ local generations = {
 -- A server that tells no version is treated as whichever generation needs the
 -- most care in a question.
 local unknown = {
-  max_part = EARLY_PART, command_fields = false, process_groups = false,
+  max_part = server.PART, command_fields = false, process_groups = false,
   login_shell = true, binary_terminals = false,
 }
 
@@ -96,6 +97,18 @@ function server.traits(client)
     known[client] = server.of_version(answer and answer.version)
   end
   return known[client]
+end
+
+--- Takes note that a request was too large for a client's server. Its version
+--- does not tell that of the daemon in the capsule.
+function server.limit_parts(client)
+  local traits = {}
+  for name, value in pairs(known[client] or unknown) do
+    traits[name] = value
+  end
+  traits.max_part = server.PART
+  known[client] = traits
+  return traits
 end
 
 return server

@@ -54,6 +54,12 @@ function source.accepts(value)
     or is_file(value)
 end
 
+--- Whether a source can be opened again and gives the same.
+function source.repeats(value)
+  return type(value) == "string"
+    or type(value) == "table" and not is_file(value)
+end
+
 --- Returns a function that gives the next piece (nil at the end, nil, err on
 --- failure) and the size of all of it when that is known.
 function source.open(value)

@@ -230,19 +230,48 @@ static int tree_make_dir(lua_State *L) {
   return push_outcome(L, result, path);
 }
 
-/* Returns a new file to write, in place of any that was there. */
+/* Returns a new file to write, in place of any that was there. Its mode, less
+ * the umask, is 0600 unless one is given. */
 static int tree_create(lua_State *L) {
   int root = check_fd(L, TREE);
   const char *path = check_path(L, 2), *name;
+  mode_t mode = lua_isnoneornil(L, 3) ? 0600 : check_mode(L, 3);
   int *box = new_box(L, FILE_CLASS);
   int dir = open_parent(root, path, true, &name);
   if (dir < 0)
     return push_errno(L, path);
   if (!remove_old(dir, name))
     *box = openat(dir, name,
-                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   close_quietly(dir);
   return *box < 0 ? push_errno(L, path) : 1;
+}
+
+/* Returns a regular file to read, and to be written at its end. One that has
+ * another name too is refused: it may be somebody else's. With nil and why
+ * comes whether there is none. */
+static int tree_append(lua_State *L) {
+  int root = check_fd(L, TREE);
+  const char *path = check_path(L, 2), *name;
+  struct stat info;
+  int *box = new_box(L, FILE_CLASS);
+  int dir = open_parent(root, path, false, &name);
+  if (dir < 0)
+    return push_errno(L, path);
+  *box = openat(dir, name,
+                O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  close_quietly(dir);
+  if (*box < 0 || fstat(*box, &info)) {
+    int error = errno;
+    if (error == ELOOP)
+      return push_why(L, path, "it is a symbolic link");
+    push_errno(L, path);
+    lua_pushboolean(L, error == ENOENT);
+    return 3;
+  }
+  if (!S_ISREG(info.st_mode))
+    return push_why(L, path, "not a regular file");
+  return info.st_nlink == 1 ? 1 : push_why(L, path, "it has another name too");
 }
 
 /* Returns a regular file to read. */
@@ -288,6 +317,34 @@ static int tree_link(lua_State *L) {
     result = put_link(dir, name, old_dir, old_name);
   if (old_dir >= 0)
     close_quietly(old_dir);
+  close_quietly(dir);
+  return push_outcome(L, result, path);
+}
+
+/* Gives a file another name of the tree, in place of any file that has it. */
+static int tree_rename(lua_State *L) {
+  int root = check_fd(L, TREE);
+  const char *path = check_path(L, 2), *name;
+  const char *target = check_path(L, 3), *new_name;
+  int dir = open_parent(root, path, false, &name);
+  if (dir < 0)
+    return push_errno(L, path);
+  int new_dir = open_parent(root, target, false, &new_name);
+  int result = new_dir < 0 ? -1 : renameat(dir, name, new_dir, new_name);
+  if (new_dir >= 0)
+    close_quietly(new_dir);
+  close_quietly(dir);
+  return push_outcome(L, result, target);
+}
+
+/* Removes a file. */
+static int tree_remove(lua_State *L) {
+  int root = check_fd(L, TREE);
+  const char *path = check_path(L, 2), *name;
+  int dir = open_parent(root, path, false, &name);
+  if (dir < 0)
+    return push_errno(L, path);
+  int result = unlinkat(dir, name, 0);
   close_quietly(dir);
   return push_outcome(L, result, path);
 }
@@ -447,9 +504,12 @@ int binding_make_dirs(lua_State *L) {
 
 void binding_open_tree(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"make_dir", tree_make_dir}, {"create", tree_create}, {"open", tree_open},
-      {"symlink", tree_symlink},   {"link", tree_link},     {"set", tree_set},
-      {"list", tree_list},         {"close", tree_close},   {NULL, NULL}};
+      {"make_dir", tree_make_dir}, {"create", tree_create},
+      {"open", tree_open},         {"symlink", tree_symlink},
+      {"link", tree_link},         {"set", tree_set},
+      {"list", tree_list},         {"append", tree_append},
+      {"rename", tree_rename},     {"remove", tree_remove},
+      {"close", tree_close},       {NULL, NULL}};
   static const luaL_Reg file_methods[] = {{"write", file_write},
                                           {"read", file_read},
                                           {"finish", file_finish},

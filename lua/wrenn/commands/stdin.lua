@@ -28,7 +28,7 @@ end
 --- Puts the input into a file of the capsule. Returns its path, or nil, err.
 function stdin.put(self, value)
   local path = "/tmp/.wrenn-stdin-" .. exec.nonce()
-  local to = files.new(self.client, self.capsule_id)
+  local to = files.new(self.client, self.capsule_id, self)
   local called, ok, err = nested.call(to.upload_stream, to, path, value)
   if called and ok then
     return path

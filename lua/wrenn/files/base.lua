@@ -6,7 +6,6 @@ local errors = require("wrenn.errors")
 local http = require("wrenn.http")
 local nested = require("wrenn.nested")
 local task = require("wrenn.task")
-local upload = require("wrenn.upload")
 local url = require("wrenn.url")
 
 local base = {}
@@ -33,51 +32,102 @@ function base.endpoint(self, name)
   return url.path("/v1/capsules/{}/files/", self.capsule_id) .. name
 end
 
--- Signs that a failure inside the capsule means a missing path. Older servers
--- hand on what their agent said, as 502 or 500.
-local missing_signs = { "status 404", "does not exist", "no such file",
-  "not_found" }
-
-function base.as_not_found(err)
-  if err.status_code ~= 502 and err.status_code ~= 500 then
-    return err
+--- A path as the file endpoints are to have it: below "~" unless it is
+--- absolute. Some servers follow the links of any other path, its last name's
+--- too, before they do what they were asked to. Returns nil, err for another
+--- user's home directory.
+function base.wire(path)
+  local start, rest = "~", path
+  if path:find("^/") then
+    start = ""
+  elseif path == "~" or path:find("^~/") then
+    rest = path:sub(3)
+  elseif path:find("^~") then
+    return nil, errors.new("ValidationError",
+      ("the path '%s' names another user's home directory"):format(path))
   end
-  local text = err.message:lower()
-  for _, sign in ipairs(missing_signs) do
-    if text:find(sign, 1, true) then
-      return errors.new("NotFoundError", err.message, {
-        code = err.code, status_code = err.status_code,
-        request_id = err.request_id, cause = err,
-      })
+  local parts = { start }
+  for part in rest:gmatch("[^/]+") do
+    if part ~= "." then
+      parts[#parts + 1] = part
     end
   end
-  return err
+  if #parts > 1 and path:find("/%.?$") then
+    parts[#parts + 1] = ""
+  end
+  return parts[2] and table.concat(parts, "/") or start == "" and "/" or start
 end
 
---- Asks an endpoint with a JSON body; `send` is http.fetch, http.order, or
+--- The same without slashes at the end, which would follow a link.
+function base.bare(path)
+  return (path:gsub("(.)/+$", "%1"):gsub("(/%.)+$", ""))
+end
+
+--- Asks an endpoint about a path; `send` is http.fetch, http.order, or
 --- http.call with the answer's shape. Bytes may take their time as long as they
 --- flow, anything else has the time of a call.
-function base.post(self, name, body, send, shape)
-  local limit = self.client.settings.timeout
-  local answer, err = send(self.client, {
+function base.post(self, name, path, send, shape, more)
+  local wire, err = base.wire(path)
+  if not wire then
+    return nil, err
+  end
+  local limit, body = self.client.settings.timeout, more or {}
+  body.path = wire
+  return send(self.client, {
     method = "POST", path = base.endpoint(self, name), json = body,
     timeout = send ~= http.fetch and limit, idle = limit,
   }, shape)
-  if not answer then
-    return nil, base.as_not_found(err)
-  end
-  return answer
-end
-
---- Uploads what a function gives; see upload.run.
-function base.upload(self, path, next_piece, size)
-  local ok, err = upload.run(self.client, base.endpoint(self, "stream/write"),
-    path, next_piece, size)
-  return ok, err and base.as_not_found(err)
 end
 
 function base.malformed(why)
   return nil, errors.new("ProtocolError", "malformed answer: " .. why)
+end
+
+-- ---- what a failure means --------------------------------------------------
+
+-- Servers before 0.3 hand on the words of the capsule, as 502 or 500.
+-- Below a file, and of the wrong kind, mean one thing to what reads or removes
+-- and another to what makes.
+local words = {
+  { "permission denied", "ForbiddenError" },
+  { "operation not permitted", "ForbiddenError" },
+  { "read-only file system", "ForbiddenError" },
+  { "status 404", "NotFoundError" },
+  { "does not exist", "NotFoundError" },
+  { "no such file", "NotFoundError" },
+  { "not_found", "NotFoundError" },
+  { "file name too long", "ValidationError" },
+  { "not a directory", "ValidationError",
+    { read = "NotFoundError", remove = "NotFoundError" } },
+  { "path is a file", "ValidationError" },
+  { "is a directory", "ValidationError", { remove = false } },
+  { "not a regular file", "ValidationError" },
+}
+
+--- An error of a better type than the server's.
+function base.retyped(err, type_name, message)
+  return errors.new(type_name, message or err.message, {
+    code = err.code, status_code = err.status_code,
+    request_id = err.request_id, cause = err,
+  })
+end
+
+--- The error as its words have it; nil where they say nothing. `verb` is read,
+--- write, list, mkdir or remove.
+function base.told(err, verb)
+  if err.status_code ~= 502 and err.status_code ~= 500 then
+    return nil
+  end
+  local text = err.message:lower()
+  for _, item in ipairs(words) do
+    if text:find(item[1], 1, true) then
+      local special = item[3] and item[3][verb]
+      if special == nil then
+        special = item[2]
+      end
+      return special and base.retyped(err, special)
+    end
+  end
 end
 
 -- ---- commands --------------------------------------------------------------
@@ -85,13 +135,11 @@ end
 --- A path as the argument of a command: what the file endpoints take for it,
 --- whatever it begins with. Commands start in the home directory.
 function base.argument(path)
-  if path == "~" or path:find("^~/") then
-    return "." .. path:sub(2)
-  elseif path:find("^~") then
-    return nil, errors.new("ValidationError",
-      ("the path '%s' names another user's home directory"):format(path))
+  local wire, err = base.wire(path)
+  if not wire then
+    return nil, err
   end
-  return path:find("^/") and path or "./" .. path
+  return (wire:gsub("^~", "."))
 end
 
 -- How the tools' first line begins or ends, in English, and what it means. A
@@ -104,6 +152,7 @@ local meanings = {
   { ": Directory not empty$", "ConflictError" },
   { ": File exists$", "ConflictError" },
   { ": Not a directory$", "ConflictError" },
+  { ": File name too long$", "ValidationError" },
   { ": Is a directory$", "ConflictError" },
   { " are the same file$", "ConflictError" },
   { "^%a+: cannot overwrite ", "ConflictError" },
@@ -130,12 +179,14 @@ end
 -- Copying a tree may take long; a server without a limit of ours has one of
 -- its own, of 30 s.
 local TOOL_LIMIT = 3600
+--- Seconds for one that only looks.
+base.LOOK_LIMIT = 30
 
 --- Runs a tool inside the capsule; user values go in as arguments only.
 --- Returns its result; or nil, err also when it failed.
-function base.tool(self, name, args)
+function base.tool(self, name, args, limit)
   local result, err = self.commands:run(name, {
-    args = args, envs = { LC_ALL = "C" }, timeout = TOOL_LIMIT,
+    args = args, envs = { LC_ALL = "C" }, timeout = limit or TOOL_LIMIT,
   })
   if not result then
     return nil, err

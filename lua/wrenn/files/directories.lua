@@ -5,7 +5,10 @@
 local base = require("wrenn.files.base")
 local check = require("wrenn.check")
 local core = require("wrenn.core")
+local download = require("wrenn.download")
 local errors = require("wrenn.errors")
+local reason = require("wrenn.files.reason")
+local send = require("wrenn.files.send")
 local tar = require("wrenn.tar")
 
 local Files = base.Files
@@ -130,12 +133,13 @@ local function malformed(why)
     or errors.new("ProtocolError", "malformed archive: " .. why)
 end
 
--- Unpacks a download into a tree. Returns what was in it, or nil, err.
-local function extract(download, tree)
+-- Unpacks a download into a tree. Returns what was in it, or nil, err. The mark
+-- at an archive's end proves that it is whole.
+local function extract(stream, tree)
   local target = unpacker(tree)
   local reader = tar.reader(target)
   while true do
-    local piece, err = download:read()
+    local piece, err = stream:read()
     if err then
       return nil, err
     elseif not piece then
@@ -148,20 +152,22 @@ local function extract(download, tree)
   end
   local ok, why = reader:finish()
   if not ok then
-    return malformed(why)
+    return nil, errors.new("ConnectionError", "the transfer broke off: " .. why,
+      { details = { kind = "broken", sent = true }, retryable = true })
   end
   return target.finish()
 end
 
 local function fetch(self, copy, tree)
-  local download, err = self:download_stream(copy)
-  if not download then
-    return nil, err
+  local stream, err = download.open(self.client,
+    base.endpoint(self, "stream/read"), copy, copy)
+  if not stream then
+    return nil, reason.of(self, err, "read", copy)
   end
   return base.finally(function()
-    download:close()
+    stream:close()
   end, function()
-    return extract(download, tree)
+    return extract(stream, tree)
   end)
 end
 
@@ -364,7 +370,9 @@ function Files:upload_dir(local_dir, path)
   end, function()
     local next_piece, result = packer(tree)
     local ok
-    ok, err = base.upload(self, copy, next_piece)
+    ok, err = send.stream(self, copy, function()
+      return next_piece
+    end, false)
     if ok then
       ok, err = base.tool(self, "/bin/sh", { "-c", UNPACK, "sh", arg, copy })
     end

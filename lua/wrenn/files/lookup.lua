@@ -78,10 +78,9 @@ end
 --- Lists a directory as files:list does.
 function lookup.list(self, path, depth)
   local answer, err =
-    base.post(self, "list", { path = path, depth = depth }, http.call,
-      "entries")
+    base.post(self, "list", path, http.call, "entries", { depth = depth })
   if not answer then
-    return nil, err
+    return nil, base.told(err, "list") or err
   end
   return answer.entries or {}
 end
@@ -115,6 +114,89 @@ function lookup.target(self, path)
     return lookup.entry(self, target)
   end
   return entry, err
+end
+
+-- ---- regular files ---------------------------------------------------------
+
+-- "/dev/null" and the like; a broken link has itself for a target.
+local function no_file(path, entry)
+  if entry.type == "directory" then
+    return nil, errors.new("ValidationError", path .. " is a directory")
+  elseif entry.symlink_target and entry.symlink_target == entry.path then
+    return nil, errors.new("NotFoundError",
+      path .. " is a symbolic link that leads nowhere")
+  end
+  return nil, errors.new("ValidationError", path .. " is not a regular file")
+end
+
+-- wc reads what says nothing about its size, as files of /proc do.
+local COUNT = [[
+[ ! -d "$1" ] || exit 7
+[ ! -e "$1" ] || [ -f "$1" ] || exit 8
+exec wc -c -- "$1"
+]]
+local refusals = { [7] = "%s is a directory", [8] = "%s is not a regular file" }
+local meant = { NotFoundError = "there is nothing at %s",
+  ConflictError = "there is nothing at %s", -- it lies below a file
+  ForbiddenError = "%s: Permission denied",
+  ValidationError = "%s: File name too long" }
+
+--- The bytes that there are to be read, by a command. Returns them; or nil,
+--- err: NotFoundError, ForbiddenError or ValidationError when it has seen why
+--- there are none.
+function lookup.count(self, path)
+  local arg, err = base.argument(path)
+  if not arg then
+    return nil, err
+  end
+  local result
+  result, err = base.tool(self, "/bin/sh", { "-c", COUNT, "sh", arg },
+    base.LOOK_LIMIT)
+  if result then
+    local count = tonumber(result.stdout:match("^%s*(%d+)"))
+    if count then
+      return count
+    end
+    return base.malformed("wc printed '" .. result.stdout .. "'")
+  elseif not err.result then
+    return nil, err
+  end
+  local refusal = refusals[err.result.exit_code]
+  if refusal then
+    return nil, errors.new("ValidationError", refusal:format(path),
+      { result = err.result })
+  elseif meant[err.type] then
+    local type_name = err.type == "ConflictError" and "NotFoundError"
+      or err.type
+    return nil, errors.new(type_name, meant[err.type]:format(path),
+      { result = err.result })
+  end
+  return nil, err
+end
+
+--- The size of a regular file by the list, 0 also for what does not tell its
+--- size; nil, err when there is none. Where the list fails the command tells.
+function lookup.size(self, path)
+  local entry, err = lookup.target(self, path)
+  if entry then
+    if entry.type == "file" then
+      return entry.size or 0
+    end
+    return no_file(path, entry)
+  elseif err.status_code ~= 500 and err.status_code ~= 502 then
+    return nil, err
+  end
+  local count, why = lookup.count(self, path)
+  return count, not count and (why.result and why or err) or nil
+end
+
+--- The size as it is now: by the command, or the list where that cannot run.
+function lookup.size_now(self, path)
+  local count, err = lookup.count(self, path)
+  if not count and err:is("CommandError") then
+    return lookup.size(self, path)
+  end
+  return count, err
 end
 
 return lookup

@@ -4,6 +4,8 @@ local base = require("wrenn.files.base")
 local check = require("wrenn.check")
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
+local part = require("wrenn.files.part")
+local send = require("wrenn.files.send")
 
 local Files = base.Files
 local local_error = base.local_error
@@ -39,6 +41,7 @@ end
 -- Is there as much of the file as of the part, and the same? Then what follows
 -- goes into a file of its own.
 local REST = [[
+[ -f "$1" ] || exit 9
 [ "$(head -c "$2" -- "$1" | sha256sum)" = "$3  -" ] || exit 9
 umask 077
 exec tail -c "+$4" -- "$1" > "$5"
@@ -77,60 +80,33 @@ local function open_rest(self, path, have, hash)
   return self:download_stream(path), have
 end
 
--- The length and hash of what an earlier download has left; and, to verify the
--- whole, a hash that can be fed on.
-local function read_part(name, to_verify)
-  local file = io.open(name, "rb")
-  if not file then
-    return 0
+-- Opens the other end, for what there is of `file` (a part). Returns a table
+-- {download, file, bytes, skip, total, hash, copy}, or nil, err.
+local function open_ends(self, path, file, opts)
+  local have, hash, whole = file:measure(opts.verify)
+  if not have then
+    return nil, hash
   end
-  local hash, have = core.sha256(), 0
-  local whole = to_verify and core.sha256()
-  for piece in function() return file:read(PIECE) end do
-    hash:update(piece)
-    if whole then
-      whole:update(piece)
-    end
-    have = have + #piece
-  end
-  file:close()
-  return have, hash:hex(), whole
-end
-
--- Opens both ends. Returns a table {download, file, bytes, skip, hash, copy}.
-local function open_ends(self, path, name, opts)
-  local have, hash, whole = 0, nil, nil
-  if opts.resume then
-    have, hash, whole = read_part(name, opts.verify)
-  end
-  local ends = { bytes = 0, skip = 0, hash = opts.verify and core.sha256() }
+  local ends = { file = file, bytes = 0, skip = 0,
+    hash = opts.verify and core.sha256() }
   if have > 0 then
     local download, skip, copy = open_rest(self, path, have, hash)
     if download then
       ends.download, ends.skip, ends.copy = download, skip, copy
-      ends.bytes, ends.hash = have, whole
+      ends.bytes, ends.hash, file.keep = have, whole, true
     elseif skip then
       return nil, skip
     end
   end
-  local err
   if not ends.download then
+    local err
     ends.download, err = self:download_stream(path)
     if not ends.download then
       return nil, err
     end
   end
-  ends.file, err = io.open(name, ends.bytes > 0 and "ab" or "wb")
-  if not ends.file then
-    ends.download:close()
-    if ends.copy then
-      base.discard(self, ends.copy)
-    end
-    return nil, local_error(err)
-  end
-  ends.file:setvbuf("no") -- pieces are large: no second copy of them
-  local left = ends.download.size
-  ends.total = left and ends.bytes + left - ends.skip
+  local total = ends.bytes + ends.download.size - ends.skip
+  ends.total = total > 0 and total or nil
   return ends
 end
 
@@ -151,9 +127,10 @@ local function pump(ends, on_progress)
     if ends.skip > 0 then
       piece = unskipped(ends, piece)
     end
-    local ok, why = file:write(piece)
+    local ok
+    ok, err = file:write(piece)
     if not ok then
-      return nil, local_error(why)
+      return nil, err
     end
     if hash then
       hash:update(piece)
@@ -178,35 +155,26 @@ local function receive(self, path, ends, opts)
   if not ok then
     return nil, err
   end
-  ok, err = ends.file:close()
-  ends.file = nil
-  if not ok then
-    return nil, local_error(err)
-  elseif ends.hash then
+  ok, err = ends.file:finish()
+  if ok and ends.hash then
     return verify(self, path, ends.hash)
   end
-  return true
+  return ok, err
 end
 
-local function download_to(self, path, name, local_path, opts)
-  local ends, err = open_ends(self, path, name, opts)
-  if not ends then
-    return nil, err
-  end
+local function download_to(self, path, file, opts)
   local spoilt = false
   return base.finally(function(ok)
-    if ends.file then
-      ends.file:close()
-    end
-    if not ok and (spoilt or not opts.resume) then
-      os.remove(name)
-    end
+    file:close(ok or opts.resume and not spoilt)
   end, function()
+    local ends, err = open_ends(self, path, file, opts)
+    if not ends then
+      return nil, err
+    end
     local ok
     ok, err = receive(self, path, ends, opts)
     if ok then
-      ok, err = os.rename(name, local_path)
-      return ok, err and local_error(err)
+      return file:commit()
     end
     spoilt = err.details and err.details.kind == "verify"
     return nil, err
@@ -219,28 +187,29 @@ end
 ---  `<local_path>.part`, and go on from there the next time (false)
 ---@field verify? boolean  compare SHA-256 with the file in the capsule (false)
 
---- Copies a file from the capsule. It gets a name of its own beside its target
---- and takes the target's place at the end: there is never half a file.
+--- Copies a file from the capsule, where a symbolic link is followed. It gets a
+--- name of its own beside its target and takes the target's place at the end:
+--- there is never half a file, and nothing is touched before the first byte is
+--- there. A symbolic link in the target's place is replaced; one in the place
+--- of `<local_path>.part`, or any other kind of file, is refused.
 --- POST /v1/capsules/{id}/files/stream/read.
 ---@param path string
 ---@param local_path string  a file, which is replaced, or nothing yet
 ---@param opts? wrenn.DownloadOptions
 ---@return true|nil
----@return wrenn.Error? err  NotFoundError when it is missing; WrennError with
----  details.kind "local" for a failure on this machine
+---@return wrenn.Error? err  as of download_stream; WrennError with details.kind
+---  "local" for a failure on this machine
 function Files:download(path, local_path, opts)
   check.self(self, "is_files", "download")
   check.text(path, "path", "download")
   check.text(local_path, "local_path", "download")
   opts = check.options(opts, "download",
     { on_progress = "callable", resume = "boolean", verify = "boolean" })
-  local kind = core.file_type(local_path)
-  if kind and kind ~= "file" then
-    return nil, local_error(local_path .. ": not a regular file")
+  local file, err = part.open(local_path, opts.resume)
+  if not file then
+    return nil, err
   end
-  local name = opts.resume and local_path .. ".part"
-    or ("%s.%s.part"):format(local_path, base.random_name())
-  return download_to(self, path, name, local_path, opts)
+  return download_to(self, path, file, opts)
 end
 
 -- ---- upload ----------------------------------------------------------------
@@ -272,8 +241,9 @@ end
 ---@field on_progress? fun(bytes: integer, total: integer)  called as they go
 ---@field verify? boolean  compare SHA-256 with the file in the capsule (false)
 
---- Copies a file into the capsule, making its directories there. An upload
---- that fails may leave a part. POST /v1/capsules/{id}/files/stream/write.
+--- Copies a file into the capsule, making its directories there; symbolic links
+--- are followed. An upload that fails may leave a part. It goes as with
+--- upload_stream. POST /v1/capsules/{id}/files/stream/write.
 ---@param local_path string
 ---@param path string
 ---@param opts? wrenn.UploadOptions
@@ -295,12 +265,15 @@ function Files:upload(local_path, path, opts)
   if not file then
     return nil, local_error(why)
   end
-  local hash = opts.verify and core.sha256()
+  local hash
   return base.finally(function()
     file:close()
   end, function()
-    local ok, err = base.upload(self, path,
-      pieces_of(file, local_path, size, hash, opts.on_progress), size)
+    local ok, err = send.stream(self, path, function()
+      file:seek("set")
+      hash = opts.verify and core.sha256()
+      return pieces_of(file, local_path, size, hash, opts.on_progress), size
+    end, true)
     if ok and hash then
       return verify(self, path, hash)
     end

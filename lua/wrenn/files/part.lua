@@ -1,0 +1,152 @@
+-- The local end of a download: a file beside its target, which takes the
+-- target's place once it is whole. Nothing is made or changed before the first
+-- byte is there, and no symbolic link is followed at the last name. Errors name
+-- the target: that is what the caller knows.
+
+local base = require("wrenn.files.base")
+local core = require("wrenn.core")
+
+local PIECE = 256 * 1024
+local MAX_NAME = 255
+-- Less the umask.
+local MODE = 438
+
+local Part = {}
+Part.__index = Part
+
+local function split(path)
+  local dir, name = path:match("^(.*)/([^/]*)$")
+  return dir == "" and "/" or dir or ".", name or path
+end
+
+-- What went wrong, without the name of the file beside.
+local function failed(self, why)
+  return nil, base.local_error(self.path .. ": "
+    .. tostring(why):gsub("^.*: ", ""))
+end
+
+local part = {}
+
+--- For a download to `path`; with `resume` what an earlier one has left, as
+--- `<path>.part`, is gone on with. Returns it, or nil, err.
+function part.open(path, resume)
+  local kind = core.file_type(path)
+  local dir, name = split(path)
+  local self = setmetatable({ path = path, resume = resume, target = name,
+    name = resume and name .. ".part" or ".wrenn-" .. base.random_name() },
+    Part)
+  if kind and kind ~= "file" then
+    return failed(self, kind == "directory" and "is a directory"
+      or "not a regular file")
+  elseif name == "" or name == "." or name == ".." then
+    return failed(self, "Is a directory")
+  elseif #self.name > MAX_NAME then
+    return failed(self, "File name too long")
+  end
+  local why, missing
+  self.tree, why = core.tree(dir)
+  if not self.tree then
+    return failed(self, why)
+  elseif resume then
+    self.old, why, missing = self.tree:append(self.name)
+    if not self.old and not missing then
+      self.tree:close()
+      return nil, base.local_error(path .. ".part: " .. why:gsub("^.*: ", ""))
+    end
+  end
+  return self
+end
+
+--- The length and hash of what an earlier download has left; and, to verify the
+--- whole, a hash that can be fed on. 0 when there is nothing. Or nil, err.
+function Part:measure(to_verify)
+  if not self.old then
+    return 0
+  end
+  local hash, have = core.sha256(), 0
+  local whole = to_verify and core.sha256()
+  while true do
+    local piece, why = self.old:read(PIECE)
+    if not piece then
+      return failed(self, why)
+    elseif piece == "" then
+      return have, hash:hex(), whole
+    end
+    hash:update(piece)
+    if whole then
+      whole:update(piece)
+    end
+    have = have + #piece
+  end
+end
+
+-- The old bytes stay if `self.keep`; else it begins anew.
+local function begin(self)
+  if self.file then
+    return true
+  elseif self.old and self.keep then
+    self.file, self.old = self.old, nil
+    return true
+  end
+  local why
+  self.file, why = self.tree:create(self.name, MODE)
+  if not self.file then
+    return failed(self, why)
+  end
+  return true
+end
+
+--- Adds bytes. Returns true, or nil, err.
+function Part:write(bytes)
+  local ok, err = begin(self)
+  if not ok then
+    return nil, err
+  end
+  ok, err = self.file:write(bytes)
+  if not ok then
+    return failed(self, err)
+  end
+  return true
+end
+
+--- No more bytes will come. Returns true, or nil, err.
+function Part:finish()
+  local ok, err = begin(self)
+  if not ok then
+    return nil, err
+  end
+  local file = self.file
+  self.file, self.made = nil, true
+  ok, err = file:close()
+  if not ok then
+    return failed(self, err)
+  end
+  return true
+end
+
+--- Puts it in its target's place. Returns true, or nil, err.
+function Part:commit()
+  local ok, why = self.tree:rename(self.name, self.target)
+  if not ok then
+    return failed(self, why)
+  end
+  self.made = false
+  return true
+end
+
+--- Lets go of it. What has been written stays for the next time if `keep`.
+function Part:close(keep)
+  self.made = self.made or self.file ~= nil
+  for _, name in ipairs({ "file", "old" }) do
+    if self[name] then
+      self[name]:close()
+      self[name] = nil
+    end
+  end
+  if self.made and not keep then
+    self.tree:remove(self.name)
+  end
+  self.tree:close()
+end
+
+return part

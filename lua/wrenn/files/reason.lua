@@ -1,0 +1,98 @@
+-- Why a file call has failed, where the server does not tell: from 0.3 on a 500
+-- says that something went wrong, and a look at the path tells what.
+
+local base = require("wrenn.files.base")
+local lookup = require("wrenn.files.lookup")
+
+local reason = {}
+
+-- Why nothing can be made at "$1"; "$2" is file or dir.
+local BLOCKED = [[
+[ "$2" = dir ] || [ ! -d "$1" ] || exit 7
+if [ -e "$1" ]; then
+  [ -w "$1" ] || exit 13
+  exit 0
+fi
+p=$1
+while :; do
+  case $p in
+  */*) p=${p%/*} ;;
+  *) exit 0 ;;
+  esac
+  [ -e "${p:=/}" ] || continue
+  [ -d "$p" ] || exit 9
+  [ -w "$p" ] || exit 13
+  exit 0
+done
+]]
+local blocks = {
+  [7] = { "ValidationError", "%s is a directory" },
+  [9] = { "ValidationError", "%s lies below a file" },
+  [13] = { "ForbiddenError", "%s: Permission denied" },
+}
+
+local look = {}
+
+function look.read(self, path)
+  local count, err = lookup.count(self, path)
+  if not count and err.type ~= "CommandError" and err.result then
+    return err.type, err.message
+  end
+end
+
+function look.remove(self, path)
+  local entry, err = lookup.entry(self, path)
+  if not entry and err:is("NotFoundError") and not err.status_code then
+    return err.type, err.message
+  end
+end
+
+local function look_for_block(self, path, kind)
+  local arg = base.argument(path)
+  local _, err = base.tool(self, "/bin/sh",
+    { "-c", BLOCKED, "sh", arg, kind }, base.LOOK_LIMIT)
+  local block = err and err.result and blocks[err.result.exit_code]
+  if block then
+    return block[1], block[2]:format(path)
+  end
+end
+
+function look.write(self, path)
+  return look_for_block(self, path, "file")
+end
+
+function look.mkdir(self, path)
+  return look_for_block(self, path, "dir")
+end
+
+local MAX_NAME, MAX_PATH = 255, 4095
+
+local function is_too_long(path)
+  for name in path:gmatch("[^/]+") do
+    if #name > MAX_NAME then
+      return true
+    end
+  end
+  return #path > MAX_PATH
+end
+
+--- The error of a call, told as what it is. `verb` is read, write, list, mkdir
+--- or remove.
+function reason.of(self, err, verb, path)
+  if err.status_code ~= 500 and err.status_code ~= 502 then
+    return err
+  end
+  local told = base.told(err, verb)
+  if told or err.status_code == 502 then
+    return told or err
+  elseif is_too_long(path) then
+    return base.retyped(err, "ValidationError", path .. ": File name too long")
+  end
+  local type_name, message
+  if look[verb] then
+    type_name, message = look[verb](self, path)
+  end
+  return type_name and base.retyped(err, type_name, message) or err
+end
+
+return reason
