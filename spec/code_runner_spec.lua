@@ -3,63 +3,10 @@
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local jupyter = require("spec.support.jupyter")
 local peer = require("spec.support.peer")
 local runner = require("wrenn.code_runner")
 local wrenn = require("wrenn")
-
-local CAPSULE = '{"id":"cl-1","status":"running"}'
-
--- A peer for API and Jupyter. script: `http` runs for each request to Jupyter
--- and answers it or not; `exec` for each request to run code, with its id and
--- its number; `say(id, type, content)` answers that.
-local function jupyter(script)
-  return peer.start(([[
-    local cjson = require("cjson")
-    kernels = kernels or '%s'
-    local function say(id, kind, content)
-      c:text(cjson.encode({ header = { msg_type = kind }, msg_type = kind,
-        parent_header = id and { msg_id = id } or nil,
-        content = content }))
-    end
-    local function idle(id)
-      say(id, "execute_reply", { status = "ok" })
-      say(id, "status", { execution_state = "idle" })
-    end
-    local function serve(req)
-      %s
-      if req.headers.upgrade then
-        c:upgrade(req)
-        while true do
-          local opcode, data = c:read_frame()
-          if not opcode or opcode == 8 then return c:close() end
-          local request = cjson.decode(data)
-          local id, code = request.header.msg_id, request.content.code
-          runs = (runs or 0) + 1
-          %s
-        end
-      elseif req.path == "/api/kernels" and req.method == "POST" then
-        c:respond(201, '{"id":"k-new","name":"' ..
-          cjson.decode(req.body).name .. '"}')
-      elseif req.path == "/api/kernels" then
-        c:respond(200, kernels)
-      elseif req.method == "DELETE" then
-        c:respond(204, "")
-      else
-        c:respond(200, '{"id":"k"}')
-      end
-    end
-    while true do
-      local req = c:request()
-      if not req then return end
-      if req.path:find("^/v1/") then
-        c:respond(200, '%s')
-      else
-        serve(req)
-      end
-    end
-  ]]):format(script.kernels or '[{"id":"k-1","name":"wrenn"}]',
-    script.http or "", script.exec or "idle(id)", CAPSULE))
-end
 
 describe("running code", function()
   local p
@@ -730,7 +677,7 @@ describe("running code", function()
       assert.is_nil(context)
       assert.are.equal("ValidationError", err.type)
       local list = lines()
-      assert.are.equal("DELETE /api/kernels/k-new", list[#list])
+      assert.are.equal("DELETE /api/kernels/k-new2", list[#list])
     end)
   end)
 

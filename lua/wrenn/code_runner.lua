@@ -11,13 +11,14 @@ local task = require("wrenn.task")
 
 local M = {
   DEFAULT_TEMPLATE = kernels.TEMPLATE,
-  DEFAULT_KERNEL = "wrenn",
+  DEFAULT_KERNEL = kernels.DEFAULT,
 }
 
 local DEFAULT_LIMIT = 30
 
 ---@class wrenn.CodeCapsule: wrenn.Capsule
----@field kernel string  the kernelspec of its code
+---@field kernel string  the kernelspec of its code; once a kernel has been
+---  started, the one that there was
 local Code = setmetatable({ is_code_capsule = true }, { __index = capsules })
 Code.__index = Code
 
@@ -47,8 +48,9 @@ local function set_up(self, err, kernel)
   end
   self.kernel = kernel or M.DEFAULT_KERNEL
   self.sessions = {} -- of contexts, by kernel id
+  self.starting = 0 -- how many contexts are being made
   self.default = sessions.new(self, {
-    kernel = self.kernel, replaceable = true,
+    replaceable = true,
     is_taken = function(id)
       return self.sessions[id] ~= nil
     end,
@@ -60,7 +62,9 @@ end
 
 ---@class wrenn.CodeCapsuleOptions: wrenn.CapsuleOptions
 ---@field template? string  "code-runner-beta"
----@field kernel? string    a kernelspec's name ("wrenn")
+---@field kernel? string    a kernelspec's name; "wrenn", which is the default,
+---  stands for "python3", or for Jupyter's own default, where it is not
+---  installed. NotFoundError by the first use when another name is not
 
 --- Creates a capsule that runs code. POST /v1/capsules.
 ---@param opts? wrenn.CodeCapsuleOptions
@@ -194,7 +198,9 @@ function Code:create_context(opts)
     return kernels.list(self, left)
   end)
   if kernel then
+    self.starting = self.starting + 1
     kernel, err = kernels.start(self, name, DEFAULT_LIMIT)
+    self.starting = self.starting - 1
   end
   if not kernel then
     return nil, err

@@ -4,12 +4,16 @@ local errors = require("wrenn.errors")
 local json = require("wrenn.json")
 local proxy = require("wrenn.proxy")
 local scheduler = require("wrenn.scheduler")
+local shapes = require("wrenn.shapes")
 local url = require("wrenn.url")
 
 local kernels = {}
 
 kernels.PORT = 8888
 kernels.TEMPLATE = "code-runner-beta"
+-- The platform's name for its Python, which not every template has installed.
+kernels.DEFAULT = "wrenn"
+local PYTHON = "python3"
 
 local CALL_LIMIT = 5 -- seconds; starting a kernel may take longer
 local PAUSE = 0.5
@@ -17,7 +21,33 @@ local TRANSIENT = { connect = true, resolve = true, broken = true,
   timeout = true, closed = true }
 local ON_THE_WAY = { starting = true, pending = true, resuming = true }
 
-local function call(capsule, method, path, limit, body)
+-- Jupyter keeps the reason of what it did not expect for the last line of the
+-- traceback.
+local function reason_of(decoded)
+  if type(decoded) ~= "table" then
+    return nil
+  elseif type(decoded.traceback) == "string" then
+    local last = decoded.traceback:match("([^\n]+)%s*$")
+    if last then
+      return (last:gsub("^[%w_.]+%.(%w+: )", "%1"))
+    end
+  end
+  return type(decoded.reason) == "string" and decoded.reason ~= ""
+    and decoded.reason or nil
+end
+
+local function failure(answer, decoded)
+  local err = errors.from_response(answer.status, decoded, answer.body,
+    function(name) return answer.headers[name] end)
+  local reason = reason_of(decoded)
+  if reason and not err.message:find(reason, 1, true) then
+    err.message = err.message .. ": " .. reason
+  end
+  return err
+end
+
+-- `shape` is what the answer must be; nil: nothing is read from it.
+local function call(capsule, shape, method, path, limit, body)
   local answer, err = proxy.send(capsule, kernels.PORT, {
     method = method, path = path, timeout = limit or CALL_LIMIT,
     body = body and json.encode(body) or method == "POST" and "{}" or nil,
@@ -29,11 +59,18 @@ local function call(capsule, method, path, limit, body)
   end
   local decoded, why = json.decode(answer.body)
   if answer.status < 200 or answer.status >= 300 then
-    return nil, errors.from_response(answer.status, decoded, answer.body,
-      function(name) return answer.headers[name] end)
-  elseif type(decoded) ~= "table" and answer.body ~= "" then
+    return nil, failure(answer, decoded)
+  elseif type(decoded) ~= "table" and (shape or answer.body ~= "") then
+    return nil, errors.new("ProtocolError", ("%s %s: Jupyter's answer is not"
+      .. " JSON (%s)"):format(method, path, why or "no object"))
+  end
+  local ok = true
+  if shape then
+    ok, why = shapes.check(shape, decoded, answer.body)
+  end
+  if not ok then
     return nil, errors.new("ProtocolError",
-      ("Jupyter's answer is not JSON (%s)"):format(why or "no object"))
+      ("%s %s: of Jupyter's answer %s"):format(method, path, why))
   end
   return decoded or {}
 end
@@ -44,34 +81,85 @@ end
 
 --- All of them, as Jupyter describes them.
 function kernels.list(capsule, left)
-  return call(capsule, "GET", "/api/kernels", math.min(left, CALL_LIMIT))
+  return call(capsule, "kernels", "GET", "/api/kernels",
+    math.min(left, CALL_LIMIT))
 end
 
---- Starts one.
-function kernels.start(capsule, name, limit)
-  local kernel, err = call(capsule, "POST", "/api/kernels", limit,
+-- How Jupyter says that it has no such kernelspec, among other things.
+local REFUSALS = { [400] = true, [404] = true, [500] = true, [501] = true }
+
+-- The kernelspec to use in place of one that could not be started. The
+-- platform's Python may go by another name; what somebody else has named is
+-- never replaced. Or nil, err.
+local function substitute(capsule, name, limit, err)
+  local answer = REFUSALS[err.status_code]
+    and call(capsule, "kernelspecs", "GET", "/api/kernelspecs",
+      math.min(limit, CALL_LIMIT))
+  local specs = answer and answer.kernelspecs
+  if not specs or specs[name] then
+    return nil, err -- it is there: something else is wrong
+  end
+  local other = specs[PYTHON] and PYTHON or answer.default
+  if name == kernels.DEFAULT and specs[other or PYTHON] then
+    return other
+  end
+  local names = {}
+  for known in pairs(specs) do
+    names[#names + 1] = tostring(known)
+  end
+  table.sort(names)
+  return nil, errors.new("NotFoundError",
+    ("there is no kernelspec '%s' in the capsule (there is: %s): %s"):format(
+      name, #names > 0 and table.concat(names, ", ") or "none", err.message),
+    { cause = err })
+end
+
+local function start(capsule, name, limit)
+  return call(capsule, "kernel", "POST", "/api/kernels", limit,
     { name = name })
-  if kernel and type(kernel.id) ~= "string" then
-    return nil, errors.new("ProtocolError", "Jupyter started a kernel without"
-      .. " an id")
+end
+
+--- Starts a kernel; `find` (a function of the kernelspec's name, or nil) may
+--- know one that will do, if another kernelspec is needed than the one asked
+--- for. The capsule remembers that. Returns the kernel, or nil, err.
+function kernels.start(capsule, name, limit, find)
+  local kernel, err = start(capsule, name, limit)
+  if kernel then
+    return kernel
+  end
+  local other
+  other, err = substitute(capsule, name, limit, err)
+  if not other then
+    return nil, err
+  end
+  if capsule.kernel == name then
+    capsule.kernel = other
+  end
+  kernel = find and find(other)
+  if kernel then
+    return kernel
+  end
+  kernel, err = start(capsule, other, limit)
+  if kernel then
+    kernel.name = kernel.name or other
   end
   return kernel, err
 end
 
 function kernels.get(capsule, id, limit)
-  return call(capsule, "GET", path_of("/{}", id), limit)
+  return call(capsule, "kernel", "GET", path_of("/{}", id), limit)
 end
 
 function kernels.interrupt(capsule, id)
-  return call(capsule, "POST", path_of("/{}/interrupt", id))
+  return call(capsule, nil, "POST", path_of("/{}/interrupt", id))
 end
 
 function kernels.restart(capsule, id, limit)
-  return call(capsule, "POST", path_of("/{}/restart", id), limit)
+  return call(capsule, nil, "POST", path_of("/{}/restart", id), limit)
 end
 
 function kernels.remove(capsule, id)
-  return call(capsule, "DELETE", path_of("/{}", id))
+  return call(capsule, nil, "DELETE", path_of("/{}", id))
 end
 
 --- Opens a kernel's socket. Returns the operation and its inbox, or nil, err.

@@ -19,6 +19,7 @@ local FRESH = 5
 local FIRST_CHECK, CHECK = 1.5, 5 -- seconds of silence
 local CHECK_LIMIT = 2
 local REPLY_LIMIT = 1 -- seconds between a request's end and its reply
+local PAUSE = 0.1 -- seconds between looks at a kernel that is being started
 local GRACE = 2 -- seconds for a kernel to come to rest after an interrupt
 
 -- ---- turns -----------------------------------------------------------------
@@ -125,20 +126,42 @@ local function lose_kernel(self, err)
   return true
 end
 
+-- The kernels there are. One that is being started for a context is in the
+-- list before anybody knows whose it is: that is waited for.
+local function list_known(self, left)
+  local give_up = scheduler.now() + left
+  while true do
+    local list, err = kernels.list(self.capsule, left)
+    if not list or self.capsule.starting == 0 or scheduler.now() >= give_up then
+      return list, err
+    end
+    local ok
+    ok, err = scheduler.sleep(PAUSE)
+    if not ok then
+      return nil, err
+    end
+  end
+end
+
 -- The first kernel of the right kind that is no context's, or a new one.
 local function find_kernel(self, left)
-  local list, err = kernels.list(self.capsule, left)
+  local list, err = list_known(self, left)
   if not list then
     return nil, err
   end
-  for _, kernel in ipairs(list) do
-    if type(kernel) == "table" and kernel.name == self.kernel
-      and type(kernel.id) == "string" and not self.is_taken(kernel.id)
-    then
-      return kernel
+  local function find(name)
+    for _, kernel in ipairs(list) do
+      if kernel.name == name and not self.is_taken(kernel.id) then
+        return kernel
+      end
     end
   end
-  return kernels.start(self.capsule, self.kernel, left)
+  local name = self.capsule.kernel
+  local kernel = find(name)
+  if kernel then
+    return kernel
+  end
+  return kernels.start(self.capsule, name, left, find)
 end
 
 local function ensure_kernel(self, left)
@@ -395,8 +418,8 @@ end
 
 local M = {}
 
---- A session with a kernel of a capsule. fields: id (nil: to be found), kernel
---- (its name), replaceable, is_taken(id).
+--- A session with a kernel of a capsule. fields: id (nil: to be found),
+--- replaceable, is_taken(id).
 function M.new(capsule, fields)
   fields.capsule, fields.queue, fields.checked = capsule, {}, 0
   return setmetatable(fields, Session)
