@@ -1,6 +1,7 @@
 /*
  * A command's output stream with bare libwebsockets: only counts bytes.
- *   bare_ws HOST PORT PATH KEY START-FRAME    prints bytes and seconds
+ *   bare_ws HOST PORT PATH KEY START-FRAME    prints bytes, seconds, and CPU
+ * seconds
  */
 #include <libwebsockets.h>
 #include <stdbool.h>
@@ -14,7 +15,7 @@ struct state {
   const char *key;
   const char *start;
   size_t bytes;
-  double begin, end;
+  double begin, end, cpu;
   bool done, failed;
 };
 
@@ -45,8 +46,10 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
   case LWS_CALLBACK_CLIENT_ESTABLISHED:
     return send_start(s, wsi);
   case LWS_CALLBACK_CLIENT_RECEIVE:
-    if (!s->bytes)
+    if (!s->bytes) {
       s->begin = seconds();
+      s->cpu = cpu_seconds();
+    }
     s->bytes += len;
     return 0;
   case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
@@ -95,6 +98,6 @@ int main(int argc, char **argv) {
   lws_context_destroy(context);
   if (s.failed)
     return 1;
-  printf("%zu %.6f\n", s.bytes, s.end - s.begin);
+  printf("%zu %.6f %.6f\n", s.bytes, s.end - s.begin, cpu_seconds() - s.cpu);
   return 0;
 }

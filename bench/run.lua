@@ -1,111 +1,130 @@
 -- How much the library costs over the bare thing: each row runs both against
--- the same server, in turn, and prints the best of each and their ratio.
+-- the same server, in turn, and compares medians; beside them what one
+-- operation (a request, a frame, a round trip, a MiB) takes of the processor.
 --   make bench, or: wrenn-local -- lua5.4 bench/run.lua build/bench
--- Requests and terminals go to wrenn-local, streams to a server that only
--- blasts prebuilt frames (blast.c), so that the client is what is measured.
+-- Requests, terminals and files go to wrenn-local, streams to a server that
+-- only blasts prebuilt frames (blast.c): the client is what is measured. The
+-- yardsticks, all of one thread:
+--   requests   a libcurl easy handle in C (bare_http.c)
+--   streams    a raw socket, a frame parser of a few lines, the library's own
+--              codec (raw_ws.c); over TLS with OpenSSL
+--   terminals  a raw socket (raw_echo.c)
+--   files      the curl program
 
 local begun = os.clock()
+package.path = "bench/?.lua;" .. package.path
 local wrenn = require("wrenn")
 local core = require("wrenn.core")
+local measure = require("measure")
 
 local yardsticks = assert(arg[1], "usage: run.lua FOLDER-OF-THE-YARDSTICKS")
-local ROUNDS = 9
 local REQUESTS = 2000
 local STREAM_BYTES = 200 * 1000 * 1000
 local SMALL_FRAMES = 500 * 1000
 local SLOW_MIB = tonumber(os.getenv("SLOW_MIB")) or 64
 local SLOW_RATE = 20 -- MiB/s
 local ECHOES = 1000
+local FILE_MIB = 256
+
+-- What the interpreter is worth: the first bar is Lua 5.4's.
+local function bar(plain, jit)
+  return rawget(_G, "jit") and jit or plain
+end
 
 local base = assert(os.getenv("WRENN_BASE_URL"), "run me under wrenn-local")
 local key = os.getenv("WRENN_API_KEY")
 local host, port = base:match("^http://([^:/]+):(%d+)")
 
-local function median(list)
-  table.sort(list)
-  return list[#list // 2 + 1]
-end
-
-local function quote(word)
-  return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
-end
-
--- Runs a yardstick and returns the numbers that it printed.
 local function yardstick(name, ...)
-  local words = { quote(yardsticks .. "/" .. name) }
-  for _, word in ipairs({ ... }) do
-    words[#words + 1] = quote(word)
-  end
-  local pipe = assert(io.popen(table.concat(words, " ")))
-  local numbers = {}
-  for number in pipe:read("a"):gmatch("%S+") do
-    numbers[#numbers + 1] = tonumber(number)
-  end
-  assert(pipe:close(), name .. " failed")
-  return table.unpack(numbers)
+  return measure.numbers_of(yardsticks .. "/" .. name, ...)
 end
 
--- The best of many short rounds: whatever else runs on the machine only makes
--- either side slower.
-local function compare(title, unit, better, bare, ours)
-  local x, y = bare(), ours()
-  for _ = 2, ROUNDS do
-    x, y = better(x, bare()), better(y, ours())
-  end
-  print(("%-34s %12.1f %12.1f %-8s %6.2f"):format(title, x, y, unit, y / x))
+-- Runs a function and returns how long it took, and of the processor.
+local function timed(fn)
+  local begin, cpu = core.now(), os.clock()
+  fn()
+  return core.now() - begin, os.clock() - cpu
 end
 
-local capsule <close> = wrenn.check(wrenn.Capsule.create({ wait = true }))
+wrenn.check(wrenn.check(wrenn.Client()).capsules:list())
+local first_answer = os.clock() - begun
+
+local capsule = wrenn.check(wrenn.Capsule.create({ wait = true }))
 local path = "/v1/capsules/" .. capsule.id
 
+-- ---- requests ----------------------------------------------------------------
+
 local function requests()
-  local begin = core.now()
-  for _ = 1, REQUESTS do
-    wrenn.check(capsule.client.capsules:get(capsule.id))
-  end
-  return REQUESTS / (core.now() - begin)
+  local took, cpu = timed(function()
+    for _ = 1, REQUESTS do
+      wrenn.check(capsule.client.capsules:get(capsule.id))
+    end
+  end)
+  return REQUESTS / took, cpu
 end
 
 -- ---- streams -----------------------------------------------------------------
 
-local blaster = assert(io.popen("exec " .. quote(yardsticks .. "/blast")))
-local blast_port, blast_pid = blaster:read("l"):match("^(%d+) (%d+)$")
-local blasted = wrenn.check(wrenn.Capsule.connect("cl-1", {
-  api_key = "k", base_url = "http://127.0.0.1:" .. blast_port,
-}))
+local certificate = os.tmpname()
+local blaster = assert(io.popen("exec " .. yardsticks .. "/blast "
+  .. certificate))
+local plain_port, tls_port, blast_pid =
+  blaster:read("*l"):match("^(%d+) (%d+) (%d+)$")
 
-local function open_blast(size, count)
-  return wrenn.check(blasted.commands:stream("x", {
-    args = { tostring(size), tostring(count) },
+local function blasted(scheme, its_port)
+  local client = wrenn.check(wrenn.Client({
+    api_key = "k", base_url = scheme .. "://127.0.0.1:" .. its_port,
+    ca_file = scheme == "https" and certificate or nil,
+  }))
+  return wrenn.check(wrenn.Capsule.connect("cl-1", { client = client }))
+end
+local plain = blasted("http", plain_port)
+local secure = blasted("https", tls_port)
+
+local function open_blast(from, size, count, what)
+  return wrenn.check(from.commands:stream("x", {
+    args = { ("%d"):format(size), ("%d"):format(count), what or "plain" },
   }))
 end
 
--- Events per second, through all of the library.
-local function stream(size, count)
-  local begin, bytes = nil, 0
-  for ev in open_blast(size, count) do
-    begin = begin or core.now()
+-- Events per second, through all of the library into a for loop.
+local function stream(from, size, count, what)
+  local begin, cpu, bytes = nil, nil, 0
+  for ev in open_blast(from, size, count, what) do
+    if not begin then
+      begin, cpu = core.now(), os.clock()
+    end
     if ev.type == "stdout" then
       bytes = bytes + #ev.data
     end
   end
+  local took = core.now() - begin
+  cpu = os.clock() - cpu
   assert(bytes == size * count, "bytes are missing")
-  return count / (core.now() - begin)
+  return count / took, cpu
 end
 
-local function bare_stream(size, count)
-  local _, took = yardstick("bare_ws", "127.0.0.1", blast_port, "/x", "k",
-    ('{"args":["%d","%d"]}'):format(size, count))
-  return count / took
+local function raw_stream(from, size, count, what)
+  local args = ('{"args":["%d","%d","%s"]}'):format(size, count,
+    what or "plain")
+  local _, took, cpu = yardstick("raw_ws", "127.0.0.1",
+    from == secure and tls_port or plain_port, "/x", "k", args,
+    from == secure and certificate or nil)
+  return count / took, cpu
 end
 
-local function compare_streams(size, count)
-  local name = ("stream, frames of %d bytes"):format(size)
-  compare(name, "1/s", math.max, function()
-    return bare_stream(size, count)
-  end, function()
-    return stream(size, count)
-  end)
+local function compare_streams(from, size, count, at_least, what)
+  measure.row({
+    title = ("stream over %s, %d B%s"):format(from == secure and "wss" or "ws",
+      size, what and ", " .. what or ""),
+    unit = "1/s", operations = count, at_least = at_least,
+    yardstick = function()
+      return raw_stream(from, size, count, what)
+    end,
+    ours = function()
+      return stream(from, size, count, what)
+    end,
+  })
 end
 
 local function rss_kib()
@@ -120,11 +139,11 @@ end
 -- What a consumer that is slower than the network adds to the process.
 local function slow_stream()
   local size = 64 * 1024
-  stream(size, 64) -- what is allocated once is there now
+  stream(plain, size, 64) -- what is allocated once is there now
   collectgarbage()
   local before, most, bytes = rss_kib(), 0, 0
   local begin = core.now()
-  for ev in open_blast(size, SLOW_MIB * 16) do
+  for ev in open_blast(plain, size, SLOW_MIB * 16) do
     if ev.type == "stdout" then
       bytes = bytes + #ev.data
       local ahead = bytes / 2 ^ 20 / SLOW_RATE - (core.now() - begin)
@@ -140,11 +159,11 @@ end
 
 -- ---- terminals ---------------------------------------------------------------
 
-local echo_script = "stty raw -echo; printf r; exec cat"
+local ECHO_SCRIPT = "stty raw -echo; printf r; exec cat"
 
 local function echo()
   local term = wrenn.check(capsule:pty({
-    cmd = "/bin/sh", args = { "-c", echo_script },
+    cmd = "/bin/sh", args = { "-c", ECHO_SCRIPT },
   }))
   local function read_output()
     local ev
@@ -154,34 +173,123 @@ local function echo()
   end
   read_output()
   local trips = {}
-  for i = 1, ECHOES do
-    local begin = core.now()
-    wrenn.check(term:write("x"))
-    read_output()
-    trips[i] = core.now() - begin
-  end
+  local _, cpu = timed(function()
+    for i = 1, ECHOES do
+      local begin = core.now()
+      wrenn.check(term:write("x"))
+      read_output()
+      trips[i] = core.now() - begin
+    end
+  end)
   term:kill()
   term:close()
-  return median(trips) * 1e6
+  return measure.median(trips) * 1e6, cpu
 end
 
-print(("%-34s %12s %12s %-8s %6s"):format("", "bare C", "wrenn", "", "ratio"))
-wrenn.check(capsule.client.capsules:list())
-local first_answer = os.clock() - begun
-compare("small requests, one at a time", "1/s", math.max, function()
-  return (yardstick("bare_http", base .. path, key, REQUESTS))
-end, requests)
-compare_streams(64, SMALL_FRAMES)
-compare_streams(4096, STREAM_BYTES // 4096)
-compare_streams(65536, STREAM_BYTES // 65536)
-compare("PTY echo, median round trip", "us", math.min, function()
+local function raw_echo()
   local start = ('{"type":"start","cmd":"/bin/sh","args":["-c","%s"]}')
-    :format(echo_script)
-  return (yardstick("raw_echo", host, port, path .. "/pty", key, start,
-    '{"type":"input","data":"eA=="}', ECHOES))
-end, echo)
+    :format(ECHO_SCRIPT)
+  return yardstick("raw_echo", host, port, path .. "/pty", key, start,
+    '{"type":"input","data":"eA=="}', ECHOES)
+end
+
+-- ---- files -------------------------------------------------------------------
+
+local REMOTE = "/tmp/bench.bin"
+local folder = os.tmpname()
+os.remove(folder)
+assert(os.execute("mkdir -m 700 " .. folder))
+local here = folder .. "/bench.bin"
+
+-- The seconds of a whole curl, its own clock's.
+local function curl(...)
+  local seconds = measure.numbers_of("curl", "-sS", "-f", "-H",
+    "X-API-Key: " .. key, "-w", "%{time_total} ", ...)
+  return FILE_MIB / seconds
+end
+
+local function curl_download(to)
+  return curl("-H", "Content-Type: application/json", "-d",
+    ('{"path":"%s"}'):format(REMOTE), "-o", to,
+    base .. path .. "/files/stream/read")
+end
+
+local function curl_upload()
+  return curl("-F", "path=" .. REMOTE, "-F", "file=@" .. here,
+    base .. path .. "/files/stream/write")
+end
+
+local function download()
+  local took, cpu = timed(function()
+    wrenn.check(capsule.files:download(REMOTE, here))
+  end)
+  return FILE_MIB / took, cpu
+end
+
+local function upload()
+  local took, cpu = timed(function()
+    wrenn.check(capsule.files:upload(here, REMOTE))
+  end)
+  return FILE_MIB / took, cpu
+end
+
+local function iterate()
+  local bytes = 0
+  local took, cpu = timed(function()
+    for piece in wrenn.check(capsule.files:download_stream(REMOTE)) do
+      bytes = bytes + #piece
+    end
+  end)
+  assert(bytes == FILE_MIB * 2 ^ 20, "bytes are missing")
+  return FILE_MIB / took, cpu
+end
+
+local function compare_files(title, at_least, bare, ours)
+  measure.row({
+    title = title, unit = "MiB/s", operations = FILE_MIB, rounds = 5,
+    at_least = at_least, yardstick = bare, ours = ours,
+  })
+end
+
+-- ---- the table ---------------------------------------------------------------
+
+measure.head(rawget(_G, "jit") and rawget(_G, "jit").version or _VERSION)
+measure.row({
+  title = "GET over keep-alive, one at a time", unit = "1/s",
+  operations = REQUESTS, at_least = bar(0.80, 0.92), ours = requests,
+  yardstick = function()
+    return yardstick("bare_http", base .. path, key, REQUESTS)
+  end,
+})
+compare_streams(plain, 64, SMALL_FRAMES, bar(0.20, 0.40))
+compare_streams(plain, 4096, math.floor(STREAM_BYTES / 4096), bar(0.55, 0.90))
+compare_streams(plain, 65536, math.floor(STREAM_BYTES / 65536),
+  bar(0.60, 0.90))
+compare_streams(secure, 64, SMALL_FRAMES, bar(0.25, 0.40))
+compare_streams(secure, 4096, math.floor(STREAM_BYTES / 4096), bar(0.6, 0.8))
+compare_streams(secure, 65536, math.floor(STREAM_BYTES / 65536),
+  bar(0.7, 0.9))
+compare_streams(plain, 4096, math.floor(STREAM_BYTES / 4096), nil, "escapes")
+measure.row({
+  title = "terminal echo, median", unit = "us", operations = ECHOES,
+  at_most = bar(1.25, 1.15), yardstick = raw_echo, ours = echo,
+})
+wrenn.check(capsule.commands:run(
+  ("head -c %dM /dev/urandom >%s"):format(FILE_MIB, REMOTE)))
+compare_files(("download of %d MiB"):format(FILE_MIB), 0.95, function()
+  return curl_download(folder .. "/curl.bin")
+end, download)
+compare_files("the same, piece by piece", bar(0.9, 0.7), function()
+  return curl_download("/dev/null")
+end, iterate)
+compare_files(("upload of %d MiB"):format(FILE_MIB), 0.95, curl_upload, upload)
 print(("%d MiB at %d MiB/s add %.1f MiB to the process"):format(SLOW_MIB,
   SLOW_RATE, slow_stream()))
 print(("from require to the first answer: %.1f ms of this processor")
   :format(first_answer * 1000))
-os.execute("kill " .. blast_pid) -- its pipe is waited for at the end
+print(("%d bars missed"):format(measure.missed))
+os.execute("kill " .. blast_pid)
+blaster:close()
+os.execute("rm -r " .. folder)
+os.remove(certificate)
+wrenn.check(capsule:destroy())

@@ -1,0 +1,36 @@
+/*
+ * The shortest WebSocket client that can be written, over a blocking socket or
+ * OpenSSL: what the yardsticks share. Trusts its peer to follow the protocol.
+ */
+#ifndef BENCH_RAW_H
+#define BENCH_RAW_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+typedef struct raw {
+  int fd;
+  SSL_CTX *context; /* NULL without TLS */
+  SSL *ssl;
+} raw;
+
+/* Connects; `ca_file` NULL means no TLS. Close with raw_close, also after a
+ * failure. */
+bool raw_connect(raw *r, const char *host, const char *port,
+                 const char *ca_file);
+void raw_close(raw *r);
+
+/* As read(2) and write(2), the second for all of it. */
+ssize_t raw_read(raw *r, void *data, size_t len);
+bool raw_read_all(raw *r, void *data, size_t len);
+bool raw_write(raw *r, const void *data, size_t len);
+
+/* Upgrades to a WebSocket and reads nothing past the answer's head. */
+bool raw_upgrade(raw *r, const char *host, const char *path, const char *key);
+
+/* Sends a text message of less than 1 KiB. */
+bool raw_send(raw *r, const char *text);
+
+#endif
