@@ -20,6 +20,7 @@ typedef struct plan {
   char *cwd;
   int in, out, err; /* the child's ends */
   bool pty;
+  bool group; /* a process group of its own */
   uint64_t open_files;
 } plan;
 
@@ -203,8 +204,9 @@ static char **make_envp(const wrenn_json *order, agent_reply *reply) {
 
 /* ---- the child ----------------------------------------------------------- */
 
-static void complain(const char *program, const char *what) {
-  dprintf(2, "sh: 1: %s: %s\n", program, what);
+/* What real servers run such commands through says it so. */
+static void complain(const char *program) {
+  dprintf(2, "/usr/bin/nice: '%s': %s\n", program, strerror(errno));
 }
 
 /* Only what is safe between fork and exec of a single-threaded process. */
@@ -218,23 +220,20 @@ static void become(const void *arg) {
     limit.rlim_cur = p->open_files;
     setrlimit(RLIMIT_NOFILE, &limit);
   }
-  if (!p->pty)
-    setsid(); /* a process group of its own, and no terminal */
+  if (p->group)
+    setsid();
   dup2(p->in, 0);
   dup2(p->out, 1);
   dup2(p->err, 2);
   if (chdir(p->cwd)) {
-    complain(p->cwd, strerror(errno));
+    complain(p->cwd);
     _exit(126);
   }
   environ = p->envp;
   execvp(p->argv[0], p->argv);
-  if (errno == ENOENT || errno == ENOTDIR) {
-    complain(p->argv[0], "not found");
-    _exit(127);
-  }
-  complain(p->argv[0], strerror(errno));
-  _exit(126);
+  int code = errno == ENOENT ? 127 : 126;
+  complain(p->argv[0]);
+  _exit(code);
 }
 
 static bool open_pty(const wrenn_json *pty, plan *p, agent_reply *reply) {
@@ -282,7 +281,7 @@ static void close_child_ends(plan *p) {
 void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply) {
   plan p = {.in = -1, .out = -1, .err = -1, .open_files = a->open_files};
   struct stat info;
-  wrenn_json pty;
+  wrenn_json pty, group;
   p.cwd = agent_path(a, order, "cwd", reply);
   if (!p.cwd)
     goto out;
@@ -299,6 +298,7 @@ void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply) {
     agent_fail(reply, "failed", "start process: %s", strerror(errno));
     goto out;
   }
+  p.group = !p.pty && wrenn_json_get(order, "group", &group);
   pid_t pid =
       p.pty ? agent_start_on_terminal(reply->fds[0], p.in, become, &p) : fork();
   if (pid == 0)

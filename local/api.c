@@ -269,7 +269,8 @@ static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
 }
 
 static bool take_selector(conn *c, const route_value *value) {
-  c->selector = route_decode(value);
+  c->selector = c->server->lenient ? route_decode(value)
+                                   : route_take(c->target.data, value);
   if (!c->selector)
     conn_reply_fault(c, FAULT_REQUEST, "invalid selector");
   return c->selector != NULL;

@@ -38,6 +38,7 @@ struct server {
   const char *key;
   generation generation;
   const traits *traits; /* of the generation */
+  bool lenient;         /* friendlier than the real one where that is silent */
   uint64_t pty_ping_ms;
   uint64_t head_ms; /* from a request's first byte to the end of its head */
   uint64_t kept_ms; /* from one request to the next */

@@ -40,9 +40,9 @@ typedef struct traits {
   /* commands */
   bool bare_foreground; /* envs and cwd are for the background only */
   bool login_shell;     /* around each command, and for a line without args */
-  bool kills_group;
+  bool kills_group;     /* each command is the leader of one */
   bool replays; /* output is gathered, and what was last shown to newcomers */
-  bool tells_unknown; /* an error frame when there is no such process */
+  bool lists_to_the_end; /* of the output, not of the process */
 
   /* WebSockets */
   bool opens_to_strangers; /* and tells them after the upgrade */
@@ -50,8 +50,7 @@ typedef struct traits {
   bool deflates_pty;   /* if the client offers it */
   const char *pty_cmd; /* when none is asked for; "" is the login shell */
   bool checks_user;
-  bool tells_unknown_tag;
-  bool drops_pty; /* after the exit frame */
+  bool drops_pty; /* after the exit frame, and when there is no such tag */
 } traits;
 
 /* Reads "0.1", "0.2", "0.2.2", "0.3" or "0.4"; false for anything else. */

@@ -29,6 +29,7 @@ typedef struct options {
   const char *key;
   bool bwrap;
   bool private_network;
+  bool lenient;
   generation generation;
   char **command; /* or NULL */
 } options;
@@ -68,6 +69,8 @@ static const char usage[] =
     "  --network host|private private: a capsule has nothing but a loopback "
     "of\n"
     "                         its own\n"
+    "  --lenient              answers in a friendly way where the real server\n"
+    "                         is silent or odd\n"
     "  --version, --help\n";
 
 _Noreturn static void die(int status, const char *text, const char *detail) {
@@ -109,6 +112,7 @@ static options parse(int argc, char **argv) {
       {"generation", required_argument, NULL, 'g'},
       {"isolation", required_argument, NULL, 'i'},
       {"network", required_argument, NULL, 'n'},
+      {"lenient", no_argument, NULL, 'e'},
       {"version", no_argument, NULL, 'v'},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
@@ -145,6 +149,9 @@ static options parse(int argc, char **argv) {
       o.private_network = !strcmp(optarg, "private");
       if (!o.private_network && strcmp(optarg, "host") != 0)
         die(2, "--network is host or private, not ", optarg);
+      break;
+    case 'e':
+      o.lenient = true;
       break;
     case 'v':
       puts("wrenn-local " WRENN_LOCAL_VERSION);
@@ -350,6 +357,7 @@ int main(int argc, char **argv) {
   p.server.key = p.options.key;
   p.server.generation = p.options.generation;
   p.server.traits = generation_traits(p.options.generation);
+  p.server.lenient = p.options.lenient;
   p.server.pty_ping_ms = time_of("WRENN_LOCAL_PTY_PING_MS", PTY_PING_MS);
   p.server.head_ms = time_of("WRENN_LOCAL_HEAD_MS", HEAD_MS);
   p.server.kept_ms = time_of("WRENN_LOCAL_KEPT_MS", KEPT_MS);

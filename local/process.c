@@ -9,9 +9,6 @@
 /* A terminal whose program has ended and that has been quiet for as long as
  * this has nothing more to say. */
 #define PTY_QUIET_MS 50
-/* The server's queue of input; what comes while it is full is dropped. */
-#define MAX_WRITES 64
-#define MAX_WRITE_BYTES ((size_t)64 * 1024 * 1024)
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -45,6 +42,7 @@ static void tell_end(process *p) {
   if (p->told || !p->exited || p->open_pipes > 0)
     return;
   p->told = true;
+  unlist(p);
   process_flush(p);
   while (p->sinks) {
     process_sink *sink = p->sinks;
@@ -52,7 +50,9 @@ static void tell_end(process *p) {
     sink->of = NULL;
     sink->exited(sink, p->code);
   }
+  process_input_end(p);
   close_handle((uv_handle_t *)&p->timer);
+  close_handle((uv_handle_t *)&p->typing);
   close_handle((uv_handle_t *)&p->breath);
 }
 
@@ -89,13 +89,14 @@ static void on_quiet(uv_timer_t *timer) {
 
 void process_exited(capsule *c, int64_t pid, int code) {
   process *p = c->processes;
-  while (p && p->pid != pid)
+  while (p && (p->pid != pid || p->exited))
     p = p->next;
   if (!p)
     return;
   p->exited = true;
   p->code = code;
-  unlist(p);
+  if (!c->all->traits->lists_to_the_end)
+    unlist(p);
   if (p->pty && p->open_pipes > 0)
     uv_timer_start(&p->timer, on_quiet, PTY_QUIET_MS, PTY_QUIET_MS);
   tell_end(p);
@@ -112,56 +113,7 @@ void processes_end(capsule *c) {
   }
 }
 
-/* ---- input --------------------------------------------------------------- */
-
-typedef struct input {
-  uv_write_t write;
-  process *to;
-  char *data;
-} input;
-
-static void on_written(uv_write_t *write, int status) {
-  input *in = write->data;
-  (void)status;
-  in->to->writes--;
-  free(in->data);
-  free(in);
-}
-
-void process_write(process *p, char *data, size_t len) {
-  uv_stream_t *stream = (uv_stream_t *)&p->pipes[0];
-  uv_buf_t buf = uv_buf_init(data, (unsigned)len);
-  input *in = NULL;
-  if (!p->pty || uv_is_closing((uv_handle_t *)stream))
-    goto out;
-  process_hurry(p);
-  if (p->writes == 0) {
-    int sent = uv_try_write(stream, &buf, 1);
-    if (sent < 0 && sent != UV_EAGAIN)
-      goto out;
-    if (sent > 0) {
-      buf.base += sent;
-      buf.len -= (size_t)sent;
-    }
-  }
-  if (buf.len == 0 || p->writes >= MAX_WRITES ||
-      uv_stream_get_write_queue_size(stream) > MAX_WRITE_BYTES)
-    goto out;
-  in = calloc(1, sizeof(*in));
-  if (!in)
-    goto out;
-  in->data = data;
-  in->to = p;
-  in->write.data = in;
-  if (uv_write(&in->write, stream, &buf, 1, on_written))
-    goto out;
-  p->writes++;
-  return;
-
-out:
-  free(in);
-  free(data);
-}
+/* ---- orders -------------------------------------------------------------- */
 
 void process_resize(process *p, int64_t cols, int64_t rows) {
   int fd;
@@ -193,12 +145,19 @@ static bool is_pid(const char *selector, int64_t *pid) {
   return *pid <= UINT32_MAX;
 }
 
+process *process_find_tag(const capsule *c, const char *tag) {
+  process *p = c->processes;
+  while (p && !(p->tag && strcmp(p->tag, tag) == 0))
+    p = p->next;
+  return p;
+}
+
 process *process_find(const capsule *c, const char *selector) {
   int64_t pid;
-  bool by_pid = is_pid(selector, &pid);
+  if (!is_pid(selector, &pid))
+    return process_find_tag(c, selector);
   process *p = c->processes;
-  while (p &&
-         !(by_pid ? p->pid == pid : p->tag && strcmp(p->tag, selector) == 0))
+  while (p && p->pid != pid)
     p = p->next;
   return p;
 }

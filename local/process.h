@@ -38,9 +38,10 @@ struct process {
   unsigned open_pipes;
   uv_pipe_t pipes[2]; /* stdout and stderr, or the terminal */
   unsigned open_handles;
-  unsigned writes;  /* under way to a terminal */
-  bool printed;     /* since the timer was started */
-  uv_timer_t timer; /* a terminal whose program has ended */
+  struct input *inputs; /* to a terminal, the first under way */
+  uv_timer_t typing;    /* when to go on with that */
+  bool printed;         /* since the timer was started */
+  uv_timer_t timer;     /* a terminal whose program has ended */
   /* For generations that gather and replay output. */
   uv_timer_t breath;     /* runs for a moment after some was handed on */
   wrenn_buf gathered[3]; /* meanwhile, by process_output */
@@ -75,6 +76,7 @@ void process_put_envs(const capsule *c, const wrenn_json *envs, wrenn_buf *out);
 /* Finds a listed process: digits that fit 32 bits are a pid, anything else is
  * a tag. NULL when there is none. */
 process *process_find(const capsule *c, const char *selector);
+process *process_find_tag(const capsule *c, const char *tag);
 
 /* Says that there is none with this selector. */
 void process_unknown(const char *selector, char *text, size_t size);
@@ -103,9 +105,15 @@ void process_on_handle_closed(uv_handle_t *handle);
 /* Says whether a sink wants more. */
 void process_sink_full(process_sink *sink, bool full);
 
-/* Types into a terminal, or drops it while too much waits to be typed. Owns
- * `data`, an allocated block. */
-void process_write(process *p, char *data, size_t len);
+/* process_input.c: types into a terminal, one block after the other; what its
+ * program does not read for some seconds is dropped. Owns `data`, an allocated
+ * block. `done`, or NULL, is called once, later; not at all when this returns
+ * false, as there is no terminal (any more). */
+typedef void process_typed(void *arg);
+bool process_write(process *p, char *data, size_t len, process_typed *done,
+                   void *arg);
+void process_input_init(process *p);
+void process_input_end(process *p); /* drops what waits */
 
 void process_resize(process *p, int64_t cols, int64_t rows);
 

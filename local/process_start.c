@@ -75,6 +75,7 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   p->timer.data = p;
   p->open_handles = 1;
   process_output_init(p);
+  process_input_init(p);
   bool opened = open_pipes(p, reply);
   p->listed = true;
   p->next = p->of->processes;
@@ -142,6 +143,8 @@ bool process_start(capsule *c, const process_plan *plan, process_started *done,
   process_put_envs(c, &plan->envs, &order);
   if (c->all->traits->login_shell)
     wrenn_buf_puts(&order, ",\"shell\":true");
+  if (c->all->traits->kills_group)
+    wrenn_buf_puts(&order, ",\"group\":true");
   if (plan->pty)
     wrenn_buf_printf(&order, ",\"pty\":{\"cols\":%lld,\"rows\":%lld}",
                      (long long)plan->cols, (long long)plan->rows);

@@ -8,32 +8,14 @@
 
 #include "api.h"
 #include "base64.h"
-#include "ws.h"
+#include "pty.h"
 
 #define HIGH ((size_t)512 * 1024)
-/* What may be typed before the program has started. */
-#define EARLY_MAX ((size_t)4 * 1024 * 1024)
 
-/* One client of a terminal. The connection, the order to start it and the
- * timer each keep it. */
-typedef struct terminal {
-  ws *ws; /* NULL once the client is gone */
-  const traits *traits;
-  uint64_t ping_ms;
-  capsule *capsule;
-  session session;
-  process_sink sink;
-  uv_timer_t pinger;
-  bool begun;
-  bool starting;   /* input waits for the program */
-  wrenn_buf early; /* messages that came meanwhile, each behind its head */
-  unsigned refs;
-} terminal;
-
-static void unref(terminal *t) {
+void terminal_unref(terminal *t) {
   if (--t->refs > 0)
     return;
-  wrenn_buf_free(&t->early);
+  wrenn_buf_free(&t->queue);
   free(t);
 }
 
@@ -59,6 +41,29 @@ static void fail(terminal *t, const char *text) {
     ws_drop(t->ws);
 }
 
+/* The same where the real server says nothing. */
+static void refuse(terminal *t, const char *text) {
+  if (t->lenient)
+    fail(t, text);
+  else if (t->ws)
+    ws_drop(t->ws);
+}
+
+static void on_ping_due(uv_timer_t *timer) {
+  terminal *t = timer->data;
+  send_text(t, "{\"type\":\"ping\"}\n", 16);
+}
+
+static void begin_pings(terminal *t) {
+  uv_timer_start(&t->pinger, on_ping_due, t->ping_ms, t->ping_ms);
+}
+
+static void hear(terminal *t) {
+  if (!t->hears)
+    begin_pings(t);
+  t->hears = true;
+}
+
 static void send_base64(terminal *t, const char *data, size_t len) {
   wrenn_buf frame = {0};
   size_t encoded = WRENN_BASE64_ENCODED(len);
@@ -77,6 +82,7 @@ static void on_output(process_sink *sink, process_output which,
   (void)which;
   if (!t->ws)
     return;
+  hear(t);
   if (t->traits->binary_pty)
     ws_send_binary(t->ws, data, len);
   else
@@ -97,36 +103,27 @@ static void on_exited(process_sink *sink, int code) {
     ws_drop(t->ws);
 }
 
-static void on_ping_due(uv_timer_t *timer) {
-  terminal *t = timer->data;
-  send_text(t, "{\"type\":\"ping\"}\n", 16);
-}
-
-static void attach(terminal *t, process *p) {
-  uv_timer_start(&t->pinger, on_ping_due, t->ping_ms, t->ping_ms);
-  process_listen(p, &t->sink);
-}
-
-static void replay_early(terminal *t);
-
 static void on_started(void *arg, process *p, const char *error,
                        const char *text) {
   terminal *t = arg;
   char message[1200];
   wrenn_buf frame = {0};
-  t->starting = false;
+  t->busy = false;
   if (t->ws && error) {
     snprintf(message, sizeof(message), "failed to start pty: %s", text);
-    fail(t, message);
+    refuse(t, message);
   } else if (t->ws) {
     wrenn_buf_printf(&frame,
                      "{\"type\":\"started\",\"tag\":\"%s\",\"pid\":%lld}\n",
                      p->tag, (long long)p->pid);
     send_buf(t, &frame);
-    attach(t, p);
-    replay_early(t);
+    begin_pings(t);
+    process_listen(p, &t->sink);
+    terminal_work(t);
+  } else {
+    terminal_end_input(t, p);
   }
-  unref(t);
+  terminal_unref(t);
 }
 
 static void read_size(const wrenn_json *message, const char *name,
@@ -151,7 +148,7 @@ static void start(terminal *t, const wrenn_json *message) {
   char tag[16];
   unsigned number = 0;
   if (!user_ok(t, message)) {
-    fail(t, "failed to start pty: there is no user but root");
+    refuse(t, "failed to start pty: there is no user but root");
     return;
   }
   if (!api_plan_read(message, false, &p)) {
@@ -170,60 +167,55 @@ static void start(terminal *t, const wrenn_json *message) {
   if (!*p.plan.cmd)
     p.plan.cmd = t->traits->pty_cmd;
   t->refs++;
-  t->starting = true;
+  t->hears = t->busy = true;
   if (!process_start(t->capsule, &p.plan, on_started, t)) {
-    t->starting = false;
+    t->busy = false;
     fail(t, "sandbox host is not reachable");
-    unref(t);
+    terminal_unref(t);
   }
   api_plan_free(&p);
 }
 
-/* Early generations answer an unknown tag with silence. */
+/* Who connects is not heard before the program prints something. Early
+ * generations leave who names an unknown tag with a connection that says
+ * nothing, ever. */
 static void connect_to(terminal *t, const wrenn_json *message) {
   wrenn_json value;
-  char tag[128];
+  process *p = NULL;
   if (!wrenn_json_get(message, "tag", &value) ||
       value.type != WRENN_JSON_STRING || value.len == 0) {
     fail(t, "connect requires a 'tag' field");
     return;
   }
-  bool fits = value.len < sizeof(tag);
-  tag[fits ? wrenn_json_decode(&value, tag) : 0] = '\0';
-  process *p = fits ? process_find(t->capsule, tag) : NULL;
-  if (p && p->pty)
-    attach(t, p);
-  else if (t->traits->tells_unknown_tag)
-    fail(t, "failed to connect to pty: there is none with this tag");
-}
-
-static void type_bytes(terminal *t, const char *data, size_t len) {
-  char *bytes = t->sink.of && len > 0 ? malloc(len) : NULL;
-  if (!bytes)
-    return;
-  memcpy(bytes, data, len);
-  process_write(t->sink.of, bytes, len);
+  char *tag = malloc(value.len + 1);
+  if (tag) {
+    tag[wrenn_json_decode(&value, tag)] = '\0';
+    p = process_find_tag(t->capsule, tag);
+  }
+  free(tag);
+  if (p) {
+    if (t->lenient)
+      hear(t);
+    process_listen(p, &t->sink);
+  } else if (t->lenient || t->traits->drops_pty) {
+    refuse(t, "failed to connect to pty: there is none with this tag");
+  }
 }
 
 static void type_base64(terminal *t, const wrenn_json *message) {
   wrenn_json data;
   size_t len;
-  if (!t->sink.of || !wrenn_json_get(message, "data", &data) ||
+  if (!wrenn_json_get(message, "data", &data) ||
       data.type != WRENN_JSON_STRING || data.len == 0)
     return;
   char *bytes = malloc(data.len);
   if (!bytes)
     return;
   size_t text_len = wrenn_json_decode(&data, bytes);
-  if (wrenn_base64_decode(bytes, text_len, bytes, &len) && len > 0)
-    process_write(t->sink.of, bytes, len);
-  else
-    free(bytes); /* what is no base64 is dropped without a word */
-}
-
-static void on_nothing(void *arg, const sandbox_reply *reply) {
-  (void)arg;
-  (void)reply;
+  /* What is no base64 is dropped without a word. */
+  if (wrenn_base64_decode(bytes, text_len, bytes, &len))
+    terminal_type(t, bytes, len);
+  free(bytes);
 }
 
 static void control(terminal *t, const wrenn_json *message) {
@@ -234,13 +226,13 @@ static void control(terminal *t, const wrenn_json *message) {
   if (wrenn_json_is(&type, "input")) {
     if (!t->traits->binary_pty)
       type_base64(t, message);
-  } else if (wrenn_json_is(&type, "resize") && t->sink.of) {
+  } else if (wrenn_json_is(&type, "resize")) {
     read_size(message, "cols", &cols);
     read_size(message, "rows", &rows);
     if (cols && rows)
-      process_resize(t->sink.of, cols, rows);
-  } else if (wrenn_json_is(&type, "kill") && t->sink.of) {
-    process_signal(t->sink.of, 9, on_nothing, NULL);
+      terminal_resize(t, cols, rows);
+  } else if (wrenn_json_is(&type, "kill")) {
+    terminal_kill(t);
   }
 }
 
@@ -268,35 +260,9 @@ static void take(terminal *t, const char *data, size_t len, bool binary) {
   wrenn_json message;
   const char *why;
   if (binary && t->traits->binary_pty)
-    type_bytes(t, data, len);
+    terminal_type(t, data, len);
   else if (!binary && wrenn_json_parse(data, len, &message, &why))
     control(t, &message);
-}
-
-typedef struct early_head {
-  size_t len;
-  bool binary;
-} early_head;
-
-static void keep_early(terminal *t, const char *data, size_t len, bool binary) {
-  const early_head head = {len, binary};
-  if (t->early.len + len > EARLY_MAX)
-    return;
-  wrenn_buf_append(&t->early, &head, sizeof(head));
-  wrenn_buf_append(&t->early, data, len);
-}
-
-static void replay_early(terminal *t) {
-  wrenn_buf early = t->early;
-  t->early = (wrenn_buf){0};
-  for (size_t at = 0; at < early.len && !early.oom;) {
-    early_head head;
-    memcpy(&head, early.data + at, sizeof(head));
-    at += sizeof(head);
-    take(t, early.data + at, head.len, head.binary);
-    at += head.len;
-  }
-  wrenn_buf_free(&early);
 }
 
 static void on_message(void *arg, const char *data, size_t len, bool binary) {
@@ -308,9 +274,7 @@ static void on_message(void *arg, const char *data, size_t len, bool binary) {
     bool ok = !binary && wrenn_json_parse(data, len, &message, &why) &&
               message.type == WRENN_JSON_OBJECT;
     first_message(t, &message, ok, why);
-  } else if (t->starting) {
-    keep_early(t, data, len, binary);
-  } else {
+  } else if (t->hears) {
     take(t, data, len, binary);
   }
 }
@@ -320,15 +284,19 @@ static void on_drained(void *arg) {
   process_sink_full(&t->sink, false);
 }
 
-static void on_pinger_closed(uv_handle_t *handle) { unref(handle->data); }
+static void on_pinger_closed(uv_handle_t *handle) {
+  terminal_unref(handle->data);
+}
 
 static void on_lost(void *arg) {
   terminal *t = arg;
+  if (t->sink.of)
+    terminal_end_input(t, t->sink.of);
   process_leave(&t->sink);
   session_leave(&t->session);
   t->ws = NULL;
   uv_close((uv_handle_t *)&t->pinger, on_pinger_closed);
-  unref(t);
+  terminal_unref(t);
 }
 
 static void on_cut(session *session) {
@@ -347,6 +315,7 @@ void handle_pty(conn *c) {
   }
   const ws_hooks hooks = {on_message, on_drained, on_lost, t};
   t->traits = c->server->traits;
+  t->lenient = c->server->lenient;
   t->ping_ms = c->server->pty_ping_ms;
   t->capsule = c->capsule;
   t->sink.output = on_output;

@@ -1,5 +1,6 @@
 #include "route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,36 @@ static char *decode(const route_value *value, bool plus) {
 }
 
 char *route_decode(const route_value *value) { return decode(value, false); }
+
+/* Whether Go leaves a character of a path as it is. */
+static bool is_plain(unsigned char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+         (c >= 'a' && c <= 'z') || (c && strchr("-_.~$&+,/:;=@", c));
+}
+
+/* Whether a path is escaped as Go would escape it, in each place. */
+static bool is_canonical(const char *path) {
+  for (; !ends(*path); path++) {
+    if (*path != '%') {
+      if (!is_plain((unsigned char)*path))
+        return false;
+      continue;
+    }
+    int high = hex(path[1]), low = high < 0 ? -1 : hex(path[2]);
+    if (low < 0 || is_plain((unsigned char)(high * 16 + low)) ||
+        path[1] >= 'a' || path[2] >= 'a')
+      return false;
+    path += 2;
+  }
+  return true;
+}
+
+char *route_take(const char *path, const route_value *value) {
+  char *text = route_decode(value);
+  if (text && !is_canonical(path))
+    snprintf(text, value->len + 1, "%.*s", (int)value->len, value->text);
+  return text;
+}
 
 char *route_decode_query(const route_value *value) {
   return decode(value, true);

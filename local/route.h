@@ -22,7 +22,11 @@ bool route_match(const char *pattern, const char *path,
  * malformed, hide a NUL, or memory is out. */
 char *route_decode(const route_value *value);
 
-/* The same for a query, in which a plus is a space. */
+/* A value as the real server's router has it: decoded where each escape of the
+ * whole path is one that Go would write, else as it came. The rest as above. */
+char *route_take(const char *path, const route_value *value);
+
+/* As route_decode, for a query, in which a plus is a space. */
 char *route_decode_query(const route_value *value);
 
 /* Whether the path lies below a prefix: is it, or goes on with a slash. */

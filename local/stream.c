@@ -198,7 +198,7 @@ void handle_process_stream(conn *c) {
     capsule_touch(s->capsule);
     if (p)
       attach(s, p);
-    else if (c->server->traits->tells_unknown)
+    else if (c->server->lenient)
       fail(s, "failed to connect to process: process not found");
     else
       ws_drop(s->ws);

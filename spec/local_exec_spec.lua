@@ -188,7 +188,9 @@ generations.each(function(g)
         local answer = exec({ cmd = program, args = { "x" } })
         assert.are.same({ 200, code, "" },
           { answer.status, answer.json.exit_code, answer.json.stdout })
-        assert.is_truthy(answer.json.stderr:find(program, 1, true))
+        assert.is_truthy(answer.json.stderr:find(g.pick(
+          "/usr/bin/nice: '" .. program .. "': ", "exec: " .. program .. ": "),
+          1, true), answer.json.stderr)
       end
     end)
 
@@ -306,6 +308,36 @@ generations.each(function(g)
         end)
       end
     end)
+
+    it("has a process group, or not", function()
+      local group = "ps -o pgid= -p $$"
+      assert.are.equal(g.waits or false, sh(group).stdout == sh(group).stdout)
+    end)
+
+    it("that has ended is listed while a child holds its output, or not",
+      function()
+        local pid = background({ cmd = "/bin/sh",
+          args = { "-c", "sleep 543 & touch /tmp/left" } }).pid
+        wait_until(function()
+          return sh("ls /tmp/left").exit_code == 0
+        end)
+        if not g.typed then
+          wait_until(function()
+            return not listed(pid)
+          end)
+          sh("pkill -f 'sleep 54[3]'")
+          return
+        end
+        wait_until(function()
+          return sh("ls /proc/" .. ("%d"):format(pid)).exit_code ~= 0
+        end)
+        assert.is_truthy(listed(pid))
+        kill(pid) -- the group is there still
+        wait_until(function()
+          return not listed(pid)
+        end)
+        assert.are.equal(1, sh("pgrep -f 'sleep 54[3]'").exit_code)
+      end)
 
     it("that nobody knows cannot be killed", function()
       for selector, kind in pairs({ ["4000000"] = "pid", none = "tag" }) do

@@ -248,6 +248,21 @@ generations.each(function(g)
         frames[1].data)
     end
 
+    -- The end of a connection on which nothing is said.
+    local function assert_silent_end(socket)
+      assert.are.same({ {}, ABRUPT }, { socket:drain() })
+    end
+
+    -- Has somebody else print a NUL on a terminal, until its client hears it.
+    local function wake(socket, pid, place)
+      local deadline = core.now() + 20
+      repeat
+        assert(core.now() < deadline, "it does not wake")
+        w:sh(place or path, ("printf '\\0' >/proc/%d/fd/1"):format(pid))
+        local message = socket:read(0.2)
+      until message and wire.output(message) == "\0"
+    end
+
     it("wants a first message that makes sense (160)", function()
       assert_fatal(open({ type = "connect" }), "connect requires a 'tag' field")
       assert_fatal(open({ type = "connect", tag = "" }),
@@ -257,8 +272,10 @@ generations.each(function(g)
       assert_fatal(open("hello"), "failed to read first message")
       assert_fatal(open({ type = "start", cmd = 5 }),
         "failed to read first message")
-      assert_fatal(open({ type = "start", cwd = "/no/such" }),
-        "failed to start pty: cwd '/no/such' does not exist")
+    end)
+
+    it("that cannot be started ends without a word", function()
+      assert_silent_end(open({ type = "start", cwd = "/no/such" }))
     end)
 
     it("says what is wrong with the capsule at once (162)", function()
@@ -284,7 +301,7 @@ generations.each(function(g)
         _, out = socket:until_type("exit")
         assert.are.equal("root\r\n", out)
       else
-        assert_fatal(socket, "failed to start pty")
+        assert_silent_end(socket)
       end
     end)
 
@@ -298,38 +315,83 @@ generations.each(function(g)
         assert.are.equal(started.pid, listed(started.tag).pid)
 
         local again = open({ type = "connect", tag = started.tag })
-        w:sleep(0.3) -- there is no telling when it is connected
+        local seen = ""
+        if g.typed then
+          seen = again:until_output("first\r\n")
+        else
+          wake(again, started.pid)
+        end
         type_into(again, "back\n")
-        local out = again:until_output("back\r\n")
-        assert.are.equal(g.pick("back\r\n", "first\r\nback\r\n"), out)
+        assert.are.equal(seen .. "back\r\n",
+          again:until_output("back\r\n", seen))
 
         local other = open({ type = "connect", tag = started.tag })
-        w:sleep(0.3)
+        wake(other, started.pid)
         type_into(other, "\n")
         for _, one in ipairs({ other, again }) do
           assert.are.equal(3, one:until_type("exit").exit_code)
         end
       end)
 
-    it("that nobody knows is silence, or an error (166)", function()
-      local pid = w:request("POST", path .. "/exec", { cmd = "/bin/sleep",
-        args = { "60" }, background = true, tag = "no-pty" }).json.pid
+    it("does not hear who connects before it has printed", function()
+      local socket, started = sh("stty -echo; while read x; do"
+        .. " echo got-$x; done")
+      socket:cancel()
+      local again = open({ type = "connect", tag = started.tag })
+      type_into(again, "lost\n")
+      again:send({ type = "kill" })
+      assert.are.same({ nil, "silent" }, { again:read(1) })
+      wake(again, started.pid)
+      type_into(again, "heard\n")
+      assert.are.equal("got-heard\r\n", (again:until_output("\r\n")
+        :gsub("%z", "")))
+      local third = open({ type = "connect", tag = started.tag })
+      w:request("DELETE", path .. "/processes/" .. started.tag)
+      assert.are.equal(-1, again:until_type("exit").exit_code)
+      assert.are.equal(-1, third:until_type("exit").exit_code)
+    end)
+
+    it("that nobody knows is silence, or the end (166)", function()
       local sockets = {}
-      for i, tag in ipairs({ "pty-00000000", "no-pty", ("x"):rep(200) }) do
+      for i, tag in ipairs({ "pty-00000000", ("x"):rep(200) }) do
         sockets[i] = open({ type = "connect", tag = tag })
       end
-      if not g.binary then
+      if not g.typed then
         w:sleep(1.2) -- and not even pings come
       end
       for _, socket in ipairs(sockets) do
-        if g.binary then
-          assert_fatal(socket, "failed to connect to pty")
+        if g.typed then
+          assert_silent_end(socket)
         else
           assert.are.same({ nil, "silent" }, { socket:read(0) })
           socket:cancel()
         end
       end
-      w:request("DELETE", ("%s/processes/%d"):format(path, pid))
+    end)
+
+    it("is any process with the tag, not with the pid", function()
+      local go = "while ! [ -e /tmp/%s ]; do sleep 0.05; done; echo ok"
+      for _, tag in ipairs({ "no-pty", "4294967" }) do
+        w:request("POST", path .. "/exec", { cmd = "/bin/sh",
+          args = { "-c", go:format(tag) }, background = true, tag = tag })
+        local socket = open({ type = "connect", tag = tag })
+        w:sleep(0.3) -- there is no telling when it is connected
+        w:sh(path, "touch /tmp/" .. tag)
+        local _, out = socket:until_type("exit")
+        assert.are.equal("ok\n", out)
+      end
+    end)
+
+    it("drops what comes too fast for its queue (169)", function()
+      local socket = sh("stty raw -echo; echo go;"
+        .. " timeout --foreground 2 cat | wc -c; echo end")
+      socket:until_output("go\n")
+      for _ = 1, 20000 do
+        type_into(socket, "x")
+      end
+      local _, out = socket:until_type("exit")
+      local count = tonumber(out:match("^%s*(%d+)\n"))
+      assert.is_true(count >= 65 and count < 20000, count)
     end)
 
     it("loses what is typed far ahead, and goes on (169)", function()
@@ -351,19 +413,39 @@ generations.each(function(g)
       assert.are.equal(0, count % #piece)
     end)
 
+    if g.name == "0.1" or g.name == "0.4" then
+      it("loses what is not read for 5 s, and goes on (169)", function()
+        local socket = sh("stty raw -echo; echo go;"
+          .. " while ! [ -e /tmp/late ]; do sleep 0.05; done;"
+          .. " head -c 1 >/tmp/one; timeout --foreground 2 cat | wc -c")
+        socket:until_output("go\n")
+        type_into(socket, ("x"):rep(100000))
+        w:sleep(6)
+        w:sh(path, "touch /tmp/late")
+        local deadline = core.now() + 20
+        repeat
+          assert(core.now() < deadline, "nothing is read")
+        until w:sh(path, "cat /tmp/one").stdout == "x"
+        type_into(socket, ("y"):rep(3))
+        local _, out = socket:until_type("exit")
+        local count = tonumber(out:match("^%s*(%d+)\n"))
+        assert.is_true(count > 3 and count < 20000, count)
+      end)
+    end
+
     it("is cut by a pause, and is still there afterwards", function()
       local other, id = w:create()
       local socket = open({ type = "start", cmd = "/bin/sh", args = { "-c",
         "stty -echo; while read x; do echo got-$x; done" } }, other)
-      local tag = socket:read().tag
+      local started = socket:read()
       w:request("POST", other .. "/pause")
       local _, how = socket:drain()
       assert.are.equal(ABRUPT, how)
       w:until_status(id, "paused")
       w:request("POST", other .. "/resume")
       w:until_status(id, "running")
-      local again = open({ type = "connect", tag = tag }, other)
-      w:sleep(0.3)
+      local again = open({ type = "connect", tag = started.tag }, other)
+      wake(again, started.pid, other)
       type_into(again, "it\n")
       again:until_output("got-it\r\n")
     end)

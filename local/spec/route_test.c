@@ -148,6 +148,26 @@ static void decodes(void) {
   }
 }
 
+/* A value is decoded only where all of the path is escaped as Go escapes. */
+static void takes_as_go_does(void) {
+  static const struct {
+    const char *path, *want;
+  } rows[] = {
+      {"/a%20b", "a b"},       {"/a:b", "a:b"},         {"/a%3Ab", "a%3Ab"},
+      {"/%28%29", "()"},       {"/()", "()"},           {"/(%29", "(%29"},
+      {"/%c3%a4", "%c3%a4"},   {"/%C3%A4", "\xc3\xa4"}, {"/a%20b?x=%3A", "a b"},
+      {"/$&+,;=@", "$&+,;=@"}, {"/%2F", "%2F"},         {"/%41", "%41"},
+      {"/-_.~%25", "-_.~%"},   {"/%0A", "\n"},          {"/a%2", NULL},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    const char *path = rows[i].path;
+    char *got =
+        route_take(path, &(route_value){path + 1, strcspn(path + 1, "?")});
+    CHECK_ROW(path, rows[i].want ? got && !strcmp(got, rows[i].want) : !got);
+    free(got);
+  }
+}
+
 /* An escape that the segment's end cuts is no escape, whatever follows. */
 static void stays_in_the_value(void) {
   static const char path[] = "a%41b";
@@ -181,5 +201,6 @@ static void decodes_a_query(void) {
 
 CHECK_MAIN({"matches", matches}, {"does not match", does_not_match},
            {"lies below", lies_below}, {"decodes", decodes},
+           {"takes as Go does", takes_as_go_does},
            {"decodes a query", decodes_a_query},
            {"stays in the value", stays_in_the_value})
