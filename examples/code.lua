@@ -34,9 +34,9 @@ local function wait_for(capsule, port)
 end
 
 local function serve(capsule)
-  check(capsule.files:write("/root/www/hello.txt", "Hello from a capsule!\n"))
+  check(capsule.files:write("www/hello.txt", "Hello from a capsule!\n"))
   check(capsule.commands:run("python3 -m http.server 8000", {
-    background = true, cwd = "/root/www",
+    background = true, cwd = "www",
   }))
   wait_for(capsule, 8000)
   local answer = check(capsule:request(8000, { path = "/hello.txt" }))

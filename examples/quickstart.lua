@@ -46,8 +46,8 @@ end
 
 local function move_files(capsule)
   heading("write files, build, and watch the output line by line")
-  check(capsule.files:write("/root/app/main.sh", "#!/bin/sh\necho built\n"))
-  check(capsule.files:write("/root/app/build.sh", [[
+  check(capsule.files:write("app/main.sh", "#!/bin/sh\necho built\n"))
+  check(capsule.files:write("app/build.sh", [[
 for step in configure compile link; do
   echo "[$step] ..."
   sleep 0.2
@@ -55,7 +55,7 @@ done
 cp main.sh app && chmod +x app && ./app
 ]]))
   local build = check(capsule.commands:stream("sh build.sh",
-    { cwd = "/root/app" }))
+    { cwd = "app" }))
   for line in each_line(build) do
     print("  " .. line)
   end
@@ -63,18 +63,18 @@ cp main.sh app && chmod +x app && ./app
 
   heading("take a file out again, in pieces")
   local bytes = 0
-  for piece in check(capsule.files:download_stream("/root/app/app")) do
+  for piece in check(capsule.files:download_stream("app/app")) do
     bytes = bytes + #piece
   end
   print("app: " .. bytes .. " bytes")
-  for _, entry in ipairs(check(capsule.files:list("/root/app"))) do
+  for _, entry in ipairs(check(capsule.files:list("app"))) do
     print(("  %s %5d  %s"):format(entry.permissions, entry.size, entry.name))
   end
 end
 
 local function commit(capsule)
   heading("commit with git")
-  local git, here = capsule.git, "/root/app"
+  local git, here = capsule.git, "app"
   check(git:init(here, { initial_branch = "main" }))
   check(git:configure_user("Wren", "wren@example.com"))
   check(git:add({ "build.sh", "main.sh" }, { cwd = here }))

@@ -4,7 +4,8 @@ local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 
 -- Prints who runs commands here and where user "$1" is at home. Exits with 3
--- when there is no such user, with 4 when one cannot become that user.
+-- when there is no such user, with 4 when one cannot become that user: root
+-- can, others need a sudo that asks nothing.
 local LOOK = [[
 me=$(id -un)
 entry() {
@@ -17,7 +18,9 @@ entry() {
 }
 entry "$1" || exit 3
 [ "$me" = "$1" ] && exit
-if command -v runuser >/dev/null; then
+if [ "$(id -u)" != 0 ]; then
+  sudo -n -E -u "$1" -- true || exit 4
+elif command -v runuser >/dev/null; then
   runuser -u "$1" -- true || exit 4
 else
   su -s /bin/sh -c true -- "$1" || exit 4

@@ -71,15 +71,22 @@ function words.with_stdin(list, path)
     list)
 end
 
--- "$1" the user, "$2" a directory or nothing; then what env is given. As a
--- server may have changed the user already, it looks first.
+-- "$1" the user, "$2" a directory or nothing, which only that user may be able
+-- to enter; then what env is given. As a server may have changed the user
+-- already, it looks first. sudo is told to keep the environment, which may hold
+-- what was asked for.
 local BECOME = [[
 u=$1
-[ -z "$2" ] || cd -- "$2" || exit 126
+d=$2
 shift 2
-[ "$(id -un)" = "$u" ] && exec env "$@"
-command -v runuser >/dev/null && exec runuser -u "$u" -- env "$@"
-exec su -s /bin/sh -c 'exec env "$@"' -- "$u" sh "$@"
+set -- /bin/sh -c '
+  [ -z "$1" ] || cd -- "$1" || exit 126
+  shift
+  exec env "$@"' sh "$d" "$@"
+[ "$(id -un)" = "$u" ] && exec "$@"
+[ "$(id -u)" = 0 ] || exec sudo -n -E -u "$u" -- "$@"
+command -v runuser >/dev/null && exec runuser -u "$u" -- "$@"
+exec su -s /bin/sh -c 'exec "$@"' -- "$u" sh "$@"
 ]]
 
 --- Runs as a user {name=, home=}: at home unless a directory was asked for,

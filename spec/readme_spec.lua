@@ -1,0 +1,53 @@
+-- What a reader tries first works, whoever is the capsule's user.
+
+local host = require("spec.support.host")
+local server = require("spec.support.server")
+
+local function program()
+  local text = host.read_file("README.md"):match("\n```lua\n(.-)\n```\n")
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+describe("for a new user", function()
+  local s
+
+  setup(function()
+    s = server.start()
+  end)
+
+  teardown(function()
+    s:stop()
+  end)
+
+  it("the first program of the README does what it says", function()
+    local path = program()
+    local figures = host.run(s, "", host.lua .. " " .. path)
+    os.remove(path)
+    assert.are.equal(0, figures.exit, figures.text)
+    assert.is_truthy(figures.text:find("Linux\n\t3", 1, true), figures.text)
+    assert.is_truthy(figures.text:find("hello from Lua\n", 1, true),
+      figures.text)
+  end)
+
+  it("the quickstart does what its headings say", function()
+    local figures = host.run(s, "", host.lua .. " examples/quickstart.lua")
+    local text = figures.text
+    assert.are.equal(0, figures.exit, text)
+    for _, part in ipairs({ "[compile] ...", "built", "exit code 0", "main.sh",
+      "It's built & it works", "six times seven is 42", "a b c d e",
+      "and it is gone" }) do
+      assert.is_truthy(text:find(part, 1, true), text)
+    end
+  end)
+
+  it("no example counts on a certain user's home", function()
+    local pipe = io.popen("grep -rnE '[\"\\`/ ](root|home)/' README.md"
+      .. " examples --include=*.lua --include=README.md; echo end")
+    assert.are.equal("end\n", pipe:read("*a"))
+    pipe:close()
+  end)
+end)
