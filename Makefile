@@ -54,7 +54,7 @@ bench:
 
 clang:
 	@scripts/setup.sh dev
-	@CC=clang scripts/build.sh build/clang
+	@CC=clang scripts/build.sh build/clang -DWRENN_WERROR=ON
 
 lint:
 	@scripts/lint.sh

@@ -112,7 +112,8 @@ bool volume_read_name(const char *given, char name[VOLUME_NAME_MAX + 1]) {
   size_t len = prefix + strlen(given);
   if (len <= 3 || len > VOLUME_NAME_MAX)
     return false;
-  snprintf(name, VOLUME_NAME_MAX + 1, "%s%s", prefix ? PREFIX : "", given);
+  memcpy(name, PREFIX, prefix);
+  memcpy(name + prefix, given, len - prefix + 1);
   for (char *at = name; *at; at++) {
     if (*at >= 'A' && *at <= 'Z')
       *at = (char)(*at - 'A' + 'a');

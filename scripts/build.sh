@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build.sh DIR [CMAKE-OPTION...]: configures and builds the tree in DIR.
+# build.sh DIR [CMAKE-OPTION...]: configures and builds the tree in DIR. With
+# WRENN_WERROR=ON in the environment the compiler's warnings are errors.
 . "$(dirname "$0")/common.sh"
 
 dir=$1
@@ -13,5 +14,6 @@ if [ -f "$cache" ] &&
 fi
 
 printf 'Building in %s ...\n' "$dir"
-quietly "$dir/configure.log" cmake -S . -B "$dir" "$@"
+quietly "$dir/configure.log" cmake -S . -B "$dir" \
+  -DWRENN_WERROR="${WRENN_WERROR:-OFF}" "$@"
 quietly "$dir/build.log" cmake --build "$dir" -j "$(nproc)"

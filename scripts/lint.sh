@@ -3,7 +3,7 @@
 . "$(dirname "$0")/common.sh"
 
 scripts/setup.sh dev
-CC=clang scripts/build.sh build/clang
+CC=clang scripts/build.sh build/clang -DWRENN_WERROR=ON
 
 c_dirs=(src local spec examples bench)
 mapfile -t c_files < <(find "${c_dirs[@]}" -name '*.[ch]' | sort)
