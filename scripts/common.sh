@@ -27,10 +27,28 @@ quietly() {
   fi
 }
 
-# Where Lua finds the modules of this tree, for programs built in DIR.
+# The counts of a log's closing line: passed, failed, and skipped if any were.
+last_counts() {
+  sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 \4/p' \
+    "$1" | tail -n 1
+}
+
+# Whether apt can install a package: it also has names without one behind them.
+apt_has() {
+  [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]
+}
+
+# Where Lua finds the modules of this tree, for programs built in DIR, and
+# which walls the server built there puts up: none where it can have none.
 use_tree() {
   local dir=$1
   export LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;;"
   export LUA_CPATH="$PWD/$dir/?.so;;"
   export WRENN_LOCAL="$PWD/$dir/local/wrenn-local"
+  if [ -z "${WRENN_LOCAL_ISOLATION:-}" ] &&
+    ! "$WRENN_LOCAL" -- true >/dev/null 2>&1; then
+    export WRENN_LOCAL_ISOLATION=none
+    echo "No walls: this system lets bubblewrap make no namespaces, so the" \
+      "capsules run with --isolation none."
+  fi
 }

@@ -5,11 +5,16 @@
 . "$(dirname "$0")/common.sh"
 
 packages=(nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core
-  lua-resty-lrucache libluajit2-5.1-2)
+  lua-resty-lrucache)
+# Newer releases have one LuaJIT for both.
+luajit=libluajit2-5.1-2
 dir=$PWD/build/nginx
 log=$dir/nginx.log
 
 download() {
+  if apt_has "$luajit"; then
+    packages+=("$luajit")
+  fi
   (cd "$dir/packages" && apt-get download "${packages[@]}") >"$log" 2>&1
 }
 

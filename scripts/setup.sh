@@ -2,7 +2,8 @@
 # setup.sh demo|test|dev|fuzz: installs the Debian packages that are missing.
 . "$(dirname "$0")/common.sh"
 
-# One package and what it is for on each line.
+# One package and what it is for on each line; "a|b" is the first of these that
+# this release of the system has.
 demo_packages='
 gcc                    compiles the C code
 libc6-dev              the C library to compile against
@@ -35,7 +36,7 @@ lua-cqueues            a host to test in
 lua-copas              a host to test in, with
 lua-socket             what it waits with
 neovim                 a host to test in
-libpcre3               what nginx with Lua (scripts/nginx.sh) needs
+libpcre3|libpcre2-8-0  what nginx with Lua (scripts/nginx.sh) needs
 luajit                 the Lua of Neovim and nginx
 liblua5.1-0-dev        to compile against for them'
 dev_packages='
@@ -49,10 +50,9 @@ luarocks               builds the rock
 lua5.1                 another Lua to run on
 lua5.3                 another Lua to run on
 liblua5.3-dev          and to compile against'
-# With clang's version in its name: Debian 12's.
 fuzz_packages='
 clang                  compiles the fuzzers
-libclang-rt-14-dev     what they are linked with'
+libclang-rt-dev        what they are linked with'
 
 case ${1:-} in
 demo) wanted=$demo_packages ;;
@@ -72,13 +72,23 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     "WRENN_SKIP_SETUP=1 and run the command again." "" "$wanted"
 fi
 
+installed() {
+  local package
+  for package in ${1//|/ }; do
+    if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" \
+      2>/dev/null)" = installed ]; then
+      return 0
+    fi
+  done
+  return 1
+}
+
 missing=()
 reasons=
 while read -r package reason; do
-  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || :
-  if [ "$status" != installed ]; then
+  if ! installed "$package"; then
     missing+=("$package")
-    reasons+=$(printf '\n  %-22s %s' "$package" "$reason")
+    reasons+=$(printf '\n  %-22s %s' "${package//|/ or }" "$reason")
   fi
 done <<<"$wanted"
 if [ "${#missing[@]}" -eq 0 ]; then
@@ -90,7 +100,7 @@ if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
     die "These Debian packages are missing:$reasons" "" \
       "Installing them takes root, and there is no sudo. As root, run:" \
-      "  apt-get install --no-install-recommends ${missing[*]}"
+      "  apt-get install --no-install-recommends ${missing[*]%%|*}"
   fi
   sudo=(sudo)
 fi
@@ -99,6 +109,17 @@ apt_get() {
   # shellcheck disable=SC2024 # the log is ours, not root's
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
     -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
+}
+
+# The first of these names that apt has, or the last.
+known() {
+  local package
+  for package in ${1//|/ }; do
+    if apt_has "$package"; then
+      break
+    fi
+  done
+  printf '%s' "$package"
 }
 
 printf 'Installing Debian packages:%s\n' "$reasons"
@@ -111,6 +132,9 @@ fi
 # A stale list of packages names files that are gone; an update that fails may
 # still leave a list that is good enough.
 apt_get update || echo "apt-get update failed; trying with what is known."
+for i in "${!missing[@]}"; do
+  missing[i]=$(known "${missing[i]}")
+done
 if ! apt_get install --no-install-recommends --no-remove "${missing[@]}"; then
   tail -n 20 "$log" >&2
   die "" "apt-get could not install them; the whole log: $log" \
