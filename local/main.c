@@ -65,7 +65,8 @@ static const char usage[] =
     "                         which is printed\n"
     "  --generation G         of the API: 0.1, 0.2 (when absent), 0.2.2, 0.3, "
     "0.4\n"
-    "  --isolation bwrap|none none: commands run as you, and see your files\n"
+    "  --isolation bwrap|none none: commands run as you, and see your files;\n"
+    "                         else WRENN_LOCAL_ISOLATION, else bwrap\n"
     "  --network host|private private: a capsule has nothing but a loopback "
     "of\n"
     "                         its own\n"
@@ -103,6 +104,13 @@ static void parse_listen(options *o, const char *text, bool remote) {
         o->address);
 }
 
+static bool parse_isolation(const char *where, const char *text) {
+  bool bwrap = !strcmp(text, "bwrap");
+  if (!bwrap && strcmp(text, "none") != 0)
+    die(2, where, text);
+  return bwrap;
+}
+
 static options parse(int argc, char **argv) {
   static const struct option names[] = {
       {"listen", required_argument, NULL, 'l'},
@@ -116,12 +124,16 @@ static options parse(int argc, char **argv) {
       {"version", no_argument, NULL, 'v'},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
+  const char *isolation = getenv("WRENN_LOCAL_ISOLATION");
   options o = {.bwrap = true,
                .generation = GENERATION_0_2,
                .key = getenv("WRENN_LOCAL_API_KEY")};
   const char *listen = "127.0.0.1:0";
   bool remote = false;
   int name;
+  if (isolation && *isolation)
+    o.bwrap = parse_isolation("WRENN_LOCAL_ISOLATION is bwrap or none, not ",
+                              isolation);
   while ((name = getopt_long(argc, argv, "+", names, NULL)) != -1) {
     switch (name) {
     case 'l':
@@ -141,9 +153,7 @@ static options parse(int argc, char **argv) {
         die(2, "--generation is 0.1, 0.2, 0.2.2, 0.3 or 0.4, not ", optarg);
       break;
     case 'i':
-      o.bwrap = !strcmp(optarg, "bwrap");
-      if (!o.bwrap && strcmp(optarg, "none") != 0)
-        die(2, "--isolation is bwrap or none, not ", optarg);
+      o.bwrap = parse_isolation("--isolation is bwrap or none, not ", optarg);
       break;
     case 'n':
       o.private_network = !strcmp(optarg, "private");

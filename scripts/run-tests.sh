@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run-tests.sh DIR LUA: runs the C unit tests built in DIR and the specs with
-# LUA, and ends with "N passed, N failed" for both together. WRENN_SPEC_FILES
-# names spec files to run alone.
+# LUA, and ends with "N passed, N failed" for both together, with ", N skipped"
+# where some were. WRENN_SPEC_FILES names spec files to run alone.
 . "$(dirname "$0")/common.sh"
 
 dir=$1
@@ -66,28 +66,25 @@ fi
 export WRENN_SPEC_LUA=$lua
 
 run_spec() {
-  local file=$1 name log status=0 started=$SECONDS counts
+  local file=$1 name log status=0 started=$SECONDS passed failed skipped
   name=$(basename "$file" .lua)
   log=$logs/$name.log
   timeout -k 10 "$spec_limit" "$lua" "${BUSTED:-/usr/bin/busted}" \
     "${helper[@]}" -o spec/support/report.lua "$file" \
     >"$log" 2>&1 </dev/null || status=$?
-  counts=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log" |
-    tail -n 1)
-  if [ "$status" -ge 124 ] || [ -z "$counts" ]; then
+  read -r passed failed skipped < <(last_counts "$log")
+  if [ "$status" -ge 124 ] || [ -z "${failed:-}" ]; then
     printf '\n%s ended with %d, in:\n' "$name" "$status"
     tail -n 5 "$log"
-    counts="${counts:-0 0}"
-    counts="${counts%% *} 1"
+    failed=1
   elif [ "$status" -ne 0 ]; then
     sed -n '/^FAILED /,$p' "$log"
-    if [ "${counts#* }" -eq 0 ]; then
-      counts="${counts% *} 1"
-    fi
+    failed=$((failed > 0 ? failed : 1))
   fi
-  printf '%s\n' "$counts" >"$logs/$name.counts"
-  printf '  %-28s %4d passed %3d failed %4d s\n' "$name" "${counts% *}" \
-    "${counts#* }" "$((SECONDS - started))"
+  printf '%d %d %d\n' "${passed:-0}" "$failed" "${skipped:-0}" \
+    >"$logs/$name.counts"
+  printf '  %-28s %4d passed %3d failed %4d s\n' "$name" "${passed:-0}" \
+    "$failed" "$((SECONDS - started))"
 }
 
 printf '\nSpecs (%s)\n' "$lua"
@@ -95,7 +92,7 @@ read -r -a files <<<"${WRENN_SPEC_FILES:-$(echo spec/*_spec.lua)}"
 mapfile -t together < <(grep -L '^-- Runs alone' "${files[@]}")
 mapfile -t alone < <(grep -l '^-- Runs alone' "${files[@]}")
 for file in "${together[@]}"; do
-  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-4}" ]; do
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-8}" ]; do
     wait -n || :
   done
   run_spec "$file" &
@@ -104,10 +101,14 @@ wait
 for file in "${alone[@]}"; do
   run_spec "$file"
 done
-read -r spec_passed spec_failed < <(cat "$logs"/*.counts |
-  awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }')
+read -r spec_passed spec_failed spec_skipped < <(cat "$logs"/*.counts |
+  awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
 
 passed=$((unit_passed + spec_passed))
 failed=$((unit_failed + spec_failed))
-printf '\n%d passed, %d failed\n' "$passed" "$failed"
+printf '\n%d passed, %d failed' "$passed" "$failed"
+if [ "$spec_skipped" -gt 0 ]; then
+  printf ', %d skipped' "$spec_skipped"
+fi
+echo
 [ "$failed" -eq 0 ] && [ "$spec_passed" -gt 0 ]

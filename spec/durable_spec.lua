@@ -292,7 +292,7 @@ describe("a durable command", function()
       lines[i] = i
     end
     same_bytes(table.concat(lines, "\n") .. "\n", table.concat(stdout))
-    same_bytes(assert(capsule.files:read("/root/noise")), table.concat(stderr))
+    same_bytes(assert(capsule.files:read("noise")), table.concat(stderr))
     -- From the middle of a line, and the middle of a character.
     local rest = assert(handle:stream({ from = "7000001+2999999" })):wait()
     same_bytes(table.concat(stdout):sub(7000002), rest.stdout)

@@ -4,6 +4,7 @@
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
@@ -195,12 +196,13 @@ describe("files of a scripted server", function()
 end)
 
 describe("files of wrenn-local", function()
-  local s, capsule, files
+  local s, capsule, files, home
 
   setup(function()
     s = server.start()
     capsule = assert(Capsule.create(s:options({ wait = true })))
     files = capsule.files
+    home = walls.home(capsule)
   end)
 
   teardown(function()
@@ -217,12 +219,12 @@ describe("files of wrenn-local", function()
       .. " ln -sf f st/l; ln -sf d st/ld; ln -sf /nowhere st/broken;"
       .. " mkfifo st/p")
     local entry = assert(files:stat("st/f"))
-    assert.are.same({ "f", "/root/st/f", "file", 3, 416, 9, "-rw-r-----" },
+    assert.are.same({ "f", home .. "/st/f", "file", 3, 416, 9, "-rw-r-----" },
       { entry.name, entry.path, entry.type, entry.size, entry.mode,
         entry.modified_at, entry.permissions })
     local types = {
       ["st"] = "directory", ["st/"] = "directory", ["~/st/d"] = "directory",
-      ["/root/st//d"] = "directory", ["st/d//"] = "directory",
+      [home .. "/st//d"] = "directory", ["st/d//"] = "directory",
       ["st/l"] = "file", ["st/ld"] = "directory", ["st/ld/"] = "directory",
       ["st/broken"] = "unknown", ["st/p"] = "unknown", ["/"] = "directory",
       ["//"] = "directory", ["~"] = "directory", ["~/"] = "directory",
@@ -241,7 +243,7 @@ describe("files of wrenn-local", function()
       end
     end
     assert.are.equal("L", assert(files:stat("st/l")).permissions:sub(1, 1))
-    assert.are.equal("/root/st/f", assert(files:stat("st/l")).symlink_target)
+    assert.are.equal(home .. "/st/f", assert(files:stat("st/l")).symlink_target)
   end)
 
   it("'/' has an entry like any other", function()
@@ -335,9 +337,9 @@ describe("files of wrenn-local", function()
         assert.is_true(files:copy("./" .. name, "odd/" .. name))
         assert.is_true(files:chmod("./" .. name, "600"))
         assert.are.equal(384, assert(files:stat("odd/../" .. name)).mode)
-        assert.are.equal("odd", files:read("/root/odd/" .. name))
+        assert.are.equal("odd", files:read(home .. "/odd/" .. name))
         assert.is_true(files:remove("./" .. name))
-        assert.is_true(files:remove("/root/odd/" .. name))
+        assert.is_true(files:remove(home .. "/odd/" .. name))
       end)
   end
 

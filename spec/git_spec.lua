@@ -3,6 +3,7 @@
 
 local git_host = require("spec.support.git_host")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
@@ -25,7 +26,7 @@ describe("git in a capsule", function()
 
   local function sh(dir, script)
     return assert(capsule.commands:run(script,
-      { cwd = "/root/" .. dir, check = true })).stdout
+      { cwd = "~/" .. dir, check = true })).stdout
   end
 
   -- A repository of its own, with one commit of the file "f".
@@ -43,14 +44,14 @@ describe("git in a capsule", function()
 
   it("makes a repository and commits (216-218, 226)", function()
     assert(git:init("first", { initial_branch = "main" }))
-    assert.is_true(capsule.files:exists("/root/first/.git"))
+    assert.is_true(capsule.files:exists("first/.git"))
     local now = status("first")
     assert.are.same({ "main", nil, true, false },
       { now.branch, now.commit, now.is_clean, now.detached })
     assert.are.same({}, (git:log({ cwd = "first" })))
     assert.are.same({}, (git:branches({ cwd = "first" })))
 
-    assert(capsule.files:write("/root/first/a b.txt", "x\n"))
+    assert(capsule.files:write("first/a b.txt", "x\n"))
     now = status("first")
     assert.are.same({ { path = "a b.txt", index_status = "?",
       work_tree_status = "?", staged = false, status = "untracked" } },
@@ -119,7 +120,7 @@ describe("git in a capsule", function()
 
   it("counts what an upstream has and has not (224, 243)", function()
     local from = repository()
-    assert(git:clone("/root/" .. from, "copy" .. from))
+    assert(git:clone(walls.home(capsule) .. "/" .. from, "copy" .. from))
     local dir = "copy" .. from
     assert.is_truthy(assert(git:remote_get("origin", { cwd = dir }))
       :find(from, 1, true))

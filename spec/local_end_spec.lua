@@ -2,6 +2,7 @@
 -- process, no folder, no listener.
 
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local function output_of(command)
@@ -67,7 +68,9 @@ local function busy_capsule(s, mark)
 end
 
 for _, isolation in ipairs({ "bwrap", "none" }) do
-  describe("with isolation " .. isolation, function()
+  local tell = isolation == "bwrap" and walls.only(describe, pending)
+    or describe
+  tell("with isolation " .. isolation, function()
     local s
 
     before_each(function()
@@ -111,7 +114,7 @@ describe("the folders of capsules", function()
     local s = server.start("--data " .. data)
     local one = assert(wrenn.Capsule.create(s:options({ wait = true })))
     local two = assert(wrenn.Capsule.create(s:options({ wait = true })))
-    assert(one.files:write("/root/f", "x"))
+    assert(one.files:write("f", "x"))
     assert.is_true(is_there(data .. "/" .. one.id .. "/root/f"))
     assert(one:destroy({ wait = true }))
     local deadline = os.time() + 5
@@ -132,7 +135,7 @@ describe("the folders of capsules", function()
     for _, signal in ipairs({ "TERM", "KILL" }) do
       local s = server.start("", "TMPDIR=" .. base)
       local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
-      assert(capsule.files:write("/root/f", "x"))
+      assert(capsule.files:write("f", "x"))
       s:stop(signal)
     end
     -- What a killed one left, the next one removes.

@@ -6,7 +6,10 @@ local core = require("wrenn.core")
 local guest = require("spec.support.guest")
 local scheduler = require("wrenn.scheduler")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
+
+local walled = walls.only(describe, pending)
 
 local Capsule = wrenn.Capsule
 
@@ -430,7 +433,7 @@ describe("a proxy of a later generation", function()
   end)
 end)
 
-describe("capsules with private networks", function()
+walled("capsules with private networks", function()
   local s
 
   setup(function()

@@ -3,11 +3,17 @@
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local core = require("wrenn.core")
 local http = require("wrenn.http")
 local wrenn = require("wrenn")
 
 local decode = require("cjson").decode
+
+local walled = walls.only(describe, pending)
+-- Two more folders of a capsule; where these are the host's, two below home.
+local srv = walls.up and "/srv" or "~/srv"
+local tmp = walls.up and "/tmp" or "~"
 
 local function list_of(...)
   local items = {}
@@ -247,10 +253,10 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       s = server.start("--generation " .. generation)
       client = assert(wrenn.Client(s:options()))
       capsule = new_capsule({ vcpus = 3, memory_mb = 700 })
-      assert(capsule.commands:run("mkdir -p /root/d /srv && echo kept"
-        .. " >/root/d/f && ln /root/d/f /root/g && ln -s d/f /root/l"
-        .. " && chmod 600 /root/d/f && echo top >/srv/t"
-        .. " && ln -s /etc/hostname /tmp/out"))
+      assert(capsule.commands:run("mkdir -p ~/d " .. srv .. " && echo kept"
+        .. " >~/d/f && ln ~/d/f ~/g && ln -s d/f ~/l"
+        .. " && chmod 600 ~/d/f && echo top >" .. srv .. "/t"
+        .. " && ln -s /etc/hostname " .. tmp .. "/out"))
     end)
 
     teardown(function()
@@ -300,20 +306,21 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
         memory_mb = 64 })
       assert.are.same({ "files", 3, 700 }, { copy.info.template,
         copy.info.vcpus, copy.info.memory_mb })
-      local result = assert(copy.commands:run("cat /root/d/f /root/l /srv/t;"
-        .. " stat -c '%a %h' /root/d/f; readlink /tmp/out; echo $HOME; pwd"))
-      assert.are.equal("kept\nkept\ntop\n600 2\n/etc/hostname\n/root\n/root\n",
-        result.stdout)
+      local result = assert(copy.commands:run("cat ~/d/f ~/l " .. srv
+        .. "/t; stat -c '%a %h' ~/d/f; readlink " .. tmp
+        .. "/out; echo $HOME; pwd"))
+      assert.are.equal("kept\nkept\ntop\n600 2\n/etc/hostname\n"
+        .. (walls.home(copy) .. "\n"):rep(2), result.stdout)
       -- Two copies: a change here is none there.
-      assert(copy.files:write("/root/d/f", "changed"))
+      assert(copy.files:write("~/d/f", "changed"))
       make_running()
-      assert.are.equal("kept\n", capsule.files:read("/root/d/f"))
+      assert.are.equal("kept\n", capsule.files:read("~/d/f"))
       -- And a copy of the copy.
       assert(copy:create_snapshot({ name = "second", wait = true }))
       local grandchild = new_capsule({ template = "second" })
-      assert.are.equal("changed", grandchild.files:read("/root/d/f"))
+      assert.are.equal("changed", grandchild.files:read("~/d/f"))
       assert.is_true(client.snapshots:delete("files"))
-      assert.are.equal("top\n", grandchild.files:read("/srv/t"))
+      assert.are.equal("top\n", grandchild.files:read(srv .. "/t"))
       assert.is_true(grandchild:destroy({ wait = true }))
       assert.is_true(copy:destroy({ wait = true }))
     end)
@@ -321,18 +328,18 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
     it("see no file change while they are made", function()
       make_running()
       local handle = assert(capsule.commands:run("while :; do"
-        .. " echo x >>/root/a; echo x >>/root/b; done", { background = true }))
-      assert(capsule.commands:run("until [ -s /root/b ]; do sleep 0.1; done"))
+        .. " echo x >>~/a; echo x >>~/b; done", { background = true }))
+      assert(capsule.commands:run("until [ -s ~/b ]; do sleep 0.1; done"))
       snapshot("steady")
       local copy = new_capsule({ template = "steady" })
       make_running()
       assert.is_true(handle:kill())
-      local result = assert(copy.commands:run("wc -l </root/a; wc -l </root/b"))
+      local result = assert(copy.commands:run("wc -l <~/a; wc -l <~/b"))
       local a, b = result.stdout:match("(%d+)%s+(%d+)")
       assert.is_true(tonumber(a) > 0)
       assert.is_true(tonumber(a) - tonumber(b) <= 1)
       assert.is_true(copy:destroy({ wait = true }))
-      assert(capsule.commands:run("rm -f /root/a /root/b"))
+      assert(capsule.commands:run("rm -f ~/a ~/b"))
     end)
 
     it("of a paused capsule leave it paused", function()
@@ -341,7 +348,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert(capsule:create_snapshot({ name = "paused", wait = true }))
       assert.are.equal("paused", capsule:get_info().status)
       make_running()
-      assert.are.equal("kept\n", capsule.files:read("/root/d/f"))
+      assert.are.equal("kept\n", capsule.files:read("~/d/f"))
     end)
 
     it("have names of their own (248, 250)", function()
@@ -451,7 +458,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       local renamed = assert(snapshots:list({ q = "new" }))[1]
       assert.are.same({ "new", false }, { renamed.name, renamed.public })
       local copy = new_capsule({ template = renamed.team_slug .. "/new" })
-      assert.are.equal("kept\n", copy.files:read("/root/d/f"))
+      assert.are.equal("kept\n", copy.files:read("~/d/f"))
       assert.is_true(copy:destroy())
       for _, reference in ipairs({ "wrenn/new", "others/new", "old" }) do
         local made, err = wrenn.Capsule.create({ client = client,
@@ -493,7 +500,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("survive the destruction of what they are made of", function()
       local source = new_capsule()
-      assert(source.files:write("/root/big", ("x"):rep(4 * 1024 * 1024)))
+      assert(source.files:write("~/big", ("x"):rep(4 * 1024 * 1024)))
       local making = wrenn.task.spawn(function()
         return source:create_snapshot({ name = "raced", wait = true })
       end)
@@ -513,7 +520,7 @@ describe("snapshots in a data folder", function()
     local args = "--generation 0.4 --data " .. folder
     local s = server.start(args)
     local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
-    assert(capsule.files:write("/root/f", "kept"))
+    assert(capsule.files:write("~/f", "kept"))
     assert(capsule:create_snapshot({ name = "lasting", wait = true }))
     assert.is_true(capsule.client.snapshots:set_visibility("lasting", true))
     s:stop()
@@ -523,7 +530,7 @@ describe("snapshots in a data folder", function()
     s = server.start(args)
     local copy = assert(wrenn.Capsule.create(s:options({ wait = true,
       template = "lasting" })))
-    assert.are.equal("kept", copy.files:read("/root/f"))
+    assert.are.equal("kept", copy.files:read("~/f"))
     local list = assert(copy.client.snapshots:list({ type = "snapshot" }))
     assert.are.same({ 1, "lasting", true },
       { #list, list[1].name, list[1].public })
@@ -666,7 +673,7 @@ describe("the making of a snapshot", function()
   end)
 end)
 
-describe("a snapshot that somebody has prepared", function()
+walled("a snapshot that somebody has prepared", function()
   it("leads no server out of its folder", function()
     local s = server.start()
     local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))

@@ -3,9 +3,12 @@
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local decode = require("cjson").decode
+
+local mounted = walls.only(it, pending) -- what no walls are around has none
 
 describe("volumes of a scripted server", function()
   local p
@@ -160,7 +163,7 @@ describe("volumes of wrenn-local", function()
       failure(volumes:delete("vol-" .. ("0"):rep(25))))
   end)
 
-  it("are mounted, kept from others and survive (261, 262)", function()
+  mounted("are mounted, kept from others and survive (261, 262)", function()
     local volume = assert(volumes:create({ name = "data", size = "1G" }))
     local first = assert(new_capsule({ volumes = { "data", volume.id } }))
     local attached = assert(volumes:get("data"))
@@ -195,7 +198,7 @@ describe("volumes of wrenn-local", function()
     assert.are.same({ 404, "volume_not_found" }, failure(volumes:get("data")))
   end)
 
-  it("that a capsule does not get stay free (264)", function()
+  mounted("that a capsule does not get stay free (264)", function()
     local refs = {}
     for i = 1, 5 do
       refs[i] = "five-" .. i
@@ -216,7 +219,7 @@ describe("volumes of wrenn-local", function()
     assert.is_true(capsule:destroy({ wait = true }))
   end)
 
-  it("are not for capsules from a snapshot", function()
+  mounted("are not for capsules from a snapshot", function()
     assert(volumes:create({ name = "plain", size = "1G" }))
     local capsule = assert(new_capsule({}))
     assert(capsule:create_snapshot({ name = "no-volumes", wait = true }))
@@ -226,7 +229,7 @@ describe("volumes of wrenn-local", function()
     assert.is_true(capsule:destroy({ wait = true }))
   end)
 
-  it("are written to while others come and go", function()
+  mounted("are written to while others come and go", function()
     assert(volumes:create({ name = "shared", size = "1G" }))
     for i = 1, 3 do
       local capsule = assert(new_capsule({ volumes = { "shared" } }))
@@ -239,7 +242,7 @@ describe("volumes of wrenn-local", function()
 end)
 
 describe("volumes in a data folder", function()
-  it("are there for the next server", function()
+  mounted("are there for the next server", function()
     local folder = os.tmpname()
     os.remove(folder)
     local args = "--generation 0.4 --data " .. folder

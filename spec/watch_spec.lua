@@ -5,6 +5,7 @@ local changes = require("wrenn.files.changes")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local watches = require("wrenn.files.watch")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
@@ -135,12 +136,13 @@ DELETE ./w/b/T$
 end)
 
 describe("a watch", function()
-  local s, capsule, files
+  local s, capsule, files, home
 
   setup(function()
     s = server.start()
     capsule = assert(Capsule.create(s:options({ wait = true })))
     files = capsule.files
+    home = walls.home(capsule)
   end)
 
   teardown(function()
@@ -171,11 +173,14 @@ describe("a watch", function()
     return seen
   end
 
-  -- Waits until no helper is left.
+  -- Waits until no helper of this capsule is left.
   local function no_helper()
     for _ = 1, 100 do
-      if sh("cat /proc/[0-9]*/comm | grep -c -E '^(inotifywait|find|sed)$'"
-        .. " || :") == "0\n" and #assert(capsule.commands:list()) == 0
+      if sh('grep -lz "^WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID$"'
+        .. " /proc/[0-9]*/environ 2>/dev/null | while read -r f; do"
+        .. " cat ${f%environ}comm 2>/dev/null; done"
+        .. " | grep -c -E '^(inotifywait|find|sed)$' || :") == "0\n"
+        and #assert(capsule.commands:list()) == 0
       then
         return true
       end
@@ -211,15 +216,15 @@ describe("a watch", function()
 
       it("tells what happens below", function()
         sh("rm -rf w; mkdir -p w/a/b")
-        local watch = open("/root/w/", true)
+        local watch = open(home .. "/w/", true)
         sh("echo > w/a/b/f")
-        read_to(watch, "create /root/w/a/b/f")
+        read_to(watch, "create " .. home .. "/w/a/b/f")
         sh("mkdir w/a/new; sleep 0.3; echo > w/a/new/g")
-        read_to(watch, "create /root/w/a/new/g")
+        read_to(watch, "create " .. home .. "/w/a/new/g")
         sh("rm -r w/a")
-        local seen = read_to(watch, "remove /root/w/a/")
+        local seen = read_to(watch, "remove " .. home .. "/w/a/")
         assert.is_truthy(table.concat(seen, "\n")
-          :find("remove /root/w/a/b/f", 1, true))
+          :find("remove " .. home .. "/w/a/b/f", 1, true))
         watch:close()
         assert.is_true(no_helper())
       end)
@@ -253,7 +258,7 @@ describe("a watch", function()
           "/T$" }) do
           name = name:gsub("/", "")
           assert(capsule.commands:run("touch",
-            { args = { "/root/w/" .. (name:gsub("\255\254", "bytes")) } }))
+            { args = { "w/" .. (name:gsub("\255\254", "bytes")) } }))
           read_to(watch, "create ./w/" .. name:gsub("\255\254", "bytes"))
         end
         sh("touch \"$(printf 'w/\\377\\376')\"")

@@ -1,6 +1,7 @@
 -- How busted tells what it does, for run-tests.sh: a line for each test, begun
 -- before the test is, so that the last line of a run that hangs is the culprit;
--- then what failed; then "N passed, N failed".
+-- then what failed; then "N passed, N failed",
+-- with ", N skipped" where some were.
 
 local pretty = require("pl.pretty")
 
@@ -46,8 +47,10 @@ return function()
         describe_failure(failure)
       end
     end
-    io.write(("\n%d passed, %d failed\n"):format(handler.successesCount,
-      handler.failuresCount + handler.errorsCount))
+    local skipped = handler.pendingsCount
+    io.write(("\n%d passed, %d failed%s\n"):format(handler.successesCount,
+      handler.failuresCount + handler.errorsCount,
+      skipped > 0 and (", %d skipped"):format(skipped) or ""))
     io.flush()
     return nil, true
   end

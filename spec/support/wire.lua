@@ -3,6 +3,7 @@
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local walls = require("spec.support.walls")
 
 local wire = {}
 wire.__index = wire
@@ -16,6 +17,7 @@ local PATIENCE = 30
 function wire.new(server)
   return setmetatable({
     server = server, loop = assert(core.loop()), inboxes = {},
+    translators = {}, -- by the capsule's id, where there are no walls
   }, wire)
 end
 
@@ -42,6 +44,19 @@ local function next_of(self, id, seconds)
     end
   end
   return table.remove(inbox, 1)
+end
+
+-- What makes a request's text that of the capsule in `path`, and an answer's
+-- text again that of the specs.
+local function translator_of(self, path)
+  local both = self.translators[path:match("^/v1/capsules/([%w-]+)/")]
+  if both then
+    return both[1], both[2]
+  end
+  local function as_it_is(text)
+    return text
+  end
+  return as_it_is, as_it_is
 end
 
 local function start(self, op)
@@ -89,19 +104,22 @@ function wire:request(method, path, body, options)
   if type(body) == "table" then
     body = next(body) and cjson.encode(body) or "{}"
   end
+  local inside, outside = translator_of(self, path)
   local op = start(self, assert(self.loop:http({
-    method = method, url = self.server.url .. path,
-    headers = headers_of(self, options), body = body,
+    method = method, url = self.server.url .. inside(path),
+    headers = headers_of(self, options), body = body and inside(body),
   })))
   local event = assert(next_of(self, op:id()), "no answer")
   assert(event[1] == "done", tostring(event[3]))
-  return answer_of(event[2], event[3], event[4])
+  return answer_of(event[2], event[3], outside(event[4]))
 end
 
 --- The same, begun but not waited for; `finish` it later.
 function wire:begin(method, path, body)
+  local inside = translator_of(self, path)
   return start(self, assert(self.loop:http({
-    method = method, url = self.server.url .. path, body = cjson.encode(body),
+    method = method, url = self.server.url .. path,
+    body = inside(cjson.encode(body)),
     headers = headers_of(self, {}),
   })))
 end
@@ -130,7 +148,12 @@ function wire:create(fields)
   local made = self:request("POST", "/v1/capsules", fields or {})
   assert(made.json and made.json.id, made.body)
   self:until_status(made.json.id, "running")
-  return "/v1/capsules/" .. made.json.id, made.json.id
+  local path = "/v1/capsules/" .. made.json.id
+  if not walls.up then
+    local folder = self:sh(path, "cd && pwd").stdout:match("^(.*)/root\n$")
+    self.translators[made.json.id] = { walls.translator(folder) }
+  end
+  return path, made.json.id
 end
 
 --- Runs a shell line in the capsule of `path`; the answer of exec.
@@ -172,7 +195,9 @@ function wire:open(path, options)
     return nil, answer_of(event[4], event[5], event[6])
   end
   assert(event[1] == "opened")
-  return setmetatable({ wire = self, op = op }, Socket)
+  local inside, outside = translator_of(self, path)
+  return setmetatable({ wire = self, op = op, inside = inside,
+    outside = outside }, Socket)
 end
 
 --- Sends a text message, or a table as JSON; `binary` for the other kind.
@@ -180,7 +205,7 @@ function Socket:send(message, binary)
   if type(message) == "table" then
     message = cjson.encode(message)
   end
-  return assert(self.op:send(message, binary))
+  return assert(self.op:send(self.inside(message), binary))
 end
 
 --- The next message: the decoded JSON of a text message, {binary=bytes} of a
@@ -191,9 +216,10 @@ function Socket:read(seconds)
   if not event then
     return nil, "silent"
   elseif event[1] == "frame" and event[2].binary then
-    return { binary = event[2].data }
+    return { binary = self.outside(event[2].data) }
   elseif event[1] == "frame" then
-    return cjson.decode(event[2].data), event[2].data
+    local text = self.outside(event[2].data)
+    return cjson.decode(text), text
   end
   return nil, event[1] == "closed" and event[2] or event[2]
 end
