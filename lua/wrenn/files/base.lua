@@ -60,7 +60,12 @@ end
 
 --- The same without slashes at the end, which would follow a link.
 function base.bare(path)
-  return (path:gsub("(.)/+$", "%1"):gsub("(/%.)+$", ""))
+  local before
+  repeat
+    before = path
+    path = path:gsub("(.)/+$", "%1"):gsub("(.)/%.$", "%1")
+  until path == before
+  return path
 end
 
 --- Asks an endpoint about a path; `send` is http.fetch, http.order, or

@@ -15,6 +15,7 @@ if [ -e "$1" ]; then
 fi
 p=$1
 while :; do
+  [ ! -L "$p" ] || [ -e "$p" ] || exit 10
   case $p in
   */*) p=${p%/*} ;;
   *) exit 0 ;;
@@ -28,6 +29,7 @@ done
 local blocks = {
   [7] = { "ValidationError", "%s is a directory" },
   [9] = { "ValidationError", "%s lies below a file" },
+  [10] = { "NotFoundError", "%s leads through a link that leads nowhere" },
   [13] = { "ForbiddenError", "%s: Permission denied" },
 }
 
