@@ -150,31 +150,116 @@ describe("the input of a command", function()
 end)
 
 describe("input whose command never started", function()
-  it("is removed when its stream ends without a start", function()
-    local p = peer.start([[
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  -- `answer` is what the peer does with what starts a command.
+  local function capsule_of(answer)
+    p = peer.start(([[
+      local function start(req)
+        %s
+      end
       while true do
         local req = c:request()
         if not req then return end
-        if req.headers.upgrade then
-          c:upgrade(req)
-          c:read_frame()
-          return c:close()
+        if req.headers.upgrade or req.path:find("/exec$") then
+          start(req)
+        elseif req.path:find("files/") then
+          c:respond(204)
+        else
+          c:respond(200, '{"id":"cl-1","status":"running"}')
         end
-        c:respond(200, '{"id":"cl-1","status":"running"}')
       end
-    ]])
-    local capsule = assert(Capsule.connect("cl-1", p:options()))
-    local stream = assert(capsule.commands:stream("cat", { stdin = "x" }))
-    assert.is_nil((stream:wait()))
-    local path = p:received()[2]:match("(/tmp/%.wrenn%-stdin%-%x+)")
-    local removed
+    ]]):format(answer))
+    return assert(Capsule.connect("cl-1", p:options()))
+  end
+
+  -- The file that was put is removed, sooner or later.
+  local function is_removed()
+    local path
+    local removed = {}
     local deadline = os.time() + 5
     repeat
+      for _, request in ipairs(p:received()) do
+        if request:find("stream/write", 1, true) then
+          path = request:match("(/tmp/%.wrenn%-stdin%-%x+)")
+        elseif request:find("/files/remove", 1, true) then
+          removed[request:gsub("\\/", "/"):match("/tmp/[^\"]+") or ""] = true
+        end
+      end
       wrenn.task.sleep(0.02)
-      local received = p:received()
-      removed = received[#received]
-    until removed:find("/files/remove", 1, true) or os.time() > deadline
-    assert.is_truthy(removed:gsub("\\/", "/"):find(path, 1, true))
-    p:stop()
+    until removed[path] or os.time() > deadline
+    assert.is_true(removed[path])
+  end
+
+  local refused = 'c:respond(500, \'{"error":{"code":"internal_error",'
+    .. '"message":"no"}}\')'
+  local dropped = "return c:close()"
+  for name, answer in pairs({ refused = refused, ["not answered"] = dropped })
+  do
+    it("is removed when a background command is " .. name, function()
+      local capsule = capsule_of(answer)
+      assert.is_nil((capsule.commands:run("cat",
+        { stdin = "x", background = true })))
+      is_removed()
+    end)
+
+    it("is removed when a foreground command is " .. name, function()
+      local capsule = capsule_of(answer)
+      assert.is_nil((capsule.commands:run("cat", { stdin = "x" })))
+      is_removed()
+    end)
+
+    it("is removed when a stream is " .. name, function()
+      local capsule = capsule_of(answer)
+      assert.is_nil((capsule.commands:stream("cat", { stdin = "x" })))
+      is_removed()
+    end)
+
+    it("is removed when a command with a callback is " .. name, function()
+      local capsule = capsule_of(answer)
+      assert.is_nil((capsule.commands:run("cat",
+        { stdin = "x", on_stdout = function() end })))
+      is_removed()
+    end)
+  end
+
+  it("is removed when a durable command does not start", function()
+    local capsule = capsule_of([[
+      if req.body:find('"background":true', 1, true) then
+        ]] .. refused .. [[
+
+      else
+        c:respond(200, '{"stdout":"","stderr":"","exit_code":0}')
+      end
+    ]])
+    assert.is_nil((capsule.commands:run("cat",
+      { stdin = "x", durable = true, background = true })))
+    is_removed()
+  end)
+
+  it("is removed when its stream ends without a start", function()
+    local capsule = capsule_of([[
+      c:upgrade(req)
+      c:read_frame()
+      return c:close()
+    ]])
+    local stream = assert(capsule.commands:stream("cat", { stdin = "x" }))
+    assert.is_nil((stream:wait()))
+    is_removed()
+  end)
+
+  it("is removed when its stream is closed before a start", function()
+    local capsule = capsule_of([[
+      c:upgrade(req)
+      c:read_frame()
+      c:read_frame()
+    ]])
+    local stream = assert(capsule.commands:stream("cat", { stdin = "x" }))
+    stream:close()
+    is_removed()
   end)
 end)
