@@ -48,6 +48,22 @@ char *agent_string(const wrenn_json *order, const char *name) {
   return NULL;
 }
 
+void agent_fail_errno(agent_reply *reply, const char *what) {
+  int number = errno;
+  agent_fail(reply, "failed", "%s: %s (os error %d)", what, strerror(number),
+             number);
+}
+
+/* As the real guest daemon has it: what is relative has its links followed
+ * here already, so that even its last name is what that leads to. */
+static char *follow_links(char *path) {
+  char *real = realpath(path, NULL);
+  if (!real)
+    return path; /* not there, or not yet */
+  free(path);
+  return real;
+}
+
 char *agent_path(const agent *a, const wrenn_json *order, const char *name,
                  agent_reply *reply) {
   char *given = agent_string(order, name), *full = NULL;
@@ -70,7 +86,9 @@ char *agent_path(const agent *a, const wrenn_json *order, const char *name,
   full = malloc(size);
   if (full)
     snprintf(full, size, "%s%s%s", a->home, *rest ? "/" : "", rest);
-  else
+  if (full && given[0] != '~')
+    full = follow_links(full);
+  if (!full)
     agent_fail(reply, "failed", "out of memory");
 
 out:

@@ -35,7 +35,7 @@ typedef struct agent {
 /* What an order came to. `error` NULL: success; the rest are constants or
  * text in `detail`. */
 typedef struct agent_reply {
-  const char *error; /* "not_found", "exists", "invalid", "failed" */
+  const char *error; /* "not_found", "exists", "invalid", "failed", "full" */
   wrenn_buf detail;  /* a message; or JSON members to add, on success */
   int fds[3];
   int fd_count;
@@ -45,12 +45,16 @@ typedef struct agent_reply {
 void agent_fail(agent_reply *reply, const char *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Sets "failed" with what could not be done and the reason that errno gives. */
+void agent_fail_errno(agent_reply *reply, const char *what);
+
 /* A member of an order as an allocated, NUL-terminated string; NULL when it
  * is absent, no string, or holds a NUL. Free it. */
 char *agent_string(const wrenn_json *order, const char *name);
 
 /* A path as the capsule's user means it: `~` and relative ones lie below
- * home. NULL with a failure set when it is malformed. Free it. */
+ * home, and all links of a relative one have been followed, if it exists.
+ * NULL with a failure set when it is malformed. Free it. */
 char *agent_path(const agent *a, const wrenn_json *order, const char *name,
                  agent_reply *reply);
 
@@ -74,8 +78,9 @@ void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply);
 /* agent_dial.c: connects to a port in here, or to a socket file. */
 void agent_dial(const agent *a, const wrenn_json *order, agent_reply *reply);
 
-/* agent_list.c */
+/* agent_list.c; the other adds what is at a path as the member "entry". */
 void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply);
+void agent_put_entry(const char *path, agent_reply *reply);
 
 /* agent_processes.c: every process below this one. */
 void agent_pause(agent *a);

@@ -102,13 +102,40 @@ static bool is_real_directory(const char *path) {
   return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+void agent_put_entry(const char *path, agent_reply *reply) {
+  owners last = {0};
+  const char *slash = strrchr(path, '/');
+  wrenn_buf_puts(&reply->detail, ",\"entry\":");
+  put_entry(&reply->detail, path, slash && slash[1] ? slash + 1 : path, &last);
+  wrenn_buf_free(&last.text);
+}
+
+/* What a name that is no UTF-8 comes to. */
+typedef enum odd_names {
+  ODD_SHOWN, /* with a mark for each byte that is none */
+  ODD_SKIPPED,
+  ODD_FATAL /* to the whole list */
+} odd_names;
+
 /* A walk; `path` is where it is. */
 typedef struct walk {
   wrenn_buf *out;
   char path[PATH_MAX];
   bool first;
   owners last;
+  odd_names odd;
+  bool failed;
 } walk;
+
+/* Whether an entry is shown. */
+static bool is_shown(walk *w, const char *name) {
+  if (!strcmp(name, ".") || !strcmp(name, ".."))
+    return false;
+  if (w->odd == ODD_SHOWN || wrenn_json_utf8(name, strlen(name)))
+    return true;
+  w->failed = w->failed || w->odd == ODD_FATAL;
+  return false;
+}
 
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as was asked for */
 static void put_children(walk *w, int64_t depth) {
@@ -118,7 +145,7 @@ static void put_children(walk *w, int64_t depth) {
   const char *glue = w->path[len - 1] == '/' ? "" : "/";
   while (dir && (child = readdir(dir))) {
     size_t before = w->out->len, room = sizeof(w->path) - len;
-    if (!strcmp(child->d_name, ".") || !strcmp(child->d_name, ".."))
+    if (!is_shown(w, child->d_name))
       continue;
     int added = snprintf(w->path + len, room, "%s%s", glue, child->d_name);
     if (added > 0 && (size_t)added < room) {
@@ -138,11 +165,18 @@ static void put_children(walk *w, int64_t depth) {
     closedir(dir);
 }
 
+static odd_names read_odd(const wrenn_json *order) {
+  wrenn_json value;
+  if (!wrenn_json_get(order, "odd", &value))
+    return ODD_SHOWN;
+  return wrenn_json_is(&value, "fatal") ? ODD_FATAL : ODD_SKIPPED;
+}
+
 void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply) {
   struct stat info;
   wrenn_json value;
   int64_t depth = 1;
-  walk w = {.out = &reply->detail, .first = true};
+  walk w = {.out = &reply->detail, .first = true, .odd = read_odd(order)};
   char *path = agent_path(a, order, "path", reply);
   if (!path)
     return;
@@ -152,20 +186,22 @@ void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply) {
   while (len > 1 && path[len - 1] == '/')
     path[--len] = '\0';
   if (stat(path, &info)) {
-    agent_fail(reply, "not_found", "not_found: path not found: %s", path);
+    bool missing = errno == ENOENT;
+    agent_fail_errno(reply,
+                     missing ? "path not found" : "error resolving path");
+    if (missing)
+      reply->error = "not_found";
   } else if (!S_ISDIR(info.st_mode)) {
     agent_fail(reply, "invalid", "path is not a directory: %s", path);
-  } else if (wrenn_json_get(order, "single", &value)) {
-    const char *slash = strrchr(path, '/');
-    wrenn_buf_puts(&reply->detail, ",\"entry\":");
-    put_entry(&reply->detail, path, slash && slash[1] ? slash + 1 : path,
-              &w.last);
   } else {
     wrenn_buf_puts(&reply->detail, ",\"entries\":[");
     memcpy(w.path, path, len + 1); /* stat has taken it: it is short enough */
     put_children(&w, depth);
     wrenn_buf_puts(&reply->detail, "]");
   }
+  if (w.failed)
+    agent_fail(reply, "failed",
+               "marshal message: string field contains invalid UTF-8");
   wrenn_buf_free(&w.last.text);
   free(path);
 }

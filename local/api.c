@@ -89,7 +89,11 @@ static bool key_is_right(const conn *c) {
 static bool has_key(conn *c) {
   if (key_is_right(c))
     return true;
-  conn_reply_fault(c, c->has_key ? FAULT_WRONG_KEY : FAULT_NO_KEY, NULL);
+  conn_reply_fault(c,
+                   c->has_key     ? FAULT_WRONG_KEY
+                   : c->has_token ? FAULT_TOKEN
+                                  : FAULT_NO_KEY,
+                   NULL);
   return false;
 }
 
@@ -150,14 +154,28 @@ bool api_text(conn *c, const wrenn_json *body, const char *name, char **text) {
   return false;
 }
 
-bool api_number(conn *c, const wrenn_json *body, const char *name,
-                int64_t *number) {
+static bool read_number(conn *c, const wrenn_json *body, const char *name,
+                        int64_t least, int64_t most, int64_t *number) {
   wrenn_json value;
-  if (!wrenn_json_get(body, name, &value) || value.type == WRENN_JSON_NULL ||
-      wrenn_json_int(&value, number))
+  int64_t read;
+  if (!wrenn_json_get(body, name, &value) || value.type == WRENN_JSON_NULL)
     return true;
+  if (wrenn_json_int(&value, &read) && read >= least && read <= most) {
+    *number = read;
+    return true;
+  }
   conn_reply_fault(c, FAULT_JSON, NULL);
   return false;
+}
+
+bool api_number(conn *c, const wrenn_json *body, const char *name,
+                int64_t *number) {
+  return read_number(c, body, name, INT32_MIN, INT32_MAX, number);
+}
+
+bool api_unsigned(conn *c, const wrenn_json *body, const char *name,
+                  int64_t *number) {
+  return read_number(c, body, name, 0, UINT32_MAX, number);
 }
 
 char *api_path(conn *c, const wrenn_json *body) {
@@ -169,18 +187,6 @@ char *api_path(conn *c, const wrenn_json *body) {
   free(path);
   conn_reply_fault(c, FAULT_FIELD, "path");
   return NULL;
-}
-
-fault api_agent_fault(const char *error, fault otherwise) {
-  if (!strcmp(error, "not_found"))
-    return FAULT_NOT_FOUND;
-  if (!strcmp(error, "invalid"))
-    return FAULT_REQUEST;
-  return !strcmp(error, "exists") ? FAULT_CONFLICT : otherwise;
-}
-
-void api_agent_error(conn *c, const char *error, const char *text) {
-  conn_reply_fault(c, api_agent_fault(error, FAULT_AGENT), text);
 }
 
 static bool all_strings(const wrenn_json *container) {
@@ -269,8 +275,8 @@ static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
 }
 
 static bool take_selector(conn *c, const route_value *value) {
-  c->selector = c->server->lenient ? route_decode(value)
-                                   : route_take(c->target.data, value);
+  c->selector = c->server->traits->friendly ? route_decode(value)
+                                            : route_take(c->target.data, value);
   if (!c->selector)
     conn_reply_fault(c, FAULT_REQUEST, "invalid selector");
   return c->selector != NULL;

@@ -7,6 +7,7 @@
 
 #include "conn.h"
 #include "fault.h"
+#include "guest_fault.h"
 #include "process.h"
 
 #define WRENN_LOCAL_VERSION "0.1.0"
@@ -24,18 +25,15 @@ bool api_body(conn *c, wrenn_json *body);
  * absent or null; false (and 400) when it is something else. */
 bool api_text(conn *c, const wrenn_json *body, const char *name, char **text);
 
-/* The same for whole numbers; *number stays as it is when absent. */
+/* The same for whole numbers of 32 bits, and for those without a sign;
+ * *number stays as it is when absent. */
 bool api_number(conn *c, const wrenn_json *body, const char *name,
                 int64_t *number);
+bool api_unsigned(conn *c, const wrenn_json *body, const char *name,
+                  int64_t *number);
 
 /* The member `path`, required. NULL when the request has been answered. */
 char *api_path(conn *c, const wrenn_json *body);
-
-/* What the agent has failed with; `otherwise` when it is nothing special. */
-fault api_agent_fault(const char *error, fault otherwise);
-
-/* Answers with what the agent has failed with. */
-void api_agent_error(conn *c, const char *error, const char *text);
 
 /* A parameter of the query, decoded; false when it is absent. What is
  * malformed or does not fit is "?", which no parameter takes. */

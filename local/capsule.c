@@ -39,16 +39,23 @@ static void put_time(wrenn_buf *out, const char *name, time_t when) {
   wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
 }
 
+/* The version keys, in the order of the alphabet. */
+static void put_versions(const traits *t, wrenn_buf *out) {
+  bool late = strcmp(t->vmm_key, "kernel_version") > 0;
+  wrenn_buf_puts(out, "\"agent_version\":\"local\",\"envd_version\":\"local\"");
+  if (!late)
+    wrenn_buf_printf(out, ",\"%s\":\"local\"", t->vmm_key);
+  wrenn_buf_puts(out, ",\"kernel_version\":\"host\"");
+  if (late)
+    wrenn_buf_printf(out, ",\"%s\":\"local\"", t->vmm_key);
+}
+
 static void put_metadata(const capsule *c, wrenn_buf *out) {
   if (!c->started && !c->labels)
     return;
   wrenn_buf_puts(out, ",\"metadata\":{");
   if (c->started)
-    wrenn_buf_printf(out,
-                     "\"agent_version\":\"local\",\"envd_version\":"
-                     "\"local\",\"kernel_version\":\"host\",\"%s\":"
-                     "\"local\"",
-                     c->all->traits->vmm_key);
+    put_versions(c->all->traits, out);
   if (c->labels)
     wrenn_buf_printf(out, "%s%s", c->started ? "," : "", c->labels);
   wrenn_buf_puts(out, "}");
@@ -61,13 +68,15 @@ static void put_members(const capsule *c, wrenn_buf *out) {
                    c->id, capsule_status_name(c), c->template,
                    (long long)c->vcpus, (long long)c->memory_mb,
                    (long long)c->timeout_sec);
+  if (c->all->traits->shows_host_ip && c->started)
+    wrenn_buf_puts(out, ",\"host_ip\":\"" CAPSULE_HOST_IP "\"");
+  if (c->all->traits->shows_disk_size)
+    wrenn_buf_printf(out, ",\"disk_size_mb\":%lld", (long long)c->disk_size_mb);
   put_time(out, "created_at", c->created);
   put_time(out, "started_at", c->started);
   put_time(out, "last_active_at", c->active);
   put_time(out, "last_updated", c->updated);
   put_metadata(c, out);
-  if (c->all->traits->shows_disk_size)
-    wrenn_buf_printf(out, ",\"disk_size_mb\":%lld", (long long)c->disk_size_mb);
 }
 
 void capsule_put(const capsule *c, wrenn_buf *out) {

@@ -13,7 +13,8 @@
 #include "generation.h"
 #include "sandbox.h"
 
-#define CAPSULE_ID_LEN 28 /* "cl-" and 25 characters */
+#define CAPSULE_ID_LEN 28           /* "cl-" and 25 characters */
+#define CAPSULE_HOST_IP "127.0.0.1" /* where the host finds its ports */
 
 typedef struct capsule capsule;
 typedef struct process process;

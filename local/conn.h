@@ -38,7 +38,6 @@ struct server {
   const char *key;
   generation generation;
   const traits *traits; /* of the generation */
-  bool lenient;         /* friendlier than the real one where that is silent */
   uint64_t pty_ping_ms;
   uint64_t head_ms; /* from a request's first byte to the end of its head */
   uint64_t kept_ms; /* from one request to the next */
@@ -90,7 +89,7 @@ struct conn {
   char key[128], content_type[512], ws_key[64], ws_extensions[256], host[128];
   bool begun, headed; /* its first byte is here; all of its head */
   bool served;        /* there was one before it */
-  bool in_value, has_key, expects, wants_websocket, ws_version_ok;
+  bool in_value, has_key, has_token, expects, wants_websocket, ws_version_ok;
   bool upgrade;  /* to a WebSocket, in due form */
   bool deflates; /* whose messages are compressed if the client likes */
   bool proxied;  /* to a port of a capsule */

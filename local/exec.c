@@ -10,8 +10,6 @@
 #include "base64.h"
 
 #define DEFAULT_TIMEOUT 30
-/* For the arithmetic, not for people. */
-#define MAX_TIMEOUT (INT64_C(1) << 40)
 
 /* One command. The connection, the order to start it and the timer each keep
  * it; the last of them frees it. */
@@ -118,13 +116,6 @@ static void reply_background(exec *e, const process *p) {
   conn_reply_json(e->conn, 202, &json);
 }
 
-/* Of what is wrong with the command, only that is the caller's to hear. */
-static fault start_fault(const exec *e, const char *error) {
-  if (!strcmp(error, "no_cwd") && !e->background)
-    return FAULT_CWD;
-  return api_agent_fault(error, FAULT_EXEC);
-}
-
 static void on_started(void *arg, process *p, const char *error,
                        const char *text) {
   exec *e = arg;
@@ -133,7 +124,8 @@ static void on_started(void *arg, process *p, const char *error,
     return;
   }
   if (error) {
-    conn_reply_fault(e->conn, start_fault(e, error), text);
+    conn_reply_guest(e->conn, e->background ? GUEST_BACKGROUND : GUEST_EXEC,
+                     NULL, error, text);
   } else if (e->background) {
     reply_background(e, p);
   } else {
@@ -168,10 +160,7 @@ static void start_exec(conn *c, api_plan *p, bool background,
   e->cmd = p->cmd;
   p->cmd = NULL;
   e->background = background;
-  e->timeout_sec = DEFAULT_TIMEOUT;
-  if (timeout_sec > 0)
-    e->timeout_sec = timeout_sec < MAX_TIMEOUT ? (uint64_t)timeout_sec
-                                               : (uint64_t)MAX_TIMEOUT;
+  e->timeout_sec = timeout_sec > 0 ? (uint64_t)timeout_sec : DEFAULT_TIMEOUT;
   e->begun = uv_hrtime();
   e->sink.output = on_output;
   e->sink.exited = on_exited;
@@ -239,7 +228,7 @@ static void on_signalled(void *arg, const sandbox_reply *reply) {
   killing *k = arg;
   conn *c = k->conn;
   if (c && reply->error)
-    api_agent_error(c, reply->error, reply->text);
+    conn_reply_guest(c, GUEST_KILL, NULL, reply->error, reply->text);
   else if (c)
     conn_reply(c, 204, NULL, "", 0);
   free(k);
@@ -259,7 +248,7 @@ void handle_kill(conn *c) {
   if (!p) {
     char text[300];
     process_unknown(c->selector, text, sizeof(text));
-    conn_reply_fault(c, FAULT_NOT_FOUND, text);
+    conn_reply_guest(c, GUEST_KILL, NULL, "not_found", text);
     return;
   }
   killing *k = calloc(1, sizeof(*k));

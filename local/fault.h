@@ -11,6 +11,7 @@ typedef enum fault {
   FAULT_NONE,
   FAULT_NO_KEY,
   FAULT_WRONG_KEY,
+  FAULT_TOKEN,        /* which there are none of */
   FAULT_SESSION_ONLY, /* served to people, not to keys */
   FAULT_CAPSULE_ID,
   FAULT_NO_CAPSULE,
@@ -23,16 +24,21 @@ typedef enum fault {
   FAULT_REQUEST,    /* text: the message */
   FAULT_FIELD,      /* text: the field of the body that is missing */
   FAULT_FORM_FIELD, /* text: the part of the form that is missing */
-  FAULT_METADATA,   /* text: what is wrong with it */
+  FAULT_NO_FORM,
+  FAULT_NO_BOUNDARY, /* of a form that is to be streamed */
+  FAULT_FORM,        /* that cannot be taken apart */
+  FAULT_CUT_FILE,    /* the body ends within the file */
+  FAULT_METADATA,    /* text: what is wrong with it */
   FAULT_TEMPLATE_NAME,
-  FAULT_NO_TEMPLATE, /* both: text: the name */
+  FAULT_SNAPSHOT_NAME,
+  FAULT_NO_TEMPLATE, /* these three: text: the name */
   FAULT_NO_ROOM,     /* for one more capsule */
   FAULT_OPEN_FILES,  /* too many; text: the message */
   FAULT_UNREACHABLE, /* the capsule's sandbox is ending */
   FAULT_NOT_FOUND,   /* text: the message */
   FAULT_CONFLICT,    /* text: the message */
   FAULT_AGENT,       /* something inside has failed; text: what */
-  FAULT_EXEC,        /* the same for a command */
+  FAULT_EXEC,        /* a command has; text: why */
   FAULT_CWD,         /* of a command in the foreground; text: the message */
   FAULT_TIMEOUT,
   FAULT_FILE_SIZE,

@@ -1,6 +1,7 @@
 /* Handlers: reading files and changing directories. The agent does the work
  * inside; what it opens is sent from here. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,10 +17,13 @@
 
 typedef struct job {
   conn *conn; /* NULL once the request is over */
+  session session;
   void (*done)(struct job *j, const sandbox_reply *reply);
-  wrenn_buf path; /* JSON string */
-  bool pending;   /* an order is under way */
+  guest_call call;
+  char *path;
+  bool pending; /* an order is under way */
   bool chunked;
+  bool silent; /* about what goes wrong */
   int fd;
   int64_t left; /* of the file; when its length was announced */
   char *piece;
@@ -31,21 +35,30 @@ static void free_if_over(job *j) {
   if (j->fd >= 0)
     close(j->fd);
   free(j->piece);
-  wrenn_buf_free(&j->path);
+  free(j->path);
   free(j);
 }
 
 static void drop_job(conn *c) {
   job *j = c->task.state;
   j->conn = NULL;
+  session_leave(&j->session);
   free_if_over(j);
+}
+
+/* A stream's head has been sent before anything is known of its file. */
+static void reply_failed(job *j, const sandbox_reply *reply) {
+  if (j->silent)
+    conn_reply(j->conn, 200, "application/octet-stream", "", 0);
+  else
+    conn_reply_guest(j->conn, j->call, j->path, reply->error, reply->text);
 }
 
 static void on_order_done(void *arg, const sandbox_reply *reply) {
   job *j = arg;
   j->pending = false;
   if (j->conn && reply->error)
-    api_agent_error(j->conn, reply->error, reply->text);
+    reply_failed(j, reply);
   else if (j->conn)
     j->done(j, reply);
   else
@@ -56,7 +69,7 @@ static void on_order_done(void *arg, const sandbox_reply *reply) {
 static void send_order(job *j, const char *op, const char *more) {
   wrenn_buf order = {0};
   wrenn_buf_printf(&order, "{\"op\":\"%s\",\"path\":", op);
-  wrenn_buf_append(&order, j->path.data, j->path.len);
+  wrenn_json_put_string(&order, j->path, strlen(j->path));
   wrenn_buf_printf(&order, "%s}", more);
   j->pending = j->conn->capsule->box &&
                sandbox_order(j->conn->capsule->box, &order, on_order_done, j);
@@ -66,7 +79,7 @@ static void send_order(job *j, const char *op, const char *more) {
 }
 
 /* Checks the request and begins a job; NULL when it has been answered. */
-static job *begin(conn *c, wrenn_json *body) {
+static job *begin(conn *c, wrenn_json *body, guest_call call) {
   if (!api_running(c, false) || !api_body(c, body))
     return NULL;
   char *path = api_path(c, body);
@@ -79,8 +92,8 @@ static job *begin(conn *c, wrenn_json *body) {
   }
   j->conn = c;
   j->fd = -1;
-  wrenn_json_put_string(&j->path, path, strlen(path));
-  free(path);
+  j->path = path;
+  j->call = call;
   c->task = (conn_task){.drop = drop_job, .state = j};
   return j;
 }
@@ -111,9 +124,9 @@ static void pump(conn *c) {
       return;
     }
     ssize_t len = read_piece(j);
-    if (len < 0)
+    if (len < 0 && !j->silent)
       conn_abort(c); /* it must not look like all of it */
-    else if (len == 0)
+    else if (len <= 0)
       conn_stream_end(c);
     if (len <= 0)
       return;
@@ -123,6 +136,18 @@ static void pump(conn *c) {
     if (c->closing)
       return;
   }
+}
+
+/* The capsule is gone half-way. A stream does not say so. */
+static void on_cut(session *s) {
+  job *j = (job *)((char *)s - offsetof(job, session));
+  conn *c = j->conn;
+  if (!c || !j->silent)
+    return;
+  if (c->answered)
+    conn_stream_end(c);
+  else
+    conn_reply(c, 200, "application/octet-stream", "", 0);
 }
 
 /* Takes the file that the agent has opened. What is in a capsule may have got
@@ -148,7 +173,7 @@ static void on_opened(job *j, const sandbox_reply *reply) {
     conn_reply_fault(c, FAULT_AGENT, "the file is too large for one answer");
     return;
   }
-  if (!j->chunked && j->left == 0) {
+  if (j->left == 0) {
     j->chunked = true; /* a file of /proc has no size, but content */
     first = read_piece(j);
     j->chunked = first > 0;
@@ -164,11 +189,14 @@ static void on_opened(job *j, const sandbox_reply *reply) {
 
 static void begin_reading(conn *c, bool chunked) {
   wrenn_json body;
-  job *j = begin(c, &body);
+  job *j = begin(c, &body, GUEST_READ);
   if (!j)
     return;
   j->done = on_opened;
   j->chunked = chunked;
+  j->silent = chunked && !c->server->traits->friendly;
+  j->session.cut = on_cut;
+  session_join(c->capsule, &j->session);
   send_order(j, "open_read", "");
 }
 
@@ -200,28 +228,24 @@ void handle_list(conn *c) {
   wrenn_json body;
   char more[64];
   int64_t depth = 1;
-  job *j = begin(c, &body);
-  if (!j || !api_number(c, &body, "depth", &depth))
+  const char *odd = c->server->traits->odd_names;
+  job *j = begin(c, &body, GUEST_LIST);
+  if (!j || !api_unsigned(c, &body, "depth", &depth))
     return;
-  snprintf(more, sizeof(more), ",\"depth\":%lld",
-           (long long)(depth > 0 ? depth : 1));
+  snprintf(more, sizeof(more), ",\"depth\":%lld%s%s%s",
+           (long long)(depth > 0 ? depth : 1), odd ? ",\"odd\":\"" : "",
+           odd ? odd : "", odd ? "\"" : "");
   j->done = on_listed;
   send_order(j, "list", more);
 }
 
-static void on_entry(job *j, const sandbox_reply *reply) {
-  reply_member(j, reply, "entry");
-}
-
 static void on_made(job *j, const sandbox_reply *reply) {
-  (void)reply;
-  j->done = on_entry;
-  send_order(j, "list", ",\"single\":true");
+  reply_member(j, reply, "entry");
 }
 
 void handle_mkdir(conn *c) {
   wrenn_json body;
-  job *j = begin(c, &body);
+  job *j = begin(c, &body, GUEST_MKDIR);
   if (!j)
     return;
   j->done = on_made;
@@ -235,7 +259,7 @@ static void on_removed(job *j, const sandbox_reply *reply) {
 
 void handle_remove(conn *c) {
   wrenn_json body;
-  job *j = begin(c, &body);
+  job *j = begin(c, &body, GUEST_REMOVE);
   if (!j)
     return;
   j->done = on_removed;

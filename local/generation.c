@@ -7,6 +7,9 @@
  * until it is complete. */
 #define LOOSE_MESSAGE (64 * MIB)
 #define LOOSE_OUTPUT (256 * MIB)
+/* The guest daemon of 0.1.5 takes a body of 2 MiB, with what the server puts
+ * around the file. */
+#define PART_MAX (2 * MIB - 238)
 
 static const traits all[] = {
     [GENERATION_0_1] = {.name = "0.1",
@@ -17,6 +20,9 @@ static const traits all[] = {
                         .vmm_key = "firecracker_version",
                         .waits = true,
                         .keeps_timeout = true,
+                        .shows_host_ip = true,
+                        .odd_names = "fatal",
+                        .part_max = PART_MAX,
                         .message_max = LOOSE_MESSAGE,
                         .output_max = LOOSE_OUTPUT,
                         .read_max = INT64_MAX,
@@ -31,6 +37,7 @@ static const traits all[] = {
                         .vmm_key = "vmm_version",
                         .takes_disk_size = true,
                         .shows_disk_size = true,
+                        .odd_names = "skipped",
                         .message_max = LOOSE_MESSAGE,
                         .output_max = LOOSE_OUTPUT,
                         .read_max = INT64_MAX,
@@ -44,6 +51,7 @@ static const traits all[] = {
                           .memory_mb = 512,
                           .vmm_key = "vmm_version",
                           .shows_disk_size = true,
+                          .odd_names = "skipped",
                           .message_max = LOOSE_MESSAGE,
                           .output_max = LOOSE_OUTPUT,
                           .read_max = INT64_MAX,
@@ -59,6 +67,7 @@ static const traits all[] = {
                         .memory_mb = 512,
                         .vmm_key = "vmm_version",
                         .shows_disk_size = true,
+                        .odd_names = "skipped",
                         .typed_errors = true,
                         .message_max = 4 * MIB,
                         .output_max = 64 * MIB,
@@ -82,6 +91,7 @@ static const traits all[] = {
                         .shows_disk_usage = true,
                         .has_labels = true,
                         .has_slugs = true,
+                        .odd_names = "skipped",
                         .typed_errors = true,
                         .message_max = 4 * MIB,
                         .output_max = 64 * MIB,
@@ -107,3 +117,9 @@ bool generation_parse(const char *text, generation *g) {
 }
 
 const traits *generation_traits(generation g) { return &all[g]; }
+
+void traits_soften(traits *t) {
+  t->friendly = true;
+  t->odd_names = NULL;
+  t->part_max = 0;
+}

@@ -25,11 +25,18 @@ typedef struct traits {
   const char *vmm_key;   /* of the metadata */
   bool waits;            /* a change of status is answered once it is done */
   bool keeps_timeout;    /* also one below a minute */
+  bool shows_host_ip;    /* once it has one */
   bool takes_disk_size;  /* else it is the same for all */
   bool shows_disk_size;  /* that */
   bool shows_disk_usage; /* to those who ask for one capsule */
   bool has_labels;       /* metadata of the user's */
   bool has_slugs;        /* in front of the names of templates */
+
+  /* files */
+  bool friendly;         /* says what a real server keeps to itself */
+  const char *odd_names; /* lists with one that is no UTF-8: "fatal" or
+                            "skipped"; NULL: it is shown */
+  size_t part_max;       /* of a file to write; 0: none */
 
   /* errors and limits */
   bool typed_errors;  /* and request ids */
@@ -57,5 +64,9 @@ typedef struct traits {
 bool generation_parse(const char *text, generation *g);
 
 const traits *generation_traits(generation g);
+
+/* For people who only want to try: takes back what real servers are unkind
+ * in. */
+void traits_soften(traits *t);
 
 #endif

@@ -257,8 +257,10 @@ void handle_resume(conn *c) {
 }
 
 void handle_ping(conn *c) {
-  if (!api_running(c, true))
+  if (c->capsule->status != CAPSULE_RUNNING) {
+    conn_reply_fault(c, FAULT_CANNOT_PAUSE, capsule_status_name(c->capsule));
     return;
+  }
   capsule_touch(c->capsule);
   conn_reply(c, 204, NULL, "", 0);
 }

@@ -38,6 +38,7 @@ typedef struct program {
   options options;
   uv_loop_t loop;
   server server;
+  traits traits;
   char url[128];
   char key[KEY_SIZE];
   bool made_key;
@@ -366,8 +367,10 @@ int main(int argc, char **argv) {
   p.server.loop = &p.loop;
   p.server.key = p.options.key;
   p.server.generation = p.options.generation;
-  p.server.traits = generation_traits(p.options.generation);
-  p.server.lenient = p.options.lenient;
+  p.traits = *generation_traits(p.options.generation);
+  if (p.options.lenient)
+    traits_soften(&p.traits);
+  p.server.traits = &p.traits;
   p.server.pty_ping_ms = time_of("WRENN_LOCAL_PTY_PING_MS", PTY_PING_MS);
   p.server.head_ms = time_of("WRENN_LOCAL_HEAD_MS", HEAD_MS);
   p.server.kept_ms = time_of("WRENN_LOCAL_KEPT_MS", KEPT_MS);

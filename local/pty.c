@@ -315,7 +315,7 @@ void handle_pty(conn *c) {
   }
   const ws_hooks hooks = {on_message, on_drained, on_lost, t};
   t->traits = c->server->traits;
-  t->lenient = c->server->lenient;
+  t->lenient = c->server->traits->friendly;
   t->ping_ms = c->server->pty_ping_ms;
   t->capsule = c->capsule;
   t->sink.output = on_output;

@@ -37,7 +37,8 @@ void request_reset(conn *c) {
   c->selector = NULL;
   c->capsule = NULL;
   c->query = "";
-  c->in_value = c->has_key = c->expects = c->wants_websocket = false;
+  c->in_value = c->has_key = c->has_token = c->expects = c->wants_websocket =
+      false;
   c->ws_version_ok = c->upgrade = c->deflates = c->refused = c->overdue = false;
   c->proxied = c->raw = c->crowded = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
@@ -81,6 +82,9 @@ static void take_header(conn *c) {
   if (named(c, "x-api-key")) {
     copy_value(c, c->key, sizeof(c->key));
     c->has_key = c->value.len > 0;
+  } else if (named(c, "authorization")) {
+    c->has_token =
+        c->value.len > 7 && !strncasecmp(c->value.data, "Bearer ", 7);
   } else if (named(c, "content-type")) {
     copy_value(c, c->content_type, sizeof(c->content_type));
   } else if (named(c, "upgrade")) {

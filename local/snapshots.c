@@ -69,8 +69,7 @@ static bool take_name(conn *c, const char *asked,
   unsigned number;
   if (asked && *asked) {
     if (!template_name_ok(asked)) {
-      conn_reply_error(c, 400, "invalid_request", "invalid snapshot name: %s",
-                       asked);
+      conn_reply_fault(c, FAULT_SNAPSHOT_NAME, asked);
       return false;
     }
     snprintf(name, TEMPLATE_NAME_MAX + 1, "%s", asked);
@@ -103,15 +102,20 @@ static void reply_busy(conn *c, const capsule *of) {
   snprintf(details, sizeof(details), "{\"status\":\"%s\"}",
            capsule_status_name(of));
   conn_reply_details(c, 409, code_of(c, "invalid_state", "conflict"), details,
-                     "sandbox must be running or paused");
+                     "%s",
+                     c->server->traits->typed_errors
+                         ? "Sandbox must be running or paused to snapshot."
+                         : "sandbox must be running or paused");
 }
 
 /* The capsule that is to be copied; NULL when the request has been answered. */
 static capsule *take_capsule(conn *c, const char *id) {
   capsule *of =
       capsule_id_ok(id) ? capsule_find(&c->server->capsules, id) : NULL;
+  bool typed = c->server->traits->typed_errors;
   if (!capsule_id_ok(id))
-    conn_reply_error(c, 400, "invalid_request", "invalid sandbox_id");
+    conn_reply_error(c, 400, "invalid_request", "%s",
+                     typed ? "Invalid sandbox ID." : "invalid sandbox_id");
   else if (!of)
     conn_reply_fault(c, FAULT_NO_CAPSULE, NULL);
   else if (of->status != CAPSULE_RUNNING && of->status != CAPSULE_PAUSED)
@@ -247,8 +251,7 @@ void handle_snapshots(conn *c) {
 static template *find_own(conn *c, const char *verb) {
   template *t = NULL;
   if (!template_name_ok(c->selector)) {
-    conn_reply_error(c, 400, "invalid_request", "invalid template name: %s",
-                     c->selector);
+    conn_reply_fault(c, FAULT_SNAPSHOT_NAME, c->selector);
     return NULL;
   }
   t = template_find(&c->server->templates, c->selector);
@@ -288,8 +291,7 @@ void handle_snapshot_rename(conn *c) {
     return;
   template *t = NULL;
   if (!name || !template_name_ok(name))
-    conn_reply_error(c, 400, "invalid_request", "invalid template name: %s",
-                     name ? name : "");
+    conn_reply_fault(c, FAULT_SNAPSHOT_NAME, name ? name : "");
   else
     t = find_own(c, "renamed");
   if (t && template_find(&c->server->templates, name)) {

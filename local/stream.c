@@ -198,7 +198,7 @@ void handle_process_stream(conn *c) {
     capsule_touch(s->capsule);
     if (p)
       attach(s, p);
-    else if (c->server->lenient)
+    else if (c->server->traits->friendly)
       fail(s, "failed to connect to process: process not found");
     else
       ws_drop(s->ws);

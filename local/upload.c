@@ -1,7 +1,8 @@
 /*
  * Handlers: writing files. The plain write takes a form of at most 100 MiB,
  * its parts in any order, and writes once all of it is there. The streamed one
- * writes as the form arrives, so that its path has to come first.
+ * writes as the form arrives, where the generation does, so that its path has
+ * to come first; and it looks at nothing behind the file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -29,17 +29,24 @@ typedef struct upload {
   multipart form;
   part part;
   bool has_path, has_file;
+  bool skipped; /* a file came in front of the path, and counts as empty */
+  bool enough;  /* of a streamed form: the rest is of no interest */
   wrenn_buf path;
   wrenn_buf file; /* what has come before the file is open */
   int spill;      /* and the first of it, when it is much; or -1 */
-  uint64_t received;
+  uint64_t received, file_size;
   int fd;
-  bool opening; /* the agent has been asked */
+  bool opening; /* the agent has been asked, */
+  bool asked;   /* now or before */
   bool ended;   /* the form is complete */
   /* What the answer will be once the request has been read to its end. */
   fault fault;
   char text[1200];
 } upload;
+
+static guest_call call_of(const upload *u) {
+  return u->streamed ? GUEST_STREAM_WRITE : GUEST_WRITE;
+}
 
 static void fail(upload *u, fault what, const char *text) {
   if (u->fault)
@@ -67,10 +74,37 @@ static void drop_upload(conn *c) {
   free_if_over(u);
 }
 
+/* What the agent, or writing for it, has failed with. */
+static void fail_inside(upload *u, const char *error, const char *text) {
+  wrenn_buf message = {0}, path = {0};
+  wrenn_buf_append(&path, u->path.data, u->path.len);
+  wrenn_buf_append(&path, "", 1);
+  if (!path.oom) {
+    fault what = guest_fault(u->conn->server->traits, call_of(u), path.data,
+                             error, text, &message);
+    wrenn_buf_append(&message, "", 1);
+    fail(u, what, message.oom ? "" : message.data);
+  }
+  wrenn_buf_free(&message);
+  wrenn_buf_free(&path);
+}
+
 static void fail_writing(upload *u) {
   char text[256];
-  snprintf(text, sizeof(text), "write file: status 507: %s", strerror(errno));
-  fail(u, FAULT_AGENT, text);
+  bool full = errno == ENOSPC || errno == EDQUOT;
+  snprintf(text, sizeof(text), "error writing file: %s (os error %d)",
+           strerror(errno), errno);
+  fail_inside(u, full ? "full" : "failed",
+              full ? "not enough disk space available" : text);
+}
+
+/* The guest daemon hangs up on a body that is larger than it takes. */
+static void fail_too_large(upload *u) {
+  fail(u, FAULT_AGENT,
+       u->streamed ? "internal: write file stream: Post "
+                     "\"http://127.0.0.1:49983/files\": write: broken pipe"
+                   : "internal: write file: write file: Post "
+                     "\"http://127.0.0.1:49983/files\": write: broken pipe");
 }
 
 static void write_all(upload *u, int fd, const char *data, size_t len) {
@@ -136,7 +170,7 @@ static void on_opened(void *arg, const sandbox_reply *answer) {
     return;
   }
   if (answer->error) {
-    fail(u, api_agent_fault(answer->error, FAULT_AGENT), answer->text);
+    fail_inside(u, answer->error, answer->text);
   } else {
     u->fd = sandbox_take_fd(answer);
     /* Whatever the agent has opened, it must not hold the server up. */
@@ -158,6 +192,7 @@ static void open_file(upload *u) {
   wrenn_buf_puts(&order, "{\"op\":\"open_write\",\"path\":");
   wrenn_json_put_string(&order, u->path.data, u->path.len);
   wrenn_buf_puts(&order, "}");
+  u->asked = true;
   u->opening = of->box && sandbox_order(of->box, &order, on_opened, u);
   wrenn_buf_free(&order);
   if (!u->opening)
@@ -174,9 +209,10 @@ static void begin_part(upload *u, const char *name, size_t len) {
                                       : OTHER_PART;
   if (u->part != FILE_PART || !u->streamed)
     return;
-  if (u->path.len == 0) { /* skipped, as the real server skips it */
+  if (u->path.len == 0) {
     u->part = OTHER_PART;
-  } else {
+    u->skipped = !u->conn->server->traits->friendly;
+  } else if (u->conn->server->traits->part_max == 0) {
     open_file(u);
     if (u->opening)
       conn_hold(u->conn);
@@ -184,6 +220,12 @@ static void begin_part(upload *u, const char *name, size_t len) {
 }
 
 static void add_file_data(upload *u, const char *data, size_t len) {
+  size_t most = u->conn->server->traits->part_max;
+  u->file_size += len;
+  if (most > 0 && u->file_size > most) {
+    fail_too_large(u);
+    return;
+  }
   if (u->fd >= 0) {
     write_all(u, u->fd, data, len);
     return;
@@ -212,7 +254,9 @@ static bool on_form(void *arg, multipart_event event, const char *data,
     break;
   case MULTIPART_END:
     u->has_path = u->has_path || u->part == PATH_PART;
-    u->has_file = u->has_file || u->part == FILE_PART;
+    u->has_file = u->has_file || u->part == FILE_PART ||
+                  (u->part == PATH_PART && u->skipped && u->path.len > 0);
+    u->enough = u->streamed && u->has_file;
     u->part = NO_PART;
     break;
   }
@@ -224,10 +268,9 @@ static void on_data(conn *c, const char *data, size_t len) {
   u->received += len;
   if (!u->streamed && u->received > PLAIN_MAX)
     fail(u, FAULT_FILE_SIZE, "");
-  if (!u->fault && !multipart_feed(&u->form, data, len))
-    fail(u, FAULT_REQUEST,
-         u->streamed ? "failed to parse multipart"
-                     : "expected multipart/form-data");
+  if (!u->fault && !u->enough && !multipart_feed(&u->form, data, len) &&
+      !u->enough)
+    fail(u, u->streamed ? FAULT_FORM : FAULT_NO_FORM, "");
 }
 
 /* Without a part of that name, the query's parameter is taken. */
@@ -244,15 +287,17 @@ static void on_end(conn *c) {
   take_path_of_query(u);
   if (!u->fault && !api_running(c, false))
     return;
-  if (!multipart_complete(&u->form))
-    fail(u, FAULT_REQUEST,
-         u->streamed ? "failed to parse multipart"
-                     : "expected multipart/form-data");
+  if (!multipart_complete(&u->form) && !u->enough)
+    fail(u,
+         !u->streamed           ? FAULT_NO_FORM
+         : u->part == FILE_PART ? FAULT_CUT_FILE
+                                : FAULT_FORM,
+         "");
   else if (u->path.len == 0 || memchr(u->path.data, '\0', u->path.len))
     fail(u, FAULT_FORM_FIELD, "path");
   else if (!u->has_file)
     fail(u, FAULT_FORM_FIELD, "file");
-  if (!u->fault && !u->streamed)
+  if (!u->fault && !u->asked)
     open_file(u);
   if (!u->opening)
     reply(u);
@@ -273,10 +318,7 @@ static void begin(conn *c, bool streamed) {
     fail(u, FAULT_FILES_NOT_READY,
          c->capsule ? capsule_status_name(c->capsule) : "");
   else if (!multipart_start(&u->form, c->content_type, on_form, u))
-    fail(u, FAULT_REQUEST,
-         streamed && !strncasecmp(c->content_type, "multipart/form-data", 19)
-             ? "expected multipart/form-data with boundary"
-             : "expected multipart/form-data");
+    fail(u, streamed ? FAULT_NO_BOUNDARY : FAULT_NO_FORM, "");
   else if (!streamed && c->parser.content_length != ULLONG_MAX &&
            c->parser.content_length > PLAIN_MAX)
     fail(u, FAULT_FILE_SIZE, "");

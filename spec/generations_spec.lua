@@ -111,7 +111,7 @@ generations.each(function(g)
       local result = assert(stream:wait())
       assert.are.equal(-1, result.exit_code)
       -- 0.1 is asked for its list instead: it kills one process only.
-      assert_error("NotFoundError", not g.waits and 404 or nil,
+      assert_error("NotFoundError", not g.waits and g.pick(404, 500) or nil,
         capsule.commands:kill("none"))
     end)
 
@@ -218,9 +218,10 @@ generations.each(function(g)
       assert.are.equal("directory", assert(files:make_dir("/tmp/e")).type)
       assert.are.equal("/tmp/e", assert(files:make_dir("/tmp/e")).path)
       assert(files:remove("/tmp/d"))
-      assert_error("NotFoundError", 404, files:read("/tmp/d/f"))
-      assert_error("NotFoundError", 404, files:list("/tmp/d"))
-      assert_error("NotFoundError", 404, files:remove("/tmp/d"))
+      local unkind = g.pick(502, 500)
+      assert_error("NotFoundError", unkind, files:read("/tmp/d/f"))
+      assert_error("NotFoundError", g.pick(502, 404), files:list("/tmp/d"))
+      assert_error("NotFoundError", unkind, files:remove("/tmp/d"))
     end)
 
     it("understands its errors (210, 267, 272, 273)", function()
