@@ -43,6 +43,18 @@ describe("a client", function()
       p:stop()
     end)
 
+  it("takes empty arguments for none", function()
+    local p = peer.answering({ 200, "[]" })
+    run_with({ WRENN_API_KEY = "wrn_env", WRENN_BASE_URL = p.url,
+      WRENN_PROXY_DOMAIN = "ports.example" },
+      "assert(wrenn.Capsule.list{client=assert(wrenn.Client{api_key='',"
+        .. "base_url='',proxy_domain=''})})")
+    assert.is_truthy(p:received()[1]:find("X%-API%-Key: wrn_env\r\n"))
+    p:stop()
+    assert.is_truthy(run_with({}, "print(wrenn.Client{api_key=''})")
+      :find("No API key", 1, true))
+  end)
+
   it("sends the key with a WebSocket as well (266)", function()
     local p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
       { 401, "" })

@@ -135,6 +135,58 @@ describe("a capsule that is only known by its id", function()
   end)
 end)
 
+describe("what a Python program passes along", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  local function capsule_of(...)
+    p = peer.answering(running, ...)
+    return assert(Capsule.connect("cl-1", p:options()))
+  end
+
+  local function body(number)
+    return require("cjson").decode(p:received()[number]
+      :match("\r\n\r\n(.*)$"))
+  end
+
+  it("may be a limit of 0, which is the server's", function()
+    local capsule = capsule_of({ 200, '{"exit_code":0,"pid":7}' })
+    local opts = { timeout = 0 }
+    assert(capsule.commands:run("x", opts))
+    assert.is_nil(body(2).timeout_sec)
+    assert.are.same({ timeout = 0 }, opts)
+    local handle =
+      assert(capsule.commands:run("x", { timeout = 0, background = true }))
+    assert.is_nil(handle.stop_timer)
+  end)
+
+  it("may be an empty author, which is git's own", function()
+    local capsule = capsule_of({ 200, '{"exit_code":0}' })
+    assert(capsule.git:commit("m", { author_name = "", author_email = "" }))
+    local sent = p:received()[2]
+    assert.is_nil(sent:find("user.name", 1, true))
+    assert.is_nil(sent:find("user.email", 1, true))
+  end)
+
+  it("is told that a file is no directory that could be made", function()
+    for _, text in ipairs({
+      "invalid_argument: path already exists but it is not a directory: /x/f",
+      "path exists but is not a directory: /x/f",
+    }) do
+      local capsule = capsule_of({ 400, '{"error":{"code":"invalid_request",'
+        .. '"message":"' .. text .. '"}}' },
+        { 200, '{"entries":[{"name":"f","path":"/x/f","type":"file"}]}' })
+      local entry, err = capsule.files:make_dir("/x/f")
+      assert.is_nil(entry)
+      assert.are.equal(text, err.message)
+      p:stop()
+    end
+  end)
+end)
+
 describe("a command of wrenn-local", function()
   it("gets several variables at once (64)", function()
     local s = server.start()

@@ -49,6 +49,19 @@ local function check_start(opts, fname, level)
   return opts
 end
 
+-- 0 asks for the server's own limit, as it does on the wire.
+local function with_limit(opts)
+  if opts.timeout ~= 0 then
+    return opts
+  end
+  local copy = {}
+  for name, value in pairs(opts) do
+    copy[name] = value
+  end
+  copy.timeout = false
+  return copy
+end
+
 local function check_run(opts)
   check_start(opts, "run", 3)
   if opts.user == "" or opts.user and opts.user:find("[%c:]") then
@@ -92,10 +105,10 @@ local function run_background(self, cmd, opts)
 end
 
 ---@class wrenn.RunOptions
----@field timeout? number|false    seconds (30; none in the background); false:
----  the server's own limit, which is 30 s, or none with on_stdout/on_stderr,
----  whose streams know none. When it is over, the command and all that it has started is
----  killed, and the TimeoutError's `result` holds what was printed until then
+---@field timeout? number|false    seconds (30; none in the background); false or
+---  0: the server's own limit, which is 30 s, or none with on_stdout/on_stderr,
+---  whose streams know none. When it is over, the command and all that it has
+---  started is killed, and the TimeoutError's `result` holds what was printed until then
 ---  ({stdout, stderr, exit_code=-1}; `incomplete` is true when the server did
 ---  not give it). A limit of 30 s or more is kept up to one second early.
 ---  In the background this process keeps it, for as long as it holds the
@@ -129,7 +142,7 @@ end
 function Commands:run(cmd, opts)
   check.self(self, "is_commands", "run")
   check.text(cmd, "cmd", "run")
-  opts = check.options(opts, "run", run_spec)
+  opts = with_limit(check.options(opts, "run", run_spec))
   check_run(opts)
   if opts.durable then
     return durable.start(self, cmd, opts)
@@ -187,7 +200,8 @@ end
 function Commands:stream(cmd, opts)
   check.self(self, "is_commands", "stream")
   check.text(cmd, "cmd", "stream")
-  opts = check_start(check.options(opts, "stream", stream_spec), "stream", 2)
+  opts = with_limit(
+    check_start(check.options(opts, "stream", stream_spec), "stream", 2))
   return four(run.stream(self, cmd, opts))
 end
 

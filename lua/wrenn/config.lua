@@ -21,9 +21,13 @@ local function misconfigured(message)
   return nil, errors.new("ConfigurationError", message)
 end
 
-local function from_environment(name)
-  local value = os.getenv(name)
+-- An empty argument is none, as an empty variable is.
+local function given(value)
   return value ~= "" and value or nil
+end
+
+local function from_environment(name)
+  return given(os.getenv(name))
 end
 
 local function host_of(authority)
@@ -88,21 +92,21 @@ local function domain_of_host(authority)
 end
 
 local function proxy_domain_of(option, authority)
-  return option or from_environment("WRENN_PROXY_DOMAIN")
+  return given(option) or from_environment("WRENN_PROXY_DOMAIN")
     or domain_of_host(authority)
 end
 
 --- Resolves checked options. Returns the settings, or nil, ConfigurationError.
 function config.resolve(opts)
-  local key = opts.api_key or from_environment("WRENN_API_KEY")
-  if not key or key == "" then
+  local key = given(opts.api_key) or from_environment("WRENN_API_KEY")
+  if not key then
     return misconfigured("No API key provided: set WRENN_API_KEY or pass"
       .. " api_key")
   end
   if key:find("[%c%s]") then
     return misconfigured("the API key holds white space or control characters")
   end
-  local base = opts.base_url or from_environment("WRENN_BASE_URL")
+  local base = given(opts.base_url) or from_environment("WRENN_BASE_URL")
     or DEFAULT_BASE_URL
   local scheme, authority, path = url.split(base)
   if not scheme then

@@ -122,6 +122,9 @@ function Files:exists(path)
 end
 
 local function says_exists(err)
+  if err.message:find("not a directory", 1, true) then
+    return false -- something else is in the way
+  end
   return err.code == "conflict" or err.code == "already_exists"
     or err.message:find("already_exists", 1, true) ~= nil
     or err.message:find("already exists", 1, true) ~= nil

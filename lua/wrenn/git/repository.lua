@@ -43,8 +43,12 @@ end
 
 ---@class wrenn.GitCommitOptions: wrenn.GitOptions
 ---@field allow_empty? boolean
----@field author_name? string   of the committer too
+---@field author_name? string   of the committer too; "": git's own
 ---@field author_email? string
+
+local function identity(key, value)
+  return value and value ~= "" and { "-c", key .. "=" .. value }
+end
 
 --- git commit.
 ---@param message string
@@ -60,8 +64,8 @@ function Git:commit(message, opts)
     or { "-m", call.message }
   return run.git(self, { op = "commit", call = call,
     args = words.add({},
-      call.author_name and { "-c", "user.name=" .. call.author_name },
-      call.author_email and { "-c", "user.email=" .. call.author_email },
+      identity("user.name", call.author_name),
+      identity("user.email", call.author_email),
       "commit", words_of_it, call.allow_empty and "--allow-empty") })
 end
 

@@ -11,7 +11,8 @@ local guarded = {
   url = true, remote = true, branch = true, name = true, key = true,
   ref = true, source = true, start_point = true, initial_branch = true,
 }
-local may_be_empty = { value = true, password = true, cwd = true }
+local may_be_empty = { value = true, password = true, cwd = true,
+  author_name = true, author_email = true }
 local common = { cwd = "string", envs = "map", timeout = "seconds|boolean" }
 
 --- Raises misuse. `level` is error's, counted from the caller of this.
