@@ -8,6 +8,7 @@ local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
+local unpack = table.unpack or unpack
 
 describe("the request of a command", function()
   local p
@@ -16,9 +17,19 @@ describe("the request of a command", function()
     p:stop()
   end)
 
-  local function capsule_of(...)
-    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' }, ...)
+  -- A capsule of a server of some version, which is asked for first when it
+  -- is needed; then come the answers.
+  local function capsule_of_version(version, ...)
+    local answers = { { 200, '{"id":"cl-1","status":"running"}' }, ... }
+    if version then
+      table.insert(answers, 2, { 200, ('{"version":"%s"}'):format(version) })
+    end
+    p = peer.answering(unpack(answers))
     return assert(Capsule.connect("cl-1", p:options()))
+  end
+
+  local function capsule_of(...)
+    return capsule_of_version(nil, ...)
   end
 
   local function body(number)
@@ -54,9 +65,12 @@ describe("the request of a command", function()
   }
   for name, case in pairs(bodies) do
     it("carries " .. name, function()
-      local capsule = capsule_of({ 200, '{"exit_code":0,"pid":7}' })
+      local asks = case[3].cwd or next(case[3].envs or {})
+      local capsule =
+        capsule_of_version(asks and "0.2.0", { 200, '{"exit_code":0,"pid":7}' })
       assert(capsule.commands:run(case[1], case[2]))
-      assert.are.same(case[3], body(2))
+      assert.are.same(case[3], body(asks and 3 or 2))
+      assert.are.equal(asks and 3 or 2, #p:received())
     end)
   end
 
@@ -115,31 +129,59 @@ describe("the request of a command", function()
     assert.is_true(err:is("NotFoundError"))
   end)
 
-  it("kills with an escaped selector and a signal", function()
-    local capsule = capsule_of({ 204 })
-    assert.is_true(capsule.commands:kill("a/b c", { signal = "SIGTERM" }))
-    assert.is_truthy(p:received()[2]:find(
-      "^DELETE /v1/capsules/cl%-1/processes/a%%2Fb%%20c%?signal=SIGTERM "))
+  -- A Go server takes a path segment as it came unless the whole path is what
+  -- Go itself would have made of it.
+  it("kills with the selector as Go escapes it, and a signal", function()
+    local capsule = capsule_of_version("0.4.0", { 204 })
+    for tag, segment in pairs({
+      ["b c"] = "b%20c", ["web:1"] = "web:1", ["$&+,;=@"] = "$&+,;=@",
+      ["a'(b)*!"] = "a%27%28b%29%2A%21", ['%?#"'] = "%25%3F%23%22",
+      ["é~_.-"] = "%C3%A9~_.-", ["[x]"] = "%5Bx%5D",
+    }) do
+      assert.is_true(capsule.commands:kill(tag, { signal = "SIGTERM" }))
+      local received = p:received()
+      assert.are.equal("DELETE /v1/capsules/cl-1/processes/" .. segment
+        .. "?signal=SIGTERM", received[#received]:match("^(%S+ %S+)"))
+    end
     assert.is_true(capsule.commands:kill(42))
-    assert.is_truthy(p:received()[3]:find("/processes/42 ", 1, true))
+    local received = p:received()
+    assert.is_truthy(received[#received]:find("/processes/42 ", 1, true))
   end)
+
+  for _, tag in ipairs({ "a/b", "2", ".", ".." }) do
+    it("finds the tag " .. tag .. " in the list", function()
+      local capsule = capsule_of_version("0.4.0", { 200,
+        ('{"processes":[{"pid":2,"tag":"x"},{"pid":77,"tag":"%s"}]}')
+          :format(tag) }, { 204 })
+      assert.is_true(capsule.commands:kill(tag))
+      assert.is_truthy(p:received()[4]:find(
+        "^DELETE /v1/capsules/cl%-1/processes/77 "))
+    end)
+  end
+
+  it("to kill what a server does not find is no fault of the server's",
+    function()
+      local capsule = capsule_of_version("0.3.0",
+        { 500, '{"error":{"code":"internal_error","message":"Went wrong."}}' },
+        { 200, '{"processes":[{"pid":5,"tag":"there"}]}' },
+        { 500, '{"error":{"code":"internal_error","message":"Went wrong."}}' },
+        { 200, '{"processes":[{"pid":5,"tag":"there"}]}' })
+      local ok, err = capsule.commands:kill("gone")
+      assert.is_nil(ok)
+      assert.is_true(err:is("NotFoundError"))
+      ok, err = capsule.commands:kill("there")
+      assert.is_nil(ok)
+      assert.is_true(err:is("InternalError"))
+    end)
 
   it("carries envs and cwd as arguments to a server that drops them",
     function()
-      for _, info in ipairs({ '"host_ip":"10.0.0.1"',
-        '"metadata":{"firecracker_version":"1.7"}' })
-      do
-        p = peer.answering({ 200, '{"id":"cl-1","status":"running",' .. info
-          .. "}" }, { 200, '{"exit_code":0}' })
-        local capsule = assert(Capsule.connect("cl-1", p:options()))
-        assert(capsule.commands:run("x", { cwd = "/w d", envs = { A = "$b" } }))
-        assert.are.same({ cmd = "/usr/bin/env", args = { "A=$b", "/bin/sh",
-          "-c", 'cd -- "$1" || exit 126; shift; exec "$@"', "sh", "/w d",
-          "/bin/sh", "-c", "x" }, background = false, timeout_sec = 30 },
-          body(2))
-        p:stop()
-      end
-      p = peer.answering({ 200 })
+      local capsule = capsule_of_version("0.1.5", { 200, '{"exit_code":0}' })
+      assert(capsule.commands:run("x", { cwd = "/w d", envs = { A = "$b" } }))
+      assert.are.same({ cmd = "/usr/bin/env", args = { "A=$b", "/bin/sh",
+        "-c", 'cd -- "$1" || exit 126; shift; exec "$@"', "sh", "/w d",
+        "/bin/sh", "-c", "x" }, background = false, timeout_sec = 30 },
+        body(3))
     end)
 
   it("that ran into its limit is a TimeoutError (75)", function()
@@ -360,7 +402,8 @@ describe("a command in wrenn-local", function()
   it("in a missing directory is an API error (62)", function()
     local result, err = capsule.commands:run("pwd", { cwd = "/no/such/xyz" })
     assert.is_nil(result)
-    assert.is_true(err:is("AgentError"))
+    assert.is_true(err:is("ValidationError"))
+    assert.are.equal(502, err.status_code)
   end)
 
   it("that runs too long is an error soon (75)", function()

@@ -46,6 +46,32 @@ function check.text(value, name, fname, level)
   return value
 end
 
+-- The characters of UTF-8 beyond ASCII.
+local C = "[\128-\191]"
+local characters = {
+  "[\194-\223]" .. C, "\224[\160-\191]" .. C, "\237[\128-\159]" .. C,
+  "[\225-\236\238\239]" .. C .. C, "\240[\144-\191]" .. C .. C,
+  "[\241-\243]" .. C .. C .. C, "\244[\128-\143]" .. C .. C,
+}
+
+--- Whether bytes are UTF-8, and so can travel as JSON.
+function check.is_utf8(bytes)
+  if not bytes:find("[\128-\255]") then
+    return true
+  end
+  for _, character in ipairs(characters) do
+    bytes = bytes:gsub(character, ".")
+  end
+  return not bytes:find("[\128-\255]")
+end
+
+--- Raises unless text is UTF-8. `kind`: "argument" or "option".
+function check.utf8(text, kind, name, fname, level)
+  if text and not check.is_utf8(text) then
+    fail(kind, name, fname, "it is no UTF-8", level or 2)
+  end
+end
+
 local function check_map(map, name, fname, level)
   for key, value in pairs(map) do
     if type(key) ~= "string" or type(value) ~= "string" then
@@ -64,6 +90,8 @@ local function check_list(list, name, fname, level)
   for i = 1, count do
     if type(list[i]) ~= "string" then
       fail("option", name, fname, "array of strings expected", level)
+    elseif list[i]:find("\0", 1, true) then
+      fail("option", name, fname, "it holds a NUL byte", level)
     end
   end
 end
@@ -81,7 +109,17 @@ function check.word(value, name, fname, level)
   return value
 end
 
+local function check_string(value, name, fname, level)
+  if value:find("\0", 1, true) then
+    fail("option", name, fname, "it holds a NUL byte", level)
+  end
+end
+
+-- "bytes" is a string that may hold a NUL.
 local kinds = {
+  string = function(value, name, fname, level)
+    check_string(value, name, fname, level + 1)
+  end,
   map = function(value, name, fname, level)
     check_map(value, name, fname, level + 1)
   end,
@@ -108,7 +146,7 @@ local kinds = {
 
 local base_types = {
   map = "table", list = "table", seconds = "number", positive = "number",
-  word = "number",
+  word = "number", string = "string", bytes = "string",
 }
 
 --- Checks an options table: `spec` gives a type, or a kind above, by name.

@@ -5,7 +5,9 @@ local durable = require("wrenn.commands.durable")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local kill = require("wrenn.commands.kill")
+local literal = require("wrenn.commands.literal")
 local run = require("wrenn.commands.run")
+local server = require("wrenn.server")
 local stdin = require("wrenn.commands.stdin")
 local streams = require("wrenn.stream")
 
@@ -20,7 +22,7 @@ Commands.__index = Commands
 local Handle = { is_handle = true }
 Handle.__index = Handle
 
-local STDIN = "string|table|callable|userdata"
+local STDIN = "bytes|table|callable|userdata"
 
 -- ---- run -------------------------------------------------------------------
 
@@ -43,6 +45,17 @@ local function check_start(opts, fname, level)
     if name == "" or name:find("=", 1, true) then
       error(("bad option 'envs' to '%s' (a name is empty or holds '=')")
         :format(fname), level + 1)
+    end
+  end
+  for _, name in ipairs({ "tag", "user" }) do
+    check.utf8(opts[name], "option", name, fname, level + 1)
+  end
+  for name, value in pairs(opts.envs or {}) do
+    if not check.is_utf8(name) or not check.is_utf8(value)
+      and not literal.is_variable(name)
+    then
+      error(("bad option 'envs' to '%s' (it is no UTF-8)"):format(fname),
+        level + 1)
     end
   end
   stdin.check(opts.stdin, fname, level + 1)
@@ -208,13 +221,30 @@ end
 --- Streams what a running process prints from now on; on servers since 0.3
 --- preceded by the last 256 KiB.
 --- WebSocket /v1/capsules/{id}/processes/{pid or tag}/stream.
----@param pid_or_tag integer|string
+---@param pid_or_tag integer|string  a number is a pid, a string a tag
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
 function Commands:connect(pid_or_tag)
   check.self(self, "is_commands", "connect")
-  return four(streams.open(self.client,
-    exec.selector_path(self, pid_or_tag, "connect", "/stream")))
+  exec.check_selector(pid_or_tag, "connect")
+  local path, err = exec.selector_path(self, pid_or_tag, "/stream")
+  if not path then
+    return nil, err
+  end
+  local stream
+  stream, err = streams.open(self.client, path)
+  if not stream then
+    return nil, err
+  end
+  -- Of a process that there is not, or not any more, nothing is told.
+  stream.judge = function(event)
+    local process, why
+    if event.kind == "closed" then
+      process, why = exec.find(self, pid_or_tag)
+    end
+    return not process and why and { kind = "over", why }
+  end
+  return four(stream)
 end
 
 -- ---- processes -------------------------------------------------------------
@@ -228,31 +258,16 @@ function Commands:list()
   return exec.list(self)
 end
 
-local function unknown_process(selector)
-  return errors.new("NotFoundError",
-    ("process %s not found"):format(tostring(selector)))
-end
-
-local function kill_tree(self, pid, signal)
+local function kill_tree(self, pid, signal, selector)
   local ok, err = kill.tree(self, { pid }, { signal = signal })
-  return ok, not ok and (err or unknown_process(pid)) or nil
-end
-
--- 0.1 servers signal one process and leave what it has started alone.
-local function kill_listed(self, selector, signal)
-  local list, err = exec.list(self)
-  for _, process in ipairs(list or {}) do
-    if process.pid == selector or process.tag == selector then
-      return kill_tree(self, process.pid, signal)
-    end
-  end
-  return nil, err or unknown_process(selector)
+  return ok, not ok and (err or exec.unknown_process(selector or pid)) or nil
 end
 
 --- Sends a signal to a process and what it has started; true means sent, not
---- gone. DELETE /v1/capsules/{id}/processes/{pid or tag}; on 0.1 servers, whose
---- answer to that is not enough, GET .../processes and POST .../exec.
----@param pid_or_tag integer|string
+--- gone. DELETE /v1/capsules/{id}/processes/{pid or tag}; on 0.1 servers, which
+--- signal one process and leave what it has started alone, GET .../processes
+--- and POST .../exec.
+---@param pid_or_tag integer|string  a number is a pid, a string a tag
 ---@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}  SIGKILL; `tree`
 ---  takes the pid of any process in the capsule, and signals it and all below
 ---@return true|nil
@@ -264,16 +279,25 @@ function Commands:kill(pid_or_tag, opts)
   if not signal then
     error("bad option 'signal' to 'kill' (SIGKILL or SIGTERM expected)", 2)
   end
-  local path = exec.selector_path(self, pid_or_tag, "kill")
+  exec.check_selector(pid_or_tag, "kill")
   if opts.tree then
     if type(pid_or_tag) ~= "number" then
       error("bad option 'tree' to 'kill' (it goes with a pid)", 2)
     end
     return kill_tree(self, pid_or_tag, signal)
-  elseif run.is_early(self) then
-    return kill_listed(self, pid_or_tag, signal)
   end
-  return exec.signal(self, path, opts.signal)
+  local traits, err = server.traits(self.client)
+  if not traits then
+    return nil, err
+  elseif traits.process_groups then
+    return exec.signal(self, pid_or_tag, opts.signal)
+  end
+  local process
+  process, err = exec.find(self, pid_or_tag)
+  if not process then
+    return nil, err
+  end
+  return kill_tree(self, process.pid, signal, pid_or_tag)
 end
 
 -- ---- handles ---------------------------------------------------------------

@@ -127,7 +127,7 @@ end
 -- ---- methods of a capsule ---------------------------------------------------
 
 local request_spec = {
-  method = "string", path = "string", headers = "map", body = "string",
+  method = "string", path = "string", headers = "map", body = "bytes",
   timeout = "seconds",
 }
 

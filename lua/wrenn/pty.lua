@@ -198,8 +198,7 @@ local function kill_for_sure(self)
     end
   end
   if doubtful and not self.ended and self.pid then
-    exec.signal(self.commands,
-      exec.selector_path(self.commands, self.pid, "kill"))
+    exec.signal(self.commands, self.pid)
   end
 end
 

@@ -20,6 +20,11 @@ Stream.__index = Stream
 -- Seconds from a kill to the end that the server tells of.
 local GRACE = 2
 
+-- The exit code of what did not come to its command.
+local CANNOT_BEGIN = 126
+
+local M = {}
+
 -- What the texts of in-band errors mean.
 local meanings = {
   { "authentication failed", "AuthenticationError" },
@@ -69,12 +74,27 @@ local function closed(self, code)
     { details = { kind = "closed", close_code = code } })
 end
 
+-- An end that may have a reason which the server does not tell: nothing came
+-- at all, or the command gave up before it began.
+local function is_doubtful(self, event)
+  return event.kind == "closed" and not self.pid and not self.heard
+    or event.type == "exit" and event.exit_code == CANNOT_BEGIN
+end
+
+-- Takes the next event. Besides: true when another is to be waited for, in an
+-- inbox that may be another.
 local function take(self, event)
   local kind = event.kind
   if kind and self.expired then
     return fail(self, self.expired)
+  elseif self.judge and not self.stopping and is_doubtful(self, event) then
+    M.judge(self, event)
+    return nil, nil, true
   elseif kind == "closed" then
     finish(self, closed(self, event[1]))
+    return nil
+  elseif kind == "over" then
+    finish(self, event[1])
     return nil
   elseif kind == "failed" then
     return fail(self, errors.from_core(event[1], event[2]))
@@ -105,25 +125,34 @@ end
 local PLAIN = { stdout = true, stderr = true }
 
 -- A wait that is interrupted leaves the stream as it is.
-local function read(self, next_event)
+local read
+function read(self, next_event)
   if self.ended then
     return nil, self.failure
   end
   if self.refill then
     self:refill()
   end
-  local event, err = self.inbox:take()
+  local inbox = self.inbox
+  local event, err = inbox:take()
   if event and PLAIN[event.type] and not event.offset then
+    if not self.pid then
+      self.heard = true
+    end
     return event
   elseif not event then
-    event, err = next_event(self.inbox)
+    event, err = next_event(inbox)
   end
+  local again = not event and inbox ~= self.inbox
   if event then
-    return take(self, event)
+    event, err, again = take(self, event)
   elseif self.ended then -- for another reader
     return nil, self.failure
   end
-  return nil, err
+  if again then
+    return read(self, next_event)
+  end
+  return event, err
 end
 
 --- Waits for the next event: {type="start", pid=}, {type="stdout", data=},
@@ -207,7 +236,27 @@ end
 
 Stream.__close = Stream.close
 
-local M = {}
+--- Has self.judge(event) look behind an event that ends a stream or terminal: a
+--- task does, so that readers wait as for any event. What it returns, if
+--- anything, takes the event's place: {kind = "broken", err} or, for an end that
+--- is none of the reader's faults, {kind = "over", err}.
+function M.judge(self, event)
+  local judge, old = self.judge, self.inbox
+  self.judge = nil
+  scheduler.forget(old)
+  if self.op then
+    self.op:close()
+    self.op = nil
+  end
+  self.inbox = scheduler.inbox()
+  task.background(function()
+    local verdict = judge(event)
+    if not self.ended then
+      self.inbox:put(verdict or event)
+    end
+  end)
+  old:finish()
+end
 
 --- Makes a stream of an inbox that something else fills, by `fields`:
 --- refill(self), called before each wait, and on_finish(self). Besides frames

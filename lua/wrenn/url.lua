@@ -2,7 +2,7 @@
 
 local url = {}
 
---- Escapes a value for use as one path segment or query value. Dots alone are
+--- Escapes a value for use as a query value. Dots alone are
 --- escaped too: no name can climb out of its path.
 function url.escape(value)
   local text = tostring(value)
@@ -17,13 +17,32 @@ function url.escape(value)
   return text
 end
 
+-- What Go leaves as it is in a path. Its servers compare an encoded path with
+-- their own encoding of it, and when the two differ they take the segments as
+-- they came: "web%3A1" would not be decoded, where "web:1" and "a%20b" are.
+local PLAIN_IN_PATH = {
+  ["%24"] = "$", ["%26"] = "&", ["%2B"] = "+", ["%2C"] = ",", ["%3A"] = ":",
+  ["%3B"] = ";", ["%3D"] = "=", ["%40"] = "@",
+}
+
+--- Escapes a value for use as one path segment. A slash, and a segment of dots
+--- alone, cannot be told to a Go server: see names_segment.
+function url.segment(value)
+  return (url.escape(value):gsub("%%%x%x", PLAIN_IN_PATH))
+end
+
+--- Whether a Go server can be told this text as a path segment.
+function url.names_segment(text)
+  return not text:find("/", 1, true) and text ~= "." and text ~= ".."
+end
+
 --- Fills "/v1/capsules/{}/files" with escaped segments.
 function url.path(template, value, ...)
   local at = template:find("{}", 1, true)
   if not at then
     return template
   end
-  return template:sub(1, at - 1) .. url.escape(value)
+  return template:sub(1, at - 1) .. url.segment(value)
     .. url.path(template:sub(at + 2), ...)
 end
 

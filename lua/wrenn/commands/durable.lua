@@ -3,6 +3,7 @@
 --- as often as wanted, from any process, after a lost connection or a pause.
 
 local check = require("wrenn.check")
+local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
@@ -33,7 +34,9 @@ local FIRST_PAUSE = 0.3
 
 -- Every script starts in the home directory. "$1" is the folder.
 
+-- "$2" a directory or nothing: the command's, which must be one to be entered.
 local MAKE = [[
+[ -z "$2" ] || (cd -- "$2") 2>/dev/null || exit 18
 umask 077
 mkdir -p .wrenn || exit 1
 mkdir ".wrenn/$1" || { [ -d ".wrenn/$1" ] && exit 17; exit 1; }
@@ -153,10 +156,14 @@ local function new(self, tag, pid)
   }, Handle)
 end
 
-local function make_folder(self, tag)
-  local result, err = exec.script(self, MAKE, { folder_of(tag) })
+local function make_folder(self, tag, opts)
+  local result, err = exec.script(self, MAKE, { folder_of(tag),
+    opts.cwd and words.directory(opts.cwd) or "" })
   if not result then
     return nil, err
+  elseif result.exit_code == 18 then
+    return nil, directory.look(self, opts.cwd)
+      or directory.error(opts.cwd, "cannot be entered")
   elseif result.exit_code == 17 then
     return nil, errors.new("ConflictError",
       ("there is a durable command with the tag '%s' already"):format(tag))
@@ -177,7 +184,7 @@ function durable.start(self, cmd, opts)
     error("bad option 'tag' to 'run' (it is empty, only digits, or too long)",
       3)
   end
-  local ok, err = make_folder(self, tag)
+  local ok, err = make_folder(self, tag, opts)
   if not ok then
     return nil, err
   end

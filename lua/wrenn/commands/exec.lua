@@ -6,6 +6,7 @@ local check = require("wrenn.check")
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local http = require("wrenn.http")
+local literal = require("wrenn.commands.literal")
 local url = require("wrenn.url")
 local words = require("wrenn.commands.words")
 
@@ -24,17 +25,6 @@ end
 --- A path below the capsule's.
 function exec.path(self, rest, ...)
   return url.path("/v1/capsules/{}", self.capsule_id) .. url.path(rest, ...)
-end
-
---- The path of a process.
-function exec.selector_path(self, selector, fname, suffix)
-  check.arg(selector, "pid_or_tag", fname, "integer|string", 3)
-  if type(selector) == "number" then
-    selector = ("%d"):format(selector)
-  else
-    check.text(selector, "pid_or_tag", fname, 3)
-  end
-  return exec.path(self, "/processes/{}", selector) .. (suffix or "")
 end
 
 --- POST .../exec. `opts` as in api.exec_body.
@@ -67,7 +57,7 @@ end
 
 --- Runs a fixed script with arguments, for at most `seconds`.
 function exec.script(self, line, args, seconds)
-  return exec.run(self, words.script(line, args),
+  return exec.run(self, (literal.wrap(words.script(line, args))),
     { timeout_sec = seconds or 10 })
 end
 
@@ -81,11 +71,73 @@ function exec.list(self)
   return answer.processes or {}
 end
 
---- DELETE .../processes/{selector}.
-function exec.signal(self, path, signal)
-  return http.order(self.client, {
+--- Raises unless a value selects a process: a number is a pid, a string a tag.
+function exec.check_selector(selector, fname)
+  check.arg(selector, "pid_or_tag", fname, "integer|string", 3)
+  if type(selector) == "string" then
+    check.text(selector, "pid_or_tag", fname, 3)
+    check.utf8(selector, "argument", "pid_or_tag", fname, 3)
+  end
+  return selector
+end
+
+--- The error of a process that there is not.
+function exec.unknown_process(selector, cause)
+  return errors.new("NotFoundError",
+    ("process %s not found"):format(tostring(selector)), { cause = cause })
+end
+
+--- Finds a process in the list: it, or nil, NotFoundError, which keeps the
+--- `cause`.
+function exec.find(self, selector, cause)
+  local list, err = exec.list(self)
+  if not list then
+    return nil, err
+  end
+  for _, process in ipairs(list) do
+    if process.pid == selector or process.tag == selector then
+      return process
+    end
+  end
+  return nil, exec.unknown_process(selector, cause)
+end
+
+--- The path of a process. A tag that no path can carry, or that a server would
+--- take for a pid, is looked up in the list first. Or nil, err.
+function exec.selector_path(self, selector, suffix)
+  if type(selector) == "string"
+    and (selector:find("^%d+$") or not url.names_segment(selector))
+  then
+    local process, err = exec.find(self, selector)
+    if not process then
+      return nil, err
+    end
+    selector = process.pid
+  end
+  if type(selector) == "number" then
+    selector = ("%d"):format(selector)
+  end
+  return exec.path(self, "/processes/{}", selector) .. (suffix or "")
+end
+
+--- DELETE .../processes/{selector}. From 0.3 on a server does not say that
+--- there is no such process: it fails without a reason.
+function exec.signal(self, selector, signal)
+  local path, err = exec.selector_path(self, selector)
+  if not path then
+    return nil, err
+  end
+  local ok
+  ok, err = http.order(self.client, {
     method = "DELETE", path = path, query = signal and { signal = signal },
   })
+  if ok then
+    return true
+  elseif err.status_code == 500 then
+    local process, why = exec.find(self, selector, err)
+    return nil, not process and why:is("NotFoundError") and why or err
+  end
+  return nil, err
 end
 
 return exec

@@ -178,7 +178,7 @@ function kill.command(self, command)
       if ok or not err then
         return ok
       end
-      return exec.signal(self, exec.selector_path(self, command.pid, "kill"))
+      return exec.signal(self, command.pid)
     end
     local pids, err = candidates(self, command.words, command.tag)
     if not pids then

@@ -2,12 +2,16 @@
 -- background, or as a stream. `self` is a wrenn.Commands; the options have
 -- been checked.
 
+local check = require("wrenn.check")
+local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local find_user = require("wrenn.commands.user")
 local kill = require("wrenn.commands.kill")
+local literal = require("wrenn.commands.literal")
 local nested = require("wrenn.nested")
 local scheduler = require("wrenn.scheduler")
+local server = require("wrenn.server")
 local stdin = require("wrenn.commands.stdin")
 local streams = require("wrenn.stream")
 local task = require("wrenn.task")
@@ -19,23 +23,14 @@ local DEFAULT_LIMIT = 30
 
 -- ---- what both sides agree on ----------------------------------------------
 
---- Whether the server is a 0.1: it ignores envs and cwd of a foreground
---- command, and signals one process only. That shows in what it has told about
---- the capsule, so that nothing needs asking: only those servers give addresses
---- and name their hypervisor by its product.
-function run.is_early(self)
-  local info = self.owner and self.owner.info or {}
-  local metadata = type(info.metadata) == "table" and info.metadata or {}
-  return info.host_ip ~= nil or info.guest_ip ~= nil
-    or metadata.firecracker_version ~= nil
-end
-
 --- The words of a command with all that it is to have. `fields`: the server
 --- takes envs and cwd by itself; `wrap`: puts something around the words, and
 --- sees to cwd. The file of its input comes first: whatever fails behind that,
---- the file is gone. Returns them and that file's path, if any; or nil, err.
+--- the file is gone. Returns a table with `words`, what goes into the fields
+--- `envs` and `cwd`, and the `path` of that file; or nil, err.
 function run.prepare(self, cmd, opts, fields, wrap)
   local list = words.of(cmd, opts.args)
+  local cwd = not wrap and opts.cwd or nil
   if opts.user then
     local user, err = find_user(self, opts.user)
     if not user then
@@ -46,8 +41,8 @@ function run.prepare(self, cmd, opts, fields, wrap)
   end
   if wrap then
     list = wrap(list)
-  elseif opts.cwd and not fields then
-    list = words.in_directory(list, opts.cwd)
+  elseif cwd and not (fields and check.is_utf8(cwd)) then
+    list, cwd = words.in_directory(list, cwd), nil
   end
   local path, err
   if opts.stdin ~= nil then
@@ -57,10 +52,12 @@ function run.prepare(self, cmd, opts, fields, wrap)
     end
     list = words.with_stdin(list, path)
   end
-  if opts.envs and next(opts.envs) and not fields then
-    list = words.with_envs(list, opts.envs)
+  local envs = opts.envs
+  if envs and not fields then
+    list, envs = next(envs) and words.with_envs(list, envs) or list, nil
   end
-  return list, path
+  list, envs = literal.wrap(list, envs)
+  return { words = list, envs = envs, cwd = cwd, path = path }
 end
 
 -- ---- foreground ------------------------------------------------------------
@@ -201,56 +198,66 @@ local function run_limited(self, list, fields, seconds, signal)
   return nil, err
 end
 
-local function no_directory(result, opts)
-  if opts.cwd and result.exit_code == 126
-    and result.stderr:find("cd: ", 1, true)
-  then
-    return errors.new("AgentError",
-      ("cwd '%s' does not exist"):format(opts.cwd), { result = result })
+-- Whether the server takes envs and cwd of a foreground command, which only
+-- matters to one that has some.
+local function takes_fields(self, opts)
+  if not (opts.cwd or opts.envs and next(opts.envs)) then
+    return true
   end
+  local traits, err = server.traits(self.client)
+  if not traits then
+    return nil, err
+  end
+  return traits.command_fields
 end
 
 --- Runs a command to its end. Returns its result, or nil, err.
 function run.foreground(self, cmd, opts)
-  local fields = not run.is_early(self)
-  local list, path = run.prepare(self, cmd, opts, fields)
-  if not list then
-    return nil, path
+  local fields, err = takes_fields(self, opts)
+  if fields == nil then
+    return nil, err
+  end
+  local start
+  start, err = run.prepare(self, cmd, opts, fields)
+  if not start then
+    return nil, err
   end
   local seconds = opts.timeout == nil and DEFAULT_LIMIT or opts.timeout
-  local result, err = run_limited(self, list, {
-    envs = fields and opts.envs or nil, cwd = fields and opts.cwd or nil,
-    tag = opts.tag,
+  local result
+  result, err = run_limited(self, start.words, {
+    envs = start.envs, cwd = start.cwd, tag = opts.tag,
   }, seconds, opts.timeout_signal == "SIGTERM" and "TERM" or nil)
-  if not result and path then
-    stdin.discard(self, path)
-  end
-  if result and not fields then
-    err = no_directory(result, opts)
+  if not result then
+    if start.path then
+      stdin.discard(self, start.path)
+    end
+    return nil, directory.explain(self, opts, err)
+  elseif opts.cwd and result.exit_code == directory.EXIT then
+    err = directory.look(self, opts.cwd)
     if err then
       return nil, err
     end
   end
-  return result, err
+  return result
 end
 
 -- ---- background ------------------------------------------------------------
 
 --- Starts a command. Returns the server's answer {pid=, tag=}, or nil, err.
 function run.background(self, cmd, opts, wrap)
-  local list, path = run.prepare(self, cmd, opts, true, wrap)
-  if not list then
-    return nil, path
+  local start, err = run.prepare(self, cmd, opts, true, wrap)
+  if not start then
+    return nil, err
   end
-  local answer, err = exec.start(self, list, {
-    background = true, envs = opts.envs, tag = opts.tag,
-    cwd = not wrap and opts.cwd or nil,
+  local answer
+  answer, err = exec.start(self, start.words, {
+    background = true, envs = start.envs, tag = opts.tag, cwd = start.cwd,
   })
   if not answer then
-    if path then
-      stdin.discard(self, path)
+    if start.path then
+      stdin.discard(self, start.path)
     end
-    return nil, err
+    return nil, wrap and err or directory.explain(self, opts, err)
   end
   return answer
 end
@@ -272,30 +279,37 @@ end
 
 --- Starts a command as a stream. Returns it, or nil, err.
 function run.stream(self, cmd, opts)
-  local list, path = run.prepare(self, cmd, opts, false)
-  if not list then
-    return nil, path
+  local start, err = run.prepare(self, cmd, opts, false)
+  if not start then
+    return nil, err
   end
   local begin = scheduler.now()
-  local stream, err =
-    streams.open(self.client, exec.path(self, "/exec/stream"), list)
+  local stream
+  stream, err = streams.open(self.client, exec.path(self, "/exec/stream"),
+    start.words)
   if not stream then
-    if path then
-      stdin.discard(self, path)
+    if start.path then
+      stdin.discard(self, start.path)
     end
     return nil, err
   end
-  if path then
+  if start.path then
     stream.on_finish = function()
       if not stream.pid then -- it may never have begun
-        task.background(stdin.discard, self, path)
+        task.background(stdin.discard, self, start.path)
       end
+    end
+  end
+  if opts.cwd then
+    stream.judge = function()
+      local fault = directory.look(self, opts.cwd)
+      return fault and { kind = "broken", fault }
     end
   end
   if opts.timeout then
     streams.limit(stream, opts.timeout, function()
       kill.command(self, {
-        pid = stream.pid, words = list, age = age_since(begin),
+        pid = stream.pid, words = start.words, age = age_since(begin),
       })
     end)
   end

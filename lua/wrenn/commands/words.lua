@@ -22,6 +22,11 @@ end
 --- line, which a bare name is on newer servers.
 function words.of(cmd, args)
   if not args then
+    -- A server may put the home directory in place of a ~ in front, before the
+    -- shell can. The blank keeps it away, and means nothing to the shell.
+    if cmd:find("^~") then
+      cmd = " " .. cmd
+    end
     return { "/bin/sh", "-c", cmd }
   elseif #args == 0 then
     return { "/bin/sh", "-c", 'exec "$0"', cmd }

@@ -1,7 +1,6 @@
 -- Runs git in a capsule, so that it is right on every server: the directory
 -- goes as -C, because old servers start every foreground command at home.
 
-local bytes = require("wrenn.git.bytes")
 local credentials = require("wrenn.git.credentials")
 local environment = require("wrenn.git.environment")
 local failure = require("wrenn.git.failure")
@@ -67,7 +66,7 @@ local function command_line(job, proof)
   if job.input then
     return "/bin/sh", words.add({ "-c", FEED, "sh" }, list)
   end
-  return bytes.wrap("git", list)
+  return "git", list
 end
 
 local function is_blind(result)
