@@ -161,12 +161,15 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       handle:remove()
     end)
 
-    it("in a missing directory says so and exits with 126", function()
-      local handle = start("pwd", { cwd = "/no/such/dir" })
-      local result = assert(handle:wait())
-      assert.are.equal(126, result.exit_code)
-      assert.is_truthy(result.stderr:find("/no/such/dir", 1, true))
-      handle:remove()
+    it("in a missing directory does not start, and leaves nothing", function()
+      local handle, err = commands:run("pwd", { cwd = "/no/such/dir",
+        tag = "lost", background = true, durable = true })
+      assert.is_nil(handle)
+      assert.is_true(err:is("ValidationError"))
+      assert.is_truthy(err.message:find("/no/such/dir", 1, true))
+      handle, err = commands:durable("lost")
+      assert.is_nil(handle)
+      assert.is_true(err:is("NotFoundError"))
     end)
 
     it("is killed with all that it started, and may handle SIGTERM", function()

@@ -12,7 +12,8 @@ describe("the git that is asked for", function()
   local p, git
 
   local function answer(...)
-    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' }, ...)
+    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
+      { 200, '{"version":"0.2.0"}' }, ...)
     git = assert(Capsule.connect("cl-1", p:options())).git
   end
 
@@ -24,8 +25,11 @@ describe("the git that is asked for", function()
     p:stop()
   end)
 
+  -- Of a request, not counting the one that asks for the server's version.
   local function body(number)
-    return cjson.decode(p:received()[number]:match("\r\n\r\n(.*)$"))
+    local received = p:received()
+    assert.is_truthy(received[2]:find("^GET /health "))
+    return cjson.decode(received[number + 1]:match("\r\n\r\n(.*)$"))
   end
 
   local LOG = "--format=" .. parse.LOG

@@ -11,7 +11,6 @@ local proxy = require("wrenn.proxy")
 local pty = require("wrenn.pty")
 local snapshots = require("wrenn.snapshots")
 local task = require("wrenn.task")
-local url = require("wrenn.url")
 local wait = require("wrenn.wait")
 
 ---@class wrenn.Capsule
@@ -460,10 +459,7 @@ local pty_spec = {
   envs = "map", cwd = "string", user = "string", encoding = "string",
 }
 
-local function open_pty(self, first, known)
-  known.commands = self.commands
-  local term, err = pty.open(self.client,
-    url.path("/v1/capsules/{}/pty", self.id), first, known)
+local function four(term, err)
   if not term then
     return nil, err
   end
@@ -492,11 +488,8 @@ function Capsule:pty(opts)
   then
     error("bad option 'encoding' to 'pty' (base64 or binary expected)", 2)
   end
-  local first, err = pty.first_message(self.commands, opts)
-  if not first then
-    return nil, err
-  end
-  return open_pty(self, first, { owned = core.pid(), encoding = opts.encoding })
+  commands.check_texts(opts, "pty", 2)
+  return four(pty.start(self.commands, opts))
 end
 
 --- Connects to a terminal that is running. WebSocket /v1/capsules/{id}/pty.
@@ -506,19 +499,8 @@ end
 function Capsule:pty_connect(tag)
   check.self(self, "is_capsule", "pty_connect")
   check.text(tag, "tag", "pty_connect")
-  -- An old server answers an unknown tag with silence: look first.
-  local list, err = self.commands:list()
-  if not list then
-    return nil, err
-  end
-  for _, process in ipairs(list) do
-    if process.tag == tag then
-      return open_pty(self, { type = "connect", tag = tag },
-        { owned = false, tag = tag, pid = process.pid })
-    end
-  end
-  return nil, errors.new("NotFoundError",
-    ("no terminal with the tag '%s' is running"):format(tag))
+  check.utf8(tag, "argument", "tag", "pty_connect")
+  return four(pty.connect(self.commands, tag))
 end
 
 return setmetatable({}, {

@@ -35,29 +35,34 @@ local run_spec = {
 
 local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
 
+-- Raises for what no server can be told. JSON carries UTF-8 only; the words, the
+-- directory and values in the environment find another way, a name does not.
+local function check_texts(opts, fname, level)
+  for _, name in ipairs({ "tag", "user" }) do
+    check.utf8(opts[name], "option", name, fname, level + 1)
+  end
+  for name, value in pairs(opts.envs or {}) do
+    local what
+    if name == "" or name:find("=", 1, true) then
+      what = "a name is empty or holds '='"
+    elseif not check.is_utf8(name) or not check.is_utf8(value)
+      and not literal.is_variable(name)
+    then
+      what = "it is no UTF-8"
+    end
+    if what then
+      error(("bad option 'envs' to '%s' (%s)"):format(fname, what), level + 1)
+    end
+  end
+end
+
 -- Checks what run and stream have in common.
 local function check_start(opts, fname, level)
   if opts.timeout == true then
     error(("bad option 'timeout' to '%s' (number or false expected)")
       :format(fname), level + 1)
   end
-  for name in pairs(opts.envs or {}) do
-    if name == "" or name:find("=", 1, true) then
-      error(("bad option 'envs' to '%s' (a name is empty or holds '=')")
-        :format(fname), level + 1)
-    end
-  end
-  for _, name in ipairs({ "tag", "user" }) do
-    check.utf8(opts[name], "option", name, fname, level + 1)
-  end
-  for name, value in pairs(opts.envs or {}) do
-    if not check.is_utf8(name) or not check.is_utf8(value)
-      and not literal.is_variable(name)
-    then
-      error(("bad option 'envs' to '%s' (it is no UTF-8)"):format(fname),
-        level + 1)
-    end
-  end
+  check_texts(opts, fname, level + 1)
   stdin.check(opts.stdin, fname, level + 1)
   return opts
 end
@@ -355,7 +360,7 @@ function Handle:wait(opts)
   return result, err
 end
 
-local M = {}
+local M = { check_texts = check_texts }
 
 --- Its `owner`, when one is set, is the capsule, whose `info` tells which
 --- server it is on.

@@ -3,12 +3,14 @@
 local api = require("wrenn.api")
 local check = require("wrenn.check")
 local core = require("wrenn.core")
+local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local find_user = require("wrenn.commands.user")
 local http = require("wrenn.http")
 local input = require("wrenn.pty_input")
 local json = require("wrenn.json")
+local literal = require("wrenn.commands.literal")
 local scheduler = require("wrenn.scheduler")
 local shapes = require("wrenn.shapes")
 local streams = require("wrenn.stream")
@@ -47,8 +49,21 @@ local function fail(self, err)
   return nil, err
 end
 
+-- An end that may have a reason which the server does not tell, or not in the
+-- same way each time: nothing came before it.
+local function is_doubtful(event)
+  return event.kind == "closed" or event.type == "error" and event.fatal
+end
+
+-- Takes the next event. Besides: true when another is to be waited for, in an
+-- inbox that may be another.
 local function take(self, event)
   local kind = event.kind
+  if self.judge and is_doubtful(event) then
+    streams.judge(self, event)
+    return nil, nil, true
+  end
+  self.judge = nil
   if kind == "closed" then
     finish(self, errors.new("ConnectionError",
       "the terminal's connection ended without an exit event",
@@ -56,9 +71,18 @@ local function take(self, event)
     return nil
   elseif kind == "failed" then
     return fail(self, errors.from_core(event[1], event[2]))
+  elseif kind == "broken" then
+    return fail(self, event[1])
+  elseif kind == "over" then
+    self.never_began = true
+    finish(self, event[1])
+    return nil
   end
   local name = event.type
   if name == "output" then
+    if self.deaf and input.hear(self, event) == "" then
+      return nil, nil, true
+    end
     if self.guessed or not self.encoding then
       self.encoding, self.guessed = event.binary and "binary" or "base64", nil
     end
@@ -84,21 +108,27 @@ local function take(self, event)
 end
 
 -- A wait that is interrupted leaves the terminal as it is.
-local function read(self, next_event)
+local read
+function read(self, next_event)
   if self.ended then
     return nil, self.failure
   end
-  local event, err = next_event(self.inbox)
+  local inbox = self.inbox
+  local event, err = next_event(inbox)
+  local again = not event and inbox ~= self.inbox
   if event then
     self.taken = self.taken + 1
     if self.ended then -- another task has read the end, or closed it
       return nil, self.failure
     end
-    return take(self, event)
+    event, err, again = take(self, event)
   elseif self.ended then -- for another reader
     return nil, self.failure
   end
-  return nil, err
+  if again then
+    return read(self, next_event)
+  end
+  return event, err
 end
 
 --- Waits for the next event: {type="started", pid=, tag=},
@@ -107,11 +137,15 @@ end
 --- Types this version does not know come as they are. Several tasks may read
 --- one terminal: each event goes to one of them, and the end to all.
 ---@return table|nil event  nil at the end: see exit_code and err
----@return wrenn.Error? err  when the connection broke. Or when this task was
----  cancelled: the session then goes on
+---@return wrenn.Error? err  when the connection broke, or the terminal never
+---  started. Or when this task was cancelled: the session then goes on
 function Pty:read()
   check.self(self, "is_pty", "read")
-  return read(self, scheduler.next)
+  local event, err = read(self, scheduler.next)
+  if not event and not err and self.never_began then
+    err = self.err
+  end
+  return event, err
 end
 
 function Pty:__call()
@@ -131,6 +165,9 @@ end
 --- whichever other tasks write. Long input is sent at a pace that real servers,
 --- which drop what their queue cannot hold, can follow; who types much into a
 --- program that answers has to read its output meanwhile, in another task.
+--- What a program leaves unread for 5 s such a server throws away, and what is
+--- under way when the connection is lost may be lost with it: neither can be
+--- noticed here, and true does not mean that the program has read anything.
 ---@param bytes string
 ---@return true|nil
 ---@return wrenn.Error? err
@@ -158,7 +195,11 @@ end
 ---@return wrenn.Error? err
 function Pty:kill()
   check.self(self, "is_pty", "kill")
-  return input.control(self, "kill", '{"type":"kill"}')
+  local ok, err = input.control(self, "kill", '{"type":"kill"}')
+  if not ok and self.deaf and not self.ended then
+    return exec.signal(self.commands, self.pid) -- it cannot be told itself
+  end
+  return ok, err
 end
 
 --- Lets go of the terminal, after what was written has left. The program goes
@@ -217,25 +258,26 @@ local M = {}
 
 --- The message that starts a terminal. Early servers ignore the user it names,
 --- so the program changes to it by itself when it has to. Or nil, err.
-function M.first_message(commands, opts)
+local function first_message(commands, opts)
   local first = api.pty_start(opts)
-  if not opts.user then
-    return first
+  local list = { first.cmd, unpack(first.args or {}) }
+  if opts.user then
+    local user, err = find_user(commands, opts.user)
+    if not user then
+      return nil, err
+    elseif not user.is_default then
+      list = words.as_user(words.of(first.cmd, first.args or {}), user, opts)
+    end
   end
-  local user, err = find_user(commands, opts.user)
-  if not user then
-    return nil, err
-  elseif not user.is_default then
-    local list = words.as_user(words.of(first.cmd, first.args or {}), user,
-      opts)
-    first.cmd, first.args = list[1], { unpack(list, 2) }
+  if first.cwd and not check.is_utf8(first.cwd) then
+    list, first.cwd = words.in_directory(list, first.cwd), nil
   end
+  list, first.envs = literal.wrap(list, first.envs)
+  first.cmd, first.args = list[1], list[2] and { unpack(list, 2) } or nil
   return first
 end
 
---- Opens a terminal with a first message. `known`: commands (wrenn.Commands),
---- pid, tag, encoding, owned (the process that has started it).
-function M.open(client, path, first, known)
+local function open(client, path, first, known)
   local op, inbox =
     http.open(client, { path = path, codec = "pty", first = first })
   if not op then
@@ -244,6 +286,55 @@ function M.open(client, path, first, known)
   known.client, known.op, known.inbox, known.taken = client, op, inbox, 0
   input.init(known)
   return setmetatable(known, Pty)
+end
+
+local function path_of(commands)
+  return exec.path(commands, "/pty")
+end
+
+-- An end in place of what the server told: `kind` as for streams.judge.
+local function verdict(kind, err)
+  return { kind = kind, err }
+end
+
+--- Starts a terminal; the options have been checked.
+function M.start(commands, opts)
+  local first, err = first_message(commands, opts)
+  if not first then
+    return nil, err
+  end
+  return open(commands.client, path_of(commands), first, {
+    commands = commands, owned = core.pid(), encoding = opts.encoding,
+    -- It never started.
+    judge = function(event)
+      local fault = opts.cwd and directory.look(commands, opts.cwd)
+      if fault then
+        return verdict("broken", fault)
+      elseif event.kind then
+        return verdict("over", errors.new("ConnectionError",
+          "the connection ended before the terminal had started",
+          { details = { kind = "closed", close_code = event[1] } }))
+      end
+    end,
+  })
+end
+
+--- Connects to a terminal. An old server answers an unknown tag with silence,
+--- and a newer one with the end: look first, and then.
+function M.connect(commands, tag)
+  local process, err = exec.find(commands, tag)
+  if not process then
+    return nil, err
+  end
+  return open(commands.client, path_of(commands),
+    { type = "connect", tag = tag }, {
+      commands = commands, owned = false, tag = tag, pid = process.pid,
+      deaf = true,
+      judge = function(event)
+        local found, why = exec.find(commands, tag)
+        return not found and event.kind and verdict("broken", why) or nil
+      end,
+    })
 end
 
 return M

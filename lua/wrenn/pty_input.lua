@@ -16,13 +16,11 @@
 -- is done here: the worker gives up.
 
 local errors = require("wrenn.errors")
+local exec = require("wrenn.commands.exec")
 local scheduler = require("wrenn.scheduler")
+local server = require("wrenn.server")
 
 local input = {}
-
--- Servers from this version on speak binary messages.
-local BINARY_SINCE = { 0, 2, 2 }
-local PROBE_SECONDS = 2
 
 local PIECE = 64 * 1024
 local BURST = 16
@@ -48,28 +46,13 @@ local function encoding_seen(self)
   end
 end
 
-local function is_binary_version(version)
-  local numbers = { tostring(version):match("^v?(%d+)%.(%d+)%.?(%d*)") }
-  for i, least in ipairs(BINARY_SINCE) do
-    local number = tonumber(numbers[i]) or 0
-    if number ~= least then
-      return numbers[1] ~= nil and number > least
-    end
-  end
-  return true
-end
-
 -- There is no negotiation: before any output the server's version has to tell.
 local function encoding_of_server(client)
-  if not client.pty_encoding then
-    local health = client:health({ timeout = PROBE_SECONDS })
-    if not health then
-      return "base64", true
-    end
-    client.pty_encoding = is_binary_version(health.version) and "binary"
-      or "base64"
+  local traits = server.traits(client)
+  if not traits or not traits.generation then
+    return "base64", true
   end
-  return client.pty_encoding
+  return traits.binary_terminals and "binary" or "base64"
 end
 
 -- ---- pace ------------------------------------------------------------------
@@ -81,6 +64,7 @@ function input.init(self)
   self.tokens, self.counted_at = BURST, scheduler.now()
   self.outputs, self.sent_at = 0, -math.huge
   self.timers = {}
+  self.nudges = 0
 end
 
 --- Stops what would still be said.
@@ -174,8 +158,88 @@ local function pump_later(self)
   end)
 end
 
+-- ---- waking ----------------------------------------------------------------
+
+-- A server drops what goes to a terminal that was connected to and has printed
+-- nothing since: it does not listen before the first output. Somebody else can
+-- make the terminal print, something that no terminal shows.
+
+-- "$1" the pid of the program in it.
+local NUDGE = [[
+for n in 0 1 2; do
+  f=/proc/$1/fd/$n
+  [ -c $f ] && (exec 3>$f; [ -t 3 ] && printf '\0' >&3) 2>/dev/null && exit
+done
+exit 3
+]]
+local WAKE_LIMIT, NUDGE_AGAIN = 10, 0.5
+
+local function is_deaf(self)
+  return self.deaf and not encoding_seen(self)
+end
+
+--- Takes note of output; returns it without what a nudge has put there.
+function input.hear(self, event)
+  if self.nudges == 0 then
+    self.deaf = nil
+    return event.data
+  end
+  local at = event.data:find("\0", 1, true)
+  if at then
+    event.data = event.data:sub(1, at - 1) .. event.data:sub(at + 1)
+    self.nudges = self.nudges - 1
+  else
+    self.nudges = 0
+  end
+  return event.data
+end
+
+-- Waits until it has printed, or is time for another nudge.
+local function listen(self)
+  local deadline = scheduler.now() + NUDGE_AGAIN
+  while is_deaf(self) and not self.ended and scheduler.now() < deadline do
+    local ok, err = scheduler.sleep(POLL)
+    if not ok then
+      return nil, err
+    end
+  end
+  return true
+end
+
+local function wake(self)
+  local deadline = scheduler.now() + WAKE_LIMIT
+  while is_deaf(self) do
+    if self.ended or not self.op then
+      return nil, ended_error(self)
+    elseif scheduler.now() > deadline then
+      return nil, errors.new("TimeoutError",
+        "the terminal takes no input: it prints nothing")
+    end
+    local ok, err = true, nil
+    if not self.nudging then
+      self.nudging, self.nudges = true, self.nudges + 1
+      ok, err = exec.script_as_root(self.commands, NUDGE,
+        { ("%d"):format(self.pid) })
+      self.nudging = nil
+    end
+    if ok then
+      ok, err = listen(self)
+    end
+    if not ok then
+      return nil, err
+    end
+  end
+  return true
+end
+
+-- ---- input -----------------------------------------------------------------
+
 --- Types bytes. Returns once at most a piece of them is still held.
 function input.write(self, bytes)
+  local awake, why = wake(self)
+  if not awake then
+    return nil, why
+  end
   self.encoding = self.encoding or encoding_seen(self)
   if not self.encoding then
     self.encoding, self.guessed = encoding_of_server(self.client)
@@ -235,7 +299,10 @@ function input.control(self, name, text)
   if self.ended or not self.op then
     return nil, ended_error(self)
   end
-  local ok, err = input.flush(self)
+  local ok, err = wake(self)
+  if ok then
+    ok, err = input.flush(self)
+  end
   if not ok then
     return nil, err
   end

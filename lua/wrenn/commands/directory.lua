@@ -37,6 +37,16 @@ function directory.look(self, cwd, cause)
   end
 end
 
+--- The result of a command that says it could not begin; or nil, err when it
+--- is its directory that is to blame.
+function directory.result(self, cwd, result)
+  local err = directory.look(self, cwd)
+  if err then
+    return nil, err
+  end
+  return result
+end
+
 local UNCLEAR = { [400] = true, [500] = true, [502] = true }
 
 --- What a failed start means: the error itself, unless its directory is to

@@ -61,6 +61,12 @@ function exec.script(self, line, args, seconds)
     { timeout_sec = seconds or 10 })
 end
 
+--- As script, for what belongs to whichever user.
+function exec.script_as_root(self, line, args)
+  return exec.run(self, words.as_root(words.script(line, args)),
+    { timeout_sec = 10 })
+end
+
 --- GET .../processes.
 function exec.list(self)
   local answer, err = http.call(self.client,

@@ -132,7 +132,7 @@ function kill.tree(self, pids, opts)
   for _, pid in ipairs(pids) do
     args[#args + 1] = ("%d"):format(pid)
   end
-  return outcome(exec.script(self, PICK .. TREE, args))
+  return outcome(exec.script_as_root(self, PICK .. TREE, args))
 end
 
 local function same_words(process, list)
@@ -187,7 +187,7 @@ function kill.command(self, command)
       return kill.tree(self, pids,
         { signal = command.signal, age = command.age() })
     end
-    local ok, why = outcome(exec.script(self, PICK_ORPHANS .. TREE,
+    local ok, why = outcome(exec.script_as_root(self, PICK_ORPHANS .. TREE,
       { command.signal or "KILL", hundredths(command.age()) }))
     return ok, ok and "left" or why
   end)

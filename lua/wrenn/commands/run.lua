@@ -233,10 +233,7 @@ function run.foreground(self, cmd, opts)
     end
     return nil, directory.explain(self, opts, err)
   elseif opts.cwd and result.exit_code == directory.EXIT then
-    err = directory.look(self, opts.cwd)
-    if err then
-      return nil, err
-    end
+    return directory.result(self, opts.cwd, result)
   end
   return result
 end

@@ -2,6 +2,7 @@
 -- goes as -C, because old servers start every foreground command at home.
 
 local credentials = require("wrenn.git.credentials")
+local directory = require("wrenn.commands.directory")
 local environment = require("wrenn.git.environment")
 local failure = require("wrenn.git.failure")
 local task = require("wrenn.task")
@@ -134,6 +135,12 @@ function run.any(self, job)
   if result and private and not self.blind and is_blind(result) then
     self.blind = true
     result, err = execute(self, job, private)
+  end
+  local cwd = job.call.cwd
+  if result and cwd and result.exit_code == 128
+    and result.stderr:find("cannot change to", 1, true)
+  then
+    result, err = directory.result(self.commands, cwd, result)
   end
   if not result then
     return nil, scrub_error(secret_of(job), err)

@@ -1,0 +1,234 @@
+-- What a command is given arrives as it was given, and where it cannot begin is
+-- one error, in every generation and by every way to start one.
+
+local generations = require("spec.support.generations")
+local wrenn = require("wrenn")
+
+local Capsule = wrenn.Capsule
+
+local BYTES = "\255~\254 \\0101 '\"$HOME\n"
+
+generations.each(function(g)
+  describe("what a command is given in generation " .. g.name, function()
+    local s, capsule
+
+    setup(function()
+      s = generations.start(g)
+      capsule = assert(Capsule.create(s:options({ wait = true })))
+    end)
+
+    teardown(function()
+      s:stop()
+    end)
+
+    local function output(term)
+      local parts = {}
+      for ev in term do
+        if ev.type == "output" then
+          parts[#parts + 1] = ev.data
+        end
+      end
+      return (table.concat(parts):gsub("\r\n", "\n"))
+    end
+
+    -- However a command is started: what it printed, or nil, err.
+    local ways = {
+      foreground = function(cmd, opts)
+        local result, err = capsule.commands:run(cmd, opts)
+        return result and result.stdout, err
+      end,
+      callbacks = function(cmd, opts)
+        opts.on_stdout = function() end
+        local result, err = capsule.commands:run(cmd, opts)
+        return result and result.stdout, err
+      end,
+      stream = function(cmd, opts)
+        local stream, err = capsule.commands:stream(cmd, opts)
+        if not stream then
+          return nil, err
+        end
+        local result, why = stream:wait()
+        return result and result.stdout, why
+      end,
+      background = function(cmd, opts)
+        opts.background = true
+        local handle, err = capsule.commands:run("/bin/sh", {
+          args = { "-c", 'sleep 0.4; exec "$0" "$@"', cmd,
+            (table.unpack or unpack)(opts.args or {}) },
+          background = true, cwd = opts.cwd, envs = opts.envs })
+        if not handle then
+          return nil, err
+        end
+        local result, why = handle:wait()
+        return result and result.stdout, why
+      end,
+      durable = function(cmd, opts)
+        opts.background, opts.durable = true, true
+        local handle, err = capsule.commands:run(cmd, opts)
+        if not handle then
+          return nil, err
+        end
+        local result, why = handle:wait()
+        assert(handle:remove())
+        return result and result.stdout, why
+      end,
+      terminal = function(cmd, opts)
+        local term, err = capsule:pty({ cmd = cmd, args = opts.args,
+          cwd = opts.cwd, envs = opts.envs })
+        if not term then
+          return nil, err
+        end
+        local event, why = term:read()
+        if not event then
+          return nil, why
+        end
+        return output(term)
+      end,
+    }
+
+    for name, way in pairs(ways) do
+      it("are words that stay what they are: " .. name, function()
+        assert.are.equal("[~][~/x][a~][~~/][\\n][]",
+          assert(way("printf", { args = { "[%s]", "~", "~/x", "a~", "~~/",
+            "\\n", "" } })))
+      end)
+
+      it("are bytes, in words and in the environment: " .. name, function()
+        local script = 'stty -onlcr 2>/dev/null; printf "%s." "$1" "$X" "$Y"'
+        local printed = assert(way("sh", {
+          args = { "-c", script .. " | od -An -v -tx1 | tr -d ' \\n'", "sh",
+            BYTES },
+          envs = { X = BYTES .. "x", Y = "text" } }))
+        local expected = (BYTES .. "." .. BYTES .. "x.text."):gsub(".",
+          function(byte)
+            return ("%02x"):format(byte:byte())
+          end)
+        assert.are.equal(expected, printed)
+      end)
+
+      it("is a directory that is not there: " .. name, function()
+        assert(capsule.files:write("/tmp/a-file", ""))
+        for cwd, what in pairs({ ["/no/such/dir"] = "does not exist",
+          ["no/such"] = "does not exist", ["~/no"] = "does not exist",
+          ["/tmp/a-file"] = "is no directory" })
+        do
+          local printed, err = way("pwd", { cwd = cwd, args = {} })
+          assert.is_nil(printed)
+          assert.is_true(err:is("ValidationError"), tostring(err))
+          assert.are.equal(("cwd '%s' %s"):format(cwd, what), err.message)
+          assert.are.equal("cwd", err.details.field)
+        end
+      end)
+    end
+
+    it("leaves an exit code of its own alone", function()
+      local result = assert(capsule.commands:run("exit 126", { cwd = "/tmp" }))
+      assert.are.equal(126, result.exit_code)
+      result = assert(assert(capsule.commands:stream("exit 126",
+        { cwd = "/tmp" })):wait())
+      assert.are.equal(126, result.exit_code)
+    end)
+
+    it("is a directory whose name is no UTF-8", function()
+      assert(capsule.commands:run("mkdir", { args = { "-p", "/tmp/\255d" } }))
+      for _, name in ipairs({ "foreground", "stream", "durable", "terminal" })
+      do
+        assert.are.equal("2f746d702fff640a", assert(ways[name]("sh",
+          { args = { "-c", "pwd | od -An -tx1 | tr -d ' \\n'" },
+            cwd = "/tmp/\255d" })))
+      end
+    end)
+
+    it("is a shell line that begins with the home directory", function()
+      assert(capsule.files:write("~/tool", "echo tool $1\n"))
+      wrenn.check(capsule.commands:run("chmod +x ~/tool", { check = true }))
+      assert.are.equal("tool x\n",
+        assert(capsule.commands:run("~/tool x")).stdout)
+    end)
+
+    it("is git's, in a directory that is not there too", function()
+      local status, err = capsule.git:status({ cwd = "/no/such/dir" })
+      assert.is_nil(status)
+      assert.is_true(err:is("ValidationError"), tostring(err))
+      assert.are.equal("cwd '/no/such/dir' does not exist", err.message)
+    end)
+
+    it("is git's, where ~ is a word like others", function()
+      assert(capsule.git:init("repo"))
+      for _, value in ipairs({ "~", "~/x" }) do
+        assert(capsule.git:set_config("user.name", value, { cwd = "repo" }))
+        assert.are.equal(value,
+          assert(capsule.git:get_config("user.name", { cwd = "repo" })))
+        assert(capsule.git:remote_add("r" .. #value, value, { cwd = "repo" }))
+        assert.are.equal(value .. "\n", assert(capsule.commands:run(
+          "git config remote.r" .. #value .. ".url", { cwd = "repo" })).stdout)
+      end
+    end)
+
+    it("is named by a tag of any characters", function()
+      for _, tag in ipairs({ "web:1", "a/b c", "$&+,;=@", "2", "é~'(x)*!",
+        '100%?#"[]<>|\\^`{}', ".." })
+      do
+        local handle = assert(capsule.commands:run("echo up; exec sleep 30",
+          { background = true, tag = tag }))
+        local stream = assert(capsule.commands:connect(tag))
+        assert.are.equal(handle.pid, assert(stream:read()).pid)
+        assert.is_true(capsule.commands:kill(tag))
+        assert(stream:wait())
+        assert.are.equal(-1, stream.exit_code)
+      end
+    end)
+
+    it("is not found by a tag or a pid that is nobody's", function()
+      for _, selector in ipairs({ "none", "a/b", "7777777", 7777777 }) do
+        local ok, err = capsule.commands:kill(selector)
+        assert.is_nil(ok)
+        assert.is_true(err:is("NotFoundError"), tostring(err))
+        local stream, why = capsule.commands:connect(selector)
+        local result
+        if stream then
+          result, why = stream:wait()
+        end
+        assert.is_nil(result)
+        assert.is_true(why:is("NotFoundError"), tostring(why))
+      end
+    end)
+  end)
+end)
+
+describe("what no server can be told", function()
+  local client = assert(wrenn.Client({ api_key = "k",
+    base_url = "http://127.0.0.1:9" }))
+  local commands = require("wrenn.commands").new(client, "cl-1")
+  local files = require("wrenn.files").new(client, "cl-1", commands)
+
+  it("is refused by the name of its argument", function()
+    for _, case in ipairs({
+      { "'cwd'", function() commands:run("x", { cwd = "/a\0b" }) end },
+      { "'tag'", function()
+        commands:run("x", { tag = "a\0b", background = true })
+      end },
+      { "'tag'", function()
+        commands:run("x", { tag = "a\255", background = true })
+      end },
+      { "'user'", function() commands:stream("x", { user = "\255" }) end },
+      { "'user'", function() commands:stream("x", { user = "a\0" }) end },
+      { "'args'", function() commands:run("x", { args = { "\0" } }) end },
+      { "'envs'", function() commands:run("x", { envs = { A = "\0" } }) end },
+      { "'envs'", function()
+        commands:run("x", { envs = { ["A\255"] = "x" } })
+      end },
+      { "'envs'", function()
+        commands:run("x", { envs = { ["A-B"] = "\255" } })
+      end },
+      { "'pid_or_tag'", function() commands:kill("a\255") end },
+      { "'pid_or_tag'", function() commands:connect("a\0") end },
+      { "'signal'", function() commands:kill(1, { signal = "\0" }) end },
+    }) do
+      local ok, err = pcall(case[2])
+      assert.is_false(ok)
+      assert.is_truthy(tostring(err):find(case[1], 1, true), tostring(err))
+    end
+    assert.is_table(files)
+  end)
+end)
