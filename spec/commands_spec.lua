@@ -174,15 +174,22 @@ describe("the request of a command", function()
       assert.is_true(err:is("InternalError"))
     end)
 
-  it("carries envs and cwd as arguments to a server that drops them",
-    function()
-      local capsule = capsule_of_version("0.1.5", { 200, '{"exit_code":0}' })
-      assert(capsule.commands:run("x", { cwd = "/w d", envs = { A = "$b" } }))
-      assert.are.same({ cmd = "/usr/bin/env", args = { "A=$b", "/bin/sh",
-        "-c", 'cd -- "$1" || exit 126; shift; exec "$@"', "sh", "/w d",
-        "/bin/sh", "-c", "x" }, background = false, timeout_sec = 30 },
-        body(3))
-    end)
+  it("carries cwd as an argument and envs as a file to a server that drops"
+    .. " them", function()
+    local capsule = capsule_of_version("0.1.5", { 200, '{"exit_code":0}' },
+      { 204 }, { 200, '{"exit_code":0}' })
+    assert(capsule.commands:run("x",
+      { cwd = "/w d", envs = { A = "$b", C = "it's" } }))
+    local received = p:received()
+    local path = received[4]:match("~/(%.wrenn/envs/%x+)")
+    assert.is_truthy(received[4]:find(
+      "export A='$b'\nexport C='it'\\''s'\n", 1, true))
+    assert.are.same({ cmd = "/bin/sh", args = { "-c",
+      '. "$1"; /bin/rm -f -- "$1"; shift; exec "$@"', "sh", "./" .. path,
+      "/bin/sh", "-c", 'cd -- "$1" || exit 126; shift; exec "$@"', "sh",
+      "/w d", "/bin/sh", "-c", "x" }, background = false, timeout_sec = 30 },
+      body(5))
+  end)
 
   it("that ran into its limit is a TimeoutError (75)", function()
     for _, answer in ipairs({

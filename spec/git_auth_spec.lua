@@ -6,10 +6,10 @@ local cjson = require("cjson")
 local core = require("wrenn.core")
 local credentials = require("wrenn.git.credentials")
 local git_host = require("spec.support.git_host")
-local gits = require("wrenn.git")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
+local traits_of = require("wrenn.server").traits
 local wrenn = require("wrenn")
 
 local Capsule, task = wrenn.Capsule, wrenn.task
@@ -45,8 +45,11 @@ describe("a git that failed", function()
   local p, git
 
   local function answer(...)
-    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' }, ...)
-    git = assert(Capsule.connect("cl-1", p:options())).git
+    p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
+      { 200, '{"version":"0.2.0"}' }, ...)
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    assert(traits_of(capsule.client)) -- asks once
+    git = capsule.git
   end
 
   local function ended(exit_code, stderr, stdout)
@@ -121,7 +124,7 @@ describe("a git that failed", function()
     p:stop()
     answer({ 200, "{}" }) -- no exit code is no success
     _, err = git:pull()
-    assert.are.equal("git pull failed (exit -1)", err.message)
+    assert.is_true(err:is("ProtocolError"))
   end)
 
   it("on the way to the server is no GitError", function()
@@ -145,7 +148,7 @@ describe("a git that failed", function()
     local result, err = git:push(login())
     assert.is_nil(result)
     assert.are.equal("GitError", err.type)
-    assert.are.equal(2, #p:received())
+    assert.are.equal(3, #p:received())
   end)
 
   it("has nothing to do with misuse (237, 238, 241)", function()
@@ -190,7 +193,7 @@ describe("a git that failed", function()
       assert.is_truthy(err:find(case[1], 1, true), where)
       assert.is_truthy(err:find("git_auth_spec.lua:", 1, true), where)
     end
-    assert.are.equal(1, #p:received())
+    assert.are.equal(2, #p:received())
   end)
 
   it("never had a secret on its command line, nor tells one", function()
@@ -224,32 +227,6 @@ describe("a git that failed", function()
     assert.are.same({ "tok", "", "https://h/r" }, {
       request.envs.WRENN_GIT_USERNAME, request.envs.WRENN_GIT_PASSWORD,
       request.args[#request.args] })
-  end)
-
-  it("for want of an environment is run again, with one", function()
-    for _, stderr in ipairs({ "unknown option: --config-env=x\nusage: git",
-      "fatal: missing environment variable 'GIT_TERMINAL_PROMPT' for x" })
-    do
-      answer({ 200, cjson.encode({ exit_code = 129, stderr = stderr }) },
-        { 202, '{"pid":7,"tag":"t"}' }, { 200, '{"exit_code":0}' },
-        { 202, '{"pid":8,"tag":"u"}' }, { 200, '{"exit_code":0}' })
-      assert(git:clone("https://h/r", LOGIN))
-      local held, asked = body(3), body(4)
-      assert.is_true(held.background)
-      assert.are.equal(PASSWORD, held.envs.WRENN_GIT_PASSWORD)
-      assert.is_false(asked.background)
-      assert.is_nil(asked.envs)
-      assert.are.same({ asked.args[4], "git" },
-        { held.args[#held.args], asked.args[5] })
-      assert.is_false(has_secret(cjson.encode({ held.args, asked.args })))
-      -- and remembered; what needs no environment is run as ever
-      assert(git:status({ envs = { A = "b" } }))
-      assert.is_true(body(5).background)
-      git:status()
-      assert.are.equal("git", body(7).cmd)
-      p:stop()
-    end
-    answer({ 200, "{}" })
   end)
 
   it("may have a server that repeats what it was sent", function()
@@ -513,32 +490,34 @@ describe("git with credentials", function()
   end)
 
   -- The oldest servers give a foreground command neither an environment nor a
-  -- directory. What is sent, stripped of them, is what such a server runs.
+  -- directory.
   describe("on a server of generation 0.1", function()
-    local old, sent
+    local early, box, old, seen
 
-    before_each(function()
-      sent = {}
-      local commands = setmetatable({}, { __index = capsule.commands })
-      function commands.run(_, cmd, opts)
-        local copy = {}
-        for name, value in pairs(opts) do
-          copy[name] = value
-        end
-        if not opts.background then
-          copy.envs, copy.cwd = nil, nil
-        end
-        sent[#sent + 1] = cmd .. "\n" .. table.concat(opts.args, "\n")
-        return capsule.commands:run(cmd, copy)
-      end
-      old = gits.new(commands)
+    local function in_box(line)
+      return assert(box.commands:run(line)).stdout
+    end
+
+    setup(function()
+      early = server.start("--generation 0.1")
+      box = assert(Capsule.create(early:options({ wait = true })))
+      old = box.git
+      assert(old:configure_user("Ann", "ann@x"))
+      -- What the list of processes shows, over and over.
+      seen = assert(box.commands:run("while :; do cat /proc/[0-9]*/cmdline"
+        .. " 2>/dev/null | tr '\\0' ' '; done >/tmp/seen",
+        { background = true }))
+    end)
+
+    teardown(function()
+      early:stop()
     end)
 
     after_each(function()
-      wait_until(no_process)
       if walls.up then
-        assert.are.equal("", sh("", "ls /tmp"))
+        assert.are.equal("seen\n", in_box("ls /tmp"))
       end
+      assert.are.equal("", in_box("ls .wrenn/envs"))
     end)
 
     it("has its directory and its environment", function()
@@ -563,10 +542,10 @@ describe("git with credentials", function()
       assert.is_true(old:dangerously_authenticate(USER, PASSWORD,
         { host = url:match("//([^/]+)"), protocol = "http" }))
       assert(old:fetch({ cwd = "old" }))
-      sh("", "rm .git-credentials;"
-        .. " git config --global --unset credential.helper")
-      assert.is_false(has_secret(table.concat(sent, "\n")))
-      assert.is_false(left_behind())
+      assert(seen:kill())
+      local text = assert(box.files:read("/tmp/seen"))
+      assert.is_truthy(text:find("git -c wrenn.run=", 1, true))
+      assert.is_false(has_secret(text))
     end)
 
     it("leaves nothing behind when the time is over", function()

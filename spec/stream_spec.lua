@@ -29,7 +29,7 @@ describe("a stream of a scripted server", function()
           %s
           return
         end
-        c:respond(200, '{"id":"cl-1","status":"running"}')
+        c:respond(200, '{"id":"cl-1","status":"running","exit_code":0}')
       end
     ]]):format(script))
     return assert(Capsule.connect("cl-1", p:options()))
@@ -83,14 +83,29 @@ describe("a stream of a scripted server", function()
       args = { "-c", "echo hi" } }, start_frame())
   end)
 
-  it("passes directory and environment as arguments", function()
-    local capsule = capsule_of([[ c:close() ]])
-    events_of(assert(capsule.commands:stream("x",
-      { cwd = "/a b", envs = { B = "2", A = "$(1)" } })))
-    assert.are.same({ "/usr/bin/env", { "A=$(1)", "B=2", "/bin/sh", "-c",
-      'cd -- "$1" || exit 126; shift; exec "$@"', "sh", "/a b", "/bin/sh",
-      "-c", "x" } }, { start_frame().cmd, start_frame().args })
-  end)
+  it("passes the directory as an argument and the environment as a file",
+    function()
+      local capsule = capsule_of([[ c:close() ]])
+      events_of(assert(capsule.commands:stream("x",
+        { cwd = "/a b", envs = { B = "2", A = "$(1)" } })))
+      local received = p:received()
+      local text, frame = received[3], cjson.decode(received[5])
+      local path = text:match("~/(%.wrenn/envs/%x+)")
+      assert.is_truthy(text:find("export A='$(1)'\nexport B='2'\n", 1, true))
+      assert.are.same({ "/bin/sh", { "-c",
+        '. "$1"; /bin/rm -f -- "$1"; shift; exec "$@"', "sh", "./" .. path,
+        "/bin/sh", "-c", 'cd -- "$1" || exit 126; shift; exec "$@"', "sh",
+        "/a b", "/bin/sh", "-c", "x" } }, { frame.cmd, frame.args })
+      -- What never began did not remove it.
+      local deadline = os.time() + 10
+      local last
+      repeat
+        wrenn.task.sleep(0.02)
+        received = p:received()
+        last = received[#received]
+      until last:find("/files/remove ", 1, true) or os.time() > deadline
+      assert.is_truthy(last:find(path:match("%x+$"), 1, true))
+    end)
 
   it("ends with its exit event, whatever follows", function()
     local capsule = capsule_of([[

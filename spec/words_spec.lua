@@ -106,6 +106,20 @@ generations.each(function(g)
         assert.are.equal(expected, printed)
       end)
 
+      it("is an environment that no list of processes shows: " .. name,
+        function()
+          local printed = assert(way("sh", { args = { "-c",
+            'echo "[$HUSH]"; cat /proc/[0-9]*/cmdline 2>/dev/null'
+              .. " | tr '\\0' ' '" }, envs = { HUSH = "it's 5ecret" } }))
+          assert.is_truthy(printed:find("[it's 5ecret]", 1, true))
+          assert.is_nil(printed:gsub("%[it's 5ecret%]", "", 1)
+            :find("5ecret", 1, true))
+          for _, process in ipairs(assert(capsule.commands:list())) do
+            assert.is_nil(table.concat(process.args or {}, " ")
+              :find("5ecret", 1, true))
+          end
+        end)
+
       it("is a directory that is not there: " .. name, function()
         assert(capsule.files:write("/tmp/a-file", ""))
         for cwd, what in pairs({ ["/no/such/dir"] = "does not exist",
@@ -120,6 +134,13 @@ generations.each(function(g)
         end
       end)
     end
+
+    it("leaves no file of an environment behind", function()
+      local result = assert(capsule.commands:run("ls -A ~/.wrenn/envs"
+        .. " 2>/dev/null; stat -c %a ~/.wrenn/envs 2>/dev/null"))
+      assert.is_truthy(result.stdout == "" or result.stdout == "700\n",
+        result.stdout)
+    end)
 
     it("leaves an exit code of its own alone", function()
       local result = assert(capsule.commands:run("exit 126", { cwd = "/tmp" }))

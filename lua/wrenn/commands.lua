@@ -206,10 +206,9 @@ end
 
 --- Starts a command and streams its output, as text: bytes that are no UTF-8
 --- arrive as replacement characters (a durable command's stream has none).
---- The wire has no field for the directory and the environment here: they
---- travel as arguments of a wrapper, and so the environment shows in the
---- capsule's list of processes. What must not be seen there goes to a durable
---- command, whose envs do not. WebSocket /v1/capsules/{id}/exec/stream.
+--- The wire has no field for the directory and the environment here: the one
+--- travels as an argument, the other as a file that the command's first step
+--- removes. WebSocket /v1/capsules/{id}/exec/stream.
 ---@param cmd string
 ---@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, user?: string, stdin?: any, timeout?: number|false}
 ---  as of run, but there is no time limit when `timeout` is absent

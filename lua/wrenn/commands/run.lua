@@ -4,6 +4,7 @@
 
 local check = require("wrenn.check")
 local directory = require("wrenn.commands.directory")
+local envs = require("wrenn.commands.envs")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local find_user = require("wrenn.commands.user")
@@ -25,9 +26,10 @@ local DEFAULT_LIMIT = 30
 
 --- The words of a command with all that it is to have. `fields`: the server
 --- takes envs and cwd by itself; `wrap`: puts something around the words, and
---- sees to cwd. The file of its input comes first: whatever fails behind that,
---- the file is gone. Returns a table with `words`, what goes into the fields
---- `envs` and `cwd`, and the `path` of that file; or nil, err.
+--- sees to cwd. The files of its input and of its environment come first:
+--- whatever fails behind that, they are gone. Returns a table with `words`, what
+--- goes into the fields `envs` and `cwd`, and the paths of the files, `input`
+--- and `environment`; or nil, err.
 function run.prepare(self, cmd, opts, fields, wrap)
   local list = words.of(cmd, opts.args)
   local cwd = not wrap and opts.cwd or nil
@@ -44,20 +46,35 @@ function run.prepare(self, cmd, opts, fields, wrap)
   elseif cwd and not (fields and check.is_utf8(cwd)) then
     list, cwd = words.in_directory(list, cwd), nil
   end
-  local path, err
+  local start, err = { cwd = cwd, envs = opts.envs }
   if opts.stdin ~= nil then
-    path, err = stdin.put(self, opts.stdin)
-    if not path then
+    start.input, err = stdin.put(self, opts.stdin)
+    if not start.input then
       return nil, err
     end
-    list = words.with_stdin(list, path)
+    list = words.with_stdin(list, start.input)
   end
-  local envs = opts.envs
-  if envs and not fields then
-    list, envs = next(envs) and words.with_envs(list, envs) or list, nil
+  if start.envs and not fields then
+    list, start.environment = envs.put(self, list, start.envs)
+    if not list then
+      err, start.environment = start.environment, nil
+      run.discard(self, start)
+      return nil, err
+    end
+    start.envs = nil
   end
-  list, envs = literal.wrap(list, envs)
-  return { words = list, envs = envs, cwd = cwd, path = path }
+  start.words, start.envs = literal.wrap(list, start.envs)
+  return start
+end
+
+--- Removes the files of a command that may not have come to do it.
+function run.discard(self, start)
+  if start.input then
+    stdin.discard(self, start.input)
+  end
+  if start.environment then
+    envs.discard(self, start.environment)
+  end
 end
 
 -- ---- foreground ------------------------------------------------------------
@@ -228,9 +245,7 @@ function run.foreground(self, cmd, opts)
     envs = start.envs, cwd = start.cwd, tag = opts.tag,
   }, seconds, opts.timeout_signal == "SIGTERM" and "TERM" or nil)
   if not result then
-    if start.path then
-      stdin.discard(self, start.path)
-    end
+    run.discard(self, start)
     return nil, directory.explain(self, opts, err)
   elseif opts.cwd and result.exit_code == directory.EXIT then
     return directory.result(self, opts.cwd, result)
@@ -251,9 +266,7 @@ function run.background(self, cmd, opts, wrap)
     background = true, envs = start.envs, tag = opts.tag, cwd = start.cwd,
   })
   if not answer then
-    if start.path then
-      stdin.discard(self, start.path)
-    end
+    run.discard(self, start)
     return nil, wrap and err or directory.explain(self, opts, err)
   end
   return answer
@@ -285,15 +298,13 @@ function run.stream(self, cmd, opts)
   stream, err = streams.open(self.client, exec.path(self, "/exec/stream"),
     start.words)
   if not stream then
-    if start.path then
-      stdin.discard(self, start.path)
-    end
+    run.discard(self, start)
     return nil, err
   end
-  if start.path then
+  if start.input or start.environment then
     stream.on_finish = function()
       if not stream.pid then -- it may never have begun
-        task.background(stdin.discard, self, start.path)
+        task.background(run.discard, self, start)
       end
     end
   end

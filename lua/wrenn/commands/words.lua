@@ -66,6 +66,11 @@ local function as_program(list)
   return list[1]:find("=", 1, true) and behind('exec "$@"', {}, list) or list
 end
 
+--- Runs with the environment that a file sets, and removes the file.
+function words.with_file_of_envs(list, path)
+  return behind('. "$1"; /bin/rm -f -- "$1"; shift; exec "$@"', { path }, list)
+end
+
 --- Runs with an environment. It shows in the list of processes.
 function words.with_envs(list, envs)
   local assignments = {}

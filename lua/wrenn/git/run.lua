@@ -3,20 +3,11 @@
 
 local credentials = require("wrenn.git.credentials")
 local directory = require("wrenn.commands.directory")
-local environment = require("wrenn.git.environment")
+local exec = require("wrenn.commands.exec")
 local failure = require("wrenn.git.failure")
-local task = require("wrenn.task")
 local words = require("wrenn.git.words")
 
 local run = {}
-
--- git stops here, before it does anything, when the environment did not reach
--- it; one older than 2.31 stops because it does not know the option.
-local PROOF = "--config-env=wrenn.envs=GIT_TERMINAL_PROMPT"
-local signs_of_none = {
-  "missing environment variable 'GIT_TERMINAL_PROMPT'",
-  "unknown option: --config-env",
-}
 
 -- Feeds git with an input: commands have none of their own.
 local FEED = [[printf "%s\n" "$WRENN_GIT_INPUT" | git "$@"]]
@@ -58,11 +49,11 @@ end
 
 -- program, args. A word of its own makes a command with secrets one that can
 -- be found in the process list.
-local function command_line(job, proof)
+local function command_line(job)
   local list = words.add({}, directory_words(job.call.cwd),
     (job.credentials or job.envs or job.input)
-      and { "-c", "wrenn.run=" .. environment.nonce() },
-    proof and PROOF, job.credentials and credentials.words(job.credentials),
+      and { "-c", "wrenn.run=" .. exec.nonce() },
+    job.credentials and credentials.words(job.credentials),
     job.args)
   if job.input then
     return "/bin/sh", words.add({ "-c", FEED, "sh" }, list)
@@ -70,42 +61,15 @@ local function command_line(job, proof)
   return "git", list
 end
 
-local function is_blind(result)
-  for _, sign in ipairs(signs_of_none) do
-    if result.exit_code ~= 0 and result.stderr:find(sign, 1, true) then
-      return true
-    end
-  end
-  return false
-end
-
-local function execute(self, job, private)
-  local commands, envs = self.commands, environment_of(job)
+local function execute(self, job)
   local timeout = job.call.timeout
   if timeout == nil then
     timeout = job.timeout or 30
   end
-  local program, args = command_line(job, private and not self.blind)
-  local offer, result, err
-  if private and self.blind then
-    offer, err = environment.offer(commands, envs)
-    if not offer then
-      return nil, err
-    end
-    program, args = environment.receiver(offer, program, args)
-    envs = nil
-  end
+  local program, args = command_line(job)
   -- SIGTERM lets git remove its locks and a half-made clone.
-  result, err = commands:run(program,
-    { args = args, envs = envs, timeout = timeout,
-      timeout_signal = "SIGTERM" })
-  local unreachable = err and err.details and err.details.kind
-  if not result and offer and not unreachable then
-    task.shield(function()
-      environment.withdraw(offer)
-    end)
-  end
-  return result, err
+  return self.commands:run(program, { args = args,
+    envs = environment_of(job), timeout = timeout, timeout_signal = "SIGTERM" })
 end
 
 local function scrub_error(secret, err)
@@ -129,13 +93,7 @@ end
 --- it came, and may hold a secret.
 ---@param job wrenn.git.Job
 function run.any(self, job)
-  local private = next(job.call.envs or {}) ~= nil or job.credentials ~= nil
-    or job.envs ~= nil or job.input ~= nil
-  local result, err = execute(self, job, private)
-  if result and private and not self.blind and is_blind(result) then
-    self.blind = true
-    result, err = execute(self, job, private)
-  end
+  local result, err = execute(self, job)
   local cwd = job.call.cwd
   if result and cwd and result.exit_code == 128
     and result.stderr:find("cannot change to", 1, true)

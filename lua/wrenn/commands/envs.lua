@@ -1,0 +1,78 @@
+-- An environment where the wire has no field for it. It must not be seen in the
+-- list of processes: it becomes a file in a directory that only its owner can
+-- enter, which the command's first step reads and removes.
+
+local errors = require("wrenn.errors")
+local exec = require("wrenn.commands.exec")
+local files = require("wrenn.files")
+local literal = require("wrenn.commands.literal")
+local task = require("wrenn.task")
+local words = require("wrenn.commands.words")
+
+local envs = {}
+
+-- Below the home directory, where commands start.
+local FOLDER = ".wrenn/envs"
+local MAKE = 'umask 077; mkdir -p "$1" && chmod 700 "$1"'
+
+--- Removes the file of a command that may not have come to do it.
+function envs.discard(self, path)
+  task.shield(function()
+    files.new(self.client, self.capsule_id, self):remove(path)
+  end)
+end
+
+local function make_folder(self)
+  if self.has_envs_folder then
+    return true
+  end
+  local result, err = exec.script(self, MAKE, { FOLDER })
+  if not result then
+    return nil, err
+  elseif result.exit_code ~= 0 then
+    return nil, errors.new("AgentError",
+      "the capsule could not take an environment: "
+      .. (result.stderr:gsub("%s+$", "")), { result = result })
+  end
+  self.has_envs_folder = true
+  return true
+end
+
+local function assignment(name, value)
+  return ("export %s='%s'\n"):format(name, (value:gsub("'", "'\\''")))
+end
+
+--- Gives words an environment. Returns them and the path of the file, if there
+--- is one; or nil, err.
+function envs.put(self, list, values)
+  local lines, odd = {}, {}
+  for name, value in pairs(values) do
+    if literal.is_variable(name) then
+      lines[#lines + 1] = assignment(name, value)
+    else
+      odd[name] = value -- no shell can set it
+    end
+  end
+  if next(odd) then
+    list = words.with_envs(list, odd)
+  end
+  if not lines[1] then
+    return list
+  end
+  table.sort(lines)
+  local ok, err = make_folder(self)
+  if not ok then
+    return nil, err
+  end
+  local name = exec.nonce()
+  local path = ("~/%s/%s"):format(FOLDER, name)
+  ok, err = files.new(self.client, self.capsule_id, self)
+    :write(path, table.concat(lines))
+  if not ok then
+    envs.discard(self, path)
+    return nil, err
+  end
+  return words.with_file_of_envs(list, ("./%s/%s"):format(FOLDER, name)), path
+end
+
+return envs
