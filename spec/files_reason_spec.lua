@@ -40,6 +40,9 @@ local cases = {
   { "make_dir", "R/" .. LONG, "ValidationError" },
   { "list", "R/none", "NotFoundError" },
   { "list", "R/f", "ValidationError" },
+  { "list", "R/" .. LONG, "WrennError" },
+  { "stat", "R/" .. LONG, "NotFoundError" },
+  { "stat", "R/" .. LONG .. "/x", "NotFoundError" },
 }
 
 generations.each(function(g)
@@ -60,9 +63,9 @@ generations.each(function(g)
 
     for _, case in ipairs(cases) do
       it(("are told: %s %s"):format(case[1], case[2]:sub(1, 12)), function()
-        local argument = "x"
-        if case[1] == "list" then
-          argument = nil
+        local argument
+        if case[1] ~= "list" then
+          argument = "x"
         end
         local err = is_error(case[3], files[case[1]](files, case[2], argument))
         assert.is_false(err:is("InternalError"), tostring(err))
@@ -137,6 +140,31 @@ describe("a server that gives no reason", function()
       assert.are.equal("InternalError", err.cause.type)
       assert.is_truthy(err.message:find("/x", 1, true))
       assert.are.equal(1, looks())
+      p:stop()
+    end
+    p = peer.answering({ 204 })
+  end)
+
+  it("is helped where a list fails, too", function()
+    for code, type_name in pairs({ [3] = "NotFoundError",
+      [4] = "ValidationError", [13] = "ForbiddenError", [0] = "InternalError" })
+    do
+      p = peer.start(([[
+        while true do
+          local req = c:request()
+          if not req then return end
+          if req.path:find("list") then
+            c:respond(500, '{"error":{"code":"internal_error","message":'
+              .. '"Something went wrong on our end."}}')
+          elseif req.path:find("/exec") then
+            c:respond(200, '{"stdout":"","stderr":"","exit_code":%d}')
+          else
+            c:respond(200, '{"id":"cl-1","status":"running"}')
+          end
+        end
+      ]]):format(code))
+      local files = assert(Capsule.connect("cl-1", p:options())).files
+      is_error(type_name, files:list("/x"))
       p:stop()
     end
     p = peer.answering({ 204 })

@@ -87,7 +87,8 @@ function Files:list(path, opts)
   check.self(self, "is_files", "list")
   check.text(path, "path", "list")
   opts = check.options(opts, "list", { depth = "positive" })
-  return lookup.list(self, path, opts.depth or 1)
+  local entries, err = lookup.list(self, path, opts.depth or 1)
+  return entries, err and reason.of(self, err, "list", path)
 end
 
 --- What is at a path, as the list of its directory says it: of a symbolic link

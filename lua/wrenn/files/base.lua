@@ -68,6 +68,18 @@ function base.bare(path)
   return path
 end
 
+local MAX_NAME, MAX_PATH = 255, 4095
+
+--- Whether a path or a name in it is longer than any file's.
+function base.is_too_long(path)
+  for name in path:gmatch("[^/]+") do
+    if #name > MAX_NAME then
+      return true
+    end
+  end
+  return #path > MAX_PATH
+end
+
 --- Asks an endpoint about a path; `send` is http.fetch, http.order, or
 --- http.call with the answer's shape. Bytes may take their time as long as they
 --- flow, anything else has the time of a call.

@@ -93,7 +93,9 @@ function lookup.entry(self, path)
   end
   local entries, err = lookup.list(self, parent, 1)
   if not entries then
-    if is_no_directory(err) then
+    if is_no_directory(err) or (err.status_code or 0) >= 500
+      and base.is_too_long(parent)
+    then
       return nothing_at(path, err)
     end
     return nil, err

@@ -26,7 +26,15 @@ while :; do
   exit 0
 done
 ]]
+-- The same for a list.
+local CLOSED = [[
+[ -e "$1" ] || exit 3
+[ -d "$1" ] || exit 4
+[ -r "$1" ] || exit 13
+]]
 local blocks = {
+  [3] = { "NotFoundError", "there is nothing at %s" },
+  [4] = { "ValidationError", "%s is not a directory" },
   [7] = { "ValidationError", "%s is a directory" },
   [9] = { "ValidationError", "%s lies below a file" },
   [10] = { "NotFoundError", "%s leads through a link that leads nowhere" },
@@ -49,10 +57,10 @@ function look.remove(self, path)
   end
 end
 
-local function look_for_block(self, path, kind)
+local function look_for_block(self, path, lines, kind)
   local arg = base.argument(path)
-  local _, err = base.tool(self, "/bin/sh",
-    { "-c", BLOCKED, "sh", arg, kind }, base.LOOK_LIMIT)
+  local _, err = base.tool(self, "/bin/sh", { "-c", lines, "sh", arg, kind },
+    base.LOOK_LIMIT)
   local block = err and err.result and blocks[err.result.exit_code]
   if block then
     return block[1], block[2]:format(path)
@@ -60,34 +68,27 @@ local function look_for_block(self, path, kind)
 end
 
 function look.write(self, path)
-  return look_for_block(self, path, "file")
+  return look_for_block(self, path, BLOCKED, "file")
 end
 
 function look.mkdir(self, path)
-  return look_for_block(self, path, "dir")
+  return look_for_block(self, path, BLOCKED, "dir")
 end
 
-local MAX_NAME, MAX_PATH = 255, 4095
-
-local function is_too_long(path)
-  for name in path:gmatch("[^/]+") do
-    if #name > MAX_NAME then
-      return true
-    end
-  end
-  return #path > MAX_PATH
+function look.list(self, path)
+  return look_for_block(self, path, CLOSED)
 end
 
 --- The error of a call, told as what it is. `verb` is read, write, list, mkdir
 --- or remove.
 function reason.of(self, err, verb, path)
-  if err.status_code ~= 500 and err.status_code ~= 502 then
-    return err
+  if err.type ~= "InternalError" and err.type ~= "AgentError" then
+    return err -- it says enough
   end
   local told = base.told(err, verb)
-  if told or err.status_code == 502 then
+  if told or err.status_code ~= 500 then
     return told or err
-  elseif is_too_long(path) then
+  elseif base.is_too_long(path) then
     return base.retyped(err, "ValidationError", path .. ": File name too long")
   end
   local type_name, message
