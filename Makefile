@@ -9,12 +9,12 @@ LUA = 5.4
 PREFIX = /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test spec asan valgrind fuzz bench clang lint format install clean
+.PHONY: help setup build demo test spec asan valgrind fuzz bench bench-peers clang lint format install clean
 
 help:
 	@sed -n 's/^#\( \|$$\)//p' Makefile
 	@echo 'Others: build, spec, asan, valgrind, fuzz, bench, clang, lint, format,'
-	@echo '        install, clean.'
+	@echo '        bench-peers, install, clean.'
 
 setup:
 	@scripts/setup.sh dev
@@ -48,9 +48,13 @@ SECONDS = 20
 fuzz:
 	@scripts/fuzz.sh $(SECONDS)
 
-# Ratios to bare C on the same server, and a thousand capsules.
+# Ratios to bare C and curl on the same server, and a thousand capsules.
 bench:
 	@scripts/bench.sh
+
+# The same rows beside Node, Python and Go.
+bench-peers:
+	@scripts/bench-peers.sh
 
 clang:
 	@scripts/setup.sh dev
