@@ -45,10 +45,8 @@ describe("a client", function()
 
   it("takes empty arguments for none", function()
     local p = peer.answering({ 200, "[]" })
-    run_with({ WRENN_API_KEY = "wrn_env", WRENN_BASE_URL = p.url,
-      WRENN_PROXY_DOMAIN = "ports.example" },
-      "assert(wrenn.Capsule.list{client=assert(wrenn.Client{api_key='',"
-        .. "base_url='',proxy_domain=''})})")
+    run_with({ WRENN_API_KEY = "wrn_env", WRENN_BASE_URL = p.url },
+      "assert(wrenn.Capsule.list{api_key='',base_url=''})")
     assert.is_truthy(p:received()[1]:find("X%-API%-Key: wrn_env\r\n"))
     p:stop()
     assert.is_truthy(run_with({}, "print(wrenn.Client{api_key=''})")

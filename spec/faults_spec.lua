@@ -76,8 +76,8 @@ local operations = {
 }
 
 
--- Calls that carry bytes do not look at them: garbage is not for them.
-local opaque = { read = true, download = true }
+-- A call that carries bytes does not look at them: garbage is not for it.
+local opaque = { read = true }
 -- A 200 is no upgrade, however its body ends; and what is not HTTP at all is
 -- not told from an end before the answer.
 local for_upgrade = {

@@ -17,6 +17,12 @@ config.spec = {
   user_agent = "string", on_event = "callable",
 }
 
+-- A URL that is wrong may have its credentials in any place of it.
+local function shown(text)
+  local scheme, rest = text:match("^(%a[%w+.-]*://)(.*)$")
+  return (scheme or "") .. ((rest or text):gsub("^.*@", "***@"))
+end
+
 local function misconfigured(message)
   return nil, errors.new("ConfigurationError", message)
 end
@@ -75,8 +81,22 @@ local function proxy_of(option, scheme, host)
   end
   if proxy and not proxy:find("^http://") then
     return misconfigured("the proxy must be an http:// URL")
+  elseif proxy and proxy:find("[%c%s]") then
+    return misconfigured("the proxy's URL holds white space or control"
+      .. " characters")
   end
   return proxy
+end
+
+-- What no error may show: the key, and the proxy's password in its shapes.
+local function secrets_of(key, proxy)
+  local list = { key }
+  local user = proxy and proxy:match("^http://(.*)@")
+  local password = user and user:match(":(.*)$")
+  if password then
+    list[2], list[3] = password, url.unescape(password)
+  end
+  return list
 end
 
 -- No name lies below an address; for those of this machine there is another
@@ -92,7 +112,7 @@ local function domain_of_host(authority)
 end
 
 local function proxy_domain_of(option, authority)
-  return given(option) or from_environment("WRENN_PROXY_DOMAIN")
+  return option or from_environment("WRENN_PROXY_DOMAIN")
     or domain_of_host(authority)
 end
 
@@ -111,7 +131,7 @@ function config.resolve(opts)
   local scheme, authority, path = url.split(base)
   if not scheme then
     return misconfigured("the base URL must look like https://host/path, not '"
-      .. base .. "'")
+      .. shown(base) .. "'")
   end
   local proxy, err = proxy_of(opts.proxy, scheme, host_of(authority))
   if err then
@@ -120,9 +140,9 @@ function config.resolve(opts)
   local domain = proxy_domain_of(opts.proxy_domain, authority)
   if not domain:find("^[%w.-]+:?%d*$") and domain ~= authority then
     return misconfigured("the proxy domain must look like host or host:port,"
-      .. " not '" .. domain .. "'")
+      .. " not '" .. shown(domain) .. "'")
   end
-  return {
+  local settings = {
     -- A function, so that no dump of a client shows the key.
     key = function()
       return key
@@ -139,6 +159,8 @@ function config.resolve(opts)
     user_agent = opts.user_agent,
     on_event = opts.on_event,
   }
+  errors.keep_secret(settings, secrets_of(key, proxy))
+  return settings
 end
 
 return config

@@ -83,7 +83,86 @@ local by_core_code = {
   argument = "ValidationError",
 }
 
-local MAX_TEXT = 500
+local MAX_TEXT = 2048 -- bytes of a server's text
+local MAX_PAGE = 500
+local MAX_NAME = 128 -- of a code or an id
+local MAX_DEPTH = 8
+
+-- ---- texts -----------------------------------------------------------------
+
+-- Secrets, by what they belong to: they are forgotten with it.
+local secrets = setmetatable({}, { __mode = "k" })
+
+-- A shorter one is found in any text: what it stands in tells it, or nothing
+-- does.
+local LEAST_SECRET = 6
+
+--- Keeps strings out of the texts of all errors, as long as their owner lives.
+function errors.keep_secret(owner, list)
+  local kept = {}
+  for _, secret in ipairs(list) do
+    if #secret >= LEAST_SECRET then
+      kept[#kept + 1] = secret
+    end
+  end
+  secrets[owner] = kept
+end
+
+--- Replaces a string in a text, wherever it is.
+function errors.replace(text, part, by)
+  if not text:find(part, 1, true) then
+    return text
+  end
+  return (text:gsub((part:gsub("%W", "%%%0")), by))
+end
+
+-- Takes secrets out of a text: those of clients, and credentials in URLs. Of a
+-- URL of another scheme a name alone is no secret: ssh://git@host.
+local function blank(text)
+  text = text:gsub("()://([^%s/]*)@", function(at, user)
+    local scheme = text:sub(math.max(at - 5, 1), at - 1)
+    if scheme:find("https?$") or user:find(":", 1, true) then
+      return "://***@"
+    end
+  end)
+  for _, list in pairs(secrets) do
+    for _, secret in ipairs(list) do
+      text = errors.replace(text, secret, "***")
+    end
+  end
+  return text
+end
+
+--- The beginning of a text that is too long; not within a character.
+function errors.cut(text, limit)
+  limit = limit or MAX_TEXT
+  if #text <= limit then
+    return text
+  end
+  return text:sub(1, limit):gsub("[\194-\244][\128-\191]*$", "") .. "..."
+end
+
+--- A text of somebody else's as one line of printable ones, of a sane length.
+function errors.text(text, limit)
+  text = errors.cut(text, 2 * (limit or MAX_TEXT))
+  text = text:gsub("\194[\128-\159]", " "):gsub("[%c%s]+", " ")
+  return errors.cut((text:gsub("^ ", ""):gsub(" $", "")), limit)
+end
+
+-- What a server has said beside the message; its own table is changed.
+local function tidy(value, depth)
+  if type(value) == "string" then
+    return blank(errors.text(value))
+  elseif type(value) ~= "table" then
+    return value
+  elseif depth > MAX_DEPTH then
+    return nil
+  end
+  for key, item in pairs(value) do
+    value[key] = tidy(item, depth + 1)
+  end
+  return value
+end
 
 --- Whether the error is of a type or of one below it in the tree.
 ---@param name string  e.g. "ConflictError"
@@ -128,7 +207,8 @@ end
 ---@param fields? table
 ---@return wrenn.Error
 function errors.new(type_name, message, fields)
-  local err = { type = type_name, message = message, retryable = false }
+  local err = { type = type_name, message = blank(message or type_name),
+    retryable = false }
   for name, value in pairs(fields or {}) do
     err[name] = value
   end
@@ -162,7 +242,8 @@ end
 ---@param sent? boolean
 ---@return wrenn.Error
 function errors.from_core(code, message, sent)
-  return errors.new(by_core_code[code] or "ConnectionError", message, {
+  local type_name = by_core_code[code] or "ConnectionError"
+  return errors.new(type_name, errors.text(message or code), {
     retryable = code == "connect" or code == "resolve" or code == "broken",
     details = { kind = code, sent = sent or false },
   })
@@ -189,8 +270,11 @@ local function plain_text(body)
   if text:find("^%s*<!?[dDhH][oOtT]") then -- "<!DOCTYPE" or "<html"
     text = text_of_page(text)
   end
-  text = text:gsub("^%s+", ""):gsub("%s+$", "")
-  return #text > MAX_TEXT and text:sub(1, MAX_TEXT) .. "..." or text
+  return errors.text(text, MAX_PAGE)
+end
+
+local function name_of(value)
+  return type(value) == "string" and blank(errors.text(value, MAX_NAME)) or nil
 end
 
 local function type_of(status, code)
@@ -210,12 +294,15 @@ end
 function errors.from_response(status, decoded, body, header)
   local outer = type(decoded) == "table" and decoded or {}
   local inner = type(outer.error) == "table" and outer.error or {}
-  local code = type(inner.code) == "string" and inner.code or nil
-  local details = type(inner.details) == "table" and inner.details or nil
+  local code = name_of(inner.code)
+  local details = type(inner.details) == "table" and tidy(inner.details, 1)
+    or nil
   local message = first_text(inner.message, outer.error, outer.message,
     decoded == nil and plain_text(body), "HTTP " .. status)
+  message = first_text(errors.text(message), "HTTP " .. status)
   if status >= 300 and status < 400 then
-    message = "unexpected redirect to " .. (header("location") or "nowhere")
+    message = "unexpected redirect to " .. errors.text(header("location")
+      or "nowhere")
   elseif status < 400 then
     message = "the server did not upgrade the connection to a WebSocket"
   end
@@ -228,7 +315,8 @@ function errors.from_response(status, decoded, body, header)
   return errors.new(type_of(status, code), message, {
     code = code,
     status_code = status,
-    request_id = first_text(inner.request_id, header("x-request-id")),
+    request_id = name_of(first_text(inner.request_id,
+      header("x-request-id"))),
     retryable = retryable,
     details = details,
     status = details and details.status,

@@ -33,6 +33,7 @@ local meanings = {
 }
 
 local function in_band_error(text)
+  text = errors.text(text)
   for _, meaning in ipairs(meanings) do
     if text:find(meaning[1], 1, true) then
       return errors.new(meaning[2], text)

@@ -36,6 +36,13 @@ function url.names_segment(text)
   return not text:find("/", 1, true) and text ~= "." and text ~= ".."
 end
 
+--- What url.escape made of a text, back.
+function url.unescape(text)
+  return (text:gsub("%%(%x%x)", function(digits)
+    return string.char(tonumber(digits, 16))
+  end))
+end
+
 --- Fills "/v1/capsules/{}/files" with escaped segments.
 function url.path(template, value, ...)
   local at = template:find("{}", 1, true)
@@ -70,7 +77,9 @@ function url.split(text)
   if scheme ~= "http" and scheme ~= "https" then
     return nil
   end
-  if authority:find("[%s%c@]") or path:find("[%s%c]") then
+  if authority:find("[%s%c@]") or path:find("[%s%c]")
+    or not authority:gsub("^%[[%x:.]*%]", ""):find("^[^:]*:?%d*$")
+  then
     return nil
   end
   return scheme, authority, (path:gsub("/+$", ""))

@@ -41,7 +41,7 @@ local function failure(answer, decoded)
     function(name) return answer.headers[name] end)
   local reason = reason_of(decoded)
   if reason and not err.message:find(reason, 1, true) then
-    err.message = err.message .. ": " .. reason
+    err.message = err.message .. ": " .. errors.text(reason)
   end
   return err
 end

@@ -3,6 +3,7 @@
 -- over: to the scheme, host and port they are for, and to nobody else.
 
 local core = require("wrenn.core")
+local errors = require("wrenn.errors")
 local url = require("wrenn.url")
 local words = require("wrenn.git.words")
 
@@ -38,12 +39,6 @@ local function is_http(scheme)
   return scheme == "http" or scheme == "https"
 end
 
-local function unescape(text)
-  return (text:gsub("%%(%x%x)", function(digits)
-    return string.char(tonumber(digits, 16))
-  end))
-end
-
 --- Whether a text is an address rather than the name of a remote.
 function credentials.is_address(text)
   return text:find(":", 1, true) ~= nil or text:find("^[./]") ~= nil
@@ -64,7 +59,8 @@ function credentials.take_apart(address)
   local embedded
   if user then
     local name, password = user:match("^([^:]*):?(.*)$")
-    embedded = { username = unescape(name), password = unescape(password) }
+    embedded = { username = url.unescape(name),
+      password = url.unescape(password) }
   end
   return origin .. rest, origin, embedded
 end
@@ -144,26 +140,31 @@ function credentials.embed(address, cred)
     url.escape(cred.password), host, rest)
 end
 
-local function replace(text, secret)
-  return (text:gsub((secret:gsub("%W", "%%%0")), "***"))
-end
+-- A shorter one is part of many a word.
+local LEAST_SECRET = 6
 
 --- Takes the secret out of a text: as it is, escaped for a URL (git writes
 --- the digits small) and as an HTTP header has it. A name without a password
---- is a token, mostly.
+--- is a token, mostly. A short one is taken out where a URL has it, and nowhere
+--- else: the rest of the text is not to suffer.
 function credentials.scrub(cred, text)
   if not cred or not text then
     return text
   end
   local secret = cred.password ~= "" and cred.password or cred.username
   local escaped = url.escape(secret)
+  local before, after = "", ""
+  if #secret < LEAST_SECRET then
+    before, after = cred.password ~= "" and ":" or "//", "@"
+  end
   for _, shape in ipairs({
-    core.base64_encode(cred.username .. ":" .. cred.password),
     escaped, (escaped:gsub("%%%x%x", string.lower)), secret,
   }) do
-    text = replace(text, shape)
+    text = errors.replace(text, before .. shape .. after,
+      before .. "***" .. after)
   end
-  return text
+  return errors.replace(text,
+    core.base64_encode(cred.username .. ":" .. cred.password), "***")
 end
 
 --- The directory that git clones an http or https address into by itself; nil

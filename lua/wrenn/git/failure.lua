@@ -54,7 +54,7 @@ function failure.of(op, result, network)
   if text == "" then
     text = ("git %s failed (exit %d)"):format(op, result.exit_code)
   end
-  return errors.new("GitCommandError", text, fields)
+  return errors.new("GitCommandError", errors.cut(text), fields)
 end
 
 return failure

@@ -155,7 +155,8 @@ local fetch_spec = transfer_spec("prune", "all")
 
 ---@class wrenn.GitPushOptions: wrenn.GitRemoteOptions
 ---@field remote? string        "origin"; a URL works too
----@field branch? string        or a refspec
+---@field branch? string        or a refspec: "a:b" pushes a to b, ":b" deletes
+---  b there, and "+a" forces
 ---@field force? boolean
 ---@field set_upstream? boolean
 

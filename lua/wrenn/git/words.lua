@@ -11,6 +11,7 @@ local guarded = {
   url = true, remote = true, branch = true, name = true, key = true,
   ref = true, source = true, start_point = true, initial_branch = true,
 }
+local addresses = { url = true, remote = true }
 local may_be_empty = { value = true, password = true, cwd = true,
   author_name = true, author_email = true }
 local common = { cwd = "string", envs = "map", timeout = "seconds|boolean" }
@@ -27,6 +28,8 @@ local function check_text(value, name, fname, level)
     what = "it is empty"
   elseif value:find("%z") then
     what = "it holds a NUL byte"
+  elseif addresses[name] and value:find("^%a[%w+.-]*::") then
+    what = "it names a helper of git's, which may run anything"
   elseif guarded[name] and value:find("^%-") then
     what = "it begins with a dash"
   end
