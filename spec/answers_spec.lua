@@ -184,10 +184,27 @@ describe("an answer", function()
 
   for name, call in pairs(orders) do
     it("of " .. name .. " is no success when it is a page", function()
-      assert.is_true(call(capsule_of({ 204, "" })))
-      p:stop()
-      refused(call, { name, "not JSON" },
-        { 200, PAGE, "Content-Type: text/html" })
+      -- What is asked besides is answered as it should be.
+      p = peer.start(([[
+        orders = orders or 0
+        while true do
+          local req = c:request()
+          if not req then return end
+          if req.method .. " " .. req.path == %q then
+            orders = orders + 1
+            c:respond(orders == 1 and 204 or 200, orders == 1 and "" or %q)
+          else
+            c:respond(200, '{"id":"cl-1","status":"running","processes":'
+              .. '[{"pid":5}],"version":"0.4.0"}')
+          end
+        end
+      ]]):format(name, PAGE))
+      local capsule = assert(wrenn.Capsule.connect("cl-1", p:options()))
+      assert.is_true(call(capsule))
+      local ok, err = call(capsule)
+      assert.is_nil(ok)
+      assert.are.equal("ProtocolError", err.type)
+      assert.are.equal(name .. ": the answer is not JSON", err.message)
     end)
   end
 
@@ -196,7 +213,8 @@ describe("an answer", function()
     refused(function(c) return c.files:read("/x") end,
       { "POST /v1/capsules/cl-1/files/read", "web page" }, page)
     refused(function(c) return c.files:download_stream("/x") end,
-      { "POST /v1/capsules/cl-1/files/stream/read", "web page" }, page)
+      { "POST /v1/capsules/cl-1/files/stream/read", "web page" },
+      { 200, '{"entries":[{"name":"x","type":"file","size":52}]}' }, page)
     local capsule = capsule_of({ 200, PAGE,
       "Content-Type: application/octet-stream" })
     assert.are.equal(PAGE, capsule.files:read("/x"))
