@@ -138,8 +138,8 @@ describe("files of a scripted server", function()
     local function sent(i)
       local body = p:received()[i]:match("\r\n\r\n(.*)$")
       body = require("cjson").decode(body)
-      assert.are.equal("C", body.envs.LC_ALL)
-      table.insert(body.args, 1, body.cmd)
+      assert.are.equal("/usr/bin/env", body.cmd)
+      assert.are.equal("LC_ALL=C", table.remove(body.args, 1))
       return body.args
     end
     assert.are.same({ "mv", "-fT", "--", "./-a; rm -rf /", "./b$(x)" },

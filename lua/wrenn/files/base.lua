@@ -8,6 +8,8 @@ local nested = require("wrenn.nested")
 local task = require("wrenn.task")
 local url = require("wrenn.url")
 
+local unpack = table.unpack or unpack
+
 local base = {}
 
 ---@class wrenn.Files
@@ -117,6 +119,7 @@ local words = {
   { "not a directory", "ValidationError",
     { read = "NotFoundError", remove = "NotFoundError" } },
   { "path is a file", "ValidationError" },
+  { "file exists", "NotFoundError" }, -- a broken link in the middle
   { "is a directory", "ValidationError", { remove = false } },
   { "not a regular file", "ValidationError" },
 }
@@ -199,11 +202,13 @@ local TOOL_LIMIT = 3600
 --- Seconds for one that only looks.
 base.LOOK_LIMIT = 30
 
---- Runs a tool inside the capsule; user values go in as arguments only.
---- Returns its result; or nil, err also when it failed.
+--- Runs a tool inside the capsule; user values go in as arguments only, and so
+--- does the environment, which is no secret: some servers take none, and a file
+--- with one would be a call of files of its own. Returns its result; or nil, err
+--- also when it failed.
 function base.tool(self, name, args, limit)
-  local result, err = self.commands:run(name, {
-    args = args, envs = { LC_ALL = "C" }, timeout = limit or TOOL_LIMIT,
+  local result, err = self.commands:run("/usr/bin/env", {
+    args = { "LC_ALL=C", name, unpack(args) }, timeout = limit or TOOL_LIMIT,
   })
   if not result then
     return nil, err
