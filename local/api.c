@@ -110,6 +110,10 @@ static bool find_capsule(conn *c, const route_value *value) {
 }
 
 bool api_running(conn *c, bool with_status) {
+  if (c->capsule->away) {
+    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+    return false;
+  }
   if (c->capsule->status == CAPSULE_RUNNING)
     return true;
   conn_reply_fault(c, with_status ? FAULT_NOT_RUNNING : FAULT_FILES_NOT_READY,

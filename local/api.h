@@ -14,8 +14,8 @@
 
 /* ---- checks; each answers the request when it returns false -------------- */
 
-/* The capsule is running. `with_status`: its status is in the message, as it
- * is for everything but files. */
+/* The capsule is running, and known to be there. `with_status`: its status is
+ * in the message, as it is for everything but files. */
 bool api_running(conn *c, bool with_status);
 
 /* The body is a JSON object. */

@@ -174,6 +174,7 @@ void capsule_remove_folder(capsule *c) {
 
 void capsule_set_status(capsule *c, capsule_status status) {
   capsule_status before = c->told;
+  c->away = false;
   c->status = c->told = status;
   c->updated = time(NULL);
   volumes_follow(c);
@@ -205,7 +206,6 @@ void capsule_ready(void *arg) {
 void capsule_gone(void *arg) {
   capsule *c = arg;
   bool meant = c->status == CAPSULE_STOPPING;
-  bool failed = c->status == CAPSULE_STARTING;
   uv_timer_stop(&c->timer);
   c->ended = uv_now(c->all->loop);
   c->status = meant ? CAPSULE_STOPPED : CAPSULE_ERROR;
@@ -214,12 +214,6 @@ void capsule_gone(void *arg) {
   sandbox_free(c->box);
   c->box = NULL;
   capsule_set_status(c, c->status);
-  if (failed)
-    events_act(c->all->events,
-               &(event){.kind = "capsule.create",
-                        .capsule = c,
-                        .system = true,
-                        .error = "the capsule has not come up"});
   capsule_remove_folder(c);
 }
 
@@ -256,9 +250,26 @@ bool capsule_order(capsule *c, const char *order, sandbox_done *done) {
 }
 
 void capsule_pause(capsule *c) {
+  c->idle = false;
   capsule_set_status(c, CAPSULE_PAUSING);
   capsule_cut(c);
   capsule_order(c, "pause", after_pause);
+}
+
+static void after_leaving(void *arg, const sandbox_reply *reply) {
+  (void)arg;
+  (void)reply;
+}
+
+void capsule_pause_idle(capsule *c) {
+  if (c->all->traits->pauses_unseen) {
+    c->away = true;
+    capsule_cut(c);
+    capsule_order(c, "pause", after_leaving);
+  } else {
+    capsule_pause(c);
+  }
+  c->idle = true;
 }
 
 void capsule_resume(capsule *c) {

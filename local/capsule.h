@@ -67,6 +67,8 @@ struct capsule {
   char *folder;
   sandbox *box; /* NULL before and after */
   bool has_jupyter;
+  bool idle; /* why it is paused, or about to be */
+  bool away; /* paused, and it is not known yet: its status does not say so */
   process *processes;
   struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
   size_t volume_count;
@@ -105,6 +107,7 @@ typedef struct capsules {
   void *arg;
   uv_timer_t reaper;
   uint64_t second_ms;   /* of a timeout_sec */
+  uv_timer_t monitor;   /* finds out about those that are away */
   bool private_network; /* each has a loopback of its own, and no more */
 } capsules;
 
@@ -150,6 +153,7 @@ void capsule_set_status(capsule *c, capsule_status status);
 
 /* The changes of status, from a status that allows them. */
 void capsule_pause(capsule *c);
+void capsule_pause_idle(capsule *c);
 void capsule_resume(capsule *c);
 
 /* The same for its end, from any; false when it has ended, or is about to. */

@@ -11,6 +11,7 @@
 #include "walls.h"
 
 #define REAPER_MS 2000
+#define MONITOR_MS 15000
 /* Capsules that have ended stay readable by id, for as long as this at the
  * least; after that the oldest go when there are too many. */
 #define ENDED_KEPT_MS ((uint64_t)3600 * 1000)
@@ -160,7 +161,7 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
 }
 
 static bool is_idle(const capsule *c, uint64_t now) {
-  return c->status == CAPSULE_RUNNING && c->timeout_sec > 0 &&
+  return c->status == CAPSULE_RUNNING && !c->away && c->timeout_sec > 0 &&
          (now - c->used) / c->all->second_ms >= (uint64_t)c->timeout_sec;
 }
 
@@ -174,13 +175,8 @@ static void on_reaper(uv_timer_t *timer) {
   uint64_t now = uv_now(all->loop);
   capsule *next;
   for (capsule *c = all->first; c; c = c->next)
-    if (is_idle(c, now)) {
-      capsule_pause(c);
-      events_act(all->events, &(event){.kind = "capsule.pause",
-                                       .capsule = c,
-                                       .system = true,
-                                       .reason = "ttl_expired"});
-    }
+    if (is_idle(c, now))
+      capsule_pause_idle(c);
   for (capsule *c = all->last; c && all->count > ENDED_MAX; c = next) {
     next = c->previous;
     if (is_forgotten(c, now)) {
@@ -190,18 +186,29 @@ static void on_reaper(uv_timer_t *timer) {
   }
 }
 
-/* Of a capsule's time without activity: tests cannot wait for long. */
-static uint64_t idle_second_ms(void) {
-  const char *text = getenv("WRENN_LOCAL_IDLE_SECOND_MS");
+static void on_monitor(uv_timer_t *timer) {
+  capsules *all = timer->data;
+  for (capsule *c = all->first; c; c = c->next)
+    if (c->away)
+      capsule_set_status(c, CAPSULE_PAUSED);
+}
+
+/* A time that the environment may change: tests cannot wait for long. */
+static uint64_t time_of(const char *name, uint64_t usual_ms) {
+  const char *text = getenv(name);
   uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
-  return ms > 0 ? ms : 1000;
+  return ms > 0 ? ms : usual_ms;
 }
 
 void capsules_start(capsules *all) {
-  all->second_ms = idle_second_ms();
+  uint64_t monitor_ms = time_of("WRENN_LOCAL_MONITOR_MS", MONITOR_MS);
+  all->second_ms = time_of("WRENN_LOCAL_IDLE_SECOND_MS", 1000);
   uv_timer_init(all->loop, &all->reaper);
   all->reaper.data = all;
   uv_timer_start(&all->reaper, on_reaper, REAPER_MS, REAPER_MS);
+  uv_timer_init(all->loop, &all->monitor);
+  all->monitor.data = all;
+  uv_timer_start(&all->monitor, on_monitor, monitor_ms, monitor_ms);
 }
 
 void capsules_end(capsules *all) {
@@ -209,6 +216,7 @@ void capsules_end(capsules *all) {
     return;
   all->ending = true;
   uv_close((uv_handle_t *)&all->reaper, NULL);
+  uv_close((uv_handle_t *)&all->monitor, NULL);
   for (capsule *c = all->first; c; c = c->next) {
     capsule_destroy(c);
     uv_timer_stop(&c->timer);

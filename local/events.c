@@ -8,8 +8,8 @@
 #include "team.h"
 
 #define KEEPALIVE_MS 30000
-/* A listener for whom more than this waits loses events. */
-#define HIGH ((size_t)256 * 1024)
+/* A listener for whom as many wait loses the next. */
+#define WAITING_MAX 32
 
 typedef struct listener {
   struct listener *next, *previous;
@@ -25,7 +25,7 @@ static void send_to_all(events *e, const wrenn_buf *text) {
   listener *next;
   for (listener *l = e->listeners.next; l && !text->oom; l = next) {
     next = l->next;
-    if (conn_unsent(l->conn) <= HIGH)
+    if (l->conn->out.writes < WAITING_MAX)
       conn_stream_data(l->conn, text->data, text->len);
   }
 }
@@ -108,6 +108,8 @@ void events_act(events *e, const event *what) {
     put_resource(&out, "snapshot", what->snapshot);
   if (what->reason)
     wrenn_buf_printf(&out, ",\"metadata\":{\"reason\":\"%s\"}", what->reason);
+  else if (what->host_ip)
+    wrenn_buf_printf(&out, ",\"metadata\":{\"host_ip\":\"%s\"}", what->host_ip);
   if (what->error) {
     wrenn_buf_puts(&out, ",\"error\":");
     wrenn_json_put_string(&out, what->error, strlen(what->error));
@@ -117,10 +119,8 @@ void events_act(events *e, const event *what) {
   end(e, &out);
 }
 
-void events_changed(events *e, const capsule *c, capsule_status before) {
+static void tell_change(events *e, const capsule *c, capsule_status before) {
   wrenn_buf out = {0};
-  if (!e || !e->listeners.next || before == c->status)
-    return;
   begin(&out, "capsule.state.changed", NULL);
   put_actor(&out, true);
   put_resource(&out, "sandbox", c->id);
@@ -128,6 +128,52 @@ void events_changed(events *e, const capsule *c, capsule_status before) {
                    capsule_status_text(c->all, before), capsule_status_name(c));
   put_capsule(&out, c);
   end(e, &out);
+}
+
+/* What is over when a capsule comes from one status to another. */
+static const struct {
+  capsule_status from, to;
+  const char *kind, *host_ip, *reason, *error;
+} ends[] = {
+    {CAPSULE_STARTING, CAPSULE_RUNNING, "capsule.create", CAPSULE_HOST_IP, NULL,
+     NULL},
+    {CAPSULE_STARTING, CAPSULE_ERROR, "capsule.create", NULL,
+     "cleanup_after_create_error", "the capsule has not come up"},
+    {CAPSULE_PAUSING, CAPSULE_PAUSED, "capsule.pause", NULL, NULL, NULL},
+    {CAPSULE_PAUSING, CAPSULE_RUNNING, "capsule.pause", NULL, "host_failure",
+     "the capsule could not be paused"},
+    {CAPSULE_RESUMING, CAPSULE_RUNNING, "capsule.resume", CAPSULE_HOST_IP, NULL,
+     NULL},
+    {CAPSULE_RESUMING, CAPSULE_PAUSED, "capsule.resume", NULL, "host_failure",
+     "the capsule could not be resumed"},
+    {CAPSULE_STOPPING, CAPSULE_STOPPED, "capsule.destroy", NULL, NULL, NULL},
+    {CAPSULE_RUNNING, CAPSULE_ERROR, "capsule.destroy", NULL, "orphaned", NULL},
+    {CAPSULE_PAUSED, CAPSULE_ERROR, "capsule.destroy", NULL, "orphaned", NULL},
+};
+
+static void tell_end(events *e, const capsule *c, capsule_status before) {
+  for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    if (ends[i].from != before || ends[i].to != c->status)
+      continue;
+    bool idle = c->idle && c->status == CAPSULE_PAUSED;
+    events_act(e, &(event){.kind = ends[i].kind,
+                           .capsule = c,
+                           .system = true,
+                           .host_ip = ends[i].host_ip,
+                           .reason = idle ? "ttl_expired" : ends[i].reason,
+                           .error = ends[i].error});
+  }
+}
+
+void events_changed(events *e, const capsule *c, capsule_status before) {
+  bool snapshot =
+      before == CAPSULE_SNAPSHOTTING || c->status == CAPSULE_SNAPSHOTTING;
+  bool start = before == CAPSULE_STARTING && c->status == CAPSULE_RUNNING;
+  if (!e || !e->listeners.next || before == c->status)
+    return;
+  if (start || snapshot)
+    tell_change(e, c, before);
+  tell_end(e, c, before);
 }
 
 /* ---- GET /v1/events/stream ----------------------------------------------- */

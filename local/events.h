@@ -13,6 +13,7 @@ typedef struct event {
   const char *snapshot;   /* the other thing it may be about: a name */
   bool system;            /* else the one who has the key */
   const char *reason;     /* or NULL */
+  const char *host_ip;    /* or NULL */
   const char *error;      /* why it has failed, or NULL */
 } event;
 
@@ -27,7 +28,8 @@ void events_free(events *e);
  * when there is no `e`. */
 void events_act(events *e, const event *what);
 
-/* Tells that a capsule's status is no more what it was. */
+/* A capsule's status is no more what it was: tells of what is finished by
+ * that, in the system's name, and of the change where that is told. */
 void events_changed(events *e, const capsule *c, capsule_status before);
 
 #endif

@@ -176,10 +176,27 @@ static void start_exec(conn *c, api_plan *p, bool background,
   }
 }
 
+/* The capsule is away: of a foreground command that is told otherwise. */
+static bool reply_away(conn *c) {
+  wrenn_json body, value;
+  const char *why;
+  char text[128];
+  bool parsed = wrenn_json_parse(c->body.data, c->body.len, &body, &why);
+  if (parsed && wrenn_json_get(&body, "background", &value) &&
+      wrenn_json_true(&value))
+    return false;
+  snprintf(text, sizeof(text), "internal: exec: sandbox not found: %s",
+           c->capsule->id);
+  conn_reply_fault(c, FAULT_AGENT, text);
+  return true;
+}
+
 void handle_exec(conn *c) {
   wrenn_json body, value;
   api_plan p;
   int64_t timeout_sec = 0;
+  if (c->capsule->away && reply_away(c))
+    return;
   if (!api_running(c, true) || !api_body(c, &body) ||
       !api_number(c, &body, "timeout_sec", &timeout_sec))
     return;

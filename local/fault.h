@@ -15,6 +15,7 @@ typedef enum fault {
   FAULT_SESSION_ONLY, /* served to people, not to keys */
   FAULT_CAPSULE_ID,
   FAULT_NO_CAPSULE,
+  FAULT_AWAY,            /* text: its id */
   FAULT_NOT_RUNNING,     /* text: the status */
   FAULT_FILES_NOT_READY, /* the same, as the file endpoints have it */
   FAULT_CANNOT_PAUSE,    /* text: the status */

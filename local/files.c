@@ -202,7 +202,12 @@ static void begin_reading(conn *c, bool chunked) {
 
 void handle_read(conn *c) { begin_reading(c, false); }
 
-void handle_stream_read(conn *c) { begin_reading(c, true); }
+void handle_stream_read(conn *c) {
+  if (c->capsule->away)
+    conn_reply(c, 200, "application/octet-stream", "", 0);
+  else
+    begin_reading(c, true);
+}
 
 /* ---- directories --------------------------------------------------------- */
 

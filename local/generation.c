@@ -21,6 +21,7 @@ static const traits all[] = {
                         .waits = true,
                         .keeps_timeout = true,
                         .shows_host_ip = true,
+                        .pauses_unseen = true,
                         .odd_names = "fatal",
                         .part_max = PART_MAX,
                         .message_max = LOOSE_MESSAGE,
@@ -122,4 +123,5 @@ void traits_soften(traits *t) {
   t->friendly = true;
   t->odd_names = NULL;
   t->part_max = 0;
+  t->pauses_unseen = false;
 }

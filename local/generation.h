@@ -29,6 +29,7 @@ typedef struct traits {
   bool takes_disk_size;  /* else it is the same for all */
   bool shows_disk_size;  /* that */
   bool shows_disk_usage; /* to those who ask for one capsule */
+  bool pauses_unseen;    /* what is idle; its status shows it later */
   bool has_labels;       /* metadata of the user's */
   bool has_slugs;        /* in front of the names of templates */
 

@@ -235,7 +235,12 @@ static void change(conn *c, capsule_status from, capsule_status to,
                    void (*begin)(capsule *), const char *kind,
                    fault otherwise) {
   capsule_status now = c->capsule->status;
-  if (now == from) {
+  if (now == from && c->capsule->away) {
+    char text[128];
+    snprintf(text, sizeof(text), "internal: sandbox not found: %s",
+             c->capsule->id);
+    conn_reply_fault(c, FAULT_AGENT, text);
+  } else if (now == from) {
     begin(c->capsule);
     tell(c, kind, c->capsule);
     reply_begun(c, c->capsule, to, 200);
@@ -257,6 +262,10 @@ void handle_resume(conn *c) {
 }
 
 void handle_ping(conn *c) {
+  if (c->capsule->away) {
+    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+    return;
+  }
   if (c->capsule->status != CAPSULE_RUNNING) {
     conn_reply_fault(c, FAULT_CANNOT_PAUSE, capsule_status_name(c->capsule));
     return;

@@ -1,4 +1,5 @@
-/* Handler: what a capsule uses. A point is taken whenever somebody asks. */
+/* Handler: what a capsule uses. It is measured whenever somebody asks; each
+ * second since the time before has a point then, with the mean of them all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,15 +62,28 @@ static double cpu_pct(capsule *of, int64_t cpu_ms) {
   return pct < 100 ? pct : 100;
 }
 
+/* The second after the last point: none from before the start or a pause. */
+static time_t next_second(const capsule *of, time_t now) {
+  const capsule_point *last =
+      of->metrics.count ? &of->metrics.points[of->metrics.count - 1] : NULL;
+  time_t next =
+      last && last->when >= of->started ? last->when + 1 : of->started;
+  if (next > now)
+    return last && last->when == now ? now + 1 : now;
+  return now - next < CAPSULE_POINTS ? next : now - CAPSULE_POINTS + 1;
+}
+
 static void on_usage(void *arg, const sandbox_reply *reply) {
   asking *a = arg;
   if (!reply->error) {
-    const capsule_point point = {
-        .when = time(NULL),
+    time_t now = time(NULL);
+    capsule_point point = {
+        .when = next_second(a->of, now),
         .cpu_pct = cpu_pct(a->of, number_of(&reply->json, "cpu_ms")),
         .mem_bytes = number_of(&reply->json, "mem_bytes"),
         .disk_bytes = number_of(&reply->json, "disk_bytes")};
-    capsule_add_point(a->of, &point);
+    for (; point.when <= now; point.when++)
+      capsule_add_point(a->of, &point);
   }
   if (a->conn)
     reply_points(a->conn, a->of, a->range, a->since);
@@ -116,7 +130,9 @@ void handle_metrics(conn *c) {
     return;
   }
   time_t since = time(NULL) - ranges[i].seconds;
-  if (status != CAPSULE_RUNNING && status != CAPSULE_PAUSED)
+  if (c->capsule->away)
+    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+  else if (status != CAPSULE_RUNNING && status != CAPSULE_PAUSED)
     conn_reply_error(c, 404, "not_found",
                      "metrics not available for sandbox in state: %s",
                      capsule_status_name(c->capsule));

@@ -179,6 +179,8 @@ static proxy_fault check(proxy *p, const proxy_name *name) {
   p->capsule = capsule_find(all, name->id);
   if (!p->capsule)
     return PROXY_UNKNOWN;
+  if (p->capsule->away)
+    return PROXY_CUT;
   return p->capsule->status == CAPSULE_RUNNING ? PROXY_OK : PROXY_NOT_RUNNING;
 }
 

@@ -332,6 +332,10 @@ void handle_pty(conn *c) {
   t->pinger.data = t;
   if (!t->capsule) {
     fail(t, "sandbox not found");
+  } else if (t->capsule->away) {
+    snprintf(text, sizeof(text), "internal: pty attach: sandbox not found: %s",
+             t->capsule->id);
+    fail(t, text);
   } else if (t->capsule->status != CAPSULE_RUNNING) {
     snprintf(text, sizeof(text), "sandbox is not running (status: %s)",
              capsule_status_name(t->capsule));

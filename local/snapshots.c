@@ -23,8 +23,13 @@ static const char *code_of(const conn *c, const char *before,
 
 /* ---- POST /v1/snapshots -------------------------------------------------- */
 
+/* The capsule is back before the list has the template. */
+#define SETTLE_MS 100
+
 typedef struct making {
   conn *conn; /* that waits for the end; or NULL */
+  uv_timer_t timer;
+  int64_t bytes;
   server *server;
   template *made;
 } making;
@@ -46,20 +51,37 @@ static void reply_made(making *m, const char *error) {
   conn_reply_json(m->conn, 201, &json);
 }
 
+static void on_timer_closed(uv_handle_t *handle) {
+  making *m = handle->data;
+  capsules_release(&m->server->capsules);
+  free(m);
+}
+
 /* Those who wait hear of it before the template may be gone again. */
-static void on_made(void *arg, const char *error, int64_t bytes) {
-  making *m = arg;
-  if (!error && !template_complete(m->made, bytes))
+static void complete(making *m, const char *error) {
+  if (!error && !template_complete(m->made, m->bytes))
     error = "the record cannot be written";
   events_act(m->server->capsules.events,
              &(event){.kind = "template.snapshot.create",
                       .snapshot = m->made->name,
+                      .system = true,
                       .error = error});
   if (m->conn)
     reply_made(m, error);
   if (error)
     template_remove(m->made);
-  free(m);
+  uv_close((uv_handle_t *)&m->timer, on_timer_closed);
+}
+
+static void on_settled(uv_timer_t *timer) { complete(timer->data, NULL); }
+
+static void on_made(void *arg, const char *error, int64_t bytes) {
+  making *m = arg;
+  m->bytes = bytes;
+  if (error || m->conn || m->server->capsules.ending)
+    complete(m, error);
+  else
+    uv_timer_start(&m->timer, on_settled, SETTLE_MS, 0);
 }
 
 /* The name that was asked for, or a free one; false when it is refused. */
@@ -118,6 +140,8 @@ static capsule *take_capsule(conn *c, const char *id) {
                      typed ? "Invalid sandbox ID." : "invalid sandbox_id");
   else if (!of)
     conn_reply_fault(c, FAULT_NO_CAPSULE, NULL);
+  else if (of->away)
+    conn_reply_fault(c, FAULT_AWAY, of->id);
   else if (of->status != CAPSULE_RUNNING && of->status != CAPSULE_PAUSED)
     reply_busy(c, of);
   else if (of->volume_count > 0)
@@ -135,19 +159,26 @@ static bool begin(conn *c, capsule *of, const char *name) {
   if (!m)
     return false;
   m->server = c->server;
+  capsules_hold(&c->server->capsules);
+  uv_timer_init(c->server->loop, &m->timer);
+  m->timer.data = m;
   m->made = template_make(&c->server->templates, name, of);
   if (m->made)
     tree = template_tree(m->made);
   if (tree)
     begun = capsule_copy(of, tree, on_made, m);
   free(tree);
+  if (begun)
+    events_act(c->server->capsules.events,
+               &(event){.kind = "template.snapshot.create",
+                        .snapshot = m->made->name});
   if (begun && !since(c, GENERATION_0_2_2)) {
     m->conn = c;
     c->task = (conn_task){.drop = drop_making, .state = m};
   } else if (!begun) {
     if (m->made)
       template_remove(m->made);
-    free(m);
+    uv_close((uv_handle_t *)&m->timer, on_timer_closed);
   }
   return begun;
 }

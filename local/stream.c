@@ -171,6 +171,11 @@ static stream *accept_stream(conn *c) {
   }
   if (!s->capsule) {
     fail(s, "sandbox not found");
+  } else if (s->capsule->away) {
+    char text[128];
+    snprintf(text, sizeof(text), "internal: exec stream: sandbox not found: %s",
+             s->capsule->id);
+    fail(s, text);
   } else if (s->capsule->status != CAPSULE_RUNNING) {
     wrenn_buf text = {0};
     wrenn_buf_printf(&text, "sandbox is not running (status: %s)",

@@ -317,6 +317,8 @@ static void begin(conn *c, bool streamed) {
   if (!c->capsule || c->capsule->status != CAPSULE_RUNNING)
     fail(u, FAULT_FILES_NOT_READY,
          c->capsule ? capsule_status_name(c->capsule) : "");
+  else if (c->capsule->away)
+    fail(u, FAULT_AWAY, c->capsule->id);
   else if (!multipart_start(&u->form, c->content_type, on_form, u))
     fail(u, streamed ? FAULT_NO_BOUNDARY : FAULT_NO_FORM, "");
   else if (!streamed && c->parser.content_length != ULLONG_MAX &&
