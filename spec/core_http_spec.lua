@@ -11,6 +11,10 @@ local FAR = 8 -- seconds; far above every limit that a spec sets
 
 local loop, server
 
+local function sockets()
+  return tonumber(compat.output_of("ls -l /proc/$PPID/fd | grep -c socket:"))
+end
+
 local function serve(script)
   server = peer.start(script)
   return server.url
@@ -413,5 +417,132 @@ describe("the limit of an answer's head", function()
     ]])
     local event = run({ url = url, head = 0.3, idle = 0.5 })
     assert.are.same({ "done", "xxxxxxxx" }, { event[1], event[4] })
+  end)
+end)
+
+describe("a connection that nobody uses", function()
+  local KEEPING = [[
+    while true do
+      local req = c:request()
+      if not req then return log("end of " .. n) end
+      if req.path == "/sleep" then c:sleep(0.3) end
+      c:respond(200, tostring(n))
+      if req.path == "/close" then c:sleep(0.05) return c:close() end
+      if req.path == "/reset" then c:sleep(0.05) return c:reset() end
+      if req.path == "/more" then
+        c:sleep(0.05)
+        c:respond(200, "more") -- for a request that has not come
+      end
+    end
+  ]]
+
+  local function wait_until(condition, seconds)
+    local deadline = core.now() + (seconds or FAR)
+    repeat
+      assert(loop:wait(0.05))
+      assert.is_nil((loop:next()))
+      local met = condition()
+    until met or core.now() > deadline
+    return condition()
+  end
+
+  local function ended(number)
+    for _, line in ipairs(server:received()) do
+      if line == "end of " .. number then
+        return true
+      end
+    end
+    return false
+  end
+
+  local before, url
+
+  local function all_closed()
+    return sockets() <= before
+  end
+
+  before_each(function()
+    -- What the loop keeps for itself is open after its first request.
+    url = serve("c:request() c:respond(200, 'x', {'Connection: close'})"
+      .. " c:close()")
+    run({ url = url })
+    server:stop()
+    url = serve(KEEPING)
+    before = sockets()
+  end)
+
+  for _, path in ipairs({ "close", "reset", "more" }) do
+    it("is closed when the server has said " .. path, function()
+      for _ = 1, 3 do
+        assert.are.equal("done", run({ url = url .. "/" .. path })[1])
+        assert.is_true(sockets() > before)
+        assert.is_true(wait_until(all_closed))
+      end
+    end)
+
+    it("is not used again after a " .. path .. " that nobody saw", function()
+      assert.are.equal("1", run({ url = url .. "/" .. path })[4])
+      local deadline = core.now() + 0.3
+      while core.now() < deadline do
+        -- the loop takes no step, as in a program that computes
+      end
+      local event = run({ method = "POST", url = url .. "/", total = 5 })
+      assert.are.same({ "done", "2" }, { event[1], event[4] })
+    end)
+  end
+
+  it("is closed for its owner, and for nobody else", function()
+    for owner = 1, 3 do -- all at once, so that each has its own
+      loop:http({ url = url .. "/sleep", owner = owner })
+    end
+    local ops = {}
+    for owner = 1, 3 do
+      ops[owner] = assert(loop:http({ url = url .. "/sleep", owner = owner }))
+    end
+    local numbers = {}
+    local left = 3
+    while left > 0 do
+      loop:wait(1)
+      local event = { loop:next() }
+      for owner, op in ipairs(ops) do
+        if event[1] == op:id() then
+          assert.are.equal("done", event[2])
+          numbers[owner], left = event[5], left - 1
+        end
+      end
+    end
+    while loop:next() do
+    end
+    local open = sockets()
+    loop:release(2)
+    assert.is_true(wait_until(function() return ended(numbers[2]) end))
+    assert.is_true(wait_until(function()
+      return sockets() < open
+    end))
+    assert.is_false(ended(numbers[1]) or ended(numbers[3]))
+    assert.are.equal("done", run({ url = url .. "/" })[1])
+  end)
+
+  it("and belongs to someone who has gone is not kept", function()
+    local op = assert(loop:http({ url = url .. "/sleep", owner = 7 }))
+    local deadline = core.now() + FAR
+    while #server:received() < 1 and core.now() < deadline do
+      loop:wait(0.02)
+    end
+    loop:release(7)
+    assert.are.equal("done", finish(op)[1]) -- what is under way goes on
+    assert.is_true(wait_until(all_closed))
+    assert.is_true(ended(1))
+  end)
+
+  it("costs no time while it is kept", function()
+    run({ url = url .. "/" })
+    local turns, deadline = 0, core.now() + 0.5
+    while core.now() < deadline do
+      assert(loop:wait(deadline - core.now()))
+      turns = turns + 1
+    end
+    assert.is_true(turns < 10, turns)
+    assert.are.equal("1", run({ url = url .. "/" })[4])
   end)
 end)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,9 @@ static void set_up(wrenn_engine *engine, CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION,
                    (long)CURL_SSLVERSION_TLSv1_2);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  /* How long an unused connection is kept is idle.c's: libcurl's limit is for
+   * what it does not see used as well. This is the longest it takes. */
+  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)INT_MAX / 1000);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   /* A connection outlives the transfer that opened it. */
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, wrenn_watch_close);
@@ -237,6 +241,8 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
                                     const char *url, const wrenn_net *net,
                                     const wrenn_deadlines *limits) {
   transfer->engine = engine_of(loop);
+  transfer->owner = net->owner;
+  transfer->secure = url[strcspn(url, ":") - 1] == 's';
   transfer->easy = transfer->engine ? take_easy(transfer->engine) : NULL;
   if (!transfer->easy)
     return WRENN_E_MEMORY;
@@ -265,12 +271,21 @@ void wrenn_transfer_go(wrenn_transfer *transfer) {
                   "libcurl refused the operation");
 }
 
+void wrenn_transfer_renew(wrenn_transfer *transfer) {
+  curl_multi_remove_handle(transfer->engine->multi, transfer->easy);
+  transfer->special = true;
+  transfer->error = WRENN_OK;
+  curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+  wrenn_transfer_go(transfer);
+}
+
 void wrenn_transfer_end(wrenn_transfer *transfer) {
   CURL *easy = transfer->easy;
   transfer->easy = NULL;
   if (!easy)
     return;
   curl_multi_remove_handle(transfer->engine->multi, easy);
+  wrenn_idle_begin(transfer);
   give_back(transfer->engine, easy, transfer->special);
 }
 
@@ -381,6 +396,7 @@ static wrenn_engine *engine_of(wrenn_loop *loop) {
   uv_timer_init(&loop->uv, &engine->timer);
   engine->timer.data = engine;
   engine->open_handles = 1;
+  wrenn_idle_init(engine);
   loop->engine = engine;
   return engine;
 }
@@ -400,6 +416,7 @@ void wrenn_engine_free(wrenn_engine *engine) {
   engine->closing = true;
   while (engine->spare_count > 0)
     curl_easy_cleanup(engine->spare[--engine->spare_count]);
+  wrenn_idle_free(engine);
   curl_multi_cleanup(engine->multi);
   wrenn_watch_close_all(engine);
   uv_close((uv_handle_t *)&engine->timer, on_engine_timer_closed);

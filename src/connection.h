@@ -19,17 +19,7 @@
 
 typedef struct wrenn_watch wrenn_watch;
 
-typedef struct wrenn_engine {
-  wrenn_loop *loop;
-  CURLM *multi;
-  uv_timer_t timer;
-  bool closing;
-  unsigned open_handles; /* libuv handles whose close is under way or due */
-  CURL *spare[WRENN_SPARE_HANDLES]; /* prepared: making one is slow */
-  size_t spare_count;
-  wrenn_watch **watches; /* of the sockets that stay open, by descriptor */
-  size_t watch_count;
-} wrenn_engine;
+typedef struct wrenn_engine wrenn_engine;
 
 typedef struct wrenn_transfer {
   wrenn_op op; /* first */
@@ -39,9 +29,27 @@ typedef struct wrenn_transfer {
   /* libcurl is through with the handle: the answer is complete, or what was
    * to be connected is connected, or it failed. */
   void (*done)(struct wrenn_transfer *transfer, CURLcode code);
-  wrenn_status error; /* why a callback has stopped libcurl; or OK */
+  wrenn_status error;   /* why a callback has stopped libcurl; or OK */
+  curl_socket_t socket; /* the newest that it uses; 0: none yet */
+  bool secure;          /* there is TLS on it */
+  uint32_t owner;       /* of the connection, once it is kept */
   char message[CURL_ERROR_SIZE];
 } wrenn_transfer;
+
+struct wrenn_engine {
+  wrenn_loop *loop;
+  CURLM *multi;
+  uv_timer_t timer;
+  uv_timer_t idle_timer; /* idle.c */
+  wrenn_transfer broom;  /* idle.c */
+  bool sweeping;         /* the broom is with libcurl */
+  bool closing;
+  unsigned open_handles; /* libuv handles whose close is under way or due */
+  CURL *spare[WRENN_SPARE_HANDLES]; /* prepared: making one is slow */
+  size_t spare_count;
+  wrenn_watch **watches; /* of the sockets that stay open, by descriptor */
+  size_t watch_count;
+};
 
 /* ---- connection.c -------------------------------------------------------- */
 
@@ -61,6 +69,9 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
 /* Lets libcurl begin; fails the operation when it does not want to. */
 void wrenn_transfer_go(wrenn_transfer *transfer);
 
+/* Lets libcurl begin again, on a new connection; nothing has been sent. */
+void wrenn_transfer_renew(wrenn_transfer *transfer);
+
 /* Takes the handle back from libcurl, begun or not. Again does nothing. */
 void wrenn_transfer_end(wrenn_transfer *transfer);
 
@@ -77,9 +88,28 @@ void wrenn_engine_release(wrenn_engine *engine);
 
 /* ---- watch.c ------------------------------------------------------------- */
 
+struct wrenn_watch {
+  uv_poll_t poll;
+  wrenn_engine *engine;
+  curl_socket_t fd;
+  int wanted;  /* what libcurl wants to hear of; 0: nothing for now */
+  int watched; /* what libuv watches for */
+  /* What idle.c knows of it. */
+  const wrenn_transfer *user; /* NULL: idle, or nobody's yet */
+  uint64_t since;             /* idle: uv_now when it became so; else 0 */
+  uint32_t owner;             /* idle: of the transfer that used it last */
+  int port;                   /* this end's; 0: not asked for yet */
+  bool secure;                /* there is TLS on it */
+  bool doomed;                /* not to be kept */
+  bool dropped;               /* ended, and libcurl has to be told */
+};
+
 /* A socket has been opened for a connection, and stays watched from transfer
  * to transfer until wrenn_watch_close. False: out of memory or of system. */
 bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd);
+
+/* Has libuv watch for these events and no others. */
+void wrenn_watch_for(wrenn_watch *watch, int events);
 
 /* Callbacks of libcurl's; the last argument but one, or the first, is the
  * engine. */
@@ -89,5 +119,23 @@ int wrenn_watch_close(void *arg, curl_socket_t fd);
 
 /* Ends what is left once libcurl is done. */
 void wrenn_watch_close_all(wrenn_engine *engine);
+
+/* ---- idle.c -------------------------------------------------------------- */
+
+void wrenn_idle_init(wrenn_engine *engine);
+void wrenn_idle_free(wrenn_engine *engine);
+
+/* A transfer uses a connection from here on; it is over, and libcurl may have
+ * kept its connection. */
+void wrenn_idle_end(wrenn_watch *watch, wrenn_transfer *transfer);
+void wrenn_idle_begin(wrenn_transfer *transfer);
+
+/* Something has happened to an idle connection. */
+void wrenn_idle_event(wrenn_watch *watch, int status, int events);
+
+/* Whether the kept connection from this port, which a transfer is about to use,
+ * must not be used: the server has ended it, or has sent what nobody asked for,
+ * which would be taken for the next answer. */
+bool wrenn_idle_is_stale(const wrenn_engine *engine, int port);
 
 #endif

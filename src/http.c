@@ -19,6 +19,8 @@ typedef struct http_op {
   bool stream;
   bool upload;
   bool repeatable;   /* twice is as good as once */
+  bool stale;        /* it has been given a connection that is not usable */
+  bool renewed;      /* and goes over one of its own */
   bool left;         /* on a connection that died, some of it has left */
   bool recv_waiting; /* libcurl holds data back because of us */
   bool send_waiting; /* libcurl waits for upload data */
@@ -227,6 +229,12 @@ static bool line_too_long(const http_op *http, CURLcode code) {
 
 static void finish(wrenn_transfer *transfer, CURLcode code) {
   http_op *http = (http_op *)transfer;
+  if (http->stale && code == CURLE_ABORTED_BY_CALLBACK) {
+    http->stale = false;
+    http->renewed = true;
+    wrenn_transfer_renew(transfer);
+    return;
+  }
   if (!transfer->error && line_too_long(http, code))
     stop_with(http, WRENN_E_TOO_LARGE,
               "a header line of the answer is over its limit");
@@ -272,7 +280,11 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip,
   (void)remote_ip;
   (void)local_ip;
   (void)remote_port;
-  (void)local_port;
+  if (!http->renewed &&
+      wrenn_idle_is_stale(http->transfer.engine, local_port)) {
+    http->stale = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
   http->left = has_left(&http->transfer.op);
   if (http->left && !http->repeatable) {
     stop_with(http, WRENN_E_CONNECT,

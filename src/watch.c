@@ -7,17 +7,9 @@
 
 #include "connection.h"
 
-struct wrenn_watch {
-  uv_poll_t poll;
-  wrenn_engine *engine;
-  curl_socket_t fd;
-  int wanted;  /* what libcurl wants to hear of; 0: nothing for now */
-  int watched; /* what libuv watches for */
-};
-
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-static void watch_for(wrenn_watch *w, int events) {
+void wrenn_watch_for(wrenn_watch *w, int events) {
   if (w->watched == events)
     return;
   w->watched = events;
@@ -40,11 +32,17 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     what = CURL_CSELECT_IN;
     w->watched = 0;
   }
+  if (w->since) {
+    wrenn_idle_event(w, status, events);
+    return;
+  }
   if (w->wanted)
     wrenn_engine_act(w->engine, w->fd, what);
-  /* Nobody reads what comes between two transfers: it would come for ever. */
-  if (!uv_is_closing((uv_handle_t *)poll) && (status < 0 || !w->wanted))
-    watch_for(w, w->wanted);
+  /* Nobody reads what comes while a transfer is paused: it would come for ever.
+   * An idle connection stays watched. */
+  if (!uv_is_closing((uv_handle_t *)poll) && !w->since &&
+      (status < 0 || !w->wanted))
+    wrenn_watch_for(w, w->wanted);
 }
 
 static wrenn_watch *new_watch(wrenn_engine *engine, curl_socket_t fd) {
@@ -144,7 +142,7 @@ int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
   wrenn_engine *engine = arg;
   wrenn_watch *kept = find_watch(engine, fd);
   wrenn_watch *w = kept ? kept : socket_arg;
-  (void)easy;
+  wrenn_transfer *transfer = NULL;
   if (what == CURL_POLL_REMOVE) {
     if (kept) {
       kept->wanted = 0; /* on_poll stops watching when there is need */
@@ -160,7 +158,10 @@ int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
       return -1;
     curl_multi_assign(engine->multi, fd, w);
   }
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+  if (kept && transfer)
+    wrenn_idle_end(w, transfer);
   w->wanted = wanted_of(what);
-  watch_for(w, w->wanted);
+  wrenn_watch_for(w, w->wanted);
   return 0;
 }

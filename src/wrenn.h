@@ -145,7 +145,12 @@ typedef struct wrenn_net {
                           "": none; NULL: as the environment says, read as
                           libcurl does, but never for loopback */
   bool insecure;       /* accept any certificate */
+  uint32_t owner;      /* for wrenn_release; 0: nobody */
 } wrenn_net;
+
+/* Closes the connections that an owner's requests have left behind for others
+ * to use again, now or, where one is in use, after that. */
+WRENN_API wrenn_status wrenn_release(wrenn_loop *loop, uint32_t owner);
 
 typedef struct wrenn_deadlines {
   uint32_t connect_ms; /* name, TCP, TLS and, for ws, the upgrade */

@@ -3,6 +3,7 @@
 local check = require("wrenn.check")
 local config = require("wrenn.config")
 local http = require("wrenn.http")
+local scheduler = require("wrenn.scheduler")
 
 local Capsules = require("wrenn.capsules")
 local resources = {
@@ -37,14 +38,17 @@ function Client:health(opts)
 end
 
 --- Closes the client: later calls through it return nil, err. What is under
---- way goes on.
+--- way goes on; connections that it has left for others to use are closed.
 function Client:close()
   self.closed = true
+  scheduler.release(self.settings.owner)
 end
 
 Client.__close = Client.close
 
 local M = {}
+
+local count = 0 -- of the clients there have been
 
 ---@class wrenn.ClientOptions
 ---@field api_key? string         else WRENN_API_KEY
@@ -73,6 +77,8 @@ function M.new(opts, level)
   if not settings then
     return nil, err
   end
+  count = count + 1
+  settings.owner = count
   local self = setmetatable({ settings = settings }, Client)
   for name, class in pairs(resources) do
     self[name] = setmetatable({ client = self }, class)

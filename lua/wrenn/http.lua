@@ -72,6 +72,7 @@ function http.net_options(settings, options)
   options.proxy = settings.proxy or ""
   options.insecure = settings.insecure
   options.connect = settings.connect_timeout
+  options.owner = settings.owner
   return options
 end
 

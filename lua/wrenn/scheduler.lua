@@ -122,6 +122,14 @@ function scheduler.forget(inbox)
   inbox:finish()
 end
 
+--- Closes the connections that nobody uses and that these settings' operations
+--- have left behind.
+function scheduler.release(owner)
+  if loop then
+    loop:release(owner)
+  end
+end
+
 --- Gives an operation a new inbox, read at full speed; the old one is ended.
 function scheduler.reroute(inbox)
   local id = inbox.id

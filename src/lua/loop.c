@@ -115,6 +115,11 @@ static int loop_cancel(lua_State *L) {
   return 0;
 }
 
+static int loop_release(lua_State *L) {
+  wrenn_loop *loop = binding_check_loop(L, 1, NULL);
+  return push_outcome(L, wrenn_release(loop, (uint32_t)luaL_checknumber(L, 2)));
+}
+
 static int loop_watch(lua_State *L) {
   return push_outcome(L, wrenn_loop_watch(binding_check_loop(L, 1, NULL)));
 }
@@ -138,14 +143,21 @@ static int loop_gc(lua_State *L) {
 }
 
 void binding_open_loop(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"fd", loop_fd},          {"timeout", loop_timeout},
-      {"step", loop_step},      {"wait", loop_wait},
-      {"next", loop_next},      {"close", loop_close},
-      {"pause", loop_pause},    {"cancel", loop_cancel},
-      {"watch", loop_watch},    {"http", binding_http},
-      {"ws", binding_ws},       {"timer", binding_timer},
-      {"relay", binding_relay}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"fd", loop_fd},
+                                     {"timeout", loop_timeout},
+                                     {"step", loop_step},
+                                     {"wait", loop_wait},
+                                     {"next", loop_next},
+                                     {"close", loop_close},
+                                     {"pause", loop_pause},
+                                     {"cancel", loop_cancel},
+                                     {"watch", loop_watch},
+                                     {"release", loop_release},
+                                     {"http", binding_http},
+                                     {"ws", binding_ws},
+                                     {"timer", binding_timer},
+                                     {"relay", binding_relay},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", loop_gc}, {NULL, NULL}};
   binding_new_class(L, "wrenn.loop", methods, meta);
   luaL_getmetatable(L, "wrenn.loop");

@@ -102,6 +102,7 @@ static wrenn_net net_fields(lua_State *L) {
   net.ca_file = string_field(L, "ca_file");
   net.proxy = string_field(L, "proxy");
   net.insecure = bool_field(L, "insecure");
+  net.owner = (uint32_t)size_field(L, "owner", 0);
   return net;
 }
 

@@ -1,0 +1,218 @@
+/* Connections that are kept while nobody uses them. libcurl looks at them only
+ * when another transfer begins, and has no way to be told of one. So they are
+ * watched here, and what is to go is shut down, which libcurl takes for dead as
+ * soon as it looks; to make it look, a transfer begins that cannot get far. */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "connection.h"
+
+/* How long they are kept, as libcurl has it. */
+#define KEPT_MS 118000
+/* libcurl does not look twice within a second. */
+#define AGAIN_MS 1001
+
+static void on_idle_timer(uv_timer_t *timer);
+
+static void come_back(wrenn_engine *engine, uint64_t ms) {
+  uv_timer_t *timer = &engine->idle_timer;
+  if (engine->closing ||
+      (uv_is_active((uv_handle_t *)timer) && uv_timer_get_due_in(timer) <= ms))
+    return;
+  uv_timer_start(timer, on_idle_timer, ms, 0);
+  wrenn_loop_dirty(engine->loop);
+}
+
+/* What has arrived already is nobody's, and would hide the end behind it. */
+static void drain(curl_socket_t fd) {
+  char bytes[4096];
+  ssize_t len;
+  do
+    len = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+  while (len > 0 || (len < 0 && errno == EINTR));
+}
+
+static void drop(wrenn_watch *w) {
+  if (w->dropped)
+    return;
+  w->dropped = true;
+  wrenn_watch_for(w, 0);
+  shutdown(w->fd, SHUT_RDWR);
+  drain(w->fd);
+  come_back(w->engine, 0);
+}
+
+/* ---- the broom ----------------------------------------------------------- */
+
+static curl_socket_t open_nothing(void *arg, curlsocktype purpose,
+                                  struct curl_sockaddr *address) {
+  (void)arg;
+  (void)purpose;
+  (void)address;
+  return CURL_SOCKET_BAD;
+}
+
+static void on_swept(wrenn_transfer *broom, CURLcode code) {
+  wrenn_engine *engine = broom->engine;
+  (void)code;
+  curl_multi_remove_handle(engine->multi, broom->easy);
+  engine->sweeping = false;
+  for (size_t fd = 0; fd < engine->watch_count; fd++)
+    if (engine->watches[fd] && engine->watches[fd]->dropped)
+      come_back(engine, AGAIN_MS);
+}
+
+static void sweep(wrenn_engine *engine) {
+  CURL *easy = engine->broom.easy;
+  if (engine->sweeping)
+    return;
+  if (!easy) {
+    easy = curl_easy_init();
+    if (!easy)
+      return;
+    engine->broom.easy = easy;
+    engine->broom.engine = engine;
+    engine->broom.done = on_swept;
+    curl_easy_setopt(easy, CURLOPT_URL, "http://127.0.0.1/");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)INT_MAX / 1000);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_nothing);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, &engine->broom);
+  }
+  engine->sweeping = !curl_multi_add_handle(engine->multi, easy);
+}
+
+/* ---- time ---------------------------------------------------------------- */
+
+static void on_idle_timer(uv_timer_t *timer) {
+  wrenn_engine *engine = timer->data;
+  uint64_t now = uv_now(&engine->loop->uv);
+  bool dropped = false;
+  for (size_t fd = 0; fd < engine->watch_count; fd++) {
+    wrenn_watch *w = engine->watches[fd];
+    if (!w || !w->since)
+      continue;
+    if (now >= w->since + KEPT_MS)
+      drop(w);
+    if (w->dropped)
+      dropped = true;
+    else
+      come_back(engine, w->since + KEPT_MS - now);
+  }
+  if (dropped)
+    sweep(engine);
+}
+
+/* ---- from and to a transfer ---------------------------------------------- */
+
+void wrenn_idle_end(wrenn_watch *watch, wrenn_transfer *transfer) {
+  watch->user = transfer;
+  watch->since = 0;
+  watch->secure = transfer->secure;
+  transfer->socket = watch->fd;
+}
+
+static wrenn_watch *watch_at(const wrenn_engine *engine, curl_socket_t fd) {
+  return fd > 0 && (size_t)fd < engine->watch_count ? engine->watches[fd]
+                                                    : NULL;
+}
+
+static int local_port(curl_socket_t fd) {
+  struct sockaddr_storage address = {0};
+  socklen_t len = sizeof(address);
+  getsockname(fd, (struct sockaddr *)&address, &len);
+  if (address.ss_family == AF_INET)
+    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+  if (address.ss_family == AF_INET6)
+    return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+  return 0;
+}
+
+void wrenn_idle_begin(wrenn_transfer *transfer) {
+  wrenn_engine *engine = transfer->engine;
+  wrenn_watch *w = watch_at(engine, transfer->socket);
+  if (!w || w->user != transfer) /* closed, or in use again */
+    return;
+  w->user = NULL;
+  w->owner = transfer->owner;
+  w->since = uv_now(&engine->loop->uv);
+  if (!w->port)
+    w->port = local_port(w->fd);
+  wrenn_watch_for(w, UV_READABLE);
+  if (w->doomed)
+    drop(w);
+  else
+    come_back(engine, KEPT_MS);
+}
+
+/* ---- what happens to them ------------------------------------------------ */
+
+/* With TLS there are bytes that are no answer: tickets, and the goodbye. */
+static bool is_over(const wrenn_watch *w) {
+  char byte;
+  struct tcp_info info;
+  socklen_t len = sizeof(info);
+  ssize_t got = recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0)
+    return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+  if (got == 0 || !w->secure)
+    return true;
+  return getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+         info.tcpi_state != TCP_ESTABLISHED;
+}
+
+void wrenn_idle_event(wrenn_watch *watch, int status, int events) {
+  if (status < 0 || events & UV_DISCONNECT || is_over(watch))
+    drop(watch);
+  else
+    wrenn_watch_for(watch, events & UV_READABLE ? UV_DISCONNECT : UV_READABLE);
+}
+
+bool wrenn_idle_is_stale(const wrenn_engine *engine, int port) {
+  for (size_t fd = 0; fd < engine->watch_count; fd++) {
+    const wrenn_watch *w = engine->watches[fd];
+    if (w && w->since && w->port == port)
+      return w->dropped || is_over(w);
+  }
+  return false;
+}
+
+wrenn_status wrenn_release(wrenn_loop *loop, uint32_t owner) {
+  wrenn_status status = wrenn_loop_check(loop);
+  wrenn_engine *engine = loop->engine;
+  if (status || !engine || !owner)
+    return status;
+  for (size_t fd = 0; fd < engine->watch_count; fd++) {
+    wrenn_watch *w = engine->watches[fd];
+    if (w && w->since && w->owner == owner)
+      drop(w);
+    else if (w && w->user && w->user->owner == owner)
+      w->doomed = true;
+  }
+  return WRENN_OK;
+}
+
+/* ---- with the engine ----------------------------------------------------- */
+
+void wrenn_idle_init(wrenn_engine *engine) {
+  uv_timer_init(&engine->loop->uv, &engine->idle_timer);
+  engine->idle_timer.data = engine;
+  engine->open_handles++;
+}
+
+static void on_closed(uv_handle_t *handle) {
+  wrenn_engine_release(handle->data);
+}
+
+void wrenn_idle_free(wrenn_engine *engine) {
+  if (engine->sweeping)
+    curl_multi_remove_handle(engine->multi, engine->broom.easy);
+  if (engine->broom.easy)
+    curl_easy_cleanup(engine->broom.easy);
+  uv_close((uv_handle_t *)&engine->idle_timer, on_closed);
+}
