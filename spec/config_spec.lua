@@ -1,6 +1,7 @@
 -- Configuration: behaviour cases 265, 266, 285, 319-322; proxies and TLS
 -- settings; that events tell what was sent.
 
+local core = require("wrenn.core")
 local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
@@ -176,6 +177,33 @@ describe("a client", function()
     local list, err = client.capsules:list()
     assert.is_nil(list)
     assert.is_true(err:is("ConnectionError"))
+  end)
+
+  it("that is closed closes its connections, and no other's", function()
+    local p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return log("end of " .. n) end
+        c:sleep(0.1)
+        c:respond(200, '{"status":"ok","version":"' .. n .. '"}')
+      end
+    ]])
+    local one = assert(wrenn.Client(p:options()))
+    local other = assert(wrenn.Client(p:options()))
+    local versions = assert(wrenn.task.map({ one, other }, function(client)
+      local health, err = client:health()
+      return health and health.version, err
+    end))
+    one:close()
+    local ended, deadline = {}, core.now() + 8
+    while #ended == 0 and core.now() < deadline do
+      for _, line in ipairs(p:received()) do
+        ended[#ended + 1] = line:match("^end of (%d+)$")
+      end
+    end
+    assert.are.same({ versions[1] }, ended)
+    assert.are.equal(versions[2], other:health().version)
+    p:stop()
   end)
 
   it("asks for the server's health", function()

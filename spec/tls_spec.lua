@@ -1,5 +1,6 @@
 -- TLS: verified unless told otherwise, for requests and WebSockets alike.
 
+local core = require("wrenn.core")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local tls = require("spec.support.tls")
@@ -102,6 +103,62 @@ describe("over TLS", function()
       assert.is_nil(list)
       assert.are.equal("tls", err.details.kind)
     end
+  end)
+
+  -- Whether the server's goodbye, of 24 bytes, lies unread in a connection to
+  -- a port of this machine.
+  local function said_goodbye(port)
+    local mark = (":%04X 01 "):format(port)
+    for line in io.lines("/proc/net/tcp") do
+      if line:find(mark, 20, true) and line:find(":00000018 ", 1, true) then
+        return true
+      end
+    end
+    return false
+  end
+
+  local function wait_until(condition)
+    local deadline = core.now() + 8
+    local met
+    repeat
+      met = condition()
+    until met or core.now() > deadline
+    return met
+  end
+
+  it("a kept connection that the server has closed is done with", function()
+    local p = peer.start([[
+      local req = c:request()
+      if req then c:respond(200, tostring(n)) c:sleep(0.05) c:close() end
+    ]])
+    local front = tls.front(dir .. "/good.pem", p.port)
+    fronts.closing = front
+    local loop = assert(core.loop())
+    local function post()
+      local op = assert(loop:http({ method = "POST", body = "x", total = 8,
+        url = "https://localhost:" .. front.port, ca_file = dir .. "/ca.pem" }))
+      local event
+      repeat
+        loop:wait(1)
+        event = { loop:next() }
+      until event[1] == op:id()
+      assert.are.same({ "done", 200 }, { event[2], event[3] }, event[4])
+      return event[5]
+    end
+    local function closed()
+      return said_goodbye(front.port)
+    end
+    assert.are.equal("1", post())
+    -- The loop takes no step, as in a program that computes.
+    assert.is_true(wait_until(closed))
+    assert.are.equal("2", post())
+    assert.is_true(wait_until(closed))
+    assert.is_true(wait_until(function()
+      loop:wait(0.05)
+      return not closed()
+    end))
+    loop:close()
+    p:stop()
   end)
 
   it("a server that speaks none is an error, in both directions", function()

@@ -242,7 +242,6 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
                                     const wrenn_deadlines *limits) {
   transfer->engine = engine_of(loop);
   transfer->owner = net->owner;
-  transfer->secure = url[strcspn(url, ":") - 1] == 's';
   transfer->easy = transfer->engine ? take_easy(transfer->engine) : NULL;
   if (!transfer->easy)
     return WRENN_E_MEMORY;

@@ -31,7 +31,6 @@ typedef struct wrenn_transfer {
   void (*done)(struct wrenn_transfer *transfer, CURLcode code);
   wrenn_status error;   /* why a callback has stopped libcurl; or OK */
   curl_socket_t socket; /* the newest that it uses; 0: none yet */
-  bool secure;          /* there is TLS on it */
   uint32_t owner;       /* of the connection, once it is kept */
   char message[CURL_ERROR_SIZE];
 } wrenn_transfer;
@@ -99,7 +98,6 @@ struct wrenn_watch {
   uint64_t since;             /* idle: uv_now when it became so; else 0 */
   uint32_t owner;             /* idle: of the transfer that used it last */
   int port;                   /* this end's; 0: not asked for yet */
-  bool secure;                /* there is TLS on it */
   bool doomed;                /* not to be kept */
   bool dropped;               /* ended, and libcurl has to be told */
 };
@@ -131,7 +129,7 @@ void wrenn_idle_end(wrenn_watch *watch, wrenn_transfer *transfer);
 void wrenn_idle_begin(wrenn_transfer *transfer);
 
 /* Something has happened to an idle connection. */
-void wrenn_idle_event(wrenn_watch *watch, int status, int events);
+void wrenn_idle_event(wrenn_watch *watch, int status);
 
 /* Whether the kept connection from this port, which a transfer is about to use,
  * must not be used: the server has ended it, or has sent what nobody asked for,

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "connection.h"
@@ -113,7 +112,6 @@ static void on_idle_timer(uv_timer_t *timer) {
 void wrenn_idle_end(wrenn_watch *watch, wrenn_transfer *transfer) {
   watch->user = transfer;
   watch->since = 0;
-  watch->secure = transfer->secure;
   transfer->socket = watch->fd;
 }
 
@@ -152,25 +150,20 @@ void wrenn_idle_begin(wrenn_transfer *transfer) {
 
 /* ---- what happens to them ------------------------------------------------ */
 
-/* With TLS there are bytes that are no answer: tickets, and the goodbye. */
+/* Nothing that a server says unasked leaves a connection usable: the end, a
+ * second answer, the goodbye of TLS. Its tickets come before an answer. */
 static bool is_over(const wrenn_watch *w) {
   char byte;
-  struct tcp_info info;
-  socklen_t len = sizeof(info);
   ssize_t got = recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (got < 0)
-    return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
-  if (got == 0 || !w->secure)
-    return true;
-  return getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-         info.tcpi_state != TCP_ESTABLISHED;
+  return got >= 0 ||
+         (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-void wrenn_idle_event(wrenn_watch *watch, int status, int events) {
-  if (status < 0 || events & UV_DISCONNECT || is_over(watch))
+void wrenn_idle_event(wrenn_watch *watch, int status) {
+  if (status < 0 || is_over(watch))
     drop(watch);
   else
-    wrenn_watch_for(watch, events & UV_READABLE ? UV_DISCONNECT : UV_READABLE);
+    wrenn_watch_for(watch, UV_READABLE);
 }
 
 bool wrenn_idle_is_stale(const wrenn_engine *engine, int port) {

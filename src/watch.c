@@ -33,7 +33,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     w->watched = 0;
   }
   if (w->since) {
-    wrenn_idle_event(w, status, events);
+    wrenn_idle_event(w, status);
     return;
   }
   if (w->wanted)

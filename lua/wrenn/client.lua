@@ -41,7 +41,7 @@ end
 --- way goes on; connections that it has left for others to use are closed.
 function Client:close()
   self.closed = true
-  scheduler.release(self.settings.owner)
+  scheduler.let_go(self.settings.owner)
 end
 
 Client.__close = Client.close

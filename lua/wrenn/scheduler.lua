@@ -124,7 +124,7 @@ end
 
 --- Closes the connections that nobody uses and that these settings' operations
 --- have left behind.
-function scheduler.release(owner)
+function scheduler.let_go(owner)
   if loop then
     loop:release(owner)
   end
