@@ -325,10 +325,14 @@ static bool cut_ties(void) {
 }
 
 int main(int argc, char **argv) {
+  const char *slash = strrchr(argv[0], '/');
+  if (!strcmp(slash ? slash + 1 : argv[0], "sudo"))
+    return agent_sudo(argc, argv);
   agent a = {.channel = CHANNEL_FD,
              .home = argc > 1 ? argv[1] : "/root",
+             .top = argc > 2 ? argv[2] : "",
              .alone = getpid() == 1,
-             .open_files = argc > 2 ? strtoull(argv[2], NULL, 10) : 0};
+             .open_files = argc > 3 ? strtoull(argv[3], NULL, 10) : 0};
   sigset_t children;
   /* What runs in here has no business with the channel, by inheritance or by
    * looking into this process. */

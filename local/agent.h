@@ -21,6 +21,7 @@
 typedef struct agent {
   int channel;
   const char *home;    /* what `~` and relative paths mean */
+  const char *top;     /* the capsule's folder, as seen from in here */
   bool alone;          /* pid 1 of a pid namespace of its own */
   uint64_t open_files; /* how many descriptors a command may have; 0: as is */
   pid_t *asleep;       /* while paused: what had been stopped before */
@@ -66,6 +67,9 @@ void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply);
  * Returns its pid, or -1 with errno. */
 pid_t agent_start_on_terminal(int master, int terminal,
                               void (*become)(const void *), const void *arg);
+
+/* agent_sudo.c: what the agent does by that name. */
+int agent_sudo(int argc, char **argv);
 
 /* agent_files.c */
 void agent_open_read(const agent *a, const wrenn_json *order,

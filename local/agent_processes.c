@@ -199,7 +199,7 @@ void agent_usage(const agent *a, agent_reply *reply) {
   }
   free(tree.list);
   for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-    snprintf(folder, sizeof(folder), "%s/../%s", a->home, own[i]);
+    snprintf(folder, sizeof(folder), "%s/%s", a->top, own[i]);
     nftw(folder, add_size, 16, FTW_PHYS | FTW_MOUNT);
   }
   wrenn_buf_printf(&reply->detail,

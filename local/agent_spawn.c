@@ -159,6 +159,26 @@ static bool has_user(const char *program) {
   return program[0] == '~' && program[1] != '\0' && program[1] != '/';
 }
 
+/* Puts what makes somebody else of a command's user in front of it. Takes over
+ * and returns the list. */
+static char **wrap_for(char *user, char **words) {
+  const char *const front[] = {"/run/sudo", "-n", "-E", "-u", user, "--"};
+  size_t fronts = sizeof(front) / sizeof(front[0]), count = 0;
+  while (words[count])
+    count++;
+  char **list = calloc(fronts + count + 1, sizeof(*list));
+  for (size_t i = 0; list && i < fronts; i++)
+    list[i] = strdup(front[i]);
+  free(user);
+  if (!list) {
+    free_list(words);
+    return NULL;
+  }
+  memcpy(list + fronts, words, count * sizeof(*list));
+  free(words);
+  return list;
+}
+
 /* The words of an order's command; NULL with a failure set. */
 static char **make_argv(const agent *a, const wrenn_json *order,
                         agent_reply *reply) {
@@ -180,6 +200,11 @@ static char **make_argv(const agent *a, const wrenn_json *order,
     ok = expand_home(a, &words[i]);
   if (ok && in_shell)
     words = wrap(words);
+  char *user = agent_string(order, "user");
+  if (ok && words && user)
+    words = wrap_for(user, words);
+  else
+    free(user);
   if (ok && words)
     return words;
   free_list(words);
@@ -278,10 +303,15 @@ static void close_child_ends(plan *p) {
     close(p->err);
 }
 
-void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply) {
+void agent_spawn(const agent *self, const wrenn_json *order,
+                 agent_reply *reply) {
+  agent here = *self, *a = &here;
+  char *home = agent_string(order, "home");
   plan p = {.in = -1, .out = -1, .err = -1, .open_files = a->open_files};
   struct stat info;
   wrenn_json pty, group;
+  if (home)
+    here.home = home;
   p.cwd = agent_path(a, order, "cwd", reply);
   if (!p.cwd)
     goto out;
@@ -313,4 +343,5 @@ out:
   free_list(p.argv);
   free_list(p.envp);
   free(p.cwd);
+  free(home);
 }

@@ -294,6 +294,10 @@ bool capsule_destroy(capsule *c) {
   return true;
 }
 
+const char *capsule_top(const capsule *c) {
+  return c->all->bwrap ? "" : c->folder;
+}
+
 void capsule_touch(capsule *c) {
   c->active = time(NULL);
   c->used = uv_now(c->all->loop);

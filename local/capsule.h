@@ -96,11 +96,12 @@ typedef struct capsules {
   capsule *first, *last;
   capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
-  const char *data;    /* folder that holds one for each capsule */
-  bool keep_data;      /* what is left of them at the end stays */
-  const char *agent;   /* path of wrenn-agent */
-  const char *bwrap;   /* its path; NULL: no walls */
-  uint64_t open_files; /* how many descriptors a command may have */
+  const char *data;           /* folder that holds one for each capsule */
+  const struct account *user; /* whom commands run as */
+  bool keep_data;             /* what is left of them at the end stays */
+  const char *agent;          /* path of wrenn-agent */
+  const char *bwrap;          /* its path; NULL: no walls */
+  uint64_t open_files;        /* how many descriptors a command may have */
   bool ending;
   unsigned live; /* with a sandbox, a folder, or work on one under way */
   void (*all_gone)(void *arg);
@@ -187,6 +188,10 @@ void capsule_copy_stop(capsule *c);
 /* The sandbox's hooks: it is ready; it has ended. `arg` is the capsule. */
 void capsule_ready(void *arg);
 void capsule_gone(void *arg);
+
+/* Where a user's home is, as its agent sees it: the folder that home lies in
+ * is to be put in front. */
+const char *capsule_top(const capsule *c);
 
 /* Something was done with it: it is not idle. */
 void capsule_touch(capsule *c);

@@ -107,6 +107,8 @@ bool capsule_start(capsule *c) {
       .bwrap = c->all->bwrap,
       .folder = c->folder,
       .agent = c->all->agent,
+      .etc = c->all->data,
+      .user = c->all->user,
       .binds = binds,
       .bind_count = c->volume_count,
       .open_files = c->all->open_files,

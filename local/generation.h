@@ -46,6 +46,7 @@ typedef struct traits {
   int64_t read_max;   /* of a file in one answer */
 
   /* commands */
+  const char *user;     /* whom they run as */
   bool bare_foreground; /* envs and cwd are for the background only */
   bool login_shell;     /* around each command, and for a line without args */
   bool kills_group;     /* each command is the leader of one */

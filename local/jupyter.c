@@ -31,7 +31,7 @@ bool jupyter_installed(void) {
 /* One of the template, or one whose files come from such a one. */
 static bool wants_jupyter(const capsule *c) {
   char path[JUPYTER_SOCKET_MAX];
-  snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/wrenn", c->folder);
+  snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/python3", c->folder);
   struct stat info;
   return strcmp(c->template, JUPYTER_TEMPLATE) == 0 || lstat(path, &info) == 0;
 }
@@ -47,24 +47,26 @@ bool jupyter_socket(const capsule *c, long port,
   return true;
 }
 
-/* The kernelspec that the client asks for is the host's python3 under another
- * name. Kernels talk to the server through socket files as well, where paths
- * are short enough: ports would be everybody's. The limits on output are for
- * notebooks on a screen. $1: the kernelspec, $2: the server's socket file, $3:
- * how kernels talk. */
+/* The kernelspec is the host's python3, as on the real server by no other name;
+ * those who want it easy find it as `wrenn` too. Kernels talk to the server
+ * through socket files as well, where paths are short enough: ports would be
+ * everybody's. The limits on output are for notebooks on a screen. $1: the
+ * kernelspec, $2: the server's socket file, $3: how kernels talk, $4: the
+ * capsule's folder, $5: the other name. */
 static const char line[] =
-    "export JUPYTER_PATH=\"$HOME/../var/lib/jupyter\"; "
+    "export JUPYTER_PATH=\"$4/var/lib/jupyter\"; "
     "export JUPYTER_RUNTIME_DIR=\"$JUPYTER_PATH/run\"; "
     "rm -rf \"$JUPYTER_RUNTIME_DIR\" \"$2\"; "
     "mkdir -p \"$JUPYTER_PATH/kernels\" && "
-    "ln -sfn \"$1\" \"$JUPYTER_PATH/kernels/wrenn\" && "
+    "for name in python3 $5; do"
+    "  ln -sfn \"$1\" \"$JUPYTER_PATH/kernels/$name\"; done && "
     "exec jupyter-server --no-browser --allow-root "
     "--ServerApp.sock=\"$2\" --ServerApp.token= --ServerApp.password= "
     "--ServerApp.disable_check_xsrf=True \"--ServerApp.allow_origin=*\" "
     "--ServerApp.root_dir=\"$HOME\" --KernelManager.transport=\"$3\" "
     "--ServerApp.iopub_data_rate_limit=1e12 "
     "--ServerApp.iopub_msg_rate_limit=1e9 "
-    ">\"$HOME/../var/log/jupyter.log\" 2>&1";
+    ">\"$4/var/log/jupyter.log\" 2>&1";
 
 static void put_argument(wrenn_buf *order, const char *text) {
   wrenn_buf_puts(order, ",");
@@ -94,8 +96,10 @@ void jupyter_start(capsule *c) {
   put_argument(&order, kernel);
   put_argument(&order, socket);
   put_argument(&order, c->all->bwrap ? "ipc" : "tcp");
-  wrenn_buf_puts(&order, "]");
-  process_put_envs(c, &none, &order);
+  put_argument(&order, capsule_top(c));
+  put_argument(&order, c->all->traits->friendly ? "wrenn" : "");
+  wrenn_buf_puts(&order, "],\"group\":true");
+  process_put_envs(c, c->all->user, &none, &order);
   wrenn_buf_puts(&order, "}");
   sandbox_order(c->box, &order, on_started, c);
   wrenn_buf_free(&order);

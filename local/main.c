@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "accounts.h"
 #include "api.h"
 #include "data.h"
 #include "events.h"
@@ -30,6 +31,7 @@ typedef struct options {
   bool bwrap;
   bool private_network;
   bool lenient;
+  const account *user; /* NULL: as the generation has it */
   generation generation;
   char **command; /* or NULL */
 } options;
@@ -71,6 +73,8 @@ static const char usage[] =
     "  --network host|private private: a capsule has nothing but a loopback "
     "of\n"
     "                         its own\n"
+    "  --user root|wrenn-user whom commands run as; root before 0.3 when "
+    "absent\n"
     "  --lenient              answers in a friendly way where the real server\n"
     "                         is silent or odd\n"
     "  --version, --help\n";
@@ -121,6 +125,7 @@ static options parse(int argc, char **argv) {
       {"generation", required_argument, NULL, 'g'},
       {"isolation", required_argument, NULL, 'i'},
       {"network", required_argument, NULL, 'n'},
+      {"user", required_argument, NULL, 'u'},
       {"lenient", no_argument, NULL, 'e'},
       {"version", no_argument, NULL, 'v'},
       {"help", no_argument, NULL, 'h'},
@@ -160,6 +165,11 @@ static options parse(int argc, char **argv) {
       o.private_network = !strcmp(optarg, "private");
       if (!o.private_network && strcmp(optarg, "host") != 0)
         die(2, "--network is host or private, not ", optarg);
+      break;
+    case 'u':
+      o.user = account_find(optarg);
+      if (!o.user)
+        die(2, "--user is root or wrenn-user, not ", optarg);
       break;
     case 'e':
       o.lenient = true;
@@ -371,6 +381,8 @@ int main(int argc, char **argv) {
   if (p.options.lenient)
     traits_soften(&p.traits);
   p.server.traits = &p.traits;
+  if (!p.options.user)
+    p.options.user = account_find(p.traits.user);
   p.server.pty_ping_ms = time_of("WRENN_LOCAL_PTY_PING_MS", PTY_PING_MS);
   p.server.head_ms = time_of("WRENN_LOCAL_HEAD_MS", HEAD_MS);
   p.server.kept_ms = time_of("WRENN_LOCAL_KEPT_MS", KEPT_MS);
@@ -391,10 +403,13 @@ int main(int argc, char **argv) {
                                  .agent = p.agent,
                                  .bwrap = p.options.bwrap ? p.bwrap : NULL,
                                  .private_network = p.options.private_network,
+                                 .user = p.options.user,
                                  .keep_data = !p.data.own,
                                  .open_files = open_files,
                                  .all_gone = on_all_gone,
                                  .arg = &p};
+  if (!accounts_write(p.data.path, p.server.capsules.user))
+    die(1, "cannot use the data folder: ", strerror(errno));
   capsules_start(&p.server.capsules);
   p.server.stats = stats_start(&p.loop, &p.server.capsules);
   if (!p.server.stats || !p.server.capsules.events)

@@ -54,8 +54,9 @@ typedef struct process_plan {
   const char *cmd;
   wrenn_json args;
   wrenn_json envs;
-  const char *cwd; /* "" is home */
-  const char *tag; /* or NULL */
+  const char *cwd;            /* "" is home */
+  const char *tag;            /* or NULL */
+  const struct account *user; /* or NULL: the default one */
   bool pty;
   int64_t cols, rows;
 } process_plan;
@@ -69,9 +70,10 @@ typedef void process_started(void *arg, process *p, const char *error,
 bool process_start(capsule *c, const process_plan *plan, process_started *done,
                    void *arg);
 
-/* Appends the environment as a member of an order: the usual one, and what is
- * given. */
-void process_put_envs(const capsule *c, const wrenn_json *envs, wrenn_buf *out);
+/* Appends the environment as a member of an order: the usual one of a user, and
+ * what is given. */
+void process_put_envs(const capsule *c, const struct account *user,
+                      const wrenn_json *envs, wrenn_buf *out);
 
 /* Finds a listed process: digits that fit 32 bits are a pid, anything else is
  * a tag. NULL when there is none. */

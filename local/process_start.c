@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "accounts.h"
 #include "process.h"
 
 typedef struct start {
@@ -87,20 +88,17 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   free_start(s);
 }
 
-void process_put_envs(const capsule *c, const wrenn_json *envs,
-                      wrenn_buf *out) {
+void process_put_envs(const capsule *c, const account *user,
+                      const wrenn_json *envs, wrenn_buf *out) {
   wrenn_json_iter it;
   wrenn_json name, value;
   wrenn_buf_printf(out,
                    ",\"envs\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
-                   "/usr/bin:/sbin:/bin\",\"USER=root\",\"LOGNAME=root\","
+                   "/usr/bin:/sbin:/bin\",\"USER=%s\",\"LOGNAME=%s\","
                    "\"WRENN_SANDBOX=true\",\"WRENN_SANDBOX_ID=%s\","
-                   "\"WRENN_TEMPLATE_ID=%s\",\"HOME=",
-                   c->id, c->template);
-  if (c->all->bwrap)
-    wrenn_buf_puts(out, "/root\"");
-  else
-    wrenn_buf_printf(out, "%s/root\"", c->folder);
+                   "\"WRENN_TEMPLATE_ID=%s\",\"HOME=%s%s\"",
+                   user->name, user->name, c->id, c->template, capsule_top(c),
+                   user->home);
   wrenn_json_walk(&it, envs);
   while (wrenn_json_next(&it, &name, &value) > 0) {
     wrenn_buf_puts(out, ",\""); /* both are valid JSON text as they stand */
@@ -140,7 +138,13 @@ bool process_start(capsule *c, const process_plan *plan, process_started *done,
   wrenn_json_put_string(&order, *plan->cwd ? plan->cwd : "~",
                         *plan->cwd ? strlen(plan->cwd) : 1);
   put_words(plan, &order);
-  process_put_envs(c, &plan->envs, &order);
+  const account *user = plan->user ? plan->user : c->all->user;
+  process_put_envs(c, user, &plan->envs, &order);
+  if (user != c->all->user) {
+    wrenn_buf_printf(&order, ",\"home\":\"%s%s\"", capsule_top(c), user->home);
+    if (c->all->bwrap)
+      wrenn_buf_printf(&order, ",\"user\":\"%s\"", user->name);
+  }
   if (c->all->traits->login_shell)
     wrenn_buf_puts(&order, ",\"shell\":true");
   if (c->all->traits->kills_group)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "accounts.h"
 #include "api.h"
 #include "base64.h"
 #include "pty.h"
@@ -43,7 +44,7 @@ static void fail(terminal *t, const char *text) {
 
 /* The same where the real server says nothing. */
 static void refuse(terminal *t, const char *text) {
-  if (t->lenient)
+  if (t->traits->friendly)
     fail(t, text);
   else if (t->ws)
     ws_drop(t->ws);
@@ -135,20 +136,29 @@ static void read_size(const wrenn_json *message, const char *name,
     *size = number;
 }
 
-/* There is one user in a capsule. */
-static bool user_ok(const terminal *t, const wrenn_json *message) {
-  wrenn_json user;
-  return !t->traits->checks_user || !wrenn_json_get(message, "user", &user) ||
-         user.type == WRENN_JSON_NULL || wrenn_json_is(&user, "") ||
-         wrenn_json_is(&user, "root");
+/* NULL for the default user; false for one that there is not. */
+static bool read_user(const terminal *t, const wrenn_json *message,
+                      const account **user) {
+  wrenn_json value;
+  char name[64];
+  *user = NULL;
+  if (!t->traits->checks_user || !wrenn_json_get(message, "user", &value) ||
+      value.type == WRENN_JSON_NULL || wrenn_json_is(&value, ""))
+    return true;
+  if (value.type != WRENN_JSON_STRING || value.len >= sizeof(name))
+    return false;
+  name[wrenn_json_decode(&value, name)] = '\0';
+  *user = account_find(name);
+  return *user && account_exists(t->capsule->all->user, name);
 }
 
 static void start(terminal *t, const wrenn_json *message) {
   api_plan p;
   char tag[16];
   unsigned number = 0;
-  if (!user_ok(t, message)) {
-    refuse(t, "failed to start pty: there is no user but root");
+  const account *user;
+  if (!read_user(t, message, &user)) {
+    refuse(t, "failed to start pty: there is no such user");
     return;
   }
   if (!api_plan_read(message, false, &p)) {
@@ -159,6 +169,7 @@ static void start(terminal *t, const wrenn_json *message) {
     number = (unsigned)uv_hrtime();
   snprintf(tag, sizeof(tag), "pty-%08x", number);
   p.plan.tag = tag;
+  p.plan.user = user;
   p.plan.pty = true;
   p.plan.cols = 80;
   p.plan.rows = 24;
@@ -194,10 +205,10 @@ static void connect_to(terminal *t, const wrenn_json *message) {
   }
   free(tag);
   if (p) {
-    if (t->lenient)
+    if (t->traits->friendly)
       hear(t);
     process_listen(p, &t->sink);
-  } else if (t->lenient || t->traits->drops_pty) {
+  } else if (t->traits->friendly || t->traits->drops_pty) {
     refuse(t, "failed to connect to pty: there is none with this tag");
   }
 }
@@ -315,7 +326,6 @@ void handle_pty(conn *c) {
   }
   const ws_hooks hooks = {on_message, on_drained, on_lost, t};
   t->traits = c->server->traits;
-  t->lenient = c->server->traits->friendly;
   t->ping_ms = c->server->pty_ping_ms;
   t->capsule = c->capsule;
   t->sink.output = on_output;

@@ -11,7 +11,6 @@
 typedef struct terminal {
   ws *ws; /* NULL once the client is gone */
   const traits *traits;
-  bool lenient;
   uint64_t ping_ms;
   capsule *capsule;
   session session;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "accounts.h"
 #include "walls.h"
 
 #define CHANNEL_FD 3
@@ -249,10 +250,11 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
   int rc = UV_ENOMEM;
   if (o->bwrap) {
     walls_put(&w, o);
-    words_add_all(&w, WALLS_AGENT, "/root");
+    words_add_all(&w, WALLS_AGENT, o->user->home, "");
   } else {
     words_add(&w, o->agent);
-    words_addf(&w, "%s/root", o->folder);
+    words_addf(&w, "%s%s", o->folder, o->user->home);
+    words_add(&w, o->folder);
   }
   words_addf(&w, "%llu", (unsigned long long)o->open_files);
   if (w.oom)

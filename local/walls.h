@@ -5,8 +5,9 @@
 #include "sandbox.h"
 #include "words.h"
 
-/* What a capsule finds the agent as. */
+/* What a capsule finds the agent as, and by the name of sudo. */
 #define WALLS_AGENT "/run/wrenn-agent"
+#define WALLS_SUDO "/run/sudo"
 
 /* Makes the folders that a capsule has for itself inside its own one, which
  * exists; what stands in for one of them and is no folder makes way. Returns 0

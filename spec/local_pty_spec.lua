@@ -290,18 +290,25 @@ generations.each(function(g)
       assert.are.equal(400, answer.status)
     end)
 
-    it("knows one user, if it asks at all", function()
-      local socket = start({ cmd = "/usr/bin/id", args = { "-un" },
-        user = "root" })
-      local _, out = socket:until_type("exit")
-      assert.are.equal("root\r\n", out)
-      socket = open({ type = "start", cmd = "/usr/bin/id", args = { "-un" },
-        user = "nobody" })
-      if g.waits then
-        _, out = socket:until_type("exit")
-        assert.are.equal("root\r\n", out)
-      else
-        assert_silent_end(socket)
+    it("is that of the user it names, if it asks at all", function()
+      for _, user in ipairs({ "", "root", g.user }) do
+        local socket = start({ cmd = "/bin/sh", user = user,
+          args = { "-c", 'id -un; pwd; echo "$HOME $USER $LOGNAME"' } })
+        local _, out = socket:until_type("exit")
+        local name = user == "" and g.user or user
+        local home = name == "root" and "/root" or g.home
+        assert.are.equal(("%s\r\n%s\r\n%s %s %s\r\n"):format(name, home, home,
+          name, name), out)
+      end
+      for _, user in ipairs({ "nobody", "no-such-user" }) do
+        local socket = open({ type = "start", cmd = "/usr/bin/id",
+          args = { "-un" }, user = user })
+        if g.waits then
+          local _, out = socket:until_type("exit")
+          assert.are.equal("root\r\n", out)
+        else
+          assert_silent_end(socket)
+        end
       end
     end)
 

@@ -20,6 +20,8 @@ for i, generation in ipairs(list) do
   generation.at = i
   generation.vcpus = generation.vcpus or 1
   generation.memory_mb = generation.memory_mb or 512
+  generation.user = generation.typed and "wrenn-user" or "root"
+  generation.home = generation.typed and "/home/wrenn-user" or "/root"
   -- Of two values: what holds up to 0.2.2, and from 0.3 on.
   function generation.pick(plain, typed)
     if generation.typed then
