@@ -178,7 +178,7 @@ describe("a kernel in a local capsule", function()
     local count = 0
     for _, one in ipairs(assert(code:list_contexts())) do
       count = count + (one.id == context.id and 1 or 0)
-      assert.are.equal("wrenn", one.kernel)
+      assert.are.equal("python3", one.kernel)
     end
     assert.are.equal(1, count)
     assert(code:restart_context(context))

@@ -15,9 +15,6 @@ end
 
 --- The home directory of a capsule.
 function walls.home(capsule)
-  if walls.up then
-    return "/root"
-  end
   return (assert(capsule.commands:run("cd && pwd")).stdout:gsub("\n$", ""))
 end
 
