@@ -238,6 +238,25 @@ describe("a terminal of a scripted server", function()
     end
   ]]
 
+  -- What the peer was sent as input, once it is so many bytes, and in how many
+  -- messages.
+  local function typed_when(size)
+    local deadline = os.time() + 30
+    while true do
+      local typed = {}
+      for _, text in ipairs(frames()) do
+        local data = text:match('"input","data":"([^"]*)"')
+        typed[#typed + 1] = data and require("wrenn.core").base64_decode(data)
+      end
+      local count = #typed
+      typed = table.concat(typed)
+      if #typed >= size or os.time() > deadline then
+        return typed, count
+      end
+      wrenn.task.sleep(0.05)
+    end
+  end
+
   it("sends few messages to a silent server, whatever is typed (169)",
     function()
       local capsule = capsule_of(SILENT)
@@ -248,21 +267,12 @@ describe("a terminal of a scripted server", function()
       end
       assert.is_true(term:write(("x"):rep(1024 * 1024)))
       assert.is_true(term:resize(90, 30))
-      wrenn.task.sleep(0.2)
-      local typed, messages = {}, 0
-      for _, text in ipairs(frames()) do
-        local data = text:match('"input","data":"([^"]*)"')
-        if data then
-          messages = messages + 1
-          typed[messages] = require("wrenn.core").base64_decode(data)
-        end
-      end
-      typed = table.concat(typed)
       local expected = {}
       for i = 1, 2000 do
         expected[i] = i .. "\n"
       end
       expected = table.concat(expected) .. ("x"):rep(1024 * 1024)
+      local typed, messages = typed_when(#expected)
       assert.is_true(typed == expected)
       -- 16 at once, 8 in a second, and what the resize pushed out.
       assert.is_true(messages <= 16 + 8 * (os.time() - begin + 2) + 2)
@@ -307,17 +317,98 @@ describe("a terminal of a scripted server", function()
       return term:write(tostring(i):rep(size))
     end))
     term:close()
-    local typed = {}
-    for _, text in ipairs(frames()) do
-      local data = text:match('"input","data":"([^"]*)"')
-      typed[#typed + 1] = data and require("wrenn.core").base64_decode(data)
-    end
-    typed = table.concat(typed)
+    local typed = typed_when(450000)
     assert.are.equal(450000, #typed)
     for i, size in ipairs(sizes) do
       assert.are.equal(size, #typed:match(i .. "+"))
     end
   end)
+
+  -- As servers are: what comes before the first output is lost.
+  local DEAF = [[
+    c:sleep(0.1)
+    heard = heard or {}
+    attached = c
+    while true do
+      local opcode, data = c:read_frame()
+      if not opcode or opcode == 8 then return end
+      if printed then heard[#heard + 1] = data log("heard " .. data) end
+      if printed and data:find('"kill"', 1, true) then
+        c:text('{"type":"exit","exit_code":-1}')
+      end
+    end
+  ]]
+
+  local function deaf_capsule(exec)
+    p = peer.start(([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.headers.upgrade then
+          c:upgrade(req)
+          c:read_frame()
+          %s
+          return
+        elseif req.path == "/health" then
+          c:respond(200, '{"status":"ok","version":"0.1.5"}')
+        elseif req.path:find("/processes$") then
+          c:respond(200, '{"processes":[{"pid":7,"tag":"pty-1","cmd":"x"}]}')
+        elseif req.method == "DELETE" then
+          c:respond(204)
+        elseif req.path:find("/exec$") then
+          asked = (asked or 0) + 1
+          %s
+          c:respond(200, '{"exit_code":0}')
+        else
+          c:respond(200, '{"id":"cl-1","status":"running"}')
+        end
+      end
+    ]]):format(DEAF, exec))
+    return assert(Capsule.connect("cl-1", p:options()))
+  end
+
+  -- The first nudge comes before the server listens to the terminal.
+  local SECOND_NUDGE = [[
+    if asked == 2 then
+      printed = true
+      attached:text('{"type":"output","data":"AA=="}')
+      attached:text('{"type":"output","data":"eAB5"}')
+    end
+  ]]
+
+  it("that hears nothing before it prints is made to print", function()
+    local term = assert(deaf_capsule(SECOND_NUDGE):pty_connect("pty-1"))
+    assert.are.same({ "pty-1", 7 }, { term.tag, term.pid })
+    assert.is_true(term:write("ls\n"))
+    assert.is_true(term:resize(90, 30))
+    assert.is_true(term:kill())
+    -- One NUL for each time that it was asked for; others are its own.
+    assert.are.same({ type = "output", data = "xy" }, (term:read()))
+    assert.are.equal("exit", assert(term:read()).type)
+    assert.are.equal(-1, term.exit_code)
+    local heard = {}
+    for _, text in ipairs(p:received()) do
+      heard[#heard + 1] = text:match("^heard (.*)")
+    end
+    assert.are.equal('{"type":"input","data":"bHMK"}', heard[1])
+    assert.is_truthy(heard[2]:find('"resize"', 1, true))
+    assert.are.equal('{"type":"kill"}', heard[3])
+  end)
+
+  it("that hears nothing at all is ended by its pid, not typed into",
+    function()
+      local term = assert(deaf_capsule(""):pty_connect("pty-1"))
+      local begin = os.time()
+      local ok, err = term:write("x")
+      assert.is_nil(ok)
+      assert.is_true(err:is("TimeoutError"), tostring(err))
+      assert.is_true(os.time() - begin < 20)
+      assert.is_true(term:kill())
+      local received = p:received()
+      assert.is_truthy(received[#received]:find(
+        "^DELETE /v1/capsules/cl%-1/processes/7 "))
+      term:close()
+    end)
 
   it("that is closed refuses to be typed into, and closes again", function()
     local term = assert(capsule_of("c:read_frame()"):pty())
