@@ -181,6 +181,76 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.equal(0, count("30.3"))
     end)
 
+    -- Whose parent is gone, and who has a session of its own.
+    local SCATTERED = "echo a; (sleep %s &); (setsid sleep %s &);"
+      .. " setsid sh -c 'sleep %s & wait' & "
+    for name, way in pairs({
+      foreground = function(cmd)
+        return capsule.commands:run(cmd, { timeout = 1 })
+      end,
+      callbacks = function(cmd)
+        return capsule.commands:run(cmd,
+          { timeout = 1, on_stdout = function() end })
+      end,
+      stream = function(cmd)
+        return assert(capsule.commands:stream(cmd, { timeout = 1 })):wait()
+      end,
+    }) do
+      it("kills what has left its parent or its session: " .. name, function()
+        for number, rest in ipairs({ "sleep %s", "exit" }) do
+          local seconds = ("31.%d%d"):format(number, #name)
+          local result, err =
+            way((SCATTERED .. rest):gsub("%%s", seconds), seconds)
+          assert.is_nil(result)
+          assert.is_true(err:is("TimeoutError"), tostring(err))
+          assert.are.equal("a\n", err.result.stdout)
+          assert.are.equal(0, count(seconds))
+        end
+      end)
+    end
+
+    it("of a durable command ends all that it has started", function()
+      local handle = assert(capsule.commands:run(
+        (SCATTERED .. "sleep %s"):gsub("%%s", "31.3"),
+        { background = true, durable = true, timeout = 1 }))
+      local result, err = handle:wait()
+      assert.is_nil(result)
+      assert.is_true(err:is("TimeoutError"), tostring(err))
+      assert.are.equal("a\n", err.result and err.result.stdout)
+      local deadline = core.now() + 10
+      repeat
+        task.sleep(0.05)
+      until count("31.3") == 0 or core.now() > deadline
+      assert.are.equal(0, count("31.3"))
+      handle:remove()
+    end)
+
+    it("of a background command ends all that it has started", function()
+      local handle = assert(capsule.commands:run(
+        (SCATTERED .. "sleep %s"):gsub("%%s", "31.4"),
+        { background = true, timeout = 1 }))
+      local deadline = core.now() + 15
+      repeat
+        task.sleep(0.1)
+      until count("31.4") == 0 or core.now() > deadline
+      assert.are.equal(0, count("31.4"))
+      assert.is_true(handle.pid > 0)
+    end)
+
+    it("leaves other commands and what they have left alone", function()
+      local other = assert(capsule.commands:run(
+        "(setsid sleep 31.5 &); sleep 31.5", { background = true }))
+      local _, err = capsule.commands:run("(sleep 31.6 &); sleep 31.6",
+        { timeout = 1 })
+      assert.is_true(err:is("TimeoutError"))
+      assert.are.equal(0, count("31.6"))
+      assert.are.equal(2, count("31.5"))
+      assert.is_true(other:kill())
+      capsule.commands:run("for d in /proc/[0-9]*; do case $(tr '\\0' ' '"
+        .. " <$d/cmdline 2>/dev/null) in 'sleep 31.5 ')"
+        .. " kill -9 ${d#/proc/} ;; esac; done")
+    end)
+
     it("ends of equal commands only the one it is for", function()
       local begin = core.now()
       local limits = { 0.5, 1.5, 30 }

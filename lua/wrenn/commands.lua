@@ -262,8 +262,8 @@ function Commands:list()
   return exec.list(self)
 end
 
-local function kill_tree(self, pid, signal, selector)
-  local ok, err = kill.tree(self, { pid }, { signal = signal })
+local function kill_tree(self, pid, opts, selector)
+  local ok, err = kill.tree(self, { pid }, opts)
   return ok, not ok and (err or exec.unknown_process(selector or pid)) or nil
 end
 
@@ -288,7 +288,7 @@ function Commands:kill(pid_or_tag, opts)
     if type(pid_or_tag) ~= "number" then
       error("bad option 'tree' to 'kill' (it goes with a pid)", 2)
     end
-    return kill_tree(self, pid_or_tag, signal)
+    return kill_tree(self, pid_or_tag, { signal = signal })
   end
   local traits, err = server.traits(self.client)
   if not traits then
@@ -301,7 +301,8 @@ function Commands:kill(pid_or_tag, opts)
   if not process then
     return nil, err
   end
-  return kill_tree(self, process.pid, signal, pid_or_tag)
+  return kill_tree(self, process.pid, { signal = signal, whole = true },
+    pid_or_tag)
 end
 
 -- ---- handles ---------------------------------------------------------------

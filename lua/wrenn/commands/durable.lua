@@ -55,8 +55,8 @@ start() {
 
 -- Runs a command and notes its end. "$2" seconds or nothing, "$3" a directory
 -- or nothing, then the command. A SIGTERM for the whole group must not take
--- the keeper or its watch: it is the command that may handle it. A limit that has passed
--- ends the group, keeper included, or where there is none the command.
+-- the keeper or its watch: it is the command that may handle it. A limit that
+-- has passed ends all that the command has started, and the keeper notes it.
 local KEEP = START .. [[
 d=$PWD/.wrenn/$1 limit=$2 cwd=$3
 shift 3
@@ -75,9 +75,12 @@ if [ "$limit" ]; then
     trap 'kill -KILL $!; exit' USR1
     PATH=$PATH:/usr/bin:/bin sleep "$limit" &
     wait $!
+    trap '' USR1
     : >"$d/late"
-    kill -s KILL -- -$$ || kill -KILL $c
-  ) <&- 3<&- >&- 2>&- &
+    cd "$d" || exit
+    root=$c spared=- sig=KILL refs='out err' watch=$(exec sh -c 'echo $PPID')
+]] .. kill.TREE .. [[
+  ) <&- 3<&- >/dev/null 2>&1 &
   t=$!
 fi
 while :; do
@@ -385,7 +388,8 @@ function Handle:kill(opts)
   local ok
   if found.ticks then
     ok, err = kill.tree(self.commands, { found.pid },
-      { signal = signal, ticks = found.ticks, spare_root = true })
+      { signal = signal, ticks = found.ticks, spare_root = true,
+        whole = ".wrenn/" .. self.folder })
   end
   if not ok and not err then
     err = errors.new("NotFoundError",

@@ -280,7 +280,8 @@ function run.limit(self, pid, seconds)
   return scheduler.after(seconds, function()
     task.background(function()
       -- By then the number may be another process's.
-      kill.tree(self, { pid }, { age = scheduler.now() - begin })
+      kill.tree(self, { pid },
+        { age = scheduler.now() - begin, whole = true })
     end)
   end)
 end
