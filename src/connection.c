@@ -1,9 +1,9 @@
 #include "connection.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -116,76 +116,76 @@ static void trust(CURL *easy, const char *file, const char *dir) {
  * connections, but only where there is no directory besides: 35 ms for each
  * connection with Debian's. So the system's directory, which holds the same,
  * only counts where there is no file. */
-static void set_trust(wrenn_transfer *transfer, const wrenn_net *net) {
-  CURL *easy = transfer->easy;
+static void trust_by_default(CURL *easy) {
   const char *file = environment("SSL_CERT_FILE");
   const char *dir = environment("SSL_CERT_DIR");
+  if (!file && !dir) {
+    curl_easy_getinfo(easy, CURLINFO_CAINFO, &file);
+    curl_easy_getinfo(easy, CURLINFO_CAPATH, &dir);
+    if (file && access(file, R_OK) == 0)
+      dir = NULL;
+    else
+      file = NULL;
+  }
+  trust(easy, file, dir);
+}
+
+static void set_trust(wrenn_transfer *transfer, const wrenn_net *net) {
+  CURL *easy = transfer->easy;
+  transfer->special = transfer->special || net->ca_file || net->insecure;
   if (net->ca_file)
     trust(easy, net->ca_file, NULL);
-  else if (file || dir)
-    trust(easy, file, dir);
-  transfer->special = transfer->special || net->ca_file || file || dir;
   if (!net->insecure)
     return;
-  transfer->special = true;
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
   curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
   curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
 }
 
-static void trust_the_system(CURL *easy) {
-  const char *file = NULL, *dir = NULL;
-  curl_easy_getinfo(easy, CURLINFO_CAINFO, &file);
-  curl_easy_getinfo(easy, CURLINFO_CAPATH, &dir);
-  if (file && access(file, R_OK) == 0)
-    trust(easy, file, NULL);
-  else
-    trust(easy, NULL, dir);
-}
-
 /* ---- proxies ------------------------------------------------------------- */
 
-static bool is_loopback(const char *host) {
-  size_t len = strlen(host);
-  int parts[4], end = 0;
-  if (len >= 9 && !strcasecmp(host + len - 9, "localhost"))
-    return len == 9 || host[len - 10] == '.';
-  return !strcmp(host, "[::1]") ||
-         (sscanf(host, "%3d.%3d.%3d.%3d%n", parts, parts + 1, parts + 2,
-                 parts + 3, &end) == 4 &&
-          (size_t)end == len && parts[0] == 127);
+/* The host in a URL, an IPv6 literal's brackets included. */
+static const char *host_of(const char *url, size_t *len) {
+  const char *host = strstr(url, "://") + 3;
+  const char *end = host + strcspn(host, "/?#");
+  for (const char *at = host; at < end; at++)
+    if (*at == '@')
+      host = at + 1;
+  *len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
+  return host;
+}
+
+static bool is_loopback(const char *host, size_t len) {
+  static const char name[] = "localhost";
+  size_t rest = sizeof(name) - 1;
+  struct in_addr address;
+  char text[INET_ADDRSTRLEN];
+  if (len >= rest && !strncasecmp(host + len - rest, name, rest))
+    return len == rest || host[len - rest - 1] == '.';
+  if (len == 5 && memcmp(host, "[::1]", 5) == 0)
+    return true;
+  if (len >= sizeof(text))
+    return false;
+  memcpy(text, host, len);
+  text[len] = '\0';
+  return inet_pton(AF_INET, text, &address) == 1 &&
+         ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 /* Which proxies the environment names for which hosts is libcurl's business.
  * Only: loopback is never behind one of them, whatever the rest says. An
  * explicit proxy is for every host, NO_PROXY or not. */
-static wrenn_status set_proxy(wrenn_transfer *transfer, const char *url,
-                              const char *proxy) {
+static void set_proxy(wrenn_transfer *transfer, const char *url,
+                      const char *proxy, wrenn_loop *loop) {
   CURL *easy = transfer->easy;
-  char *host = NULL;
-  wrenn_status status = WRENN_E_ARGUMENT;
-  CURLU *parsed = curl_url();
-  if (!parsed)
-    return WRENN_E_MEMORY;
-  CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS);
-  if (!code)
-    code = curl_url_get(parsed, CURLUPART_HOST, &host, 0);
-  if (code) {
-    status = code == CURLUE_OUT_OF_MEMORY ? WRENN_E_MEMORY : WRENN_E_ARGUMENT;
-    goto out;
-  }
+  size_t len;
+  const char *host = host_of(url, &len);
+  bool local = is_loopback(host, len);
   curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
-  curl_easy_setopt(easy, CURLOPT_NOPROXY,
-                   proxy               ? ""
-                   : is_loopback(host) ? "*"
-                                       : NULL);
-  status = WRENN_OK;
-
-out:
-  curl_free(host);
-  curl_url_cleanup(parsed);
-  return status;
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, proxy ? "" : local ? "*" : NULL);
+  loop->tls = loop->tls || strncmp(url, "https", 5) == 0 ||
+              (proxy ? strncasecmp(proxy, "https", 5) == 0 : !local);
 }
 
 /* ---- handles ------------------------------------------------------------- */
@@ -205,11 +205,12 @@ static void set_up(wrenn_engine *engine, CURL *easy) {
   /* How long an unused connection is kept is idle.c's: libcurl's limit is for
    * what it does not see used as well. This is the longest it takes. */
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)INT_MAX / 1000);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)WRENN_READ_SIZE);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   /* A connection outlives the transfer that opened it. */
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, wrenn_watch_close);
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, engine);
-  trust_the_system(easy);
+  trust_by_default(easy);
 }
 
 static void give_back(wrenn_engine *engine, CURL *easy, bool special) {
@@ -256,12 +257,8 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
                    limits->connect_ms ? (long)limits->connect_ms + 1
                                       : 1000L * 60 * 60 * 24);
   set_trust(transfer, net);
-  wrenn_status status = set_proxy(transfer, url, net->proxy);
-  if (status)
-    wrenn_transfer_end(transfer);
-  else
-    loop->tls = loop->tls || strncmp(url, "https", 5) == 0;
-  return status;
+  set_proxy(transfer, url, net->proxy, loop);
+  return WRENN_OK;
 }
 
 void wrenn_transfer_go(wrenn_transfer *transfer) {
@@ -400,9 +397,17 @@ static wrenn_engine *engine_of(wrenn_loop *loop) {
   return engine;
 }
 
+char *wrenn_engine_buffer(wrenn_engine *engine) {
+  if (!engine->buffer)
+    engine->buffer = malloc(WRENN_READ_SIZE);
+  return engine->buffer;
+}
+
 void wrenn_engine_release(wrenn_engine *engine) {
-  if (--engine->open_handles == 0)
-    free(engine);
+  if (--engine->open_handles > 0)
+    return;
+  free(engine->buffer);
+  free(engine);
 }
 
 static void on_engine_timer_closed(uv_handle_t *handle) {

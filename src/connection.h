@@ -16,6 +16,8 @@
 #include "op.h"
 
 #define WRENN_SPARE_HANDLES 16
+/* Bytes that are read from a connection at once. */
+#define WRENN_READ_SIZE ((size_t)128 * 1024)
 
 typedef struct wrenn_watch wrenn_watch;
 
@@ -48,6 +50,7 @@ struct wrenn_engine {
   size_t spare_count;
   wrenn_watch **watches; /* of the sockets that stay open, by descriptor */
   size_t watch_count;
+  char *buffer; /* see wrenn_engine_buffer */
 };
 
 /* ---- connection.c -------------------------------------------------------- */
@@ -82,17 +85,27 @@ void wrenn_transfer_fail(wrenn_transfer *transfer, CURLcode code,
 /* Tells libcurl what happened to a socket, and ends what that has finished. */
 void wrenn_engine_act(wrenn_engine *engine, curl_socket_t fd, int events);
 
+/* Room for WRENN_READ_SIZE bytes that nobody keeps beyond a call; NULL when
+ * out of memory. */
+char *wrenn_engine_buffer(wrenn_engine *engine);
+
 /* One of the `open_handles` is closed. */
 void wrenn_engine_release(wrenn_engine *engine);
 
 /* ---- watch.c ------------------------------------------------------------- */
 
+/* What a socket is ready for: UV_READABLE, UV_WRITABLE; readable as well when
+ * it is broken, which reading tells. */
+typedef void wrenn_watch_cb(void *arg, int events);
+
 struct wrenn_watch {
   uv_poll_t poll;
   wrenn_engine *engine;
   curl_socket_t fd;
-  int wanted;  /* what libcurl wants to hear of; 0: nothing for now */
-  int watched; /* what libuv watches for */
+  int wanted;            /* what libcurl wants to hear of; 0: nothing for now */
+  int watched;           /* what libuv watches for */
+  wrenn_watch_cb *ready; /* whose socket it is now; NULL: libcurl's */
+  void *arg;
   /* What idle.c knows of it. */
   const wrenn_transfer *user; /* NULL: idle, or nobody's yet */
   uint64_t since;             /* idle: uv_now when it became so; else 0 */
@@ -108,6 +121,12 @@ bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd);
 
 /* Has libuv watch for these events and no others. */
 void wrenn_watch_for(wrenn_watch *watch, int events);
+
+/* Gives a connected socket to someone else than libcurl, who says what to wait
+ * for by wrenn_watch_want, until it is closed. False: it is not watched. */
+bool wrenn_watch_take(wrenn_engine *engine, curl_socket_t fd,
+                      wrenn_watch_cb *ready, void *arg);
+void wrenn_watch_want(wrenn_engine *engine, curl_socket_t fd, int events);
 
 /* Callbacks of libcurl's; the last argument but one, or the first, is the
  * engine. */

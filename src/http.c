@@ -384,7 +384,6 @@ static void set_body(http_op *http, const char *method, bool has_body,
 
 static void set_callbacks(http_op *http) {
   CURL *easy = http->transfer.easy;
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 128L * 1024);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);

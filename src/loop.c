@@ -1,18 +1,17 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "op.h"
-#include "resolve.h"
 
 const char *wrenn_strerror(wrenn_status status) {
   switch (status) {
@@ -51,7 +50,8 @@ const char *wrenn_strerror(wrenn_status status) {
   return "unknown status";
 }
 
-static void on_wake(uv_async_t *wake) { wrenn_lookups_done(wake->data); }
+/* To have come is all that it is for. */
+static void on_wake(uv_async_t *wake) { (void)wake; }
 
 wrenn_loop *wrenn_loop_new(wrenn_status *why) {
   wrenn_loop *loop = calloc(1, sizeof(*loop));
@@ -220,11 +220,12 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
     }
     if (wait < 0 || (left >= 0 && left < wait))
       wait = left;
-    struct epoll_event seen;
-    /* Work of one's own needs no look at the fd: the step does that. Looking
-     * takes nothing away (the events are level-triggered), costs less than a
-     * poll of the fd, and unlike libuv's own waiting ends with a signal. */
-    if (wait != 0 && epoll_wait(wrenn_loop_fd(loop), &seen, 1, wait) < 0)
+    struct pollfd fd = {.fd = wrenn_loop_fd(loop), .events = POLLIN};
+    /* Work of one's own needs no look at the fd: the step does that. Unlike
+     * libuv's own waiting a poll ends with a signal, and unlike an epoll_wait
+     * it takes nothing away: in some versions libuv's wake-up is told of only
+     * once. */
+    if (wait != 0 && poll(&fd, 1, wait) < 0)
       return errno == EINTR ? WRENN_OK : WRENN_E_SYSTEM;
     turn(loop);
     if (left == 0)
@@ -286,8 +287,6 @@ void wrenn_loop_free(wrenn_loop *loop) {
   wrenn_op_stop_all(loop);
   run_kicks(loop);
   wrenn_engine_free(loop->engine);
-  wrenn_ws_engine_free(loop->ws);
-  wrenn_lookups_abandon(loop);
   if (loop->watched)
     uv_close((uv_handle_t *)&loop->alarm, NULL);
   uv_close((uv_handle_t *)&loop->wake, NULL);

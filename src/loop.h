@@ -17,7 +17,7 @@ typedef struct wrenn_slot {
 
 struct wrenn_loop {
   uv_loop_t uv;
-  uv_async_t wake; /* keeps the loop alive; resolver threads ring it */
+  uv_async_t wake; /* keeps the loop alive; rung for a step that is due */
   pid_t pid;
   bool dirty;        /* an API call left work for the next step */
   bool turning;      /* inside a step: what is left is seen at its end */
@@ -31,10 +31,8 @@ struct wrenn_loop {
   wrenn_op *kicks;
   wrenn_slot *slots;
   uint32_t slot_count;
-  uint32_t free_slot;           /* index + 1; 0: none */
-  struct wrenn_engine *engine;  /* connection.c; NULL until first used */
-  struct wrenn_ws_engine *ws;   /* ws.c; NULL until first used */
-  struct wrenn_lookup *lookups; /* resolve.c */
+  uint32_t free_slot;          /* index + 1; 0: none */
+  struct wrenn_engine *engine; /* connection.c; NULL until first used */
 };
 
 /* Leaves work for the next step, and says so through the fd where asked to. */
@@ -43,8 +41,7 @@ void wrenn_loop_dirty(wrenn_loop *loop);
 /* Whether this process may use the loop: OK or FORKED. */
 wrenn_status wrenn_loop_check(const wrenn_loop *loop);
 
-/* The transports' ends of the loop's life; a NULL engine is allowed. */
+/* The connections' end of the loop's life. NULL is allowed. */
 void wrenn_engine_free(struct wrenn_engine *engine);
-void wrenn_ws_engine_free(struct wrenn_ws_engine *engine);
 
 #endif

@@ -36,11 +36,15 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     wrenn_idle_event(w, status);
     return;
   }
+  if (w->ready) {
+    w->ready(w->arg, status < 0 ? UV_READABLE : events);
+    return;
+  }
   if (w->wanted)
     wrenn_engine_act(w->engine, w->fd, what);
   /* Nobody reads what comes while a transfer is paused: it would come for ever.
    * An idle connection stays watched. */
-  if (!uv_is_closing((uv_handle_t *)poll) && !w->since &&
+  if (!uv_is_closing((uv_handle_t *)poll) && !w->since && !w->ready &&
       (status < 0 || !w->wanted))
     wrenn_watch_for(w, w->wanted);
 }
@@ -107,6 +111,24 @@ bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd) {
   forget_watch(engine, fd); /* should it have been closed unheard */
   engine->watches[fd] = new_watch(engine, fd);
   return engine->watches[fd] != NULL;
+}
+
+bool wrenn_watch_take(wrenn_engine *engine, curl_socket_t fd,
+                      wrenn_watch_cb *ready, void *arg) {
+  wrenn_watch *w = find_watch(engine, fd);
+  if (!w)
+    return false;
+  w->ready = ready;
+  w->arg = arg;
+  return true;
+}
+
+void wrenn_watch_want(wrenn_engine *engine, curl_socket_t fd, int events) {
+  wrenn_watch *w = engine->watches[fd];
+  /* libuv tells the kernel in its next turn only. */
+  if (events & ~w->watched)
+    wrenn_loop_dirty(engine->loop);
+  wrenn_watch_for(w, events);
 }
 
 int wrenn_watch_close(void *arg, curl_socket_t fd) {

@@ -1,233 +1,233 @@
 /* From a URL to an open WebSocket, or to the reason why not. */
-#include <errno.h>
-#include <netdb.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/random.h>
 
+#include "base64.h"
+#include "url.h"
 #include "ws_op.h"
 
-#define MAX_REFUSAL ((size_t)256 * 1024)
+/* The rest of a refusal's body is waited for so long. */
+#define REFUSAL_MS 2000
 
-static const wrenn_url *peer(const wrenn_ws_op *ws) {
-  return ws->proxy.host ? &ws->proxy : &ws->url;
+/* ---- the request --------------------------------------------------------- */
+
+#define KEY_SIZE WRENN_BASE64_ENCODED(16)
+
+/* A key, and what the server has to make of it. */
+static bool make_key(wrenn_ws_op *ws, char key[KEY_SIZE]) {
+  unsigned char random[16], digest[EVP_MAX_MD_SIZE];
+  char text[KEY_SIZE + sizeof(WRENN_WS_GUID)];
+  unsigned len = 0;
+  if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+    return false;
+  wrenn_base64_encode(random, sizeof(random), key);
+  memcpy(text, key, KEY_SIZE);
+  memcpy(text + KEY_SIZE, WRENN_WS_GUID, sizeof(WRENN_WS_GUID));
+  if (!EVP_Digest(text, sizeof(text) - 1, digest, &len, EVP_sha1(), NULL))
+    return false;
+  wrenn_base64_encode(digest, len, ws->accept);
+  ws->accept[WRENN_BASE64_ENCODED(len)] = '\0';
+  ws->upgrade.accept = ws->accept;
+  return true;
 }
 
-static void on_found(void *arg, struct addrinfo *list, const char *why) {
-  wrenn_ws_op *ws = arg;
-  ws->lookup = NULL;
-  if (!list) {
-    wrenn_op_fail(&ws->op, WRENN_E_RESOLVE, "cannot resolve %s: %s",
-                  peer(ws)->host, why);
+static const char *value_in(const char *line, const char *name) {
+  size_t len = strlen(name);
+  return !strncasecmp(line, name, len) && line[len] == ':' ? line + len + 1
+                                                           : NULL;
+}
+
+static wrenn_status put_headers(wrenn_ws_op *ws, wrenn_buf *out,
+                                const wrenn_ws_options *options,
+                                const char *authority) {
+  bool host = false;
+  for (size_t i = 0; i < options->header_count; i++) {
+    const char *line = options->headers[i];
+    if (!wrenn_header_line_ok(line))
+      return WRENN_E_ARGUMENT;
+    wrenn_buf_printf(out, "%s\r\n", line);
+    host = host || value_in(line, "Host");
+    const char *protocols = value_in(line, "Sec-WebSocket-Protocol");
+    if (protocols && !ws->protocols && !(ws->protocols = strdup(protocols)))
+      return WRENN_E_MEMORY;
+  }
+  ws->upgrade.protocols = ws->protocols;
+  if (!host)
+    wrenn_buf_printf(out, "Host: %s\r\n", authority);
+  return WRENN_OK;
+}
+
+static wrenn_status put_request(wrenn_ws_op *ws, wrenn_buf *out,
+                                const wrenn_ws_options *options,
+                                const wrenn_url *url) {
+  char key[KEY_SIZE];
+  if (!make_key(ws, key))
+    return WRENN_E_SYSTEM;
+  wrenn_buf_printf(out,
+                   "GET %s HTTP/1.1\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: %.*s\r\n",
+                   url->path, (int)KEY_SIZE, key);
+  wrenn_status status = put_headers(ws, out, options, url->authority);
+  wrenn_buf_puts(out, "\r\n");
+  return status ? status : out->oom ? WRENN_E_MEMORY : WRENN_OK;
+}
+
+/* ---- connecting ---------------------------------------------------------- */
+
+static void on_ready(void *arg, int events) {
+  (void)events; /* what cannot be read or written says so */
+  wrenn_ws_turn(arg);
+}
+
+/* libcurl has connected, through whatever, and from here on only carries. */
+static void on_connected(wrenn_transfer *transfer, CURLcode code) {
+  wrenn_ws_op *ws = (wrenn_ws_op *)transfer;
+  if (transfer->error || code != CURLE_OK) {
+    wrenn_transfer_fail(transfer, code, WRENN_E_CONNECT);
     return;
   }
-  ws->found = ws->next = list;
-  wrenn_ws_connect_next(ws);
-}
-
-void wrenn_ws_connect(wrenn_ws_op *ws) {
-  ws->lookup = wrenn_lookup_start(ws->op.loop, peer(ws)->host, peer(ws)->port,
-                                  on_found, ws);
-  if (!ws->lookup)
-    wrenn_op_fail(&ws->op, WRENN_E_SYSTEM, "cannot start a name look-up");
-}
-
-/* libwebsockets is given one numeric address at a time: left to itself it
- * would look the name up again, and block. */
-static bool next_address(wrenn_ws_op *ws, char *text, size_t size) {
-  const struct addrinfo *at = ws->next;
-  ws->next = at->ai_next;
-  return getnameinfo(at->ai_addr, at->ai_addrlen, text, (socklen_t)size, NULL,
-                     0, NI_NUMERICHOST) == 0;
-}
-
-static struct lws_vhost *vhost_of(wrenn_ws_op *ws, const char *address,
-                                  wrenn_status *why) {
-  const wrenn_url *proxy = &ws->proxy;
-  wrenn_buf text = {0};
-  if (proxy->host) {
-    if (proxy->userinfo)
-      wrenn_buf_printf(&text, "%s@", proxy->userinfo);
-    wrenn_buf_printf(&text, "%s:%d", address, proxy->port);
-    wrenn_buf_append(&text, "", 1);
-  }
-  struct lws_vhost *vhost = NULL;
-  if (!text.oom)
-    vhost = wrenn_ws_vhost_of(ws->engine, ws->url.secure, ws->ca_file,
-                              text.data, wrenn_ws_callback, why);
-  wrenn_buf_free(&text);
-  return vhost;
-}
-
-static int tls_flags(const wrenn_ws_op *ws) {
-  int flags = ws->url.secure ? LCCSCF_USE_SSL : 0;
-  if (ws->insecure)
-    flags |= LCCSCF_ALLOW_SELFSIGNED | LCCSCF_ALLOW_EXPIRED |
-             LCCSCF_ALLOW_INSECURE | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
-  return flags | LCCSCF_HTTP_NO_FOLLOW_REDIRECT;
-}
-
-void wrenn_ws_connect_next(wrenn_ws_op *ws) {
-  char address[NI_MAXHOST];
-  wrenn_status why = WRENN_E_MEMORY;
-  while (ws->next) {
-    if (!next_address(ws, address, sizeof(address)))
-      continue;
-    struct lws_vhost *vhost = vhost_of(ws, address, &why);
-    if (!vhost) {
-      wrenn_op_fail(&ws->op, why, "%s",
-                    why == WRENN_E_TLS ? "cannot load the trusted certificates"
-                                       : wrenn_strerror(why));
-      return;
-    }
-    struct lws_client_connect_info info = {
-        .context = ws->engine->context,
-        .vhost = vhost,
-        .address = ws->proxy.host ? ws->url.host : address,
-        .port = ws->url.port,
-        .path = ws->url.path,
-        .host = ws->url.authority,
-        .local_protocol_name = "wrenn",
-        .ssl_connection = tls_flags(ws),
-        .opaque_user_data = ws,
-        .pwsi = &ws->wsi,
-    };
-    ws->attempts++;
-    ws->inside = true; /* its callbacks may come from inside this call */
-    errno = 0;
-    struct lws *wsi = lws_client_connect_via_info(&info);
-    ws->inside = false;
-    if (wsi && !wrenn_fd_to_spare(lws_get_socket_fd(wsi))) {
-      wrenn_op_fail_fds(&ws->op);
-      return;
-    }
-    if (wsi) {
-      lws_cancel_service(ws->engine->context);
-      return;
-    }
-    ws->wsi = NULL;
-    if (errno)
-      snprintf(ws->failure, sizeof(ws->failure), " (%s)", strerror(errno));
-    if (errno == EMFILE) {
-      wrenn_op_fail_fds(&ws->op);
-      return;
-    }
-    why = errno == ENFILE ? WRENN_E_SYSTEM : WRENN_E_CONNECT;
-  }
-  wrenn_op_fail(&ws->op, why == WRENN_E_SYSTEM ? why : WRENN_E_CONNECT,
-                "cannot connect to %s port %d%s", peer(ws)->host,
-                peer(ws)->port, ws->failure);
-}
-
-/* ---- callbacks ----------------------------------------------------------- */
-
-int wrenn_ws_add_headers(wrenn_ws_op *ws, unsigned char **at, size_t room) {
-  ws->tcp_up = ws->upgrading = true;
-  for (char **line = ws->headers; *line; line++) {
-    size_t len = strlen(*line);
-    if (len + 2 > room) {
-      wrenn_op_fail(&ws->op, WRENN_E_ARGUMENT, "the headers are too long");
-      return -1;
-    }
-    memcpy(*at, *line, len);
-    memcpy(*at + len, "\r\n", 2);
-    *at += len + 2;
-    room -= len + 2;
-  }
-  return 0;
-}
-
-int wrenn_ws_verify(wrenn_ws_op *ws, void *store, bool verified) {
-  if (verified)
-    return 0;
-  if (ws->insecure) {
-    X509_STORE_CTX_set_error(store, X509_V_OK);
-    return 0;
-  }
-  snprintf(ws->failure, sizeof(ws->failure), "%s",
-           X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
-  return 1;
-}
-
-static void put_header(wrenn_buf *out, struct lws *wsi, const char *name,
-                       enum lws_token_indexes token) {
-  char value[512];
-  int len = lws_hdr_copy(wsi, value, sizeof(value), token);
-  if (len > 0)
-    wrenn_buf_printf(out, "%s: %.*s\r\n", name, len, value);
-}
-
-static void put_custom_header(wrenn_buf *out, struct lws *wsi,
-                              const char *name) {
-  char value[512];
-  int name_len = (int)strlen(name);
-  int len = lws_hdr_custom_copy(wsi, value, sizeof(value), name, name_len);
-  if (len > 0)
-    wrenn_buf_printf(out, "%s %.*s\r\n", name, len, value);
-}
-
-/* Reads what has arrived of a refusal's body: it comes through the callback. */
-static void read_refusal(wrenn_ws_op *ws, struct lws *wsi) {
-  size_t before;
-  do {
-    char *data = NULL;
-    int len = 0;
-    before = ws->partial.len;
-    if (lws_http_client_read(wsi, &data, &len) < 0)
-      return;
-  } while (ws->partial.len > before && ws->partial.len < MAX_REFUSAL);
-}
-
-/* The server has answered the upgrade, with whatever. */
-int wrenn_ws_answered(wrenn_ws_op *ws, struct lws *wsi) {
-  wrenn_buf head = {0};
-  int status = (int)lws_http_client_http_response(wsi);
-  if (status == 101)
-    return 0;
-  ws->refused = status;
-  put_header(&head, wsi, "content-type", WSI_TOKEN_HTTP_CONTENT_TYPE);
-  put_header(&head, wsi, "retry-after", WSI_TOKEN_HTTP_RETRY_AFTER);
-  put_header(&head, wsi, "location", WSI_TOKEN_HTTP_LOCATION);
-  put_custom_header(&head, wsi, "x-request-id:");
-  read_refusal(ws, wsi);
-  wrenn_node *node =
-      wrenn_op_node(&ws->op, WRENN_EV_FAILED, head.len + ws->partial.len);
-  if (node) {
-    if (head.len)
-      memcpy(node->bytes, head.data, head.len);
-    if (ws->partial.len)
-      memcpy(node->bytes + head.len, ws->partial.data, ws->partial.len);
-    node->event.error = WRENN_E_REFUSED;
-    node->event.status = status;
-    node->event.headers_len = head.len;
-    node->event.data = node->bytes + head.len;
-    node->event.data_len = ws->partial.len;
-    wrenn_op_finish(&ws->op, node);
-  }
-  wrenn_buf_free(&head);
-  return -1;
-}
-
-static bool starts_with(const char *text, size_t len, const char *word) {
-  size_t word_len = strlen(word);
-  return len >= word_len && memcmp(text, word, word_len) == 0;
-}
-
-void wrenn_ws_connect_failed(wrenn_ws_op *ws, const char *text, size_t len) {
-  if (ws->op.ended)
-    return;
-  if (!ws->tcp_up) {
-    wrenn_op_kick(&ws->op); /* on to the next address */
+  curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &ws->fd);
+  if (ws->fd == CURL_SOCKET_BAD ||
+      !wrenn_watch_take(transfer->engine, ws->fd, on_ready, ws)) {
+    wrenn_op_fail(&transfer->op, WRENN_E_CONNECT, "the connection was lost");
     return;
   }
-  wrenn_status error = WRENN_E_CONNECT;
-  if (ws->url.secure && !ws->upgrading)
-    error = WRENN_E_TLS;
-  else if (starts_with(text, len, "HS: ") ||
-           starts_with(text, len, "problems parsing"))
-    error = WRENN_E_PROTOCOL;
-  if (ws->failure[0])
-    wrenn_op_fail(&ws->op, error, "%s: %s", ws->url.host, ws->failure);
+  ws->stage = WRENN_WS_UPGRADING;
+  wrenn_ws_turn(ws);
+}
+
+/* libcurl knows ws:// in some versions and not in others, and may take other
+ * proxies for it: so it is told of the HTTP that the upgrade is. */
+static bool put_http_url(wrenn_buf *out, const char *url) {
+  wrenn_buf_puts(out, "http");
+  wrenn_buf_puts(out, url + 2);
+  wrenn_buf_append(out, "", 1);
+  return !out->oom;
+}
+
+wrenn_status wrenn_ws_prepare(wrenn_loop *loop, wrenn_ws_op *ws,
+                              const wrenn_ws_options *options) {
+  wrenn_status status = WRENN_E_ARGUMENT;
+  wrenn_transfer *transfer = &ws->transfer;
+  wrenn_buf http = {0}, request = {0};
+  wrenn_url url = {0};
+  if (!options->url || !wrenn_url_ok(options->url, "ws"))
+    goto out;
+  status = WRENN_E_MEMORY;
+  if (!put_http_url(&http, options->url))
+    goto out;
+  status = WRENN_E_ARGUMENT;
+  if (!wrenn_url_parse(&url, http.data))
+    goto out;
+  status = put_request(ws, &request, options, &url);
+  if (status)
+    goto out;
+  status = WRENN_E_MEMORY;
+  ws->request = malloc(sizeof(*ws->request) + request.len);
+  if (!ws->request)
+    goto out;
+  *ws->request = (wrenn_ws_message){.size = request.len};
+  memcpy(ws->request->bytes, request.data, request.len);
+  transfer->done = on_connected;
+  transfer->special = true;
+  status = wrenn_transfer_prepare(loop, transfer, http.data, &options->net,
+                                  &options->deadlines);
+  if (status)
+    goto out;
+  curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
+  curl_easy_setopt(transfer->easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+  curl_easy_setopt(transfer->easy, CURLOPT_PREREQFUNCTION, NULL);
+
+out:
+  wrenn_buf_free(&http);
+  wrenn_buf_free(&request);
+  wrenn_url_free(&url);
+  return status;
+}
+
+/* ---- the answer ---------------------------------------------------------- */
+
+static void finish_refused(wrenn_ws_op *ws) {
+  const wrenn_ws_upgrade *u = &ws->upgrade;
+  wrenn_node *node = wrenn_op_node(&ws->transfer.op, WRENN_EV_FAILED,
+                                   u->head.len + u->body.len);
+  if (!node)
+    return;
+  if (u->head.len)
+    memcpy(node->bytes, u->head.data, u->head.len);
+  if (u->body.len)
+    memcpy(node->bytes + u->head.len, u->body.data, u->body.len);
+  node->event.error = WRENN_E_REFUSED;
+  node->event.status = u->status;
+  node->event.headers_len = u->head.len;
+  node->event.data = node->bytes + u->head.len;
+  node->event.data_len = u->body.len;
+  wrenn_op_finish(&ws->transfer.op, node);
+}
+
+static void on_refusal_overdue(uv_timer_t *timer) {
+  finish_refused(timer->data);
+}
+
+/* That it is refused is certain: the body, which says why, is worth some time
+ * but nothing more. */
+static void await_refusal(wrenn_ws_op *ws) {
+  wrenn_op *op = &ws->transfer.op;
+  uint64_t now = uv_now(&op->loop->uv), wait = REFUSAL_MS;
+  if (op->limits.connect_ms) {
+    uint64_t end = op->started + op->limits.connect_ms;
+    uint64_t left = end > now ? end - now : 0;
+    wait = left < wait ? left : wait;
+  }
+  ws->stage = WRENN_WS_REFUSAL;
+  wrenn_op_connected(op);
+  wrenn_op_answered(op);
+  if (!ws->closing)
+    uv_timer_start(&ws->timer, on_refusal_overdue, wait, 0);
+}
+
+void wrenn_ws_answered(wrenn_ws_op *ws, const char *data, size_t len) {
+  wrenn_op *op = &ws->transfer.op;
+  switch (wrenn_ws_upgrade_read(&ws->upgrade, &data, &len)) {
+  case WRENN_WS_WAITING:
+    if (ws->stage == WRENN_WS_UPGRADING &&
+        wrenn_ws_upgrade_end(&ws->upgrade) == WRENN_WS_REFUSED)
+      await_refusal(ws);
+    return;
+  case WRENN_WS_SWITCHED:
+    wrenn_ws_opened(ws, data, len);
+    return;
+  case WRENN_WS_REFUSED:
+    finish_refused(ws);
+    return;
+  case WRENN_WS_WRONG:
+    wrenn_op_fail(op, WRENN_E_PROTOCOL, "the upgrade failed: %s",
+                  ws->upgrade.why);
+    return;
+  case WRENN_WS_HEAD_TOO_LARGE:
+    wrenn_op_fail(op, WRENN_E_TOO_LARGE,
+                  "the headers of the upgrade's answer are over their limit");
+    return;
+  case WRENN_WS_OUT_OF_MEMORY:
+    wrenn_op_fail(op, WRENN_E_MEMORY, "%s", wrenn_strerror(WRENN_E_MEMORY));
+    return;
+  }
+}
+
+void wrenn_ws_lost_early(wrenn_ws_op *ws) {
+  wrenn_op *op = &ws->transfer.op;
+  if (wrenn_ws_upgrade_end(&ws->upgrade) == WRENN_WS_REFUSED)
+    finish_refused(ws);
+  else if (ws->upgrade.head_size > 0)
+    wrenn_op_fail(op, WRENN_E_BROKEN,
+                  "the connection broke off inside the upgrade's answer");
   else
-    wrenn_op_fail(&ws->op, error, "%s: %.*s", ws->url.host, (int)len, text);
+    wrenn_op_fail(op, WRENN_E_CONNECT,
+                  "the connection was lost before the upgrade was answered%s%s",
+                  ws->transfer.message[0] ? ": " : "", ws->transfer.message);
 }
