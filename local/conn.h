@@ -1,9 +1,6 @@
 /*
  * One client connection: HTTP/1.1 requests in (parsed by http-parser),
  * answers out, one at a time; or, after an upgrade, a WebSocket.
- *
- * libwebsockets, which the client uses, is not used here: its server takes no
- * chunked request bodies, and a file may be uploaded that way at any size.
  */
 #ifndef WRENN_LOCAL_CONN_H
 #define WRENN_LOCAL_CONN_H

@@ -9,8 +9,8 @@ description = {
   detailed = [[
 Creates capsules (small virtual machines) on a Wrenn server and runs commands,
 terminals and file transfers in them. Plain calls block; inside tasks they run
-side by side. A C core on libcurl, libwebsockets and libuv does the I/O. Comes
-with wrenn-local, a server for one machine. Linux.]],
+side by side. A C core on libcurl and libuv does the I/O. Comes with
+wrenn-local, a server for one machine. Linux.]],
   homepage = "https://github.com/wrennhq/wrenn-lua",
   license = "Apache-2.0",
 }
@@ -21,7 +21,6 @@ dependencies = {
 -- Libraries only: Debian keeps curl's headers where LuaRocks does not look.
 external_dependencies = {
   CURL = { library = "curl" },
-  LWS = { library = "websockets" },
   UV = { library = "uv" },
   SSL = { library = "ssl" },
   CRYPTO = { library = "crypto" },

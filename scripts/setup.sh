@@ -12,8 +12,6 @@ pkg-config             finds the libraries
 lua5.4                 runs the Lua code
 liblua5.4-dev          Lua to compile the module against
 libcurl4-openssl-dev   HTTP
-libwebsockets-dev      WebSocket
-libwebsockets-evlib-uv joins libwebsockets and libuv at run time
 libuv1-dev             the event loop
 libssl-dev             TLS
 lua-cjson              JSON in Lua
@@ -35,6 +33,7 @@ socat                  puts TLS in front of a server
 lua-cqueues            a host to test in
 lua-copas              a host to test in, with
 lua-socket             what it waits with
+libwebsockets-dev      another WebSocket, as server in the specs and a yardstick
 neovim                 a host to test in
 libpcre3|libpcre2-8-0  what nginx with Lua (scripts/nginx.sh) needs
 luajit                 the Lua of Neovim and nginx

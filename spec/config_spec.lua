@@ -119,32 +119,22 @@ describe("a client", function()
     assert.are.equal("h", run_with({}, code:format("nil")))
   end)
 
-  local proxies = {
-    { { https_proxy = "http://p:1" }, "https://h", nil, "http://p:1" },
-    { { HTTPS_PROXY = "p:1" }, "https://h", nil, "http://p:1" },
-    { { http_proxy = "http://p:1" }, "http://h", nil, "http://p:1" },
-    { { HTTP_PROXY = "http://p:1" }, "http://h", nil, "nil" },
-    { { https_proxy = "http://p:1" }, "http://h", nil, "nil" },
-    { { http_proxy = "http://p:1" }, "http://127.0.0.1:8", nil, "nil" },
-    { { http_proxy = "http://p:1" }, "http://localhost", nil, "nil" },
-    { { http_proxy = "http://p:1", no_proxy = "x, .h" }, "http://a.h", nil,
-      "nil" },
-    { { http_proxy = "http://p:1", no_proxy = "*" }, "http://h", nil, "nil" },
-    { { http_proxy = "http://p:1" }, "http://h", "false", "nil" },
-    { { http_proxy = "http://p:1" }, "http://h", "'http://q:2'", "http://q:2" },
-  }
-  for i, case in ipairs(proxies) do
-    it(("chooses its proxy as curl does (%d)"):format(i), function()
-      local environment = { http_proxy = "", https_proxy = "",
-        HTTPS_PROXY = "", no_proxy = "", NO_PROXY = "" }
-      for name, value in pairs(case[1]) do
-        environment[name] = value
-      end
-      assert.are.equal(case[4], run_with(environment,
-        ("print(wrenn.Client{api_key='k',base_url='%s',proxy=%s}"
-          .. ".settings.proxy)"):format(case[2], case[3] or "nil")))
-    end)
-  end
+  -- What the environment says, and what comes of it all, is in
+  -- connections_spec.
+  it("hands an explicit proxy on, or the wish for none", function()
+    for _, case in ipairs({ { "http://q:2", "http://q:2" }, { "q:2", "q:2" },
+      { "SOCKS5h://q", "SOCKS5h://q" }, { false, "" }, { nil, nil } })
+    do
+      local client = assert(wrenn.Client({ api_key = "k", proxy = case[1] }))
+      assert.are.equal(case[2], client.settings.proxy)
+    end
+  end)
+
+  it("refuses a proxy of another kind", function()
+    local client, err = wrenn.Client({ api_key = "k", proxy = "ftp://q:2" })
+    assert.is_nil(client)
+    assert.is_true(err:is("ConfigurationError"))
+  end)
 
   it("goes through an HTTP proxy, with requests and WebSockets", function()
     local p = peer.answering({ 502, "no" })

@@ -137,6 +137,214 @@ describe("a WebSocket", function()
     assert.are.equal('{"error":{"code":"unauthorized"}}', event[6])
   end)
 
+  it("sends a path as it is, however long", function()
+    local path = "/" .. ("a%2F"):rep(5000) .. "?q=../x"
+    local op = open([[ c:upgrade() c:close_frame(1000) c:read_frame() ]],
+      { path = path })
+    assert.are.equal("closed", finish(op)[1])
+    assert.are.equal(path, server:received()[1]:match("^GET (%S+) HTTP/1.1"))
+  end)
+
+  -- The framing of a refusal's body must not matter.
+  local why = '{"error":{"code":"unauthorized","message":"'
+    .. ("m"):rep(3000) .. '"}}'
+  for name, rest in pairs({
+    ["of a given length"] = [[c:send("Content-Length: " .. #why .. "\r\n\r\n")
+      c:send(why:sub(1, 10)) c:sleep(0.05) c:send(why:sub(11)) c:sleep(9)]],
+    ["in chunks"] = [[
+      c:send("Transfer-Encoding: chunked\r\n\r\n")
+      for at = 1, #why, 700 do
+        local part = why:sub(at, at + 699)
+        c:send(("%x;x=y\r\n"):format(#part)) c:sleep(0.01)
+        c:send(part .. "\r") c:sleep(0.01) c:send("\n")
+      end
+      c:send("0\r\nTrailer: t\r\n\r\n") c:sleep(9)]],
+    ["up to the end"] = [[c:send("\r\n") c:send(why) c:sleep(0.05) c:close()]],
+  }) do
+    it("reports the whole body of a refusal " .. name, function()
+      local op = open(("local why = %q c:request()"):format(why)
+        .. [[ c:send("HTTP/1.1 401 Unauthorized\r\nX-Request-ID: r\r\n") ]]
+        .. rest)
+      local begin = core.now()
+      local event = finish(op)
+      assert.are.same({ "failed", "refused", 401 },
+        { event[1], event[2], event[4] })
+      assert.are.equal(why, event[6])
+      assert.is_true(core.now() - begin < 1.5)
+    end)
+  end
+
+  it("waits for the body of a refusal only so long, and so much", function()
+    local op = open([[
+      c:request()
+      c:send("HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\nbecause")
+      c:sleep(9)
+    ]], { connect = 0.3 })
+    local begin = core.now()
+    local event = finish(op)
+    assert.are.same({ "refused", 503, "because" },
+      { event[2], event[4], event[6] })
+    assert.is_true(core.now() - begin < 1)
+    server:stop()
+    op = open([[
+      c:request()
+      c:send("HTTP/1.1 503 No\r\n\r\n")
+      for _ = 1, 100 do c:send(("x"):rep(10000)) end
+      c:sleep(9)
+    ]])
+    event = finish(op)
+    assert.are.same({ "refused", 503, 256 * 1024 },
+      { event[2], event[4], #event[6] })
+  end)
+
+  it("passes over interim answers", function()
+    local op = open([[
+      local req = c:request()
+      c:send("HTTP/1.1 100 Continue\r\n\r\n")
+      c:send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+      c:upgrade(req) c:text("in") c:close_frame(1000) c:read_frame()
+    ]])
+    local event, frames = finish(op)
+    assert.are.equal("closed", event[1])
+    assert.are.same({ { data = "in" } }, frames)
+  end)
+
+  it("handles what comes in one piece with the 101, or in many", function()
+    for _, step in ipairs({ 1, 100000 }) do
+      local op = open(([[
+        local all, send = {}, c.send
+        function c:send(data) all[#all + 1] = data end
+        c:upgrade() c:text("one") c:frame(9, "p") c:text(("x"):rep(300))
+        c:binary("") c:close_frame(1001, "away")
+        all = table.concat(all)
+        c.send = nil
+        for at = 1, #all, %d do
+          send(c, all:sub(at, at + %d - 1))
+          c:sleep(0)
+        end
+        c:read_frame()
+      ]]):format(step, step))
+      local event, frames = finish(op)
+      assert.are.same({ "closed", 1001, "away" }, event)
+      assert.are.same({ { data = "one" }, { data = ("x"):rep(300) },
+        { data = "", binary = true } }, frames)
+      server:stop()
+    end
+  end)
+
+  it("answers a ping, and a close frame with its code", function()
+    local op = open([[
+      c:upgrade() c:frame(9, "payload")
+      local opcode, data = c:read_frame()
+      log("pong " .. opcode .. data)
+      c:close_frame(4001, "why")
+      opcode, data = c:read_frame()
+      log("close " .. opcode .. " " .. string.unpack(">I2", data))
+    ]])
+    assert.are.same({ "closed", 4001, "why" }, (finish(op)))
+    local deadline = core.now() + 5
+    repeat
+      local seen = server:received()
+    until #seen >= 5 or core.now() > deadline
+    local seen = server:received()
+    assert.are.same({ "pong 10payload", "close 8 4001" }, { seen[3], seen[5] })
+  end)
+
+  for name, ending in pairs({ ["an end"] = "c:close()", ["a reset"] =
+    "c:sleep(0.05) c:reset()" }) do
+    it("delivers what came right before " .. name, function()
+      local op = open([[
+        c:upgrade()
+        for i = 1, 50 do c:text(("x"):rep(i * 100)) end
+        c:text('last')
+      ]] .. ending)
+      local event, frames = finish(op)
+      assert.are.same({ "closed", 1006, "" }, event)
+      assert.are.equal(51, #frames)
+      assert.are.equal("last", frames[51].data)
+    end)
+
+    it("takes " .. name .. " inside the answer for an error", function()
+      local op = open([[ c:request() c:send("HTTP/1.1 101 Sw") ]] .. ending)
+      local event = finish(op)
+      assert.are.same({ "failed", "broken" }, { event[1], event[2] })
+    end)
+  end
+
+  local function frame_of(first, length, payload)
+    return ([[c:upgrade() c:send(string.char(%d, %d) .. %q)]])
+      :format(first, length, payload or "")
+  end
+  local HEAD = 'HTTP/1.1 101 S\r\nUpgrade: websocket\r\n'
+    .. 'Connection: keep-alive, Upgrade\r\n'
+  local function head_of(lines, accept)
+    return ([[
+      local req = c:request()
+      c.send_plain, c.send = c.send, function(self, text)
+        self:send_plain((text:gsub("^.-\r\n\r\n", %q .. %s .. "\r\n")))
+      end
+      c:upgrade(req)
+    ]]):format(HEAD .. lines, accept or [[text:match(
+          "Sec%-WebSocket%-Accept:[^\n]*\n")]])
+  end
+  for name, case in pairs({
+    ["a masked frame"] = { frame_of(0x81, 0x82, "abcdef"), "masked" },
+    ["reserved bits"] = { frame_of(0xc1, 1, "x"), "reserved" },
+    ["an unknown opcode"] = { frame_of(0x83, 1, "x"), "opcode" },
+    ["an unknown control opcode"] = { frame_of(0x8b, 0), "opcode" },
+    ["a continuation of nothing"] = { frame_of(0x80, 1, "x"), "continues" },
+    ["a message inside another"] = { [[
+      c:upgrade() c:frame(1, "a", true) c:frame(1, "b") ]], "inside" },
+    ["a control frame in pieces"] = { frame_of(0x09, 1, "x"), "in pieces" },
+    ["a long control frame"] = { [[ c:upgrade() c:frame(9, ("x"):rep(126)) ]],
+      "over 125" },
+    ["a length in a longer form"] = { frame_of(0x81, 126, "\0\1x"),
+      "shortest" },
+    ["a negative length"] = { frame_of(0x81, 127, "\255" .. ("\0"):rep(7)),
+      "negative" },
+    ["a close frame of one byte"] = { frame_of(0x88, 1, "x"), "one byte" },
+    ["a close code that is not for the wire"] = {
+      [[ c:upgrade() c:close_frame(1006) ]], "code" },
+    ["a close reason that is not UTF-8"] = {
+      [[ c:upgrade() c:close_frame(1000, "\255") ]], "UTF%-8" },
+    ["a wrong accept"] = { head_of("", [["Sec-WebSocket-Accept: no\r\n"]]),
+      "Accept" },
+    ["no accept"] = { head_of("", '""'), "Accept" },
+    ["a 101 for something else"] = { [[
+      c:request() c:send("HTTP/1.1 101 S\r\nUpgrade: h2c\r\n"
+        .. "Connection: Upgrade\r\n\r\n") ]], "WebSocket" },
+    ["an extension"] = { head_of(
+      "Sec-WebSocket-Extensions: permessage-deflate\r\n"), "extension" },
+    ["a protocol"] = { head_of("Sec-WebSocket-Protocol: chat\r\n"),
+      "protocol" },
+    ["no HTTP"] = { [[ c:request() c:send("SSH-2.0-x\r\n") ]], "not HTTP" },
+    ["two lengths"] = { [[ c:request() c:send("HTTP/1.1 400 B\r\n"
+      .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx") ]], "lengths" },
+  }) do
+    it("takes " .. name .. " from no server", function()
+      local op = open(case[1] .. " c:sleep(9)", { codec = "raw" })
+      local event = finish(op)
+      assert.are.same({ "failed", "protocol" }, { event[1], event[2] },
+        event[3])
+      assert.is_truthy(event[3]:find(case[2]), event[3])
+    end)
+  end
+
+  it("takes a protocol that it has asked for", function()
+    local op = open(head_of("Sec-WebSocket-Protocol: b\r\n")
+      .. [[ c.send = nil c:close_frame(1000) c:read_frame() ]],
+      { headers = { "Sec-WebSocket-Protocol: a, b" } })
+    assert.are.equal("closed", finish(op)[1])
+  end)
+
+  it("takes headers up to a limit", function()
+    local op = open([[ c:request() c:send("HTTP/1.1 101 S\r\n")
+      for _ = 1, 400 do c:send("X: " .. ("y"):rep(1000) .. "\r\n") end
+      c:sleep(9) ]])
+    local event = finish(op)
+    assert.are.same({ "failed", "too_large" }, { event[1], event[2] })
+  end)
+
   it("does not follow a redirect", function()
     local op = open([[ c:request() c:respond(302, "", {"Location: /x"}) ]])
     local event = finish(op)
@@ -291,7 +499,9 @@ describe("a WebSocket", function()
   end)
 
   for name, url in pairs({
-    ["a path that is too long"] = "ws://127.0.0.1:1/" .. ("a"):rep(3000),
+    ["a user's name"] = "ws://user:password@127.0.0.1:1/",
+    ["no host"] = "ws:///",
+    ["a space"] = "ws://127.0.0.1:1/ HTTP/1.1",
     ["another scheme"] = "ftp://127.0.0.1/",
     ["no URL"] = "nonsense",
   }) do

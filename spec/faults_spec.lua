@@ -78,12 +78,10 @@ local operations = {
 
 -- A call that carries bytes does not look at them: garbage is not for it.
 local opaque = { read = true }
--- A 200 is no upgrade, however its body ends; and what is not HTTP at all is
--- not told from an end before the answer.
+-- A 200 is no upgrade, however its body ends.
 local for_upgrade = {
   ["reset after the headers"] = "ProtocolError",
   ["truncated body"] = "ProtocolError", ["stalled body"] = "ProtocolError",
-  ["garbage"] = "ConnectionError",
 }
 local exceptions = {
   stream = for_upgrade, connect = for_upgrade, pty = for_upgrade,

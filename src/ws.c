@@ -36,6 +36,7 @@ static void stop_ws(wrenn_op *op) {
 
 static void hear(wrenn_ws_op *ws) {
   ws->heard = uv_now(&ws->transfer.op.loop->uv);
+  ws->listened = true;
   ws->asked = 0;
   wrenn_op_touch(&ws->transfer.op);
 }
@@ -49,7 +50,7 @@ static void on_ping_due(uv_timer_t *timer) {
   if (ws->held) {
     ws->held = op->paused;
     ws->heard = now; /* it is we who do not listen */
-    ws->want_pong = true;
+    ws->want_pong = ws->want_pong || !ws->listened;
   } else if (now - ws->heard >= (uint64_t)ws->ping_ms * 3 && ws->asked > 1) {
     wrenn_op_fail(op, WRENN_E_TIMEOUT, "no answer to pings for %u ms",
                   (unsigned)(now - ws->heard));
@@ -58,6 +59,7 @@ static void on_ping_due(uv_timer_t *timer) {
     ws->want_ping = true;
     ws->asked++;
   }
+  ws->listened = false;
   wrenn_ws_turn(ws);
 }
 

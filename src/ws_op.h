@@ -59,6 +59,7 @@ typedef struct wrenn_ws_op {
   char pong[WRENN_WS_CONTROL];
   size_t pong_len;
   bool held;      /* reading has been off since the last tick */
+  bool listened;  /* something has been read since then all the same */
   uint64_t heard; /* uv_now of the last byte from the peer */
   uv_timer_t timer;
   unsigned asked; /* pings since then: time alone does not tell that the peer

@@ -57,8 +57,8 @@ local count = 0 -- of the clients there have been
 ---@field timeout? number         seconds for a call (30)
 ---@field connect_timeout? number seconds (10)
 ---@field retries? integer        of calls that may be repeated (2)
----@field proxy? string|false     an http:// URL; false: none, whatever the
----  environment says
+---@field proxy? string|false     an http, https, socks4, socks4a, socks5 or
+---  socks5h URL, for every host; false: none, whatever the environment says
 ---@field ca_file? string         PEM file to trust instead of the system's
 ---@field insecure? boolean       accept any certificate
 ---@field user_agent? string

@@ -40,61 +40,42 @@ local function host_of(authority)
   return authority:match("^%[([^%]]+)%]") or authority:match("^[^:]+")
 end
 
-local function is_loopback(host)
-  return host == "localhost" or host:find("%.localhost$")
-    or host:find("^127%.") or host == "::1"
-end
+local PROXY_SCHEMES = {
+  http = true, https = true,
+  socks4 = true, socks4a = true, socks5 = true, socks5h = true,
+}
 
--- Whether no_proxy names the host: itself, a domain above it, or "*".
-local function is_excluded(host)
-  local list = from_environment("no_proxy") or from_environment("NO_PROXY")
-  for name in (list or ""):gmatch("[^,%s]+") do
-    local domain = name:gsub("^%.", "")
-    if name == "*" or host == domain
-      or host:sub(-#domain - 1) == "." .. domain
-    then
-      return true
-    end
+-- What the core takes: a URL, "" for no proxy whatever the environment says,
+-- nil for what it says. How that is read is libcurl's business.
+local function proxy_of(option)
+  if type(option) == "boolean" then
+    return not option and "" or nil
   end
-  return false
-end
-
--- As curl reads the environment: upper-case HTTP_PROXY is ignored, because a
--- CGI program's caller can set it. Loopback never goes through a proxy.
-local function environment_proxy(scheme, host)
-  if is_loopback(host) or is_excluded(host) then
-    return nil
+  local scheme = option and option:match("^(%w+)://")
+  if scheme and not PROXY_SCHEMES[scheme:lower()] then
+    return misconfigured("the proxy must be an http, https, socks4, socks4a,"
+      .. " socks5 or socks5h URL, not '" .. scheme .. "'")
   end
-  if scheme == "https" then
-    return from_environment("https_proxy") or from_environment("HTTPS_PROXY")
-  end
-  return from_environment("http_proxy")
-end
-
-local function proxy_of(option, scheme, host)
-  if option == false then
-    return nil
-  end
-  local proxy = option or environment_proxy(scheme, host)
-  if proxy and not proxy:find("^%a+://") then
-    proxy = "http://" .. proxy
-  end
-  if proxy and not proxy:find("^http://") then
-    return misconfigured("the proxy must be an http:// URL")
-  elseif proxy and proxy:find("[%c%s]") then
+  if option and option:find("[%c%s]") then
     return misconfigured("the proxy's URL holds white space or control"
       .. " characters")
   end
-  return proxy
+  return option
 end
 
--- What no error may show: the key, and the proxy's password in its shapes.
+-- What no error may show: the key, and the proxies' passwords in their shapes.
 local function secrets_of(key, proxy)
   local list = { key }
-  local user = proxy and proxy:match("^http://(.*)@")
-  local password = user and user:match(":(.*)$")
-  if password then
-    list[2], list[3] = password, url.unescape(password)
+  for _, from in ipairs({ proxy or "", os.getenv("http_proxy") or "",
+    os.getenv("https_proxy") or "", os.getenv("HTTPS_PROXY") or "",
+    os.getenv("all_proxy") or "", os.getenv("ALL_PROXY") or "" })
+  do
+    local user = from:gsub("^%w+://", ""):match("^(.*)@")
+    local password = user and user:match(":(.*)$")
+    if password and password ~= "" then
+      list[#list + 1] = password
+      list[#list + 1] = url.unescape(password)
+    end
   end
   return list
 end
@@ -133,7 +114,7 @@ function config.resolve(opts)
     return misconfigured("the base URL must look like https://host/path, not '"
       .. shown(base) .. "'")
   end
-  local proxy, err = proxy_of(opts.proxy, scheme, host_of(authority))
+  local proxy, err = proxy_of(opts.proxy)
   if err then
     return nil, err
   end

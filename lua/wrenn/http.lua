@@ -69,7 +69,7 @@ end
 --- it to the operation's options.
 function http.net_options(settings, options)
   options.ca_file = settings.ca_file
-  options.proxy = settings.proxy or ""
+  options.proxy = settings.proxy
   options.insecure = settings.insecure
   options.connect = settings.connect_timeout
   options.owner = settings.owner
@@ -283,21 +283,13 @@ function http.fetch(client, request)
   return answer
 end
 
--- The reason of a refused upgrade. libwebsockets hands over only what had
--- arrived of its body; asked again as a plain request, the server repeats it.
-local function refusal(client, request, event)
-  local status, headers, body = event[3], event[4], event[5]
-  local decoded = json.decode(body)
-  if decoded == nil and status >= 400 then
-    local answer, err = attempt(client, {
-      method = "GET", path = request.path,
-      timeout = client.settings.connect_timeout,
-    })
-    if not answer and err.status_code == status then
-      return err
-    end
+--- Turns the event that says why a WebSocket did not open into an error.
+function http.refusal(event)
+  if event[1] ~= "refused" then
+    return errors.from_core(event[1], event[2])
   end
-  return errors.from_response(status, decoded, body,
+  local status, headers, body = event[3], event[4], event[5]
+  return errors.from_response(status, (json.decode(body)), body,
     http.header_finder(headers))
 end
 
@@ -329,10 +321,8 @@ function http.open(client, request)
     return nil, err
   elseif event.kind == "opened" then
     return op, inbox
-  elseif event[1] == "refused" then
-    return nil, refusal(client, request, event)
   end
-  return nil, errors.from_core(event[1], event[2])
+  return nil, http.refusal(event)
 end
 
 return http

@@ -5,7 +5,6 @@
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.http")
-local json = require("wrenn.json")
 local scheduler = require("wrenn.scheduler")
 local url = require("wrenn.url")
 local websocket = require("wrenn.websocket")
@@ -117,11 +116,8 @@ function proxy.open(capsule, port, opts)
     return nil, err
   elseif event.kind == "opened" then
     return op, inbox
-  elseif event[1] == "refused" then
-    return nil, errors.from_response(event[3], (json.decode(event[5])),
-      event[5], http.header_finder(event[4]))
   end
-  return nil, errors.from_core(event[1], event[2])
+  return nil, http.refusal(event)
 end
 
 -- ---- methods of a capsule ---------------------------------------------------

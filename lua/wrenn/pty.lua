@@ -66,7 +66,8 @@ local function take(self, event)
   self.judge = nil
   if kind == "closed" then
     finish(self, errors.new("ConnectionError",
-      "the terminal's connection ended without an exit event",
+      "the terminal's connection ended without an exit event"
+        .. (event[2] ~= "" and ": " .. event[2] or ""),
       { details = { kind = "closed", close_code = event[1] } }))
     return nil
   elseif kind == "failed" then

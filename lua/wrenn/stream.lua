@@ -67,11 +67,12 @@ local function fail(self, err)
   return nil, err
 end
 
-local function closed(self, code)
+local function closed(self, code, reason)
   if self.stopping then
     return errors.new("CancelledError", "the stream was stopped")
   end
-  return errors.new("ConnectionError", "the stream ended without an exit event",
+  return errors.new("ConnectionError", "the stream ended without an exit event"
+    .. (reason ~= "" and ": " .. reason or ""),
     { details = { kind = "closed", close_code = code } })
 end
 
@@ -92,7 +93,7 @@ local function take(self, event)
     M.judge(self, event)
     return nil, nil, true
   elseif kind == "closed" then
-    finish(self, closed(self, event[1]))
+    finish(self, closed(self, event[1], event[2]))
     return nil
   elseif kind == "over" then
     finish(self, event[1])
