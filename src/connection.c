@@ -261,7 +261,20 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
   return WRENN_OK;
 }
 
+/* To libcurl a connection that it only carries is one that nobody uses: it
+ * would close others for it. */
+static void carry(wrenn_transfer *transfer, long more) {
+  wrenn_engine *engine = transfer->engine;
+  if (!transfer->carries || engine->closing)
+    return;
+  engine->carrying += more;
+  curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS,
+                    most_kept() + engine->carrying);
+}
+
 void wrenn_transfer_go(wrenn_transfer *transfer) {
+  transfer->begun = true;
+  carry(transfer, 1);
   if (curl_multi_add_handle(transfer->engine->multi, transfer->easy))
     wrenn_op_fail(&transfer->op, WRENN_E_SYSTEM,
                   "libcurl refused the operation");
@@ -282,6 +295,8 @@ void wrenn_transfer_end(wrenn_transfer *transfer) {
     return;
   curl_multi_remove_handle(transfer->engine->multi, easy);
   wrenn_idle_begin(transfer);
+  if (transfer->begun)
+    carry(transfer, -1);
   give_back(transfer->engine, easy, transfer->special);
 }
 

@@ -28,6 +28,8 @@ typedef struct wrenn_transfer {
   wrenn_engine *engine;
   CURL *easy;   /* NULL once it has ended */
   bool special; /* the handle has options that not every transfer sets */
+  bool begun;   /* wrenn_transfer_go */
+  bool carries; /* only connects, and keeps the connection to its end */
   /* libcurl is through with the handle: the answer is complete, or what was
    * to be connected is connected, or it failed. */
   void (*done)(struct wrenn_transfer *transfer, CURLcode code);
@@ -50,7 +52,8 @@ struct wrenn_engine {
   size_t spare_count;
   wrenn_watch **watches; /* of the sockets that stay open, by descriptor */
   size_t watch_count;
-  char *buffer; /* see wrenn_engine_buffer */
+  long carrying; /* connections that transfers keep to their end */
+  char *buffer;  /* see wrenn_engine_buffer */
 };
 
 /* ---- connection.c -------------------------------------------------------- */

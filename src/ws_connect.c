@@ -134,7 +134,7 @@ wrenn_status wrenn_ws_prepare(wrenn_loop *loop, wrenn_ws_op *ws,
   *ws->request = (wrenn_ws_message){.size = request.len};
   memcpy(ws->request->bytes, request.data, request.len);
   transfer->done = on_connected;
-  transfer->special = true;
+  transfer->special = transfer->carries = true;
   status = wrenn_transfer_prepare(loop, transfer, http.data, &options->net,
                                   &options->deadlines);
   if (status)

@@ -3,7 +3,12 @@
  * in, messages out. Strict: whatever the RFC forbids a server is an error that
  * says what it was.
  *
- * Why an own reader: MEASURED
+ * Why an own reader: wslay's frame layer, the other candidate, takes no longer
+ * in memory (4.2 and 3.6 GB/s for frames of 64 B, 23 and 21 for 4 KiB, 17 and
+ * 13 for 64 KiB; wslay first), but it moves every byte through 4 KiB of its
+ * own, and the last percents count: a stream of 4 KiB frames into a Lua loop
+ * reached 0.53 of a raw reader with it and 0.57 with this. Nor does it say what
+ * was wrong with a frame.
  */
 #ifndef WRENN_WS_FRAME_H
 #define WRENN_WS_FRAME_H
