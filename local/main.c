@@ -1,5 +1,6 @@
 /* wrenn-local: the command line, the signals, and the order of the end. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -364,8 +365,20 @@ static void announce(const program *p) {
   fflush(stdout);
 }
 
+/* Whoever started it may have closed these: what is opened next would take
+ * their place, be written to, and not be closed by libuv. */
+static void fill_standard_streams(void) {
+  int fd;
+  do
+    fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0)
+    close(fd);
+}
+
 int main(int argc, char **argv) {
   static program p;
+  fill_standard_streams();
   p.options = parse(argc, argv);
   if (p.options.bwrap)
     find_bwrap(&p);

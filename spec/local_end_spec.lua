@@ -160,6 +160,33 @@ describe("wrenn-local with a command", function()
     assert.is_truthy(text:find("^http://127%.0%.0%.1:%d+ wrn_%x+\n$"))
   end)
 
+  it("works without standard streams", function()
+    local script = os.tmpname()
+    local file = assert(io.open(script, "w"))
+    file:write([[
+      for fd in 0 1 2; do
+        readlink /proc/$PPID/fd/$fd
+      done >"$1.fds"
+      curl -s -X POST -H "X-API-Key: $WRENN_API_KEY" -d '{}' \
+        "$WRENN_BASE_URL/v1/capsules" >"$1.out"
+      id=$(sed 's/.*"id":"\([^"]*\)".*/\1/' "$1.out")
+      until curl -s -H "X-API-Key: $WRENN_API_KEY" \
+        "$WRENN_BASE_URL/v1/capsules/$id" | grep -q running; do sleep 0.05; done
+      curl -s -X POST -H "X-API-Key: $WRENN_API_KEY" \
+        -d '{"cmd":"/bin/echo","args":["it works"]}' \
+        "$WRENN_BASE_URL/v1/capsules/$id/exec" >"$1.out"
+    ]])
+    file:close()
+    local status = output_of(("(exec timeout 60 %s -- sh %s %s <&- >&- 2>&-);"
+      .. " echo $?"):format(program, script, script))
+    local fds = output_of("cat " .. script .. ".fds")
+    local out = output_of("cat " .. script .. ".out")
+    os.execute(("rm -f %s %s.fds %s.out"):format(script, script, script))
+    assert.are.equal("0\n", status)
+    assert.are.equal(("/dev/null\n"):rep(3), fds)
+    assert.is_truthy(out:find("it works\\n", 1, true), out)
+  end)
+
   it("refuses what it does not know", function()
     for _, words in ipairs({ "--generation 9", "--isolation glass",
       "--listen 0.0.0.0:0", "--no-such", "stray", "--" }) do
