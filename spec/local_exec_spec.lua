@@ -211,6 +211,9 @@ generations.each(function(g)
       local answer = sh("printf '\\377\\0'; echo text >&2")
       assert.are.same({ "base64", "\255\0", "text\n" }, { answer.encoding,
         core.base64_decode(answer.stdout), core.base64_decode(answer.stderr) })
+      answer = sh("printf '\\377' >&2; echo text")
+      assert.are.same({ "base64", "text\n", "\255" }, { answer.encoding,
+        core.base64_decode(answer.stdout), core.base64_decode(answer.stderr) })
       answer = sh("printf 'a\\0b'")
       assert.are.same({ "utf-8", "a\0b" }, { answer.encoding, answer.stdout })
     end)

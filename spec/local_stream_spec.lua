@@ -346,6 +346,49 @@ generations.each(function(g)
 end)
 
 describe("a stream of wrenn-local", function()
+  -- Where the length of a message changes its form.
+  local SIZES = { 125, 126, 127, 65535, 65536 }
+
+  it("sends messages of any length", function()
+    local s = server.start()
+    local w = wire.new(s)
+    local path = w:create()
+    local around = #'{"type":"stdout","data":""}\n'
+    for _, size in ipairs(SIZES) do
+      -- A NUL takes six bytes, so that one read is enough for each.
+      local zeros = math.floor((size - around - 6) / 6)
+      local rest = size - around - 6 * zeros
+      assert.are.equal(0, w:sh(path, ("{ head -c %d /dev/zero; printf '%%0%dd'"
+        .. " 0; } > /tmp/f"):format(zeros, rest)).exit_code)
+      local socket = assert(w:open(path .. "/exec/stream"))
+      socket:send({ type = "start", cmd = "/bin/cat", args = { "/tmp/f" } })
+      assert.are.equal("start", socket:read().type)
+      local message, text = socket:read()
+      assert.are.same({ size, ("\0"):rep(zeros) .. ("0"):rep(rest) },
+        { #text, message.data })
+      assert.are.same({ type = "exit", exit_code = 0 }, (socket:read()))
+    end
+    w:close()
+    s:stop()
+  end)
+
+  it("takes messages of any length", function()
+    local s = server.start()
+    local w = wire.new(s)
+    local path = w:create()
+    local first = '{"type":"start","cmd":"/bin/sh","args":'
+      .. '["-c","printf %%s $0 | wc -c","%s"]}'
+    for _, size in ipairs(SIZES) do
+      local rest = size - #first:format("")
+      local socket = assert(w:open(path .. "/exec/stream"))
+      socket:send(first:format(("x"):rep(rest)))
+      local _, out = socket:until_type("exit")
+      assert.are.equal(rest .. "\n", out)
+    end
+    w:close()
+    s:stop()
+  end)
+
   -- Reads a stream in no hurry: takes nothing for some seconds in the middle.
   local function read_late(url, request, first, seconds)
     local sock, timer = uv.new_tcp(), uv.new_timer()

@@ -26,6 +26,7 @@ function raw.exchange(url, script, seconds)
       sock:write(bytes)
     end
   end
+  uv.update_time() -- the loop has not run for long
   timer:start((seconds or 20) * 1000, 0, finish)
   sock:connect("127.0.0.1", port, function(err)
     if err then
