@@ -378,6 +378,49 @@ generations.each(function(g)
       end)
     end
 
+    local BIG = 40000000
+
+    local function first_piece(of)
+      assert(of.commands:run(("head -c %d /dev/zero > big"):format(BIG),
+        { check = true }))
+      local stream = assert(of.files:download_stream("big"))
+      local piece = assert(stream:read())
+      return stream, #piece
+    end
+
+    local function rest(stream, size)
+      for piece in function() return stream:read() end do
+        size = size + #piece
+      end
+      return size, stream.failure
+    end
+
+    it("or were when their capsule died, are an error", function()
+      local mortal = assert(Capsule.create(s:options({ wait = true })))
+      local stream, size = first_piece(mortal)
+      assert(mortal:destroy({ wait = true }))
+      local err
+      size, err = rest(stream, size)
+      assert.is_true(size < BIG)
+      is_error("ConnectionError", nil, err)
+      assert.are.equal("broken", err.details.kind)
+    end)
+
+    it("or become one, are told apart from those that grow", function()
+      local stream, size = first_piece(capsule)
+      assert(capsule.commands:run("printf x >> big", { check = true }))
+      local all, err = rest(stream, size)
+      assert.is_nil(err)
+      assert.is_true(all >= BIG)
+      stream, size = first_piece(capsule)
+      assert(capsule.commands:run(": > big", { check = true }))
+      all, err = rest(stream, size)
+      if all < BIG then -- the server has read no further
+        is_error("ConflictError", nil, err)
+        assert.is_true(err.retryable)
+      end
+    end)
+
     it("are told from those that are some", function()
       for path, bytes in pairs({ ["k/empty"] = "", ["k/f"] = "x",
         ["k/to-f"] = "x" })
