@@ -267,6 +267,9 @@ describe("a server that hangs up on large files", function()
           end
         elseif req.path:find("/exec") then
           c:respond(200, '{"stdout":"","stderr":"","exit_code":0}')
+        elseif req.path:find("mkdir") then
+          c:respond(200, '{"entry":{"name":"x","path":"/x",'
+            .. '"type":"directory"}}')
         elseif req.path:find("remove") then
           c:respond(204)
         else

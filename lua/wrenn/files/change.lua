@@ -20,8 +20,9 @@ local function run(self, name, args, ...)
   return result and true, err
 end
 
---- Renames a file or directory. What is at `to` is replaced, unless it is a
---- directory with something in it. Runs mv.
+--- Renames a file, directory or symbolic link (not what that leads to). What is
+--- at `to`, a link itself too, is replaced, unless it is a directory with
+--- something in it. Runs mv.
 ---@param from string
 ---@param to string
 ---@return true|nil
@@ -35,8 +36,9 @@ function Files:rename(from, to)
 end
 
 --- Copies a file, or a directory with all that is in it; rights, times and
---- symbolic links stay as they are. A file at `to` is replaced, a directory
---- filled further. A copy that fails may leave a part. Runs cp.
+--- symbolic links stay as they are. A file at `to` is replaced, or what a link
+--- there leads to, and a directory filled further. A copy that fails may leave a
+--- part. Runs cp.
 ---@param from string
 ---@param to string
 ---@return true|nil

@@ -86,6 +86,9 @@ function reason.of(self, err, verb, path)
     return err -- it says enough
   end
   local told = base.told(err, verb)
+  if told and not told.message:find(path, 1, true) then
+    told.message = path .. ": " .. told.message
+  end
   if told or err.status_code ~= 500 then
     return told or err
   elseif base.is_too_long(path) then

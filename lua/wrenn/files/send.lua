@@ -116,9 +116,14 @@ local function take(next_piece, most, rest)
   end
 end
 
+-- The directory is made by a call of its own: on servers that write as root it
+-- is the default user's, who is to join what is in it.
 local function send_parts(self, path, arg, stage, stage_arg, next_piece, most)
   local last, joined, more, rest = 0, 0, true, nil
-  local ok, err
+  local ok, err = base.post(self, "mkdir", stage, http.call, "made")
+  if not ok then
+    return failed(self, err, path)
+  end
   while more do
     local list, size
     list, size, more, rest = take(next_piece, most, rest)
