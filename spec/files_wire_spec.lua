@@ -44,7 +44,7 @@ end)
 -- The limit of silence is the client's timeout; the one around each call lies
 -- far above it.
 describe("a server that falls silent", function()
-  local LIMIT, AROUND = 1, 60
+  local LIMIT, AROUND = 1, 20
   local p
 
   after_each(function()
@@ -112,7 +112,7 @@ describe("a server that falls silent", function()
         end
         assert.is_nil(result)
         assert.are.equal("TimeoutError", err.type)
-        assert.is_true(elapsed > LIMIT * 0.8 and elapsed < LIMIT * 15,
+        assert.is_true(elapsed > LIMIT * 0.8 and elapsed < LIMIT * 10,
           "after " .. elapsed .. " s")
       end)
     end
