@@ -76,14 +76,30 @@ static const char *const session_only[] = {
 /* ---- checks -------------------------------------------------------------- */
 
 /* As long as it takes: time must not tell how much of a key is right. */
-static bool key_is_right(const conn *c) {
+static bool is_key(const conn *c, const char *key) {
   char wanted[sizeof(c->key)] = "", given[sizeof(c->key)] = "";
   unsigned char differs = 0;
-  strncpy(wanted, c->server->key, sizeof(wanted) - 1);
+  strncpy(wanted, key, sizeof(wanted) - 1);
   memcpy(given, c->key, strlen(c->key));
   for (size_t i = 0; i < sizeof(wanted); i++)
     differs |= (unsigned char)(given[i] ^ wanted[i]);
   return c->has_key && !differs;
+}
+
+static int team_of(const conn *c) {
+  int team = -1;
+  for (int i = 0; i < c->server->teams; i++)
+    if (is_key(c, c->server->keys[i]))
+      team = i;
+  return team;
+}
+
+static bool key_is_right(const conn *c) { return c->team >= 0; }
+
+/* A capsule of the team's; another's is none. */
+static capsule *find_own(const conn *c, const char *id) {
+  capsule *found = capsule_find(&c->server->capsules, id);
+  return found && found->team == c->team ? found : NULL;
 }
 
 static bool has_key(conn *c) {
@@ -104,7 +120,7 @@ static bool find_capsule(conn *c, const route_value *value) {
   if (!ok)
     conn_reply_fault(c, FAULT_CAPSULE_ID, NULL);
   else
-    c->capsule = capsule_find(&c->server->capsules, id);
+    c->capsule = find_own(c, id);
   free(id);
   return ok;
 }
@@ -350,6 +366,7 @@ static void reply_crowded(conn *c) {
 void api_begin(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
+  c->team = team_of(c);
   const route *r = c->proxied ? NULL : find_route(c, values, &known_path);
   bool admitted = r && (r->admission != KEY || key_is_right(c));
   c->crowded = is_crowded(c, r);
@@ -361,7 +378,7 @@ void api_begin(conn *c) {
   if (c->refused || !r || !r->begin)
     return;
   char *id = route_decode(&values[0]);
-  c->capsule = id ? capsule_find(&c->server->capsules, id) : NULL;
+  c->capsule = id ? find_own(c, id) : NULL;
   free(id);
   r->begin(c);
 }

@@ -1,6 +1,6 @@
 /*
  * Capsules: what the API says about them, their sandbox, their processes and
- * the connections that depend on them; and the team's list of them.
+ * the connections that depend on them; and the list of them.
  */
 #ifndef WRENN_LOCAL_CAPSULE_H
 #define WRENN_LOCAL_CAPSULE_H
@@ -60,6 +60,7 @@ struct capsule {
   struct capsules *all;
   char id[CAPSULE_ID_LEN + 1];
   capsule_status status, told; /* the last that the events have told of */
+  int team;
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
   char *labels; /* the user's metadata, as members of JSON; or NULL */
@@ -113,6 +114,7 @@ typedef struct capsules {
 } capsules;
 
 typedef struct capsule_wishes {
+  int team;
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
   struct template *snapshot; /* whose files it begins with; or NULL */

@@ -1,4 +1,4 @@
-/* The team's list of capsules: ids, the table, the reaper, the end. */
+/* The list of capsules: ids, the table, the reaper, the end. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +140,7 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
     return NULL;
   c->all = all;
   make_id(c->id);
+  c->team = wishes->team;
   memcpy(c->template, wishes->template, sizeof(c->template));
   c->vcpus = wishes->vcpus;
   c->memory_mb = wishes->memory_mb;

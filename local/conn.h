@@ -13,6 +13,7 @@
 #include "capsule.h"
 #include "generation.h"
 #include "outlet.h"
+#include "team.h"
 #include "templates.h"
 #include "volumes.h"
 
@@ -32,13 +33,14 @@ struct server {
   uv_idle_t turns;     /* for those who want another turn */
   uv_timer_t patience; /* until a connection may be taken that has to wait */
   uint64_t open_files; /* how many this process may have */
-  const char *key;
+  const char *keys[TEAMS_MAX]; /* of the teams */
+  int teams;
   generation generation;
   const traits *traits; /* of the generation */
   uint64_t pty_ping_ms;
   uint64_t head_ms; /* from a request's first byte to the end of its head */
   uint64_t kept_ms; /* from one request to the next */
-  struct stats *stats;
+  struct stats *stats[TEAMS_MAX];
   capsules capsules;
   templates templates;
   volumes volumes;
@@ -97,6 +99,7 @@ struct conn {
   wrenn_buf body;
   bool too_large;
   conn_task task;
+  int team;          /* whose key it has; -1: nobody's */
   capsule *capsule;  /* the one that the path names */
   char *selector;    /* the decoded last segment of a process path; or NULL */
   const char *query; /* behind the ?, or "" */

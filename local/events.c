@@ -21,11 +21,13 @@ struct events {
   listener listeners; /* list head */
 };
 
-static void send_to_all(events *e, const wrenn_buf *text) {
+/* To one team, or to all when `team` is -1. */
+static void send_to(events *e, int team, const wrenn_buf *text) {
   listener *next;
   for (listener *l = e->listeners.next; l && !text->oom; l = next) {
     next = l->next;
-    if (l->conn->out.writes < WAITING_MAX)
+    if ((team < 0 || l->conn->team == team) &&
+        l->conn->out.writes < WAITING_MAX)
       conn_stream_data(l->conn, text->data, text->len);
   }
 }
@@ -33,7 +35,7 @@ static void send_to_all(events *e, const wrenn_buf *text) {
 static void on_timer(uv_timer_t *timer) {
   wrenn_buf text = {0};
   wrenn_buf_puts(&text, ": keepalive\n\n");
-  send_to_all(timer->data, &text);
+  send_to(timer->data, -1, &text);
   wrenn_buf_free(&text);
 }
 
@@ -62,22 +64,25 @@ void events_free(events *e) { free(e); }
 /* ---- telling ------------------------------------------------------------- */
 
 /* The frame's lines up to the middle of its JSON. */
-static void begin(wrenn_buf *out, const char *kind, const char *outcome) {
+static void begin(wrenn_buf *out, int team, const char *kind,
+                  const char *outcome) {
   char now[32];
   stats_time(now, time(NULL));
   wrenn_buf_printf(out, "event: %s\ndata: {\"event\":\"%s\"", kind, kind);
   if (outcome)
     wrenn_buf_printf(out, ",\"outcome\":\"%s\"", outcome);
   wrenn_buf_printf(out, ",\"timestamp\":\"%s\",\"team_id\":\"" TEAM_ID "\"",
-                   now);
+                   now, team + 1);
 }
 
-static void put_actor(wrenn_buf *out, bool system) {
+static void put_actor(wrenn_buf *out, int team, bool system) {
   if (system)
     wrenn_buf_puts(out, ",\"actor\":{\"type\":\"system\"}");
   else
-    wrenn_buf_puts(out, ",\"actor\":{\"type\":\"api_key\",\"id\":\"" KEY_ID
-                        "\",\"name\":\"" KEY_NAME "\"}");
+    wrenn_buf_printf(out,
+                     ",\"actor\":{\"type\":\"api_key\",\"id\":\"" KEY_ID
+                     "\",\"name\":\"" KEY_NAME "\"}",
+                     team + 1);
 }
 
 static void put_resource(wrenn_buf *out, const char *type, const char *id) {
@@ -90,9 +95,9 @@ static void put_capsule(wrenn_buf *out, const capsule *c) {
   capsule_put(c, out);
 }
 
-static void end(events *e, wrenn_buf *out) {
+static void end(events *e, int team, wrenn_buf *out) {
   wrenn_buf_puts(out, "}\n\n");
-  send_to_all(e, out);
+  send_to(e, team, out);
   wrenn_buf_free(out);
 }
 
@@ -100,8 +105,8 @@ void events_act(events *e, const event *what) {
   wrenn_buf out = {0};
   if (!e || !e->listeners.next)
     return;
-  begin(&out, what->kind, what->error ? "error" : "success");
-  put_actor(&out, what->system);
+  begin(&out, what->team, what->kind, what->error ? "error" : "success");
+  put_actor(&out, what->team, what->system);
   if (what->capsule)
     put_resource(&out, "sandbox", what->capsule->id);
   else if (what->snapshot)
@@ -116,18 +121,18 @@ void events_act(events *e, const event *what) {
   }
   if (what->capsule)
     put_capsule(&out, what->capsule);
-  end(e, &out);
+  end(e, what->team, &out);
 }
 
 static void tell_change(events *e, const capsule *c, capsule_status before) {
   wrenn_buf out = {0};
-  begin(&out, "capsule.state.changed", NULL);
-  put_actor(&out, true);
+  begin(&out, c->team, "capsule.state.changed", NULL);
+  put_actor(&out, c->team, true);
   put_resource(&out, "sandbox", c->id);
   wrenn_buf_printf(&out, ",\"metadata\":{\"from\":\"%s\",\"to\":\"%s\"}",
                    capsule_status_text(c->all, before), capsule_status_name(c));
   put_capsule(&out, c);
-  end(e, &out);
+  end(e, c->team, &out);
 }
 
 /* What is over when a capsule comes from one status to another. */
@@ -157,6 +162,7 @@ static void tell_end(events *e, const capsule *c, capsule_status before) {
       continue;
     bool idle = c->idle && c->status == CAPSULE_PAUSED;
     events_act(e, &(event){.kind = ends[i].kind,
+                           .team = c->team,
                            .capsule = c,
                            .system = true,
                            .host_ip = ends[i].host_ip,

@@ -8,7 +8,8 @@ typedef struct events events;
 
 /* What somebody did, or what the system did by itself. */
 typedef struct event {
-  const char *kind;       /* "capsule.create", ... */
+  const char *kind; /* "capsule.create", ... */
+  int team;
   const capsule *capsule; /* what it is about; or NULL */
   const char *snapshot;   /* the other thing it may be about: a name */
   bool system;            /* else the one who has the key */

@@ -12,7 +12,8 @@
 #define DISK_SIZE_MB 5120
 
 static void tell(const conn *c, const char *kind, const capsule *of) {
-  events_act(c->server->capsules.events, &(event){.kind = kind, .capsule = of});
+  events_act(c->server->capsules.events,
+             &(event){.kind = kind, .team = of->team, .capsule = of});
 }
 
 void handle_health(conn *c) {
@@ -114,14 +115,16 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
     conn_reply_fault(c, FAULT_TEMPLATE_NAME, given);
     return false;
   }
-  template *t = template_find(&c->server->templates, name);
+  template *t =
+      *slug ? template_by_slug(&c->server->templates, c->team, slug, name)
+            : template_find(&c->server->templates, c->team, name);
   if (t && strcmp(name, JUPYTER_TEMPLATE) == 0 && !jupyter_installed()) {
     bool typed = c->server->traits->typed_errors;
     conn_reply_error(c, 404, typed ? "template_not_found" : "not_found", "%s",
                      JUPYTER_MISSING);
     return false;
   }
-  if (!t || !t->ready || (*slug && strcmp(slug, template_slug(t)) != 0)) {
+  if (!t || !t->ready) {
     conn_reply_fault(c, FAULT_NO_TEMPLATE, given);
     return false;
   }
@@ -173,7 +176,7 @@ static void round_wishes(const traits *t, capsule_wishes *wishes) {
 
 void handle_create(conn *c) {
   const traits *t = c->server->traits;
-  capsule_wishes wishes = {0};
+  capsule_wishes wishes = {.team = c->team};
   char *template = NULL;
   wrenn_json body;
   if (!api_body(c, &body) || !api_number(c, &body, "vcpus", &wishes.vcpus) ||
@@ -207,7 +210,8 @@ void handle_capsules(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_puts(&json, "[");
   for (capsule *one = c->server->capsules.first; one; one = one->next) {
-    if (one->status == CAPSULE_STOPPED || one->status == CAPSULE_ERROR)
+    if (one->team != c->team || one->status == CAPSULE_STOPPED ||
+        one->status == CAPSULE_ERROR)
       continue;
     if (json.len > 1)
       wrenn_buf_puts(&json, ",");

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,19 +15,19 @@
 #include "api.h"
 #include "data.h"
 #include "events.h"
+#include "keys.h"
 #include "stats.h"
 #include "walls.h"
 
 #define PTY_PING_MS 30000
 #define HEAD_MS 30000
 #define KEPT_MS 120000
-#define KEY_SIZE 37 /* "wrn_", 32 hex digits, NUL */
 
 typedef struct options {
   char address[64];
   int port;
   const char *data;
-  const char *key;
+  keys keys;
   bool bwrap;
   bool private_network;
   bool lenient;
@@ -43,8 +42,6 @@ typedef struct program {
   server server;
   traits traits;
   char url[128];
-  char key[KEY_SIZE];
-  bool made_key;
   data_folder data;
   char agent[PATH_MAX], bwrap[PATH_MAX];
   uv_signal_t signals[3];
@@ -66,7 +63,8 @@ static const char usage[] =
     "  --data DIR             where capsules keep their files; a temporary\n"
     "                         folder when absent\n"
     "  --api-key KEY          else WRENN_LOCAL_API_KEY, else a random one,\n"
-    "                         which is printed\n"
+    "                         which is printed; given again: of another team\n"
+    "  --api-key-file FILE    the same, with a key on each line\n"
     "  --generation G         of the API: 0.1, 0.2 (when absent), 0.2.2, 0.3, "
     "0.4\n"
     "  --isolation bwrap|none none: commands run as you, and see your files;\n"
@@ -117,12 +115,21 @@ static bool parse_isolation(const char *where, const char *text) {
   return bwrap;
 }
 
+/* When none is given. */
+static void take_usual_key(keys *k) {
+  const char *usual = getenv("WRENN_LOCAL_API_KEY");
+  const char *wrong = k->count == 0 && usual ? keys_add(k, usual) : NULL;
+  if (wrong)
+    die(2, wrong, "");
+}
+
 static options parse(int argc, char **argv) {
   static const struct option names[] = {
       {"listen", required_argument, NULL, 'l'},
       {"allow-remote", no_argument, NULL, 'r'},
       {"data", required_argument, NULL, 'd'},
       {"api-key", required_argument, NULL, 'k'},
+      {"api-key-file", required_argument, NULL, 'f'},
       {"generation", required_argument, NULL, 'g'},
       {"isolation", required_argument, NULL, 'i'},
       {"network", required_argument, NULL, 'n'},
@@ -132,9 +139,8 @@ static options parse(int argc, char **argv) {
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
   const char *isolation = getenv("WRENN_LOCAL_ISOLATION");
-  options o = {.bwrap = true,
-               .generation = GENERATION_0_2,
-               .key = getenv("WRENN_LOCAL_API_KEY")};
+  options o = {.bwrap = true, .generation = GENERATION_0_2};
+  const char *wrong = NULL;
   const char *listen = "127.0.0.1:0";
   bool remote = false;
   int name;
@@ -153,7 +159,14 @@ static options parse(int argc, char **argv) {
       o.data = optarg;
       break;
     case 'k':
-      o.key = optarg;
+      wrong = keys_add(&o.keys, optarg);
+      if (wrong)
+        die(2, wrong, "");
+      break;
+    case 'f':
+      wrong = keys_read(&o.keys, optarg);
+      if (wrong)
+        die(2, "--api-key-file: ", wrong);
       break;
     case 'g':
       if (!generation_parse(optarg, &o.generation))
@@ -194,8 +207,7 @@ static options parse(int argc, char **argv) {
     die(2, "a command is missing behind --", "");
   if (o.private_network && !o.bwrap)
     die(2, "--network private takes bubblewrap: not with --isolation none", "");
-  if (o.key && (!*o.key || strlen(o.key) > 100))
-    die(2, "the API key must have 1 to 100 characters", "");
+  take_usual_key(&o.keys);
   parse_listen(&o, listen, remote);
   return o;
 }
@@ -248,19 +260,6 @@ static void find_agent(program *p) {
   die(1, "wrenn-agent is missing: it belongs beside ", self);
 }
 
-static void make_key(program *p) {
-  unsigned char bytes[16];
-  if (p->options.key)
-    return;
-  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-    die(1, "no random bytes to be had", "");
-  strcpy(p->key, "wrn_");
-  for (size_t i = 0; i < sizeof(bytes); i++)
-    snprintf(p->key + 4 + 2 * i, 3, "%02x", bytes[i]);
-  p->options.key = p->key;
-  p->made_key = true;
-}
-
 /* A time that the environment may change: tests cannot wait for long. */
 static uint64_t time_of(const char *name, uint64_t usual_ms) {
   const char *text = getenv(name);
@@ -300,7 +299,8 @@ static void end(program *p) {
   if (p->server.ending)
     return;
   server_end(&p->server);
-  stats_end(p->server.stats);
+  for (int i = 0; i < p->server.teams; i++)
+    stats_end(p->server.stats[i]);
   events_end(p->server.capsules.events);
   capsules_end(&p->server.capsules);
 }
@@ -339,7 +339,7 @@ static void run_command(program *p) {
     stdio[i].data.fd = i;
   }
   setenv("WRENN_BASE_URL", p->url, 1);
-  setenv("WRENN_API_KEY", p->options.key, 1);
+  setenv("WRENN_API_KEY", p->server.keys[0], 1);
   uv_process_options_t o = {.file = p->options.command[0],
                             .args = p->options.command,
                             .exit_cb = on_command_exit,
@@ -360,8 +360,8 @@ static void run_command(program *p) {
 
 static void announce(const program *p) {
   printf("wrenn-local listening on %s\n", p->url);
-  if (p->made_key)
-    printf("WRENN_API_KEY=%s\n", p->options.key);
+  if (*p->options.keys.made)
+    printf("WRENN_API_KEY=%s\n", p->options.keys.made);
   fflush(stdout);
 }
 
@@ -386,9 +386,11 @@ int main(int argc, char **argv) {
   uint64_t open_files = raise_limit(&p.server.open_files);
   signal(SIGPIPE, SIG_IGN);
   uv_loop_init(&p.loop);
-  make_key(&p);
+  if (p.options.keys.count == 0 && !keys_make(&p.options.keys))
+    die(1, "no random bytes to be had", "");
   p.server.loop = &p.loop;
-  p.server.key = p.options.key;
+  p.server.teams = p.options.keys.count;
+  memcpy(p.server.keys, p.options.keys.list, sizeof(p.server.keys));
   p.server.generation = p.options.generation;
   p.traits = *generation_traits(p.options.generation);
   if (p.options.lenient)
@@ -424,8 +426,10 @@ int main(int argc, char **argv) {
   if (!accounts_write(p.data.path, p.server.capsules.user))
     die(1, "cannot use the data folder: ", strerror(errno));
   capsules_start(&p.server.capsules);
-  p.server.stats = stats_start(&p.loop, &p.server.capsules);
-  if (!p.server.stats || !p.server.capsules.events)
+  for (int i = 0; i < p.server.teams; i++)
+    if (!(p.server.stats[i] = stats_start(&p.loop, &p.server.capsules, i)))
+      die(1, "out of memory", "");
+  if (!p.server.capsules.events)
     die(1, "out of memory", "");
   if (!templates_open(&p.server.templates, &p.server.capsules) ||
       !volumes_open(&p.server.volumes, &p.server.capsules))

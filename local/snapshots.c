@@ -46,7 +46,7 @@ static void reply_made(making *m, const char *error) {
                      error);
     return;
   }
-  template_put(m->made, &json);
+  template_put(m->made, m->made->team, &json);
   wrenn_buf_puts(&json, "\n");
   conn_reply_json(m->conn, 201, &json);
 }
@@ -63,6 +63,7 @@ static void complete(making *m, const char *error) {
     error = "the record cannot be written";
   events_act(m->server->capsules.events,
              &(event){.kind = "template.snapshot.create",
+                      .team = m->made->team,
                       .snapshot = m->made->name,
                       .system = true,
                       .error = error});
@@ -100,9 +101,9 @@ static bool take_name(conn *c, const char *asked,
       if (getrandom(&number, sizeof(number), 0) != sizeof(number))
         abort();
       snprintf(name, TEMPLATE_NAME_MAX + 1, "template-%08x", number);
-    } while (template_find(all, name));
+    } while (template_find(all, c->team, name));
   }
-  const template *taken = template_find(all, name);
+  const template *taken = template_find(all, c->team, name);
   if (!taken)
     return true;
   if (since(c, GENERATION_0_3))
@@ -134,6 +135,8 @@ static void reply_busy(conn *c, const capsule *of) {
 static capsule *take_capsule(conn *c, const char *id) {
   capsule *of =
       capsule_id_ok(id) ? capsule_find(&c->server->capsules, id) : NULL;
+  if (of && of->team != c->team)
+    of = NULL;
   bool typed = c->server->traits->typed_errors;
   if (!capsule_id_ok(id))
     conn_reply_error(c, 400, "invalid_request", "%s",
@@ -171,6 +174,7 @@ static bool begin(conn *c, capsule *of, const char *name) {
   if (begun)
     events_act(c->server->capsules.events,
                &(event){.kind = "template.snapshot.create",
+                        .team = c->team,
                         .snapshot = m->made->name});
   if (begun && !since(c, GENERATION_0_2_2)) {
     m->conn = c;
@@ -215,6 +219,7 @@ out:
 /* ---- GET /v1/snapshots --------------------------------------------------- */
 
 typedef struct wanted {
+  int team;
   char type[16], q[128];
   int64_t page, per_page;
 } wanted;
@@ -230,11 +235,12 @@ static int64_t number_in(const conn *c, const char *name, int64_t standard,
 }
 
 static bool is_wanted(const template *t, const wanted *w) {
-  if (!t->ready ||
+  char slug[TEMPLATE_SLUG_SIZE];
+  if (!t->ready || !template_shown(t, w->team) ||
       (*w->type && strcmp(w->type, t->platform ? "base" : "snapshot") != 0))
     return false;
   return !*w->q || strcasestr(t->name, w->q) ||
-         strcasestr(template_slug(t), w->q);
+         strcasestr(template_slug(t, slug), w->q);
 }
 
 static int64_t put_templates(const templates *all, const wanted *w,
@@ -245,7 +251,7 @@ static int64_t put_templates(const templates *all, const wanted *w,
       continue;
     if (count >= skipped && count < skipped + w->per_page) {
       wrenn_buf_puts(out, count > skipped ? "," : "");
-      template_put(t, out);
+      template_put(t, w->team, out);
     }
     count++;
   }
@@ -253,7 +259,7 @@ static int64_t put_templates(const templates *all, const wanted *w,
 }
 
 void handle_snapshots(conn *c) {
-  wanted w = {.page = 1, .per_page = INT32_MAX};
+  wanted w = {.team = c->team, .page = 1, .per_page = INT32_MAX};
   bool paged = since(c, GENERATION_0_4);
   wrenn_buf json = {0};
   api_query(c, "type", w.type, sizeof(w.type));
@@ -285,7 +291,7 @@ static template *find_own(conn *c, const char *verb) {
     conn_reply_fault(c, FAULT_SNAPSHOT_NAME, c->selector);
     return NULL;
   }
-  t = template_find(&c->server->templates, c->selector);
+  t = template_find(&c->server->templates, c->team, c->selector);
   if (!t || !t->ready)
     conn_reply_fault(c, FAULT_NO_TEMPLATE, c->selector);
   else if (t->platform)
@@ -304,7 +310,9 @@ void handle_snapshot_delete(conn *c) {
   snprintf(name, sizeof(name), "%s", t->name);
   template_remove(t);
   events_act(c->server->capsules.events,
-             &(event){.kind = "template.snapshot.delete", .snapshot = name});
+             &(event){.kind = "template.snapshot.delete",
+                      .team = c->team,
+                      .snapshot = name});
   conn_reply(c, 204, NULL, "", 0);
 }
 
@@ -325,7 +333,7 @@ void handle_snapshot_rename(conn *c) {
     conn_reply_fault(c, FAULT_SNAPSHOT_NAME, name ? name : "");
   else
     t = find_own(c, "renamed");
-  if (t && template_find(&c->server->templates, name)) {
+  if (t && template_find(&c->server->templates, c->team, name)) {
     conn_reply_error(c, 409, "conflict",
                      "A template named \"%s\" already exists.", name);
   } else if (t) {
@@ -346,7 +354,7 @@ void handle_snapshot_visibility(conn *c) {
     return;
   }
   template *t = template_name_ok(c->selector)
-                    ? template_find(&c->server->templates, c->selector)
+                    ? template_find(&c->server->templates, c->team, c->selector)
                     : NULL;
   if (!t || !t->ready || t->platform) {
     conn_reply_fault(c, FAULT_NO_TEMPLATE, c->selector);

@@ -24,6 +24,7 @@ typedef struct day {
 
 struct stats {
   const capsules *of;
+  int team;
   uv_timer_t timer;
   uint64_t counted; /* usage has been added up to this time of the loop */
   sample samples[SAMPLES];
@@ -43,7 +44,7 @@ void stats_time(char *text, time_t when) {
 static sample take_sample(const stats *s) {
   sample now = {.when = time(NULL)};
   for (const capsule *c = s->of->first; c; c = c->next) {
-    if (c->status != CAPSULE_RUNNING)
+    if (c->status != CAPSULE_RUNNING || c->team != s->team)
       continue;
     now.running++;
     now.vcpus += c->vcpus;
@@ -91,11 +92,12 @@ static void on_timer(uv_timer_t *timer) {
     s->first = (s->first + 1) % SAMPLES;
 }
 
-stats *stats_start(uv_loop_t *loop, const capsules *of) {
+stats *stats_start(uv_loop_t *loop, const capsules *of, int team) {
   stats *s = calloc(1, sizeof(*s));
   if (!s)
     return NULL;
   s->of = of;
+  s->team = team;
   s->counted = uv_now(loop);
   uv_timer_init(loop, &s->timer);
   s->timer.data = s;
@@ -146,7 +148,7 @@ void handle_stats(conn *c) {
                 {"30d", 30 * DAY}};
   char range[8] = "1h";
   size_t i = 0, known = sizeof(ranges) / sizeof(ranges[0]);
-  stats *s = c->server->stats;
+  stats *s = c->server->stats[c->team];
   api_query(c, "range", range, sizeof(range));
   while (i < known && strcmp(ranges[i].name, *range ? range : "1h") != 0)
     i++;
@@ -205,7 +207,7 @@ static void put_date(wrenn_buf *out, const char *name, int64_t number) {
 }
 
 void handle_usage(conn *c) {
-  stats *s = c->server->stats;
+  stats *s = c->server->stats[c->team];
   int64_t to = count(s).when / DAY, from = -1;
   bool first = true;
   if (!read_date(c, "from", &from) || !read_date(c, "to", &to))

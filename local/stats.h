@@ -7,7 +7,7 @@
 typedef struct stats stats;
 
 /* Begins to look at the capsules from time to time. NULL when memory is out. */
-stats *stats_start(uv_loop_t *loop, const capsules *of);
+stats *stats_start(uv_loop_t *loop, const capsules *of, int team);
 
 /* Ends it; the loop frees it. */
 void stats_end(stats *s);

@@ -61,13 +61,15 @@ static template *new_template(const char *name) {
 static void on_found(void *arg, char *path, const wrenn_json *record) {
   char name[TEMPLATE_NAME_MAX + 1];
   record_text(record, "name", name, sizeof(name));
-  bool usable = template_name_ok(name) && !template_find(arg, name);
+  int team = (int)record_number(record, "team");
+  bool usable = template_name_ok(name) && !template_find(arg, team, name);
   template *t = usable ? new_template(name) : NULL;
   if (!t) {
     free(path);
     return;
   }
   t->folder = path;
+  t->team = team;
   t->ready = true;
   t->public = record_number(record, "public") != 0;
   t->vcpus = record_number(record, "vcpus");
@@ -111,15 +113,34 @@ void templates_free(templates *all) {
   }
 }
 
-template *template_find(const templates *all, const char *name) {
+template *template_find(const templates *all, int team, const char *name) {
   template *t = all->first;
-  while (t && strcmp(t->name, name) != 0)
+  while (t && (strcmp(t->name, name) != 0 || (!t->platform && t->team != team)))
     t = t->next;
   return t;
 }
 
-const char *template_slug(const template *t) {
-  return t->platform ? PLATFORM_SLUG : TEAM_SLUG;
+bool template_shown(const template *t, int team) {
+  return t->platform || t->public || t->team == team;
+}
+
+template *template_by_slug(const templates *all, int team, const char *slug,
+                           const char *name) {
+  char own[TEMPLATE_SLUG_SIZE];
+  template *t = all->first;
+  while (t && (strcmp(t->name, name) != 0 || !template_shown(t, team) ||
+               strcmp(template_slug(t, own), slug) != 0))
+    t = t->next;
+  return t;
+}
+
+const char *template_slug(const template *t, char slug[TEMPLATE_SLUG_SIZE]) {
+  if (t->platform)
+    return PLATFORM_SLUG;
+  if (t->team == 0)
+    return TEAM_SLUG;
+  snprintf(slug, TEMPLATE_SLUG_SIZE, TEAM_SLUG "-%d", t->team + 1);
+  return slug;
 }
 
 /* ---- snapshots ----------------------------------------------------------- */
@@ -147,6 +168,7 @@ template *template_make(templates *all, const char *name, const capsule *of) {
     return NULL;
   }
   t->folder = folder;
+  t->team = of->team;
   t->vcpus = of->vcpus;
   t->memory_mb = of->memory_mb;
   t->created = time(NULL);
@@ -159,9 +181,9 @@ char *template_tree(const template *t) { return record_path(t->folder, TREE); }
 bool template_save(const template *t) {
   wrenn_buf text = {0};
   wrenn_buf_printf(&text,
-                   "{\"name\":\"%s\",\"public\":%d,\"vcpus\":%lld,"
+                   "{\"name\":\"%s\",\"team\":%d,\"public\":%d,\"vcpus\":%lld,"
                    "\"memory_mb\":%lld,\"size_bytes\":%lld,\"created\":%lld}\n",
-                   t->name, t->public, (long long)t->vcpus,
+                   t->name, t->team, t->public, (long long)t->vcpus,
                    (long long)t->memory_mb, (long long)t->size_bytes,
                    (long long)t->created);
   bool ok = record_write(t->folder, &text);
@@ -201,8 +223,8 @@ void template_release(template *t) {
 
 static const char *truth(bool is) { return is ? "true" : "false"; }
 
-void template_put(const template *t, wrenn_buf *out) {
-  char created[32];
+void template_put(const template *t, int team, wrenn_buf *out) {
+  char created[32], slug[TEMPLATE_SLUG_SIZE];
   generation g = t->all->capsules->generation;
   stats_time(created, t->created);
   wrenn_buf_printf(out, "{\"name\":\"%s\",\"type\":\"%s\"", t->name,
@@ -218,6 +240,7 @@ void template_put(const template *t, wrenn_buf *out) {
     wrenn_buf_printf(out, ",\"protected\":%s", truth(t->platform));
   if (g >= GENERATION_0_4)
     wrenn_buf_printf(out, ",\"public\":%s,\"owned\":%s,\"team_slug\":\"%s\"",
-                     truth(t->public), truth(!t->platform), template_slug(t));
+                     truth(t->public), truth(!t->platform && t->team == team),
+                     template_slug(t, slug));
   wrenn_buf_puts(out, "}");
 }

@@ -15,6 +15,7 @@ typedef struct template {
   struct templates *all;
   char name[TEMPLATE_NAME_MAX + 1];
   bool platform, public;
+  int team;   /* not of a platform's */
   bool ready; /* its files are there */
   int64_t vcpus, memory_mb, size_bytes;
   time_t created;
@@ -35,11 +36,20 @@ void templates_free(templates *all);
 
 bool template_name_ok(const char *name);
 
-/* One by name, ready or not; NULL when there is none. */
-template *template_find(const templates *all, const char *name);
+/* A team's own one by name, or the platform's, ready or not; NULL when there
+ * is none. */
+template *template_find(const templates *all, int team, const char *name);
+
+/* One by the slug of its team, and by name, that this team may use. */
+template *template_by_slug(const templates *all, int team, const char *slug,
+                           const char *name);
+
+/* Whether a team may see it. */
+bool template_shown(const template *t, int team);
 
 /* The slug of the team that it belongs to. */
-const char *template_slug(const template *t);
+#define TEMPLATE_SLUG_SIZE 24
+const char *template_slug(const template *t, char slug[TEMPLATE_SLUG_SIZE]);
 
 /* Takes a name for a snapshot of a capsule that is about to be made. NULL when
  * the system has not enough. */
@@ -61,7 +71,7 @@ void template_remove(template *t);
 void template_hold(template *t);
 void template_release(template *t);
 
-/* Appends it as the API shows it. */
-void template_put(const template *t, wrenn_buf *out);
+/* Appends it as the API shows it to a team. */
+void template_put(const template *t, int team, wrenn_buf *out);
 
 #endif

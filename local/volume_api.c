@@ -47,7 +47,7 @@ static bool take_name(conn *c, const wrenn_json *body,
   if (given && *given && !volume_read_name(given, name))
     conn_reply_error(c, 400, "validation_failed", "invalid volume name: %s",
                      given);
-  else if (*name && volume_find(&c->server->volumes, name))
+  else if (*name && volume_find(&c->server->volumes, c->team, name))
     conn_reply_error(c, 409, "volume_name_taken",
                      "A volume named \"%s\" already exists.", name);
   else
@@ -64,7 +64,7 @@ void handle_volume_create(conn *c) {
       !take_name(c, &body, name))
     return;
   const volume *v =
-      volume_make(&c->server->volumes, *name ? name : NULL, size_mb);
+      volume_make(&c->server->volumes, c->team, *name ? name : NULL, size_mb);
   if (v)
     reply_volume(c, 201, v);
   else
@@ -75,15 +75,17 @@ void handle_volumes(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_puts(&json, "[");
   for (const volume *v = c->server->volumes.first; v; v = v->next) {
+    if (v->team != c->team)
+      continue;
+    wrenn_buf_puts(&json, json.len > 1 ? "," : "");
     volume_put(v, &json);
-    wrenn_buf_puts(&json, v->next ? "," : "");
   }
   wrenn_buf_puts(&json, "]\n");
   conn_reply_json(c, 200, &json);
 }
 
 static volume *find(conn *c) {
-  volume *v = volume_find(&c->server->volumes, c->selector);
+  volume *v = volume_find(&c->server->volumes, c->team, c->selector);
   if (!v)
     conn_reply_error(c, 404, "volume_not_found", "Volume not found.");
   return v;
@@ -129,7 +131,7 @@ static bool take_all(conn *c, const wrenn_json *list, capsule_wishes *wishes) {
     char ref[VOLUME_NAME_MAX + 1] = "?";
     if (item.len < sizeof(ref))
       ref[wrenn_json_decode(&item, ref)] = '\0';
-    volume *v = volume_find(&c->server->volumes, ref);
+    volume *v = volume_find(&c->server->volumes, c->team, ref);
     if (v && is_among(wishes, v))
       continue;
     if (++slots > CAPSULE_VOLUMES) {

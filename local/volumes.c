@@ -53,11 +53,12 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
   v->folder = record_path(path, "data");
   record_text(record, "id", v->id, sizeof(v->id));
   record_text(record, "name", v->name, sizeof(v->name));
+  v->team = (int)record_number(record, "team");
   v->size_mb = record_number(record, "size_mb");
   v->created = (time_t)record_number(record, "created");
   v->attached = (time_t)record_number(record, "attached");
   if (v->folder && id_ok(v->id) && volume_read_name(v->name, name) &&
-      !volume_find(arg, v->id) && !volume_find(arg, v->name))
+      !volume_find(arg, v->team, v->id) && !volume_find(arg, v->team, v->name))
     link_in(arg, v);
   else
     free_volume(v);
@@ -79,11 +80,12 @@ void volumes_free(volumes *all) {
   }
 }
 
-volume *volume_find(const volumes *all, const char *ref) {
+volume *volume_find(const volumes *all, int team, const char *ref) {
   char name[VOLUME_NAME_MAX + 1];
   bool named = volume_read_name(ref, name);
   volume *v = all->first;
-  while (v && strcmp(v->id, ref) != 0 && !(named && strcmp(v->name, name) == 0))
+  while (v && (v->team != team || (strcmp(v->id, ref) != 0 &&
+                                   !(named && strcmp(v->name, name) == 0))))
     v = v->next;
   return v;
 }
@@ -140,10 +142,10 @@ static void make_id(char id[VOLUME_ID_LEN + 1]) {
 static bool save(const volume *v) {
   wrenn_buf text = {0};
   wrenn_buf_printf(&text,
-                   "{\"id\":\"%s\",\"name\":\"%s\",\"size_mb\":%lld,"
-                   "\"created\":%lld,\"attached\":%lld}\n",
-                   v->id, v->name, (long long)v->size_mb, (long long)v->created,
-                   (long long)v->attached);
+                   "{\"id\":\"%s\",\"name\":\"%s\",\"team\":%d,"
+                   "\"size_mb\":%lld,\"created\":%lld,\"attached\":%lld}\n",
+                   v->id, v->name, v->team, (long long)v->size_mb,
+                   (long long)v->created, (long long)v->attached);
   bool ok = record_write(v->home, &text);
   wrenn_buf_free(&text);
   return ok;
@@ -160,7 +162,7 @@ static bool make_folders(volume *v) {
          mkdir(v->folder, 0777) == 0 && chmod(v->folder, 0777) == 0;
 }
 
-volume *volume_make(volumes *all, const char *name, int64_t size_mb) {
+volume *volume_make(volumes *all, int team, const char *name, int64_t size_mb) {
   volume *v = calloc(1, sizeof(*v));
   if (!v)
     return NULL;
@@ -169,6 +171,7 @@ volume *volume_make(volumes *all, const char *name, int64_t size_mb) {
     snprintf(v->name, sizeof(v->name), "%s", name);
   else
     snprintf(v->name, sizeof(v->name), PREFIX "%s", v->id + 4);
+  v->team = team;
   v->size_mb = size_mb;
   v->created = time(NULL);
   v->all = all;
@@ -244,8 +247,8 @@ void volume_put(const volume *v, wrenn_buf *out) {
   wrenn_buf_printf(out,
                    "{\"id\":\"%s\",\"team_id\":\"" TEAM_ID "\",\"name\":\"%s\","
                    "\"size_mb\":%lld,\"status\":\"%s\",\"mount_path\":\"%s\"",
-                   v->id, v->name, (long long)v->size_mb, names[v->status],
-                   path);
+                   v->id, v->team + 1, v->name, (long long)v->size_mb,
+                   names[v->status], path);
   put_time(out, "created_at", v->created);
   if (v->attached) /* to the one host there is */
     wrenn_buf_puts(out, ",\"host_id\":\"" HOST_ID "\"");

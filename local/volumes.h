@@ -25,6 +25,7 @@ typedef struct volume {
   struct volumes *all;
   char id[VOLUME_ID_LEN + 1];
   char name[VOLUME_NAME_MAX + 1];
+  int team;
   int64_t size_mb;
   volume_status status;
   const capsule *of; /* NULL while detached */
@@ -50,12 +51,13 @@ bool volume_read_size(const char *text, int64_t *size_mb);
  * it cannot be one. */
 bool volume_read_name(const char *given, char name[VOLUME_NAME_MAX + 1]);
 
-/* One by id, or by name with or without its "vl-"; NULL when there is none. */
-volume *volume_find(const volumes *all, const char *ref);
+/* A team's one by id, or by name with or without its "vl-"; NULL when there is
+ * none. */
+volume *volume_find(const volumes *all, int team, const char *ref);
 
 /* Makes one; without a name it is called after its id. NULL when the system
  * has not enough. */
-volume *volume_make(volumes *all, const char *name, int64_t size_mb);
+volume *volume_make(volumes *all, int team, const char *name, int64_t size_mb);
 
 /* Removes it with its data. */
 void volume_remove(volume *v);
