@@ -4,6 +4,7 @@
 local core = require("wrenn.core")
 local generations = require("spec.support.generations")
 local raw = require("spec.support.raw")
+local server = require("spec.support.server")
 local wire = require("spec.support.wire")
 
 local ABRUPT = 1006 -- the end of a connection without a close frame
@@ -469,6 +470,44 @@ generations.each(function(g)
         assert.is_true(#out >= 160 * 1024, #out)
         again:cancel()
       end)
+    end
+  end)
+end)
+
+describe("wrenn-local --lenient", function()
+  it("says what others are silent about", function()
+    for _, generation in ipairs({ "0.1", "0.4" }) do
+      local s = server.start("--lenient --generation " .. generation)
+      local w = wire.new(s)
+      local path = w:create()
+      local function first_of(place, message)
+        local socket = assert(w:open(path .. place))
+        if message then
+          socket:send(message)
+        end
+        return socket:read(), socket
+      end
+      for text, frame in pairs({
+        ["failed to start pty: cwd '/no' does not exist"] =
+          first_of("/pty", { type = "start", cwd = "/no" }),
+        ["failed to connect to pty: there is none with this tag"] =
+          first_of("/pty", { type = "connect", tag = "no" }),
+        ["failed to connect to process: process not found"] =
+          first_of("/processes/no/stream"),
+      }) do
+        assert.are.same({ "error", text }, { frame.type, frame.data })
+      end
+      assert.are.equal(202, w:request("POST", path .. "/exec",
+        { cmd = "/bin/sleep", args = { "60" }, background = true,
+          tag = "a:b" }).status)
+      assert.are.equal("start", first_of("/processes/a%3Ab/stream").type)
+      local started = first_of("/pty", { type = "start", cmd = "/bin/cat" })
+      local again = assert(w:open(path .. "/pty"))
+      again:send({ type = "connect", tag = started.tag })
+      again:send({ type = "kill" })
+      assert.are.equal(-1, again:until_type("exit").exit_code)
+      w:close()
+      s:stop()
     end
   end)
 end)
