@@ -32,7 +32,7 @@ end
 
 generations.each(function(g)
   it("wrenn-local " .. g.name .. " answers as real servers do", function()
-    local s = generations.start(g)
+    local s = generations.start(g, "--user root") -- as those have been
     local asked = questions.ask(s, not g.binary)
     local list, wrong, compared = {}, {}, 0
     for i, version in ipairs(observed[g.name] or between) do
