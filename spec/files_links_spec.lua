@@ -5,6 +5,7 @@
 local generations = require("spec.support.generations")
 local json = require("cjson")
 local peer = require("spec.support.peer")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
@@ -95,7 +96,7 @@ generations.each(function(g)
       s = generations.start(g)
       capsule = assert(Capsule.create(s:options({ wait = true })))
       files = capsule.files
-      home = assert(capsule.commands:run("pwd")).stdout:gsub("%s+$", "")
+      home = walls.home(capsule)
     end)
 
     teardown(function()

@@ -34,8 +34,8 @@ describe("on this machine", function()
     s = server.start()
     capsule = assert(Capsule.create(s:options({ wait = true })))
     files = capsule.files
-    assert(files:write("/tmp/f", "content"))
-    assert(capsule.commands:run("head -c 2000000 /dev/zero > /tmp/z",
+    assert(files:write("f", "content"))
+    assert(capsule.commands:run("head -c 2000000 /dev/zero > z",
       { check = true }))
   end)
 
@@ -68,7 +68,7 @@ describe("on this machine", function()
       write_file(dir .. "/other", "content that is somebody's")
       shell(("ln -sfn %s %s.part"):format(other, target))
       names(target .. ".part", "it is a symbolic link",
-        files:download("/tmp/f", target, { resume = true }))
+        files:download("f", target, { resume = true }))
       assert.are.equal("content that is somebody's", read_file(dir .. "/other"))
       assert.are.equal(other .. "\n", shell("readlink " .. target .. ".part"))
       is_here("other\ntarget.part\n")
@@ -79,24 +79,24 @@ describe("on this machine", function()
     write_file(dir .. "/other", "conten")
     shell(("ln %s/other %s.part"):format(dir, target))
     names(target .. ".part", "it has another name too",
-      files:download("/tmp/f", target, { resume = true }))
+      files:download("f", target, { resume = true }))
     assert.are.equal("conten", read_file(dir .. "/other"))
   end)
 
   it("nor is a pipe, a device or a directory waited for", function()
     shell("mkfifo " .. target .. ".part")
     names(target .. ".part", "not a regular file",
-      files:download("/tmp/f", target, { resume = true }))
+      files:download("f", target, { resume = true }))
     shell(("rm %s.part; mkdir %s.part"):format(target, target))
     names(target .. ".part", "Is a directory",
-      files:download("/tmp/f", target, { resume = true }))
+      files:download("f", target, { resume = true }))
   end)
 
   it("a link in the target's own place is replaced", function()
     write_file(dir .. "/other", "somebody's")
     shell(("ln -s other %s"):format(target))
     for _, resume in ipairs({ true, false }) do
-      assert(files:download("/tmp/f", target, { resume = resume }))
+      assert(files:download("f", target, { resume = resume }))
       assert.are.equal("content", read_file(target))
       assert.are.equal("somebody's", read_file(dir .. "/other"))
       is_here("other\ntarget\n")
@@ -105,7 +105,7 @@ describe("on this machine", function()
 
   it("a rename that fails is a failure, with and without resume", function()
     for _, resume in ipairs({ true, false }) do
-      names(target, "Is a directory", files:download("/tmp/f", target, {
+      names(target, "Is a directory", files:download("f", target, {
         resume = resume, on_progress = function()
           shell("mkdir -p " .. target .. "/x")
         end }))
@@ -116,7 +116,7 @@ describe("on this machine", function()
 
   it("a directory that vanishes meanwhile is a failure", function()
     names(target, "No such file or directory",
-      files:download("/tmp/f", target, { on_progress = function()
+      files:download("f", target, { on_progress = function()
         shell("rm -r " .. dir)
       end }))
   end)
@@ -124,7 +124,7 @@ describe("on this machine", function()
   it("the name beside cannot be guessed", function()
     local seen = {}
     for _ = 1, 2 do
-      assert(files:download("/tmp/z", target, { on_progress = function()
+      assert(files:download("z", target, { on_progress = function()
         local name = shell("ls -A " .. dir .. " | grep -v '^target$'")
         seen[#seen + 1] = name:match("^%.wrenn%-(%x+)\n$")
       end }))
@@ -149,7 +149,7 @@ describe("on this machine", function()
     end
     finally(function() core.tree = create end)
     write_file(dir .. "/other", "somebody's")
-    assert(files:download("/tmp/f", target))
+    assert(files:download("f", target))
     assert.are.equal("somebody's", read_file(dir .. "/other"))
     assert.are.equal("content", read_file(target))
     is_here("other\ntarget\n")
@@ -174,32 +174,32 @@ describe("on this machine", function()
     end
     finally(function() core.tree = create end)
     write_file(target, "before")
-    names(target, "No space left on device", files:download("/tmp/f", target))
+    names(target, "No space left on device", files:download("f", target))
     assert.are.equal("before", read_file(target))
     is_here("target\n")
   end)
 
   it("a target that cannot be is named", function()
     names(dir .. "/none/x", "No such file or directory",
-      files:download("/tmp/f", dir .. "/none/x"))
-    names(dir, "is a directory", files:download("/tmp/f", dir))
+      files:download("f", dir .. "/none/x"))
+    names(dir, "is a directory", files:download("f", dir))
     names(dir .. "/none/", "Is a directory",
-      files:download("/tmp/f", dir .. "/none/"))
+      files:download("f", dir .. "/none/"))
     names("/dev/null", "not a regular file",
-      files:download("/tmp/f", "/dev/null"))
+      files:download("f", "/dev/null"))
     local long = dir .. "/" .. ("n"):rep(256)
     names(long, "File name too long",
-      files:download("/tmp/f", long, { resume = true }))
+      files:download("f", long, { resume = true }))
     long = dir .. "/" .. ("n"):rep(253)
     names(long, "File name too long",
-      files:download("/tmp/f", long, { resume = true }))
-    assert(files:download("/tmp/f", long))
+      files:download("f", long, { resume = true }))
+    assert(files:download("f", long))
   end)
 
   it("a file is made with the rights of any other", function()
     write_file(dir .. "/plain", "")
     for _, resume in ipairs({ true, false }) do
-      assert(files:download("/tmp/f", target, { resume = resume }))
+      assert(files:download("f", target, { resume = resume }))
       assert.are.equal(shell("stat -c %a " .. dir .. "/plain"),
         shell("stat -c %a " .. target))
     end
@@ -208,15 +208,15 @@ describe("on this machine", function()
   it("a path without a directory is one here", function()
     local name = "wrenn-spec-" .. server.unique()
     finally(function() os.remove(name) end)
-    assert(files:download("/tmp/f", name))
+    assert(files:download("f", name))
     assert.are.equal("content", read_file(name))
   end)
 
   it("a source that has gone, or goes, is named", function()
     names(dir .. "/none", "No such file or directory",
-      files:upload(dir .. "/none", "/tmp/up"))
+      files:upload(dir .. "/none", "up"))
     write_file(target, ("x"):rep(600000))
-    local result, err = files:upload(target, "/tmp/up", {
+    local result, err = files:upload(target, "up", {
       on_progress = function()
         write_file(target, "short")
       end })
