@@ -1,6 +1,7 @@
 -- The event stream: behaviour cases 334, 336-340, on the client's side and
 -- against wrenn-local; and the codec underneath.
 
+local core = require("wrenn.core")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local http = require("wrenn.http")
@@ -267,6 +268,43 @@ describe("events of a scripted server", function()
       stream:close()
     end)
   end
+
+  it("are asked for again when the connection is silent", function()
+    local stream = assert(start([[
+      if n == 1 then
+        ]] .. sends(connected .. event("a")) .. [[ c:sleep(30)
+      else
+        ]] .. sends(connected .. event("b")) .. [[ c:sleep(30)
+      end
+    ]]):stream({ silence = 0.5 }))
+    assert.are.equal("a", assert(stream:read()).event)
+    local begin = core.now()
+    local ev = assert(wrenn.task.with_timeout(20, function()
+      return stream:read()
+    end))
+    assert.are.equal("reconnected", ev.event)
+    assert.is_true(ev.error:is("TimeoutError"))
+    assert.are.equal("no sign of life for 0.5 s", ev.error.message)
+    assert.are.equal("b", assert(stream:read()).event)
+    local took = core.now() - begin
+    assert.is_true(took >= 0.5 and took < 10, tostring(took))
+    stream:close()
+  end)
+
+  it("are silent for no longer than a server may be", function()
+    local stream = assert(start(sends(connected)):stream())
+    assert.are.equal(90, stream.silence)
+    stream:close()
+  end)
+
+  it("count a comment as a sign of life", function()
+    local stream = assert(start(sends(connected) .. [[
+      for _ = 1, 12 do c:sleep(0.25) c:send(": keepalive\n\n") end
+      c:send(]] .. ("%q"):format(event("a")) .. [[) c:sleep(30)
+    ]]):stream({ silence = 2 }))
+    assert.are.equal("a", assert(stream:read()).event)
+    stream:close()
+  end)
 
   it("do not go on when they are not to", function()
     local stream = assert(start(sends(connected .. event("a"))

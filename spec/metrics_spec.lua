@@ -137,7 +137,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.4" }) do
         assert.are.equal(range,
           assert(client.capsules:stats({ range = range })).range)
       end
-      for _, range in ipairs({ "10m", "x", "1hh" }) do
+      for _, range in ipairs({ "10m", "2h", "12h", "x", "1hh" }) do
         assert.are.same(invalid,
           refusal(client.capsules:stats({ range = range })))
       end

@@ -1,6 +1,7 @@
 -- Requests and WebSockets to a capsule's port, on the client's side: behaviour
 -- cases 319-322 (with config_spec), 328 and 330.
 
+local core = require("wrenn.core")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
 
@@ -114,11 +115,31 @@ describe("a port of a capsule", function()
   for i, fault in ipairs(faults) do
     it(("fails with the right error (%d)"):format(i), function()
       local capsule = capsule_of(fault[1])
+      local begin = core.now()
       local answer, err = capsule:request(3000, { timeout = 0.5 })
       assert.is_nil(answer)
       assert.are.equal(fault[2], err.type)
+      assert.is_true(core.now() - begin < 4) -- the peer sleeps for 9 s
     end)
   end
+
+  it("has the limit of the call, or else the client's", function()
+    local capsule = capsule_of("c:sleep(9)")
+    for _, case in ipairs({ { 20, { timeout = 0.3 } }, { 0.3, nil } }) do
+      capsule.client.settings.timeout = case[1]
+      local begin = core.now()
+      local answer, err = capsule:request(3000, case[2])
+      assert.is_nil(answer)
+      assert.are.equal("TimeoutError", err.type)
+      local took = core.now() - begin
+      assert.is_true(took >= 0.29 and took < 4, tostring(took))
+    end
+    p:stop()
+    capsule = capsule_of('c:sleep(0.6) c:respond(200, "late")')
+    capsule.client.settings.timeout = 0.2
+    assert.are.equal("late",
+      assert(capsule:request(3000, { timeout = 20 })).body)
+  end)
 
   it("lets nobody smuggle anything", function()
     local capsule = capsule_of('c:respond(200, "")')

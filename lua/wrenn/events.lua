@@ -216,7 +216,7 @@ local function read(self, next_event)
     elseif self.ended then
       return nil, self.err
     end
-    local event, err = next_sign(self.inbox, SILENCE, next_event)
+    local event, err = next_sign(self.inbox, self.silence, next_event)
     if self.ended then
       return nil, self.err
     elseif not event then
@@ -274,17 +274,20 @@ Stream.__close = Stream.close
 
 --- Opens the stream of events. It holds little that has not been read: the
 --- server drops events for a reader who is too slow. GET /v1/events/stream.
----@param opts? {reconnect_timeout?: number}  seconds in which a connection that
----  broke may be made again (60); 0: it is not
+---@param opts? {reconnect_timeout?: number, silence?: number}  seconds in which
+---  a connection that broke may be made again (60; 0: it is not), and after
+---  which one that says nothing has broken (90; servers speak every 30 s)
 ---@return wrenn.EventStream|nil  followed by nil, nil and the stream again, for
 ---  `for`
 ---@return wrenn.Error? err  AuthenticationError for a bad key
 function Events:stream(opts)
   check.self(self, "is_events", "stream")
-  opts = check.options(opts, "stream", { reconnect_timeout = "seconds" })
+  opts = check.options(opts, "stream",
+    { reconnect_timeout = "seconds", silence = "seconds" })
   local stream = setmetatable({
     client = self.client, queue = {}, at = 1,
     reconnect_timeout = opts.reconnect_timeout or RECONNECT_TIMEOUT,
+    silence = opts.silence or SILENCE,
   }, Stream)
   local ok, err = connect(stream, scheduler.next)
   if not ok then
