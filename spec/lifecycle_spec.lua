@@ -2,6 +2,7 @@
 -- 31, 34, 36, 37, 42-45, on the client's side and against wrenn-local.
 
 local compat = require("spec.support.compat")
+local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
@@ -113,6 +114,118 @@ describe("a capsule of a scripted server", function()
     p = peer.answering(state("running"))
     assert(Capsule.connect("cl-1", p:options()))
     assert.are.same({ "GET /v1/capsules/cl-1" }, requests())
+  end)
+
+  -- As a 0.1 tells of a capsule.
+  local function early(status)
+    return { 200, ('{"id":"cl-1","status":"%s","host_ip":"10.0.0.1"}')
+      :format(status) }
+  end
+
+  -- What a host answers for a capsule that it has paused.
+  local GONE = { 404, '{"error":{"code":"not_found",'
+    .. '"message":"not_found: sandbox not found: cl-1"}}' }
+  local GONE_TOO = { 502, '{"error":{"code":"agent_error",'
+    .. '"message":"internal: sandbox not found: cl-1"}}' }
+  local NOT_RUNNING = { 409, '{"error":{"code":"invalid_state",'
+    .. '"message":"sandbox is not running (status: paused)"}}' }
+  local RAN = { 200, '{"exit_code":0,"stdout":"x"}' }
+
+  it("paused behind its back is found out and resumed by connect", function()
+    -- What resume answers is not believed either.
+    p = peer.answering(early("running"), GONE, early("running"), GONE_TOO,
+      early("paused"), early("running"), early("running"), { 204 })
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    assert.are.equal("running", capsule.info.status)
+    local get, ping = "GET /v1/capsules/cl-1", "POST /v1/capsules/cl-1/ping"
+    assert.are.same({ get, ping, get, ping, get,
+      "POST /v1/capsules/cl-1/resume", get, ping }, requests())
+  end)
+
+  it("is said to be running when a ping says so too", function()
+    for _, case in ipairs({ { GONE, false }, { GONE_TOO, false },
+      { NOT_RUNNING, false }, { { 204 }, true } })
+    do
+      p = peer.answering(early("running"), case[1])
+      assert.are.equal(case[2], (Capsule.is_running("cl-1", p:options())))
+      p:stop()
+    end
+    p = peer.answering(early("running"),
+      { 401, '{"error":{"code":"unauthorized","message":"no"}}' })
+    local running, err = Capsule.is_running("cl-1", p:options())
+    assert.is_nil(running)
+    assert.is_true(err:is("AuthenticationError"))
+  end)
+
+  it("is not ready before a ping says so", function()
+    p = peer.answering(early("running"), GONE, early("running"), { 204 })
+    assert(Capsule.wait_ready("cl-1", p:options({ timeout = 20 })))
+    assert.are.equal(4, #p:received())
+  end)
+
+  it("paused behind its back is a CapsuleStateError of a call", function()
+    for _, gone in ipairs({ GONE, GONE_TOO }) do
+      p = peer.answering(state("running"), gone, state("running"))
+      local capsule = assert(Capsule.connect("cl-1", p:options()))
+      local result, err = capsule.commands:run("x")
+      assert.is_nil(result)
+      assert.is_true(err:is("CapsuleStateError"), tostring(err))
+      assert.are.equal("running", err.status)
+      assert.are.equal(gone[1], err.status_code)
+      p:stop()
+    end
+    -- One that the API does not list any more is not found.
+    p = peer.answering(state("running"), GONE)
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local result, err = capsule.commands:run("x")
+    assert.is_nil(result)
+    assert.is_true(err:is("NotFoundError"))
+  end)
+
+  it("comes back by itself where that was asked for, once", function()
+    for i, options in ipairs({ { auto_resume = true }, { client = true } }) do
+      for _, why in ipairs({ NOT_RUNNING, GONE, GONE_TOO }) do
+        p = peer.answering(state("running"), why, state("running"),
+          state("paused"), { 202, '{"id":"cl-1","status":"resuming"}' },
+          state("running"), RAN, NOT_RUNNING, state("paused"),
+          state("paused"), state("running"), NOT_RUNNING)
+        local opts = p:options(options)
+        if i == 2 then
+          opts = { client = assert(wrenn.Client(
+            p:options({ auto_resume = true }))) }
+        end
+        local capsule = assert(Capsule.connect("cl-1", opts))
+        assert.are.equal("x", assert(capsule.commands:run("x")).stdout)
+        assert.are.equal("POST /v1/capsules/cl-1/resume", requests()[5])
+        local result, err = capsule.commands:run("x")
+        assert.is_nil(result)
+        assert.is_true(err:is("ConflictError"), tostring(err))
+        assert.are.equal(12, #p:received())
+        p:stop()
+      end
+    end
+    p = peer.answering({ 200 })
+  end)
+
+  it("does not come back by itself otherwise", function()
+    p = peer.answering(state("running"), NOT_RUNNING)
+    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local result, err = capsule.commands:run("x")
+    assert.is_nil(result)
+    assert.is_true(err:is("ConflictError"))
+    assert.are.equal(2, #p:received())
+    p:stop()
+    p = peer.answering(state("running"), NOT_RUNNING, state("stopped"),
+      NOT_RUNNING)
+    capsule = assert(Capsule.connect("cl-1",
+      p:options({ auto_resume = true })))
+    result, err = capsule.commands:run("x")
+    assert.is_nil(result)
+    assert.is_true(err:is("ConflictError"))
+    -- Nor when it is asked to pause.
+    assert.is_nil((capsule:pause()))
+    assert.are.same({ "GET /v1/capsules/cl-1", "POST /v1/capsules/cl-1/exec",
+      "GET /v1/capsules/cl-1", "POST /v1/capsules/cl-1/pause" }, requests())
   end)
 
   it("that is being paused is waited for, then resumed (36)", function()
@@ -275,5 +388,66 @@ describe("a capsule of wrenn-local", function()
     local other = assert(Capsule.create(s:options()))
     assert.is_true(Capsule.destroy(other.id, s:options()))
     assert.is_true(Capsule.destroy(other.id, s:options({ wait = true })))
+  end)
+end)
+
+generations.each(function(g)
+  describe("a capsule that nobody uses, in generation " .. g.name, function()
+    local s
+
+    setup(function()
+      s = generations.start(g, "",
+        "WRENN_LOCAL_IDLE_SECOND_MS=10 WRENN_LOCAL_MONITOR_MS=3000")
+    end)
+
+    teardown(function()
+      s:stop()
+    end)
+
+    -- Waits until a capsule is paused, whatever the API says of it: a list of
+    -- files is no activity.
+    local function wait_for_pause(id)
+      local files = require("wrenn.files").new(wrenn.Client(s:options()), id)
+      local deadline = os.time() + 20
+      while files:list("/tmp") do
+        assert(os.time() < deadline, "it is not paused")
+        wrenn.task.sleep(0.05)
+      end
+    end
+
+    local function asleep(opts)
+      opts = s:options(opts)
+      opts.wait, opts.timeout = true, 60 -- 0.6 s on this server
+      local capsule = assert(Capsule.create(opts))
+      wait_for_pause(capsule.id)
+      return capsule
+    end
+
+    it("is not running, and is connected to again", function()
+      local capsule = asleep()
+      assert.is_false(capsule:is_running())
+      local again = assert(Capsule.connect(capsule.id, s:options()))
+      assert.is_true(again:is_running())
+      assert.are.equal("x\n", assert(again.commands:run("echo x")).stdout)
+      assert(capsule:destroy())
+    end)
+
+    it("says its state to a call", function()
+      local capsule = asleep()
+      local result, err = capsule.commands:run("true")
+      assert.is_nil(result)
+      assert.is_true(err:is("CapsuleStateError") or err:is("ConflictError"),
+        tostring(err))
+      assert(capsule:destroy())
+    end)
+
+    it("comes back by itself where that was asked for", function()
+      local capsule = asleep({ auto_resume = true })
+      assert.are.equal("x\n", assert(capsule.commands:run("echo x")).stdout)
+      wait_for_pause(capsule.id)
+      local result = assert(assert(capsule.commands:stream("echo y")):wait())
+      assert.are.equal("y\n", result.stdout)
+      assert(capsule:destroy())
+    end)
   end)
 end)

@@ -8,6 +8,7 @@ local files = require("wrenn.files")
 local git = require("wrenn.git")
 local proxy = require("wrenn.proxy")
 local pty = require("wrenn.pty")
+local revive = require("wrenn.revive")
 local snapshots = require("wrenn.snapshots")
 local task = require("wrenn.task")
 local wait = require("wrenn.wait")
@@ -94,6 +95,7 @@ end
 
 local create_spec = spec_with(clients.create_spec)
 create_spec.wait, create_spec.wait_timeout = "boolean", "seconds"
+create_spec.auto_resume = "boolean"
 
 -- Destroys what a failed call has made, whoever interrupted it.
 local function take_back(client, id)
@@ -131,6 +133,9 @@ local function create(class, opts)
     return nil, err
   end
   local self = new(class, client, info, true)
+  if opts.auto_resume then
+    revive.want(client, info.id)
+  end
   if opts.wait then
     local lift = task.guard(unmake, info, client)
     local ok
@@ -147,6 +152,8 @@ end
 ---@class wrenn.CapsuleOptions: wrenn.CreateOptions
 ---@field wait? boolean          return once it is running (false)
 ---@field wait_timeout? number   seconds to wait (30)
+---@field auto_resume? boolean   brings it back when it turns out to be paused;
+---  see wrenn.ClientOptions
 ---@field api_key? string        else WRENN_API_KEY
 ---@field base_url? string       else WRENN_BASE_URL
 ---@field client? wrenn.Client   instead of the two
@@ -161,7 +168,8 @@ function Capsule.create(opts)
   return create(Capsule, opts)
 end
 
-local connect_spec = spec_with({ wait_timeout = "seconds" })
+local connect_spec =
+  spec_with({ wait_timeout = "seconds", auto_resume = "boolean" })
 
 local function connect(class, id, opts)
   local client, err = clients.from_options(opts)
@@ -169,30 +177,21 @@ local function connect(class, id, opts)
     return nil, err
   end
   local info
-  info, err = client.capsules:get(id)
+  info, err = revive.bring_back(client, id, opts.wait_timeout)
   if not info then
     return nil, err
   end
-  local limit = opts.wait_timeout
-  if info.status == "pausing" then
-    info, err = wait.for_status(client, id, "pause", limit)
-  end
-  if info and info.status == "paused" then
-    info, err = client.capsules:resume(id)
-  end
-  if info and info.status ~= "running" then
-    info, err = wait.for_status(client, id, "ready", limit)
-  end
-  if not info then
-    return nil, err
+  if opts.auto_resume then
+    revive.want(client, id)
   end
   return new(class, client, info, false)
 end
 
 --- Connects to a capsule that exists: one that is being paused is waited for,
---- a paused one resumed, and any waited for until it is running.
+--- a paused one resumed, and any waited for until it is running. GET .../{id},
+--- POST .../resume; on 0.1 servers also POST .../ping.
 ---@param id string
----@param opts? {wait_timeout?: number, api_key?: string, base_url?: string, client?: wrenn.Client}
+---@param opts? {wait_timeout?: number, auto_resume?: boolean, api_key?: string, base_url?: string, client?: wrenn.Client}
 ---@return wrenn.Capsule|nil
 ---@return wrenn.Error? err
 function Capsule.connect(id, opts)
@@ -363,17 +362,20 @@ function Capsule.wait_ready(self_or_id, opts)
   return info, err
 end
 
---- Whether a capsule is running, asked of the server.
+--- Whether a capsule is running, asked of the server; where its word cannot be
+--- believed (0.1), of the capsule: a ping, which counts as activity.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? table
 ---@return boolean|nil
 ---@return wrenn.Error? err
 function Capsule.is_running(self_or_id, opts)
-  local info, err = ask(target(self_or_id, opts, "is_running", plain_spec))
+  local client, id, checked, self =
+    target(self_or_id, opts, "is_running", plain_spec)
+  local info, err = ask(client, id, checked, self)
   if not info then
     return nil, err
   end
-  return info.status == "running"
+  return wait.runs(client, info)
 end
 
 -- Leaving its scope destroys what create made, but not in a forked child. A

@@ -63,6 +63,9 @@ local count = 0 -- of the clients there have been
 ---@field insecure? boolean       accept any certificate
 ---@field user_agent? string
 ---@field on_event? fun(event: table)  called after each attempt of a request
+---@field auto_resume? boolean    brings a capsule back that turns out to be
+---  paused, and repeats the call, once (false). What was sent from a function
+---  or a file is not repeated: it is CapsuleStateError or ConflictError
 
 --- Makes a client.
 ---@param opts? wrenn.ClientOptions

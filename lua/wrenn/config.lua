@@ -14,7 +14,7 @@ config.spec = {
   api_key = "string", base_url = "string", proxy_domain = "string",
   timeout = "seconds", connect_timeout = "seconds", retries = "integer",
   proxy = "string|boolean", ca_file = "string", insecure = "boolean",
-  user_agent = "string", on_event = "callable",
+  user_agent = "string", on_event = "callable", auto_resume = "boolean",
 }
 
 -- A URL that is wrong may have its credentials in any place of it.
@@ -139,6 +139,7 @@ function config.resolve(opts)
     insecure = opts.insecure or false,
     user_agent = opts.user_agent,
     on_event = opts.on_event,
+    auto_resume = opts.auto_resume or false,
   }
   errors.keep_secret(settings, secrets_of(key, proxy))
   return settings

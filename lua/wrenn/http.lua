@@ -3,6 +3,7 @@
 
 local errors = require("wrenn.errors")
 local json = require("wrenn.json")
+local revive = require("wrenn.revive")
 local scheduler = require("wrenn.scheduler")
 local shapes = require("wrenn.shapes")
 local url = require("wrenn.url")
@@ -220,7 +221,15 @@ function http.request(client, request)
     request.body = json.encode(request.json)
     request.content_type = "application/json"
   end
-  return with_retries(client, request)
+  local limit = request.timeout
+  local answer, err = with_retries(client, request)
+  if answer then
+    return answer
+  end
+  return revive.answer(client, request, err, function()
+    request.timeout = limit
+    return with_retries(client, request)
+  end)
 end
 
 local function no_answer(request, answer, why, value)
@@ -299,6 +308,10 @@ function http.open(client, request)
   local settings = client.settings
   if client.closed then
     return nil, errors.from_core("closed", "the client is closed")
+  end
+  local awake, why = revive.ensure(client, request)
+  if not awake then
+    return nil, why
   end
   local op, inbox = scheduler.start("ws", http.net_options(settings, {
     url = url.to_ws(url_of(settings, request)),

@@ -1,8 +1,6 @@
 -- What a client has to know about its server beforehand: the API has no
 -- negotiation, but every generation tells its version.
 
-local http = require("wrenn.http")
-
 local server = {}
 
 ---@class wrenn.Traits
@@ -13,6 +11,8 @@ local server = {}
 ---@field login_shell boolean    commands go through a login shell, which
 ---  rewrites words that begin with ~
 ---@field binary_terminals boolean a terminal's bytes travel in binary frames
+---@field late_pause boolean     a capsule is said to be running for some time
+---  after an idle one was paused
 
 --- 0.1.5 takes 2 MiB in one request, with what frames them. So much any server
 --- takes.
@@ -23,9 +23,10 @@ server.PART = 2 * 1024 * 1024 - 64 * 1024
 -- counts for all.
 local generations = {
   { generation = "0.1", max_part = server.PART, command_fields = false,
-    process_groups = false, login_shell = false, binary_terminals = false },
+    process_groups = false, login_shell = false, binary_terminals = false,
+    late_pause = true },
   { generation = "0.2", max_part = false, command_fields = true,
-    process_groups = true },
+    process_groups = true, late_pause = false },
   { generation = "0.2.2", binary_terminals = true },
   { generation = "0.3", login_shell = true },
 }
@@ -34,7 +35,7 @@ local generations = {
 -- most care in a question.
 local unknown = {
   max_part = server.PART, command_fields = false, process_groups = false,
-  login_shell = true, binary_terminals = false,
+  login_shell = true, binary_terminals = false, late_pause = true,
 }
 
 -- Whether version {major, minor, patch} `a` is before `b`.
@@ -84,10 +85,8 @@ local known = setmetatable({}, { __mode = "k" })
 ---@return wrenn.Error? err  when the server could not be reached
 function server.traits(client)
   if not known[client] then
-    local answer, err = http.call(client, {
-      method = "GET", path = "/health",
-      timeout = client.settings.connect_timeout,
-    })
+    local answer, err =
+      client:health({ timeout = client.settings.connect_timeout })
     if not answer and not err.status_code then
       if err.details then -- what the caller is about has not left yet
         err.details.sent = false
@@ -97,6 +96,19 @@ function server.traits(client)
     known[client] = server.of_version(answer and answer.version)
   end
   return known[client]
+end
+
+--- Whether a capsule that is said to be running may be paused. Unless the
+--- server's version is known already, what it says about the capsule tells:
+--- only 0.1 gives addresses, and names the hypervisor by its product.
+function server.is_late(client, info)
+  local traits = known[client]
+  if traits and traits.generation then
+    return traits.late_pause
+  end
+  local metadata = type(info.metadata) == "table" and info.metadata or {}
+  return info.host_ip ~= nil or info.guest_ip ~= nil
+    or metadata.firecracker_version ~= nil
 end
 
 --- Takes note that a request was too large for a client's server. Its version

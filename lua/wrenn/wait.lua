@@ -3,14 +3,15 @@
 
 local errors = require("wrenn.errors")
 local scheduler = require("wrenn.scheduler")
+local server = require("wrenn.server")
 
 local wait = {}
 
 local DEFAULT_LIMIT = 30
 -- Pauses between polls: short at first, for servers that are quick.
 local PAUSES = { 0.02, 0.05, 0.1, 0.2 }
-local LATER =
-  { ready = 0.5, resume = 0.5, destroy = 0.5, pause = 2, snapshot = 0.5 }
+local LATER = { ready = 0.5, settled = 0.5, resume = 0.5, destroy = 0.5,
+  pause = 2, snapshot = 0.5 }
 
 -- `target`: success. `back`: the work was given up, once it had begun.
 local goals = {
@@ -21,6 +22,20 @@ local goals = {
   destroy = { target = { stopped = true, missing = true } },
   snapshot = { target = { running = true, paused = true } },
 }
+
+-- Something to wait for, or paused, which is to be looked at.
+goals.settled = { target = { running = true, paused = true } }
+
+--- Of which status a capsule may run again.
+wait.may_come_back = { running = true, paused = true, pausing = true,
+  resuming = true }
+
+--- Whether an error says that the host has no such capsule, as it says of one
+--- that it has paused.
+function wait.is_gone(err)
+  return (err.status_code == 404 or err.status_code == 502)
+    and err.message:find("sandbox not found: cl-", 1, true) ~= nil
+end
 
 local final = { error = true, stopped = true, missing = true }
 
@@ -41,9 +56,24 @@ local function look(client, id, goal)
   return nil, err
 end
 
+--- Whether a capsule that is told to be running runs; where that cannot be
+--- believed, it is pinged. Or nil, err.
+function wait.runs(client, info)
+  if info.status ~= "running" or not server.is_late(client, info) then
+    return info.status == "running"
+  end
+  local ok, err = client.capsules:ping(info.id)
+  if ok then
+    return true
+  elseif wait.is_gone(err) or err.status_code == 409 then
+    return false
+  end
+  return nil, err
+end
+
 --- Polls until the capsule has reached a goal: "ready", "resume", "pause",
---- "destroy" or "snapshot" (a snapshot of it is over). Returns its info; or
---- nil, err.
+--- "destroy", "snapshot" (a snapshot of it is over) or "settled" (it runs, or is
+--- paused). Returns its info; or nil, err.
 function wait.for_status(client, id, goal, limit)
   local rule = goals[goal]
   local deadline = scheduler.now() + (limit or DEFAULT_LIMIT)
@@ -55,7 +85,14 @@ function wait.for_status(client, id, goal, limit)
       return nil, err
     end
     local status = info.status
-    if rule.target[status] then
+    local reached = rule.target[status]
+    if reached and status == "running" and goal ~= "snapshot" then
+      reached, err = wait.runs(client, info)
+      if reached == nil then
+        return nil, err
+      end
+    end
+    if reached then
       return info
     elseif final[status] or begun and status == rule.back then
       return nil, state_error(id, status, goal)
