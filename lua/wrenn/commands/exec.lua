@@ -89,8 +89,12 @@ end
 
 --- The error of a process that there is not.
 function exec.unknown_process(selector, cause)
+  cause = cause or {}
   return errors.new("NotFoundError",
-    ("process %s not found"):format(tostring(selector)), { cause = cause })
+    ("process %s not found"):format(tostring(selector)), {
+      code = cause.code, status_code = cause.status_code,
+      request_id = cause.request_id, cause = cause.type and cause or nil,
+    })
 end
 
 --- Finds a process in the list: it, or nil, NotFoundError, which keeps the
