@@ -16,6 +16,9 @@ while read -r program; do
   name=$(basename "$program")
   corpus=$dir/corpus/$name
   mkdir -p "$corpus"
+  if [ -d "spec/c/corpus/$name" ]; then
+    cp spec/c/corpus/"$name"/* "$corpus"
+  fi
   if timeout -k 10 $((limit + 60)) "$program" -max_total_time="$limit" \
     -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
     -artifact_prefix="$found/$name-" "$corpus" \

@@ -48,6 +48,50 @@ static int above_standard_streams(int fd) {
   return higher;
 }
 
+/* libcurl 7.88 that is driven by events begins with the last address of a host
+ * and then waits for its deadline. So what is connecting is made to look again
+ * now and then; a change of what is paused does that. */
+#define NUDGE_MS 100
+
+static void forget_connecting(wrenn_transfer *transfer) {
+  wrenn_engine *engine = transfer->engine;
+  wrenn_transfer **at = &engine->connecting;
+  if (!transfer->connecting)
+    return;
+  transfer->connecting = false;
+  while (*at != transfer)
+    at = &(*at)->next_connecting;
+  *at = transfer->next_connecting;
+  if (!engine->connecting && !engine->closing)
+    uv_timer_stop(&engine->nudge);
+}
+
+static void on_nudge(uv_timer_t *timer) {
+  wrenn_engine *engine = timer->data;
+  wrenn_transfer *next;
+  for (wrenn_transfer *t = engine->connecting; t; t = next) {
+    next = t->next_connecting;
+    if (t->reached) {
+      forget_connecting(t);
+      continue;
+    }
+    curl_easy_pause(t->easy, CURLPAUSE_RECV);
+    curl_easy_pause(t->easy, CURLPAUSE_CONT);
+  }
+}
+
+static void note_connecting(wrenn_transfer *transfer) {
+  wrenn_engine *engine = transfer->engine;
+  transfer->reached = false;
+  if (transfer->connecting)
+    return;
+  transfer->connecting = true;
+  transfer->next_connecting = engine->connecting;
+  if (!engine->connecting)
+    uv_timer_start(&engine->nudge, on_nudge, NUDGE_MS, NUDGE_MS);
+  engine->connecting = transfer;
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
   wrenn_transfer *transfer = arg;
@@ -60,8 +104,10 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
     transfer->error = WRENN_E_SYSTEM;
   else if (!wrenn_watch_open(transfer->engine, fd))
     transfer->error = WRENN_E_MEMORY;
-  else
+  else {
+    note_connecting(transfer);
     return fd;
+  }
   if (fd >= 0)
     close(fd);
   return CURL_SOCKET_BAD;
@@ -79,11 +125,13 @@ static void keep_to_ourselves(int fd) {
  * which is started later would inherit. It tells nobody which: they are the
  * lowest free numbers. */
 static CURLM *new_multi(void) {
+  wrenn_streams held = wrenn_streams_hold();
   int first = eventfd(0, EFD_CLOEXEC);
   int second = eventfd(0, EFD_CLOEXEC);
   close(first);
   close(second);
   CURLM *multi = curl_multi_init();
+  wrenn_streams_release(&held);
   keep_to_ourselves(first);
   keep_to_ourselves(second);
   return multi;
@@ -293,6 +341,7 @@ void wrenn_transfer_end(wrenn_transfer *transfer) {
   transfer->easy = NULL;
   if (!easy)
     return;
+  forget_connecting(transfer);
   curl_multi_remove_handle(transfer->engine->multi, easy);
   wrenn_idle_begin(transfer);
   if (transfer->begun)
@@ -358,6 +407,8 @@ static void collect_finished(wrenn_engine *engine) {
     CURLcode code = message->data.result;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
                       (char **)&transfer);
+    if (transfer != &engine->broom)
+      forget_connecting(transfer);
     transfer->done(transfer, code);
   }
 }
@@ -406,7 +457,9 @@ static wrenn_engine *engine_of(wrenn_loop *loop) {
   curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, most_kept());
   uv_timer_init(&loop->uv, &engine->timer);
   engine->timer.data = engine;
-  engine->open_handles = 1;
+  uv_timer_init(&loop->uv, &engine->nudge);
+  engine->nudge.data = engine;
+  engine->open_handles = 2;
   wrenn_idle_init(engine);
   loop->engine = engine;
   return engine;
@@ -439,4 +492,5 @@ void wrenn_engine_free(wrenn_engine *engine) {
   curl_multi_cleanup(engine->multi);
   wrenn_watch_close_all(engine);
   uv_close((uv_handle_t *)&engine->timer, on_engine_timer_closed);
+  uv_close((uv_handle_t *)&engine->nudge, on_engine_timer_closed);
 }

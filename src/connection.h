@@ -26,9 +26,12 @@ typedef struct wrenn_engine wrenn_engine;
 typedef struct wrenn_transfer {
   wrenn_op op; /* first */
   wrenn_engine *engine;
-  CURL *easy;   /* NULL once it has ended */
-  bool special; /* the handle has options that not every transfer sets */
-  bool begun;   /* wrenn_transfer_go */
+  CURL *easy;      /* NULL once it has ended */
+  bool special;    /* the handle has options that not every transfer sets */
+  bool begun;      /* wrenn_transfer_go */
+  bool reached;    /* libcurl has connected */
+  bool connecting; /* in the engine's list */
+  struct wrenn_transfer *next_connecting;
   bool carries; /* only connects, and keeps the connection to its end */
   /* libcurl is through with the handle: the answer is complete, or what was
    * to be connected is connected, or it failed. */
@@ -43,9 +46,11 @@ struct wrenn_engine {
   wrenn_loop *loop;
   CURLM *multi;
   uv_timer_t timer;
-  uv_timer_t idle_timer; /* idle.c */
-  wrenn_transfer broom;  /* idle.c */
-  bool sweeping;         /* the broom is with libcurl */
+  uv_timer_t idle_timer;      /* idle.c */
+  wrenn_transfer broom;       /* idle.c */
+  bool sweeping;              /* the broom is with libcurl */
+  wrenn_transfer *connecting; /* those that have opened a socket, and wait */
+  uv_timer_t nudge;
   bool closing;
   unsigned open_handles; /* libuv handles whose close is under way or due */
   CURL *spare[WRENN_SPARE_HANDLES]; /* prepared: making one is slow */

@@ -280,6 +280,7 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip,
   (void)remote_ip;
   (void)local_ip;
   (void)remote_port;
+  http->transfer.reached = true;
   if (!http->renewed &&
       wrenn_idle_is_stale(http->transfer.engine, local_port)) {
     http->stale = true;

@@ -137,6 +137,8 @@ void wrenn_idle_begin(wrenn_transfer *transfer) {
   if (!w || w->user != transfer) /* closed, or in use again */
     return;
   w->user = NULL;
+  if (!transfer->reached) /* it is not kept, and may be closed already */
+    return;
   w->owner = transfer->owner;
   w->since = uv_now(&engine->loop->uv);
   if (!w->port)

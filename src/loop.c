@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -53,6 +54,25 @@ const char *wrenn_strerror(wrenn_status status) {
 /* To have come is all that it is for. */
 static void on_wake(uv_async_t *wake) { (void)wake; }
 
+wrenn_streams wrenn_streams_hold(void) {
+  wrenn_streams held = {.count = 0};
+  for (;;) {
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && fd <= STDERR_FILENO) {
+      held.fds[held.count++] = fd;
+      continue;
+    }
+    if (fd >= 0)
+      close(fd);
+    return held;
+  }
+}
+
+void wrenn_streams_release(const wrenn_streams *held) {
+  for (int i = 0; i < held->count; i++)
+    close(held->fds[i]);
+}
+
 wrenn_loop *wrenn_loop_new(wrenn_status *why) {
   wrenn_loop *loop = calloc(1, sizeof(*loop));
   if (!loop) {
@@ -61,6 +81,8 @@ wrenn_loop *wrenn_loop_new(wrenn_status *why) {
   }
   loop->pid = getpid();
   loop->wake.data = loop;
+  wrenn_streams held = wrenn_streams_hold();
+  loop->bare = held.count > 0;
   int rc = uv_loop_init(&loop->uv);
   if (rc)
     goto failed;
@@ -69,10 +91,12 @@ wrenn_loop *wrenn_loop_new(wrenn_status *why) {
     uv_loop_close(&loop->uv);
     goto failed;
   }
+  wrenn_streams_release(&held);
   *why = WRENN_OK;
   return loop;
 
 failed:
+  wrenn_streams_release(&held);
   free(loop);
   *why = rc == UV_ENOMEM ? WRENN_E_MEMORY : WRENN_E_SYSTEM;
   return NULL;
@@ -129,7 +153,9 @@ wrenn_status wrenn_loop_watch(wrenn_loop *loop) {
   wrenn_status status = wrenn_loop_check(loop);
   if (status || loop->watched)
     return status;
+  wrenn_streams held = wrenn_streams_hold();
   loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  wrenn_streams_release(&held);
   if (loop->alarm_fd < 0)
     return WRENN_E_SYSTEM;
   if (uv_poll_init(&loop->uv, &loop->alarm, loop->alarm_fd)) {
@@ -187,10 +213,14 @@ static void turn_without_sigpipe(wrenn_loop *loop) {
 }
 
 static void turn(wrenn_loop *loop) {
+  wrenn_streams held = {.count = 0};
+  if (loop->bare)
+    held = wrenn_streams_hold();
   if (loop->tls)
     turn_without_sigpipe(loop);
   else
     turn_once(loop);
+  wrenn_streams_release(&held);
 }
 
 wrenn_status wrenn_loop_step(wrenn_loop *loop) {

@@ -25,7 +25,8 @@ struct wrenn_loop {
   int alarm_fd;      /* watched: a timerfd for the next timeout */
   uint64_t alarm_at; /* what it is set to, in uv_now's time; 0: not set */
   uv_poll_t alarm;
-  bool tls; /* OpenSSL writes may raise SIGPIPE */
+  bool tls;  /* OpenSSL writes may raise SIGPIPE */
+  bool bare; /* the process has not all standard streams */
   wrenn_queue queue;
   wrenn_node *current; /* what wrenn_loop_next handed out last */
   wrenn_op *kicks;
@@ -40,6 +41,16 @@ void wrenn_loop_dirty(wrenn_loop *loop);
 
 /* Whether this process may use the loop: OK or FORKED. */
 wrenn_status wrenn_loop_check(const wrenn_loop *loop);
+
+/* A process may run without standard streams; what others print to them must
+ * not end up in a descriptor of the library's. Between these two calls nothing
+ * gets their numbers. Takes as many of them as are free, and tells which. */
+typedef struct wrenn_streams {
+  int fds[3];
+  int count;
+} wrenn_streams;
+wrenn_streams wrenn_streams_hold(void);
+void wrenn_streams_release(const wrenn_streams *held);
 
 /* The connections' end of the loop's life. NULL is allowed. */
 void wrenn_engine_free(struct wrenn_engine *engine);

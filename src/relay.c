@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "wrenn.h"
+#include "loop.h"
 
 struct wrenn_relay {
   pid_t pid;
@@ -143,10 +143,13 @@ wrenn_relay *wrenn_relay_start(wrenn_loop *loop, wrenn_status *why) {
   }
   relay->pid = getpid();
   relay->listen_fd = -1;
+  wrenn_streams held = wrenn_streams_hold();
   relay->loop_fd = fcntl(wrenn_loop_fd(loop), F_DUPFD_CLOEXEC, 3);
   relay->stop_fd = eventfd(0, EFD_CLOEXEC);
-  if (relay->loop_fd < 0 || relay->stop_fd < 0 || !start_listening(relay) ||
-      start_thread(relay)) {
+  bool ready =
+      relay->loop_fd >= 0 && relay->stop_fd >= 0 && start_listening(relay);
+  wrenn_streams_release(&held);
+  if (!ready || start_thread(relay)) {
     free_relay(relay);
     *why = WRENN_E_SYSTEM;
     return NULL;

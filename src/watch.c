@@ -115,9 +115,9 @@ bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd) {
 
 bool wrenn_watch_take(wrenn_engine *engine, curl_socket_t fd,
                       wrenn_watch_cb *ready, void *arg) {
-  wrenn_watch *w = find_watch(engine, fd);
-  if (!w)
+  if (!find_watch(engine, fd) && !wrenn_watch_open(engine, fd))
     return false;
+  wrenn_watch *w = engine->watches[fd];
   w->ready = ready;
   w->arg = arg;
   return true;
@@ -166,7 +166,11 @@ int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
   wrenn_watch *w = kept ? kept : socket_arg;
   wrenn_transfer *transfer = NULL;
   if (what == CURL_POLL_REMOVE) {
-    if (kept) {
+    if (kept && !kept->since && !(kept->user && kept->user->reached)) {
+      /* libcurl 7.88 closes sockets that do not connect, and tells only by
+       * not watching them any more. */
+      forget_watch(engine, fd);
+    } else if (kept) {
       kept->wanted = 0; /* on_poll stops watching when there is need */
     } else if (w) {
       curl_multi_assign(engine->multi, fd, NULL);

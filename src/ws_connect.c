@@ -84,6 +84,17 @@ static void on_ready(void *arg, int events) {
   wrenn_ws_turn(arg);
 }
 
+static int on_reached(void *arg, char *remote_ip, char *local_ip,
+                      int remote_port, int local_port) {
+  wrenn_transfer *transfer = arg;
+  (void)remote_ip;
+  (void)local_ip;
+  (void)remote_port;
+  (void)local_port;
+  transfer->reached = true;
+  return CURL_PREREQFUNC_OK;
+}
+
 /* libcurl has connected, through whatever, and from here on only carries. */
 static void on_connected(wrenn_transfer *transfer, CURLcode code) {
   wrenn_ws_op *ws = (wrenn_ws_op *)transfer;
@@ -141,7 +152,8 @@ wrenn_status wrenn_ws_prepare(wrenn_loop *loop, wrenn_ws_op *ws,
     goto out;
   curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
   curl_easy_setopt(transfer->easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
-  curl_easy_setopt(transfer->easy, CURLOPT_PREREQFUNCTION, NULL);
+  curl_easy_setopt(transfer->easy, CURLOPT_PREREQFUNCTION, on_reached);
+  curl_easy_setopt(transfer->easy, CURLOPT_PREREQDATA, transfer);
 
 out:
   wrenn_buf_free(&http);

@@ -1,5 +1,7 @@
-/* What specs need of the system and Lua has not: fork(2). */
+/* What specs need of the system and Lua has not: fork(2), a deaf listener. */
+#include <arpa/inet.h>
 #include <lauxlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,31 @@ static int system_ended(lua_State *L) {
   return 1;
 }
 
+/* deaf(address, port): lets every later connection to there hang, until this
+ * process ends: what would take them is full. */
+static int system_deaf(lua_State *L) {
+  const char *text = luaL_checkstring(L, 1);
+  in_port_t port = htons((in_port_t)luaL_checkinteger(L, 2));
+  struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = port};
+  struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = port};
+  const struct sockaddr *to = (const struct sockaddr *)&v4;
+  socklen_t len = sizeof(v4);
+  if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
+    to = (const struct sockaddr *)&v6;
+    len = sizeof(v6);
+  } else if (inet_pton(AF_INET, text, &v4.sin_addr) != 1) {
+    return luaL_argerror(L, 1, "not an address");
+  }
+  int listener = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bind(listener, to, len) || listen(listener, 0))
+    return luaL_error(L, "cannot listen at %s", text);
+  for (int i = 0; i < 4; i++)
+    connect(
+        socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+        to, len);
+  return 0;
+}
+
 __attribute__((visibility("default"))) int luaopen_spec_c_system(lua_State *L);
 
 int luaopen_spec_c_system(lua_State *L) {
@@ -30,5 +57,7 @@ int luaopen_spec_c_system(lua_State *L) {
   lua_setfield(L, -2, "fork");
   lua_pushcfunction(L, system_ended);
   lua_setfield(L, -2, "ended");
+  lua_pushcfunction(L, system_deaf);
+  lua_setfield(L, -2, "deaf");
   return 1;
 }

@@ -18,19 +18,21 @@ local function write_file(text)
 end
 
 --- Starts a peer. `script` is Lua source that runs once for each connection,
---- with `c` (the connection), `n` (its number, from 1) and `log`.
-function peer.start(script)
+--- with `c` (the connection), `n` (its number, from 1) and `log`. It listens at
+--- `address`, 127.0.0.1 when absent.
+function peer.start(script, address)
   local self = setmetatable({}, peer)
   self.script = write_file("local c, n, log = ...\n" .. script)
   self.log = write_file("")
-  local command = ("exec %s spec/support/peer_main.lua %s %s")
-    :format(lua, self.script, self.log)
+  local command = ("exec %s spec/support/peer_main.lua %s %s %s")
+    :format(lua, self.script, self.log, address or "127.0.0.1")
   local pipe = assert(io.popen(command))
   local port, pid = (pipe:read("*l") or ""):match("^(%d+)%s(%d+)$")
   assert(port, "the peer did not start")
   self.port, self.pid = port, pid
   self.pipe = pipe -- closing it waits for the process: not before its end
-  self.url = "http://127.0.0.1:" .. port
+  self.url = ("http://%s:%s"):format(not address and "127.0.0.1"
+    or address:find(":") and "[" .. address .. "]" or address, port)
   children.add(self)
   return self
 end

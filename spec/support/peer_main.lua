@@ -1,6 +1,6 @@
 -- The process behind spec/support/peer.lua: a TCP server whose connections
 -- are served by a script, byte for byte.
---   lua5.4 peer_main.lua SCRIPT-FILE LOG-FILE
+--   lua5.4 peer_main.lua SCRIPT-FILE LOG-FILE ADDRESS
 -- prints "PORT PID" and serves until it is killed or its parent is gone. The
 -- script runs once for each connection, with the connection and its number.
 
@@ -232,7 +232,7 @@ local function serve(sock)
 end
 
 local server = uv.new_tcp()
-server:bind("127.0.0.1", 0)
+assert(server:bind(arg[3], 0))
 server:listen(512, function()
   local sock = uv.new_tcp()
   server:accept(sock)

@@ -24,7 +24,7 @@ function tls.certificates()
       .. " -extfile %s.ext %s && cat %s.crt %s.key > %s.pem"):format(dir, alt,
         name, name, name, name, dates, name, name, name))
   end
-  local here = "DNS:localhost,DNS:*.localhost,IP:127.0.0.1"
+  local here = "DNS:localhost,DNS:*.localhost,IP:127.0.0.1,IP:::1"
   issue("good", here, "-days 2")
   issue("other_host", "DNS:elsewhere.example", "-days 2")
   issue("expired", here, "-days -1")
@@ -35,15 +35,17 @@ function tls.certificates()
 end
 
 --- Starts a TLS listener that passes everything on to a port of this machine.
-function tls.front(certificate, port)
+--- `how` is further options of socat's listener, pf=ip6,bind=[::1] for one.
+function tls.front(certificate, port, how)
   local self = setmetatable({}, tls)
   self.pipe = assert(io.popen(("echo $$; exec socat -d -d"
-    .. " OPENSSL-LISTEN:0,bind=127.0.0.1,cert=%s,verify=0,fork,reuseaddr"
-    .. " TCP:127.0.0.1:%s 2>&1"):format(certificate, port)))
+    .. " OPENSSL-LISTEN:0,%s,cert=%s,verify=0,fork,reuseaddr"
+    .. " TCP:127.0.0.1:%s 2>&1"):format(how or "bind=127.0.0.1", certificate,
+      port)))
   self.pid = assert(self.pipe:read("*l"))
   repeat
     local line = assert(self.pipe:read("*l"), "socat did not start")
-    self.port = line:match("listening on AF=2 127%.0%.0%.1:(%d+)")
+    self.port = line:match("listening on AF=%d+ .*:(%d+)")
   until self.port
   return self
 end
