@@ -58,12 +58,20 @@ esac
 -- server goes on waiting. "$1" the command's age; then the processes in the
 -- server's list. Prints, one for each pipe, the processes that were started
 -- since the command was, have lost their parent and print to a pipe which
--- nothing in the list has; with each the time of its start.
+-- nothing in the list has; with each the time of its start. A capsule without
+-- walls sees processes that are not its own: these lack its variable.
 local FIND_ORPHANS = [[
 late=$1 roots= slack=]] .. LESS_SLACK .. [[
 
 shift
 listed=$*
+own() {
+  [ "$WRENN_SANDBOX_ID" ] || return 0
+  while read -r e || [ "$e" ]; do
+    case $e in *"WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID"*) return 0 ;; esac
+  done 2>/dev/null <"/proc/$1/environ"
+  return 1
+}
 read -r up _ </proc/uptime
 now=$((${up%.*} * 100 + 1${up#*.} - 100))
 above=" 1 $$ " p=$$
@@ -78,6 +86,7 @@ for d in /proc/[0-9]*; do
   [ "$1" != Z ] && [ $((now - ${20} - late)) -lt $slack ] || continue
   case $above in *" $p "*) continue ;; esac
   case $above in *" $2 "*) ;; *) continue ;; esac
+  own $p || continue
   for q in $listed $roots; do
     [ $p = $q ] || [ $d/fd/1 -ef /proc/$q/fd/1 ] && continue 2
   done
