@@ -25,8 +25,8 @@ git ls-files -z --cached --others --exclude-standard |
   xargs -0 ls -d 2>/dev/null | tar -c -T - | tar -x -C "$root/src" --no-same-owner
 
 # In namespaces of its own, so that whatever is left running ends with it.
-export root walls command
-exec unshare --mount --pid --fork --kill-child --propagation private \
+# shellcheck disable=SC2016 # the inner shell's to expand
+exec env root="$root" walls="$walls" command="$command" unshare --mount --pid --fork --kill-child --propagation private \
   bash -euc '
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"

@@ -4,6 +4,7 @@ local core = require("wrenn.core")
 local host = require("spec.support.host")
 local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 describe("the example", function()
@@ -88,7 +89,8 @@ describe("the example", function()
     nothing_is_left()
   end)
 
-  it("neovim looks as in its recording", function()
+  -- Without walls the name of the host in it is another.
+  walls.only(it, pending)("neovim looks as in its recording", function()
     local function last_frame(path)
       return host.read_file(path):match(".*(<g .*)")
     end
