@@ -87,7 +87,7 @@ bool walls_need(const char *path) {
   for (size_t i = 0; i < COUNT(system_folders); i++)
     if (strcmp(system_folders[i] + 1, path) == 0)
       return access(system_folders[i], F_OK) == 0;
-  if (strncmp(path, SHARED + 1, sizeof(SHARED) - 2) == 0 &&
+  if (strncmp(path, &SHARED[1], sizeof(SHARED) - 2) == 0 &&
       path[sizeof(SHARED) - 2] == '/') {
     char host[PATH_MAX];
     snprintf(host, sizeof(host), "/%s", path);

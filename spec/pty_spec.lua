@@ -562,7 +562,9 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
     end
 
     local function start_shell()
-      return assert(capsule:pty({ cmd = "/bin/sh", envs = { PS1 = "#" } }))
+      -- A login shell's profile has a prompt of its own for each user.
+      return assert(capsule:pty({ cmd = "/bin/sh",
+        args = { "-c", "PS1='#' exec /bin/sh" } }))
     end
 
     local function no_process_is_left()
