@@ -330,6 +330,7 @@ void wrenn_transfer_go(wrenn_transfer *transfer) {
 
 void wrenn_transfer_renew(wrenn_transfer *transfer) {
   curl_multi_remove_handle(transfer->engine->multi, transfer->easy);
+  carry(transfer, -1);
   transfer->special = true;
   transfer->error = WRENN_OK;
   curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
@@ -342,8 +343,10 @@ void wrenn_transfer_end(wrenn_transfer *transfer) {
   if (!easy)
     return;
   forget_connecting(transfer);
+  curl_socket_t kept = CURL_SOCKET_BAD;
+  curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &kept);
   curl_multi_remove_handle(transfer->engine->multi, easy);
-  wrenn_idle_begin(transfer);
+  wrenn_idle_begin(transfer, kept);
   if (transfer->begun)
     carry(transfer, -1);
   give_back(transfer->engine, easy, transfer->special);

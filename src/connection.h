@@ -127,6 +127,9 @@ struct wrenn_watch {
  * to transfer until wrenn_watch_close. False: out of memory or of system. */
 bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd);
 
+/* Ends the watch of a descriptor, if there is one. */
+void wrenn_watch_forget(wrenn_engine *engine, curl_socket_t fd);
+
 /* Has libuv watch for these events and no others. */
 void wrenn_watch_for(wrenn_watch *watch, int events);
 
@@ -150,10 +153,10 @@ void wrenn_watch_close_all(wrenn_engine *engine);
 void wrenn_idle_init(wrenn_engine *engine);
 void wrenn_idle_free(wrenn_engine *engine);
 
-/* A transfer uses a connection from here on; it is over, and libcurl may have
- * kept its connection. */
+/* A transfer uses a connection from here on; it is over, and this is what
+ * libcurl has kept of it, or CURL_SOCKET_BAD. */
 void wrenn_idle_end(wrenn_watch *watch, wrenn_transfer *transfer);
-void wrenn_idle_begin(wrenn_transfer *transfer);
+void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept);
 
 /* Something has happened to an idle connection. */
 void wrenn_idle_event(wrenn_watch *watch, int status);

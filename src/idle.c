@@ -131,11 +131,15 @@ static int local_port(curl_socket_t fd) {
   return 0;
 }
 
-void wrenn_idle_begin(wrenn_transfer *transfer) {
+void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept) {
   wrenn_engine *engine = transfer->engine;
   wrenn_watch *w = watch_at(engine, transfer->socket);
   if (!w || w->user != transfer) /* closed, or in use again */
     return;
+  if (kept != w->fd) { /* closed without a word, while not made yet */
+    wrenn_watch_forget(engine, w->fd);
+    return;
+  }
   w->user = NULL;
   if (!transfer->reached) /* it is not kept, and may be closed already */
     return;

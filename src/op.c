@@ -134,6 +134,7 @@ static void arm_timer(wrenn_op *op) {
     at = sooner(at, op->started, op->limits.connect_ms);
   else if (!op->starved) {
     at = op->paused ? at : sooner(at, op->active, op->limits.idle_ms);
+    at = sooner(at, op->asked, op->limits.answer_ms);
     if (!op->answered)
       at = sooner(at, op->asked, op->limits.head_ms);
     if (!op->answered && op->begun)
@@ -174,6 +175,8 @@ static void on_timer(uv_timer_t *timer) {
     too_late(op, "not connected within", limits->connect_ms);
   else if (passed(now, op->started, limits->total_ms))
     too_late(op, "not finished within", limits->total_ms);
+  else if (flows && passed(now, op->asked, limits->answer_ms))
+    too_late(op, "no whole answer within", limits->answer_ms);
   else if (waits && passed(now, op->asked, limits->head_ms))
     too_late(op, "no answer within", limits->head_ms);
   else if (waits && op->begun && passed(now, op->begun, HEAD_MS))

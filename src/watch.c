@@ -81,7 +81,7 @@ static wrenn_watch *find_watch(const wrenn_engine *engine, curl_socket_t fd) {
   return (size_t)fd < engine->watch_count ? engine->watches[fd] : NULL;
 }
 
-static void forget_watch(wrenn_engine *engine, curl_socket_t fd) {
+void wrenn_watch_forget(wrenn_engine *engine, curl_socket_t fd) {
   wrenn_watch *w = find_watch(engine, fd);
   if (w)
     engine->watches[fd] = NULL;
@@ -108,7 +108,7 @@ static bool make_room(wrenn_engine *engine, curl_socket_t fd) {
 bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd) {
   if (!make_room(engine, fd))
     return false;
-  forget_watch(engine, fd); /* should it have been closed unheard */
+  wrenn_watch_forget(engine, fd); /* should it have been closed unheard */
   engine->watches[fd] = new_watch(engine, fd);
   return engine->watches[fd] != NULL;
 }
@@ -132,7 +132,7 @@ void wrenn_watch_want(wrenn_engine *engine, curl_socket_t fd, int events) {
 }
 
 int wrenn_watch_close(void *arg, curl_socket_t fd) {
-  forget_watch(arg, fd);
+  wrenn_watch_forget(arg, fd);
   return close(fd);
 }
 

@@ -157,6 +157,8 @@ typedef struct wrenn_deadlines {
   uint32_t head_ms;    /* http: from the last byte of the request to the end of
                           the answer's head. A head that has begun has 30 s to
                           end, whatever is said here */
+  uint32_t answer_ms;  /* http: from the last byte of the request to the end of
+                          the answer */
   uint32_t idle_ms;    /* no byte either way while neither side is paused or
                           waits for the user's part of an upload */
   uint32_t total_ms;   /* from start to terminal event */

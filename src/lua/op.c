@@ -110,6 +110,7 @@ static wrenn_deadlines deadline_fields(lua_State *L) {
   wrenn_deadlines limits = {0};
   limits.connect_ms = ms_field(L, "connect");
   limits.head_ms = ms_field(L, "head");
+  limits.answer_ms = ms_field(L, "answer");
   limits.idle_ms = ms_field(L, "idle");
   limits.total_ms = ms_field(L, "total");
   return limits;
