@@ -98,6 +98,7 @@ function http.start(client, request)
     stream = request.stream,
     total = request.timeout or nil,
     head = request.idle,
+    answer = request.answer,
     idle = request.idle,
   }))
 end

@@ -239,6 +239,9 @@ server:listen(512, function()
   serve(sock)
 end)
 
+-- Who writes to a connection that is gone must not be gone for that.
+uv.new_signal():start("sigpipe", function() end)
+
 local parent = uv.os_getppid()
 uv.new_timer():start(1000, 1000, function()
   if uv.os_getppid() ~= parent then

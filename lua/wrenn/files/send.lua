@@ -246,6 +246,7 @@ function send.whole(self, path, data)
     method = "POST", path = base.endpoint(self, "write"),
     body = { head, data, tail }, content_type = content_type,
     timeout = false, idle = self.client.settings.timeout,
+    answer = self.client.settings.timeout,
   })
   if ok then
     return true
