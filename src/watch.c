@@ -169,7 +169,7 @@ int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
     if (kept && !kept->since && !(kept->user && kept->user->reached)) {
       /* libcurl 7.88 closes sockets that do not connect, and tells only by
        * not watching them any more. */
-      forget_watch(engine, fd);
+      wrenn_watch_forget(engine, fd);
     } else if (kept) {
       kept->wanted = 0; /* on_poll stops watching when there is need */
     } else if (w) {
