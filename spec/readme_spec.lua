@@ -57,7 +57,14 @@ for _, user in ipairs({ "root", "wrenn-user" }) do
         assert.are.equal("root\n/root\n/root" .. (opts.envs and " a b" or "")
           .. "\n", result.stdout)
       end
-      capsule:destroy()
+      assert.are.equal("/root\n", assert(run:run("pwd",
+      { user = "root", cwd = "/root" })).stdout)
+    assert(capsule.files:make_dir("below"))
+    assert.is_truthy(assert(run:run("pwd",
+      { user = "root", cwd = "below" })).stdout:find("/below\n$"))
+    local _, err = run:run("pwd", { user = "root", cwd = "/no/such" })
+    assert.is_truthy(err.message:find("/no/such", 1, true))
+    capsule:destroy()
     end)
   end)
 end

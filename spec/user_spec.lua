@@ -116,7 +116,8 @@ describe("a command as another user", function()
       end
       local result = assert(commands:run(SHOW, { user = "daemon",
         cwd = "/", envs = { HOME = "/h" } }))
-      assert.is_truthy(result.stdout:find(" at /h, daemon", 1, true))
+      assert.is_truthy(result.stdout:find(" in / at /h, daemon", 1, true),
+        result.stdout)
       -- The user was looked up once.
       assert.are.equal(4, commands_sent())
     end)

@@ -38,7 +38,7 @@ function run.prepare(self, cmd, opts, fields, wrap)
     if not user then
       return nil, err
     elseif not user.is_default then
-      list = words.as_user(list, user, opts)
+      list, cwd = words.as_user(list, user, opts, cwd), nil
     end
   end
   if wrap then

@@ -87,14 +87,15 @@ function words.with_stdin(list, path)
     list)
 end
 
--- "$1" the user, "$2" a directory or nothing, which only that user may be able
--- to enter; then what env is given. As a server may have changed the user
+-- "$1" the user, "$2" a directory or nothing, which only one of the two users
+-- may be able to enter; then what env is given. As a server may have changed the user
 -- already, it looks first. sudo is told to keep the environment, which may hold
 -- what was asked for.
 local BECOME = [[
 u=$1
 d=$2
 shift 2
+[ -z "$d" ] || { cd -- "$d" 2>/dev/null && d=; }
 set -- /bin/sh -c '
   [ -z "$1" ] || cd -- "$1" || exit 126
   shift
@@ -107,11 +108,13 @@ exec su -s /bin/sh -c 'exec "$@"' -- "$u" sh "$@"
 
 --- Runs as a user {name=, home=}: at home unless a directory was asked for,
 --- and with the names in the environment that such a user has, unless others
---- were asked for: what changes the user resets them.
-function words.as_user(list, user, opts)
+--- were asked for: what changes the user resets them. `cwd` is entered here;
+--- without it, the directory in the options has been entered before.
+function words.as_user(list, user, opts, cwd)
   local envs = opts.envs or {}
   return behind(BECOME, {
-    user.name, opts.cwd and "" or user.home,
+    user.name,
+    cwd and words.directory(cwd) or opts.cwd and "" or user.home,
     "HOME=" .. (envs.HOME or user.home), "USER=" .. (envs.USER or user.name),
     "LOGNAME=" .. (envs.LOGNAME or user.name),
   }, as_program(list))
