@@ -178,7 +178,7 @@ generations.each(function(g)
         repeat
           event = { reader.loop:next() }
           assert(event[1] or reader.loop:wait(5))
-          size = size + (event[2] == "data" and #event[3] or 0)
+          size = size + (event[2] == "chunk" and #event[3] or 0)
         until event[2] == kind or event[2] == "failed"
       end
       until_kind("headers")
