@@ -201,6 +201,33 @@ generations.each(function(g)
       assert.is_true(err:is("NotFoundError"))
     end)
 
+    it("comes back to a terminal that is quiet", function()
+      -- One that has never printed, and one that has before.
+      for _, first in ipairs({ "", "echo before; " }) do
+        local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",
+          "stty -echo; " .. first .. "read x; echo got-$x; stty size;"
+            .. " exec sleep 60" } }))
+        assert.are.equal("started", assert(term:read()).type)
+        if first ~= "" then
+          read_until(term, "before")
+        end
+        term:close()
+        local again = assert(capsule:pty_connect(term.tag))
+        assert.are.same({ term.tag, term.pid }, { again.tag, again.pid })
+        assert.is_true(again:resize(91, 31))
+        assert.is_true(again:write("it\n"))
+        local out = read_until(again, "31 91\r\n")
+        assert.is_truthy(out:find("got-it\r\n", 1, true))
+        assert.is_nil(out:find("%z"))
+        again:close()
+        again = assert(capsule:pty_connect(term.tag))
+        assert.is_true(again:kill())
+        read_until(again)
+        assert.are.equal(-1, again.exit_code)
+        again:close()
+      end
+    end)
+
     it("keeps files (171, 184, 187, 192, 198-200, 204, 205)", function()
       local files = capsule.files
       assert(files:write("/tmp/d/f", "\0\255 text"))

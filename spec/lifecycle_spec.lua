@@ -2,6 +2,7 @@
 -- 31, 34, 36, 37, 42-45, on the client's side and against wrenn-local.
 
 local compat = require("spec.support.compat")
+local core = require("wrenn.core")
 local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -12,6 +13,52 @@ local Capsule = wrenn.Capsule
 local function state(status)
   return { 200, ('{"id":"cl-1","status":"%s"}'):format(status) }
 end
+
+describe("waiting for a status", function()
+  local scheduler = require("wrenn.scheduler")
+  local wait = require("wrenn.wait")
+  local now, sleep = scheduler.now, scheduler.sleep
+
+  after_each(function()
+    scheduler.now, scheduler.sleep = now, sleep
+  end)
+
+  -- The pauses between the polls for a status that never comes, on a clock of
+  -- its own.
+  local function pauses(goal, limit)
+    local list, time = {}, 0
+    function scheduler.now()
+      return time
+    end
+    function scheduler.sleep(seconds)
+      list[#list + 1], time = seconds, time + seconds
+      return true
+    end
+    local info, err = wait.for_status({ capsules = { get = function()
+      return { id = "cl-1", status = "starting" }
+    end } }, "cl-1", goal, limit)
+    assert.is_nil(info)
+    assert.is_true(err:is("TimeoutError"))
+    return list, time
+  end
+
+  it("takes 30 s when nothing else is said", function()
+    local _, time = pauses("ready")
+    assert.is_true(math.abs(time - 30) < 0.001)
+    _, time = pauses("ready", 7)
+    assert.is_true(math.abs(time - 7) < 0.001)
+  end)
+
+  it("asks often at first, then every 0.5 s, or 2 s for a pause", function()
+    for goal, later in pairs({ ready = 0.5, resume = 0.5, destroy = 0.5,
+      snapshot = 0.5, pause = 2 })
+    do
+      local list = pauses(goal)
+      assert.are.same({ 0.02, 0.05, 0.1, 0.2, later, later },
+        { list[1], list[2], list[3], list[4], list[5], list[6] })
+    end
+  end)
+end)
 
 describe("a capsule of a scripted server", function()
   local p
@@ -226,6 +273,17 @@ describe("a capsule of a scripted server", function()
     assert.is_nil((capsule:pause()))
     assert.are.same({ "GET /v1/capsules/cl-1", "POST /v1/capsules/cl-1/exec",
       "GET /v1/capsules/cl-1", "POST /v1/capsules/cl-1/pause" }, requests())
+  end)
+
+  it("is waited for no longer than asked when it is connected to", function()
+    p = peer.answering(state("starting"))
+    local begin = core.now()
+    local capsule, err =
+      Capsule.connect("cl-1", p:options({ wait_timeout = 0.5 }))
+    assert.is_nil(capsule)
+    assert.is_true(err:is("TimeoutError"))
+    assert.is_true(core.now() - begin >= 0.5)
+    assert.is_true(core.now() - begin < 10)
   end)
 
   it("that is being paused is waited for, then resumed (36)", function()

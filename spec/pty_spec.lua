@@ -96,6 +96,26 @@ describe("a terminal of a scripted server", function()
     assert.are.equal(2, #frames())
   end)
 
+  it("answers each ping once", function()
+    local term = assert(capsule_of([[
+      c:text('{"type":"ping"}')
+      c:text('{"type":"ping"}')
+      repeat local opcode = c:read_frame() until not opcode or opcode == 8
+      log("over")
+    ]]):pty())
+    assert.are.equal("ping", assert(term:read()).type)
+    assert.are.equal("ping", assert(term:read()).type)
+    term:close()
+    local list
+    local deadline = os.time() + 10
+    repeat
+      list = frames()
+    until list[#list] == "over" or os.time() > deadline
+    assert.are.equal('{"type":"pong"}', list[2])
+    assert.are.equal('{"type":"pong"}', list[3])
+    assert.is_nil(table.concat(list, "\n", 4):find("pong", 1, true))
+  end)
+
   it("goes on after an error, unless it is fatal (157)", function()
     local term = assert(capsule_of([[
       c:text('{"type":"error","data":"hiccup"}')
@@ -382,7 +402,7 @@ describe("a terminal of a scripted server", function()
     assert.is_true(term:write("ls\n"))
     assert.is_true(term:resize(90, 30))
     assert.is_true(term:kill())
-    -- One NUL for each time that it was asked for; others are its own.
+    -- One NUL for each time that it was asked for.
     assert.are.same({ type = "output", data = "xy" }, (term:read()))
     assert.are.equal("exit", assert(term:read()).type)
     assert.are.equal(-1, term.exit_code)

@@ -43,6 +43,33 @@ describe("the request of a command with a limit", function()
   end)
 end)
 
+describe("a command that may take longer than a call", function()
+  it("is waited for as long as its own limit lasts", function()
+    local p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.path:find("/exec$") then
+          c:sleep(1.5)
+          c:respond(200, '{"exit_code":0,"stdout":"late"}')
+        else
+          c:respond(200, '{"id":"cl-1","status":"running"}')
+        end
+      end
+    ]])
+    finally(function() p:stop() end)
+    local client = assert(wrenn.Client(p:options({ timeout = 0.5 })))
+    local capsule = assert(Capsule.connect("cl-1", { client = client }))
+    for _, timeout in ipairs({ 20, false }) do
+      assert.are.equal("late",
+        assert(capsule.commands:run("x", { timeout = timeout })).stdout)
+    end
+    -- Up to its last second the server may take its time, and then some.
+    assert.are.equal("late",
+      assert(capsule.commands:run("x", { timeout = 0.4 })).stdout)
+  end)
+end)
+
 describe("a server that ends a command by itself", function()
   local p
 

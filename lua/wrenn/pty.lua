@@ -81,7 +81,7 @@ local function take(self, event)
   end
   local name = event.type
   if name == "output" then
-    if self.deaf and input.hear(self, event) == "" then
+    if (self.deaf or self.nudges > 0) and input.hear(self, event) then
       return nil, nil, true
     end
     if self.guessed or not self.encoding then

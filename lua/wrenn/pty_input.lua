@@ -172,26 +172,29 @@ for n in 0 1 2; do
 done
 exit 3
 ]]
-local WAKE_LIMIT, NUDGE_AGAIN = 10, 0.5
+local WAKE_LIMIT, NUDGE_AGAIN, NUDGE_SHOWS = 10, 0.5, 5
 
 local function is_deaf(self)
   return self.deaf and not encoding_seen(self)
 end
 
---- Takes note of output; returns it without what a nudge has put there.
+--- Takes note of output, and takes out of it what nudges have put there. Returns
+--- true when nothing else was in it.
 function input.hear(self, event)
-  if self.nudges == 0 then
-    self.deaf = nil
-    return event.data
-  end
-  local at = event.data:find("\0", 1, true)
-  if at then
-    event.data = event.data:sub(1, at - 1) .. event.data:sub(at + 1)
-    self.nudges = self.nudges - 1
-  else
+  self.deaf = nil
+  if self.nudges > 0 and scheduler.now() > self.nudged_at + NUDGE_SHOWS then
     self.nudges = 0
   end
-  return event.data
+  local found = false
+  while self.nudges > 0 do
+    local at = event.data:find("\0", 1, true)
+    if not at then
+      break
+    end
+    event.data = event.data:sub(1, at - 1) .. event.data:sub(at + 1)
+    self.nudges, found = self.nudges - 1, true
+  end
+  return found and event.data == ""
 end
 
 -- Waits until it has printed, or is time for another nudge.
@@ -218,9 +221,10 @@ local function wake(self)
     local ok, err = true, nil
     if not self.nudging then
       self.nudging, self.nudges = true, self.nudges + 1
-      ok, err = exec.script_as_root(self.commands, NUDGE,
+      self.nudged_at = scheduler.now() + 10 -- as long as the call may take
+      ok, err = exec.script_about(self.commands, { self.pid }, NUDGE,
         { ("%d"):format(self.pid) })
-      self.nudging = nil
+      self.nudging, self.nudged_at = nil, scheduler.now()
     end
     if ok then
       ok, err = listen(self)

@@ -61,9 +61,9 @@ function exec.script(self, line, args, seconds)
     { timeout_sec = seconds or 10 })
 end
 
---- As script, for what belongs to whichever user.
-function exec.script_as_root(self, line, args)
-  return exec.run(self, words.as_root(words.script(line, args)),
+--- As script, about processes that may be another user's.
+function exec.script_about(self, pids, line, args)
+  return exec.run(self, words.as_owner(words.script(line, args), pids),
     { timeout_sec = 10 })
 end
 

@@ -182,7 +182,7 @@ function kill.tree(self, pids, opts)
   for _, pid in ipairs(pids) do
     args[#args + 1] = ("%d"):format(pid)
   end
-  return outcome(exec.script_as_root(self, PICK .. kill.TREE, args))
+  return outcome(exec.script_about(self, pids, PICK .. kill.TREE, args))
 end
 
 local function same_words(process, list)
@@ -220,7 +220,7 @@ local function orphans(self, command, processes)
   for _, process in ipairs(processes) do
     args[#args + 1] = ("%d"):format(process.pid)
   end
-  local found, err = exec.script_as_root(self, FIND_ORPHANS, args)
+  local found, err = exec.script(self, FIND_ORPHANS, args)
   if not found or found.stdout == "" then
     return nil, err
   end

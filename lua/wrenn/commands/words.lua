@@ -40,10 +40,27 @@ function words.script(line, args, list)
   return behind(line, args, list or {})
 end
 
---- Runs as root where that can be had without being asked for a password.
-function words.as_root(list)
-  return behind('[ "$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null'
-    .. ' || exec sudo -n -- "$@"; exec "$@"', {}, list)
+-- "$1" how many processes follow; then the words.
+local AS_OWNER = [[
+n=$1 root=
+shift
+while [ $n -gt 0 ]; do
+  [ ! -e /proc/$1 ] || [ -O /proc/$1 ] || root=1
+  n=$((n - 1))
+  shift
+done
+[ "$root" ] && sudo -n true 2>/dev/null && exec sudo -n -- "$@"
+exec "$@"
+]]
+
+--- Runs as one who may handle processes: as root where one of them is another
+--- user's, and root can be had without being asked for a password.
+function words.as_owner(list, pids)
+  local args = { ("%d"):format(#pids) }
+  for _, pid in ipairs(pids) do
+    args[#args + 1] = ("%d"):format(pid)
+  end
+  return behind(AS_OWNER, args, list)
 end
 
 --- A directory as the server understands it, for cd: relative to the home
