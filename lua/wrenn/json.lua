@@ -7,9 +7,13 @@ local core = require("wrenn.core")
 local json = {}
 
 local codec
+local point -- what the codec writes between a number's digits, and reads there
 
+-- The locale may change at any time; a codec learns of it when it is made.
 local function instance()
-  if not codec then
+  local now = ("%.1f"):format(0.5):sub(2, 2)
+  if now ~= point then
+    point = now
     codec = require("cjson").new()
     codec.encode_sparse_array(false)
     codec.decode_invalid_numbers(false)
