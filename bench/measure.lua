@@ -6,6 +6,7 @@ local measure = { missed = 0 }
 local unpack = table.unpack or unpack
 
 local ROUNDS = tonumber(os.getenv("ROUNDS")) or 7
+local ONLY = os.getenv("ONLY") -- rows whose title has this, and no others
 
 function measure.median(list)
   local sorted = {}
@@ -60,6 +61,9 @@ end
 --- seconds for all operations; yardstick may not know those. The ratio is the
 --- median of the rounds' own ratios: both halves of a round ran side by side.
 function measure.row(row)
+  if ONLY and not row.title:find(ONLY, 1, true) then
+    return
+  end
   local bare, ours, ratios, bare_cpu, our_cpu = {}, {}, {}, {}, {}
   row.yardstick() -- what is made once is made now
   row.ours()

@@ -468,16 +468,20 @@ static wrenn_engine *engine_of(wrenn_loop *loop) {
   return engine;
 }
 
-char *wrenn_engine_buffer(wrenn_engine *engine) {
-  if (!engine->buffer)
-    engine->buffer = malloc(WRENN_READ_SIZE);
-  return engine->buffer;
+wrenn_block *wrenn_engine_block(wrenn_engine *engine) {
+  if (engine->block && engine->block->refs > 1) { /* parts of it are kept */
+    wrenn_block_unref(engine->block);
+    engine->block = NULL;
+  }
+  if (!engine->block)
+    engine->block = wrenn_block_new(WRENN_BLOCK_SIZE);
+  return engine->block;
 }
 
 void wrenn_engine_release(wrenn_engine *engine) {
   if (--engine->open_handles > 0)
     return;
-  free(engine->buffer);
+  wrenn_block_unref(engine->block);
   free(engine);
 }
 

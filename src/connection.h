@@ -18,6 +18,8 @@
 #define WRENN_SPARE_HANDLES 16
 /* Bytes that are read from a connection at once. */
 #define WRENN_READ_SIZE ((size_t)128 * 1024)
+/* The same where events may keep what was read. */
+#define WRENN_BLOCK_SIZE ((size_t)256 * 1024)
 
 typedef struct wrenn_watch wrenn_watch;
 
@@ -57,8 +59,8 @@ struct wrenn_engine {
   size_t spare_count;
   wrenn_watch **watches; /* of the sockets that stay open, by descriptor */
   size_t watch_count;
-  long carrying; /* connections that transfers keep to their end */
-  char *buffer;  /* see wrenn_engine_buffer */
+  long carrying;      /* connections that transfers keep to their end */
+  wrenn_block *block; /* see wrenn_engine_block; or NULL */
 };
 
 /* ---- connection.c -------------------------------------------------------- */
@@ -93,9 +95,9 @@ void wrenn_transfer_fail(wrenn_transfer *transfer, CURLcode code,
 /* Tells libcurl what happened to a socket, and ends what that has finished. */
 void wrenn_engine_act(wrenn_engine *engine, curl_socket_t fd, int events);
 
-/* Room for WRENN_READ_SIZE bytes that nobody keeps beyond a call; NULL when
- * out of memory. */
-char *wrenn_engine_buffer(wrenn_engine *engine);
+/* Room for WRENN_BLOCK_SIZE bytes, which belongs to nobody else; NULL when out
+ * of memory. Whoever keeps a part of it takes a reference. */
+wrenn_block *wrenn_engine_block(wrenn_engine *engine);
 
 /* One of the `open_handles` is closed. */
 void wrenn_engine_release(wrenn_engine *engine);

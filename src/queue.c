@@ -2,6 +2,18 @@
 
 #include <stdlib.h>
 
+wrenn_block *wrenn_block_new(size_t size) {
+  wrenn_block *block = malloc(sizeof(*block) + size);
+  if (block)
+    block->refs = 1;
+  return block;
+}
+
+void wrenn_block_unref(wrenn_block *block) {
+  if (block && --block->refs == 0)
+    free(block);
+}
+
 wrenn_node *wrenn_node_new(wrenn_id id, wrenn_event_type type, size_t cap) {
   if (cap > SIZE_MAX - sizeof(wrenn_node))
     return NULL;
@@ -17,13 +29,15 @@ wrenn_node *wrenn_node_new(wrenn_id id, wrenn_event_type type, size_t cap) {
 }
 
 void wrenn_node_free(wrenn_node *node) {
-  if (node)
-    free(node->owned);
+  if (!node)
+    return;
+  free(node->owned);
+  wrenn_block_unref(node->block);
   free(node);
 }
 
 size_t wrenn_node_cost(const wrenn_node *node) {
-  return sizeof(*node) + node->cap;
+  return sizeof(*node) + node->cap + node->elsewhere;
 }
 
 void wrenn_queue_push(wrenn_queue *queue, wrenn_node *node) {

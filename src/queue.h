@@ -4,13 +4,27 @@
 
 #include "wrenn.h"
 
+/* Bytes that several nodes share. Begins with one reference. */
+typedef struct wrenn_block {
+  size_t refs;
+  char bytes[];
+} wrenn_block;
+
+/* Makes a block; NULL when out of memory. */
+wrenn_block *wrenn_block_new(size_t size);
+
+/* Gives a reference back. NULL is allowed. */
+void wrenn_block_unref(wrenn_block *block);
+
 /* One event with its bytes behind it. */
 typedef struct wrenn_node {
   struct wrenn_node *next;
   struct wrenn_node **filler; /* who still adds to this node; or NULL */
   wrenn_event event;
   char *owned; /* what else the event points to; freed with the node; or NULL */
-  size_t cap;  /* size of bytes[] */
+  wrenn_block *block; /* the same, with a reference of the node's; or NULL */
+  size_t elsewhere;   /* how much of either */
+  size_t cap;         /* size of bytes[] */
   char bytes[];
 } wrenn_node;
 

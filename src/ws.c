@@ -7,6 +7,9 @@
 #define MAX_MESSAGE ((size_t)64 * 1024 * 1024)
 #define PING_MS 30000
 #define CLOSE_MS 1000
+/* A message of this size stays in the block that it was read into, if at least
+ * half of the block was filled: else it would hold too much memory. */
+#define STAYS ((size_t)1024)
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -65,31 +68,50 @@ static void on_ping_due(uv_timer_t *timer) {
 
 /* ---- in ------------------------------------------------------------------ */
 
-static void emit_frame(wrenn_ws_op *ws, const wrenn_ws_item *item) {
-  wrenn_op *op = &ws->transfer.op;
-  bool binary = item->opcode == WRENN_WS_BINARY;
-  const char *why = NULL;
+/* Gives a message's node its bytes: those that the reader put together, those
+ * of the block, or a copy. */
+static wrenn_node *frame_node(wrenn_ws_op *ws, const wrenn_ws_item *item,
+                              wrenn_block *block) {
   char *owned = wrenn_ws_reader_take(&ws->reader, item);
-  wrenn_node *node = wrenn_op_node(op, WRENN_EV_FRAME, owned ? 0 : item->len);
+  bool stays = !owned && block && item->len >= STAYS;
+  wrenn_node *node = wrenn_op_node(&ws->transfer.op, WRENN_EV_FRAME,
+                                   owned || stays ? 0 : item->len);
   if (!node) {
     free(owned);
-    return;
+    return NULL;
   }
-  char *data = owned ? owned : node->bytes;
-  if (!owned && item->len)
-    memcpy(data, item->data, item->len);
   node->owned = owned;
-  node->event.data = data;
+  if (stays) {
+    node->block = block;
+    block->refs++;
+    node->event.data = item->data;
+  } else if (owned) {
+    node->event.data = owned;
+  } else if (item->len) {
+    memcpy(node->bytes, item->data, item->len);
+  }
+  node->elsewhere = owned || stays ? item->len : 0;
   node->event.data_len = item->len;
-  node->event.frame.binary = binary;
+  node->event.frame.binary = item->opcode == WRENN_WS_BINARY;
+  return node;
+}
+
+static void emit_frame(wrenn_ws_op *ws, wrenn_ws_item *item,
+                       wrenn_block *block) {
+  const char *why = NULL;
+  wrenn_node *node = frame_node(ws, item, block);
+  if (!node)
+    return;
   if (ws->codec != WRENN_CODEC_RAW &&
-      !wrenn_frame_decode(ws->codec, binary, data, item->len,
+      !wrenn_frame_decode(ws->codec, node->event.frame.binary,
+                          (char *)node->event.data, item->len,
                           &node->event.frame, &why)) {
     wrenn_node_free(node);
-    wrenn_op_fail(op, WRENN_E_PROTOCOL, "malformed frame: %s", why);
+    wrenn_op_fail(&ws->transfer.op, WRENN_E_PROTOCOL, "malformed frame: %s",
+                  why);
     return;
   }
-  wrenn_op_emit(op, node);
+  wrenn_op_emit(&ws->transfer.op, node);
 }
 
 static void finish_closed(wrenn_ws_op *ws, int code, const char *reason,
@@ -118,7 +140,8 @@ static void take_close(wrenn_ws_op *ws, const wrenn_ws_item *item) {
   finish_closed(ws, item->code, item->data, item->len);
 }
 
-static void take_item(wrenn_ws_op *ws, const wrenn_ws_item *item) {
+static void take_item(wrenn_ws_op *ws, wrenn_ws_item *item,
+                      wrenn_block *block) {
   switch (item->opcode) {
   case WRENN_WS_CLOSE:
     take_close(ws, item);
@@ -132,7 +155,7 @@ static void take_item(wrenn_ws_op *ws, const wrenn_ws_item *item) {
     return;
   default:
     if (!ws->closing)
-      emit_frame(ws, item);
+      emit_frame(ws, item, block);
   }
 }
 
@@ -154,14 +177,16 @@ static void give_up(wrenn_ws_op *ws, wrenn_ws_result result) {
   }
 }
 
-static void take_bytes(wrenn_ws_op *ws, const char *data, size_t len) {
+/* `block`: what the bytes lie in, and may stay in; or NULL. */
+static void take_bytes(wrenn_ws_op *ws, const char *data, size_t len,
+                       wrenn_block *block) {
   while (!ws->transfer.op.ended) {
     wrenn_ws_item item;
     wrenn_ws_result result = wrenn_ws_read(&ws->reader, &data, &len, &item);
     if (result == WRENN_WS_MORE)
       return;
     if (result == WRENN_WS_ITEM)
-      take_item(ws, &item);
+      take_item(ws, &item, block);
     else
       give_up(ws, result);
   }
@@ -181,7 +206,7 @@ void wrenn_ws_opened(wrenn_ws_op *ws, const char *data, size_t len) {
     return;
   wrenn_op_emit(op, node);
   if (!op->paused || ws->closing)
-    take_bytes(ws, data, len);
+    take_bytes(ws, data, len, NULL);
   else
     wrenn_buf_append(&ws->early, data, len);
   if (ws->early.oom)
@@ -201,36 +226,51 @@ static void on_lost(wrenn_ws_op *ws) {
     finish_closed(ws, ws->close_begun && !ws->leaving ? 1000 : 1006, NULL, 0);
 }
 
-/* Until there is no more: what TLS holds already does not show at the
- * socket. */
+/* Fills a block as far as there is something to read: what TLS holds already
+ * does not show at the socket, and comes in records. */
+static CURLcode fill(wrenn_ws_op *ws, wrenn_block *block, size_t *filled) {
+  CURLcode code = CURLE_OK;
+  size_t len = 1;
+  *filled = 0;
+  while (!code && len && *filled < WRENN_BLOCK_SIZE) {
+    len = 0;
+    code = curl_easy_recv(ws->transfer.easy, block->bytes + *filled,
+                          WRENN_BLOCK_SIZE - *filled, &len);
+    *filled += len;
+  }
+  return code || len ? code : CURLE_RECV_ERROR;
+}
+
 static void read_on(wrenn_ws_op *ws) {
   wrenn_transfer *transfer = &ws->transfer;
-  char *buffer = wrenn_engine_buffer(transfer->engine);
-  if (!buffer) {
-    give_up(ws, WRENN_WS_NO_MEMORY);
-    return;
-  }
+  CURLcode code = CURLE_OK;
   if (ws->early.len && may_read(ws)) {
     wrenn_buf early = ws->early;
     ws->early = (wrenn_buf){0};
-    take_bytes(ws, early.data, early.len);
+    take_bytes(ws, early.data, early.len, NULL);
     wrenn_buf_free(&early);
   }
   while (!transfer->op.ended && may_read(ws)) {
-    size_t len = 0;
-    CURLcode code =
-        curl_easy_recv(transfer->easy, buffer, WRENN_READ_SIZE, &len);
-    if (code == CURLE_AGAIN && !ws->broken)
+    size_t len;
+    wrenn_block *block = wrenn_engine_block(transfer->engine);
+    if (!block) {
+      give_up(ws, WRENN_WS_NO_MEMORY);
       return;
-    if (code || len == 0) {
+    }
+    code = fill(ws, block, &len);
+    if (len)
+      hear(ws);
+    if (len && ws->stage == WRENN_WS_OPEN)
+      take_bytes(ws, block->bytes, len,
+                 len >= WRENN_BLOCK_SIZE / 2 ? block : NULL);
+    else if (len)
+      wrenn_ws_answered(ws, block->bytes, len);
+    if (transfer->op.ended || (code == CURLE_AGAIN && !ws->broken))
+      return;
+    if (code) {
       on_lost(ws);
       return;
     }
-    hear(ws);
-    if (ws->stage == WRENN_WS_OPEN)
-      take_bytes(ws, buffer, len);
-    else
-      wrenn_ws_answered(ws, buffer, len);
   }
 }
 
