@@ -173,6 +173,15 @@ end
 -- As an iterator the end is nil as well, but a broken stream raises: it must
 -- not look like the end.
 function Stream:__call()
+  local inbox = self.inbox
+  local first = inbox.first
+  if first < inbox.last and self.pid and not self.refill and not self.ended then
+    local ev = inbox[first] -- most are output, with more behind it
+    if PLAIN[ev.type] then
+      inbox[first], inbox.first = nil, first + 1
+      return ev
+    end
+  end
   local event, err = read(self, scheduler.next_of_iterator)
   if err then
     error(err, 0)
