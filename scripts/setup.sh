@@ -27,6 +27,7 @@ python3                services for the specs to reach through the proxy
 curl                   another client for the proxy
 inotify-tools          one of the two ways to watch the files of a capsule
 lua-busted             runs the Lua specs
+locales                a locale with a decimal comma
 lua-luv                the scripted peers of the specs, and a host to test in
 openssl                makes the certificates of the specs
 socat                  puts TLS in front of a server
