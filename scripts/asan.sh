@@ -23,7 +23,7 @@ END
 asan=$(basename "$(realpath "$(gcc -print-file-name=libasan.so)")")
 cat >"$bin/lua5.4" <<END
 #!/bin/sh
-export LD_LIBRARY_PATH="$bin" LD_PRELOAD="$asan wrenn-alone.so"
+export LD_LIBRARY_PATH="$bin" LD_PRELOAD="$asan wrenn-alone.so \${LD_PRELOAD:-}"
 exec "$(command -v lua5.4)" "\$@"
 END
 chmod +x "$bin/lua5.4"

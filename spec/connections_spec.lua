@@ -172,7 +172,7 @@ for _, kind in ipairs(KINDS) do
         connect(kind, "http://far.invalid/", { proxy = p.url }))
       assert.are.equal(good, connect(kind, "http://far.invalid/",
         { proxy = "http://six.invalid:" .. p.port }, {
-          LD_PRELOAD = "build/spec/c/hosts.so",
+          LD_PRELOAD = compat.built("spec/c/hosts.so"),
           WRENN_SPEC_HOSTS = "six.invalid=::1" }))
     end)
 
@@ -239,7 +239,7 @@ for _, kind in ipairs(KINDS) do
         local target = start(SERVER, host == "[::1]" and "::1" or nil)
         assert.are.equal(good, connect(kind,
           ("http://%s:%s/"):format(host, target.port), {}, { all_proxy = p.url,
-          LD_PRELOAD = "build/spec/c/hosts.so",
+          LD_PRELOAD = compat.built("spec/c/hosts.so"),
           WRENN_SPEC_HOSTS = "x.localhost=127.0.0.1" }))
         assert.are.equal("", received(p))
       end)
@@ -320,7 +320,7 @@ for _, kind in ipairs(KINDS) do
         local begin = core.now()
         assert.are.equal(good, connect(kind,
           ("http://two.invalid:%s/"):format(p.port), { connect = 3 }, {
-            LD_PRELOAD = "build/spec/c/hosts.so",
+            LD_PRELOAD = compat.built("spec/c/hosts.so"),
             WRENN_SPEC_HOSTS = "two.invalid=" .. dead .. ",127.0.0.1" }))
         assert.is_true(core.now() - begin < 3)
       end)
@@ -332,7 +332,7 @@ for _, kind in ipairs(KINDS) do
     local path = os.tmpname()
     for _, host in ipairs({ "127.0.0.1", "two.invalid" }) do
       connect(kind, ("http://%s:%s/"):format(host, p.port), {}, {
-        LD_PRELOAD = "build/spec/c/hosts.so",
+        LD_PRELOAD = compat.built("spec/c/hosts.so"),
         WRENN_SPEC_HOSTS = "two.invalid=127.0.0.1,127.0.0.1" },
         path .. " <&- >&- 2>&-")
       local file = assert(io.open(path))

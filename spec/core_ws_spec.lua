@@ -500,9 +500,7 @@ describe("a WebSocket", function()
   end)
 
   it("gets on with another library's server", function()
-    local pipe = assert(io.popen(((os.getenv("WRENN_LOCAL")
-      or "build/local/wrenn-local"):gsub("local/wrenn%-local$",
-      "spec/c/lws_peer"))))
+    local pipe = assert(io.popen(compat.built("spec/c/lws_peer")))
     local port, pid = (pipe:read("*l") or ""):match("^(%d+) (%d+)$")
     assert(port, "lws_peer did not start")
     local long, bytes = ("long"):rep(50000), ("\0\255"):rep(700)

@@ -69,4 +69,10 @@ function compat.rss_kib()
   end
 end
 
+--- The path of something that has been built beside wrenn-local's folder.
+function compat.built(path)
+  local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
+  return (program:gsub("local/wrenn%-local$", "")) .. path
+end
+
 return compat
