@@ -11,13 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "accounts.h"
-#include "api.h"
-#include "data.h"
-#include "events.h"
-#include "keys.h"
-#include "stats.h"
-#include "walls.h"
+#include "api/api.h"
+#include "api/keys.h"
+#include "box/accounts.h"
+#include "box/walls.h"
+#include "model/events.h"
+#include "model/stats.h"
+#include "util/data.h"
 
 #define PTY_PING_MS 30000
 #define HEAD_MS 30000

@@ -23,7 +23,7 @@ check() {
 tidy() {
   printf '%s\0' "${c_units[@]}" |
     xargs -0 -n 1 -P "$(nproc)" \
-      clang-tidy --quiet --extra-arg="-I$PWD/src" -p build/clang 2>/dev/null
+      clang-tidy --quiet --extra-arg="-I$PWD/src" --extra-arg="-I$PWD/local" -p build/clang 2>/dev/null
 }
 
 # The subset every Lua here understands is the one PUC 5.1 does.

@@ -1,5 +1,5 @@
 /* Copies of trees: what is in them, and what must not be followed. */
-#include "../copy.h"
+#include "model/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "../../spec/c/check.h"
-#include "../tree.h"
+#include "util/tree.h"
 
 static char base[] = "/tmp/copy-test-XXXXXX";
 static atomic_bool stop;

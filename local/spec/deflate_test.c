@@ -1,5 +1,5 @@
 /* permessage-deflate: offers, and messages there and back. */
-#include "../deflate.h"
+#include "http/deflate.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* multipart/form-data: each body is fed whole, byte by byte and cut at every
  * one and every two points, and must give the same events each time. */
-#include "../multipart.h"
+#include "http/multipart.h"
 
 #include <stdlib.h>
 #include <string.h>

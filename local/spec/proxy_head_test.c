@@ -1,5 +1,5 @@
 /* Host names of ports, and the heads that the port proxy passes on. */
-#include "../proxy_head.h"
+#include "proxy/head.h"
 
 #include <string.h>
 

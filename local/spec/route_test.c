@@ -1,5 +1,5 @@
 /* Paths against patterns, and their percent-decoding. */
-#include "../route.h"
+#include "http/route.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* libFuzzer target: any body, in one piece and in two, cut where the first byte
  * says. However it is cut, the parts are the same. */
-#include "../../local/multipart.h"
+#include "http/multipart.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,0 +1,356 @@
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "box/channel.h"
+
+#define CHANNEL_FD 3
+
+/* ---- what the other files share ------------------------------------------ */
+
+void agent_fail(agent_reply *reply, const char *error, const char *format,
+                ...) {
+  char text[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof(text), format, args);
+  va_end(args);
+  reply->error = error;
+  wrenn_buf_clear(&reply->detail);
+  wrenn_buf_puts(&reply->detail, text);
+}
+
+char *agent_string(const wrenn_json *order, const char *name) {
+  wrenn_json value;
+  if (!wrenn_json_get(order, name, &value) || value.type != WRENN_JSON_STRING)
+    return NULL;
+  char *text = malloc(value.len + 1);
+  if (!text)
+    return NULL;
+  size_t len = wrenn_json_decode(&value, text);
+  text[len] = '\0';
+  if (strlen(text) == len)
+    return text;
+  free(text);
+  return NULL;
+}
+
+void agent_fail_errno(agent_reply *reply, const char *what) {
+  int number = errno;
+  agent_fail(reply, "failed", "%s: %s (os error %d)", what, strerror(number),
+             number);
+}
+
+/* As the real guest daemon has it: what is relative has its links followed
+ * here already, so that even its last name is what that leads to. */
+static char *follow_links(char *path) {
+  char *real = realpath(path, NULL);
+  if (!real)
+    return path; /* not there, or not yet */
+  free(path);
+  return real;
+}
+
+char *agent_path(const agent *a, const wrenn_json *order, const char *name,
+                 agent_reply *reply) {
+  char *given = agent_string(order, name), *full = NULL;
+  const char *rest = given;
+  if (!given) {
+    agent_fail(reply, "invalid", "malformed path");
+    return NULL;
+  }
+  if (given[0] == '/')
+    return given;
+  if (given[0] == '~') {
+    rest = given + 1;
+    if (*rest != '\0' && *rest != '/') {
+      agent_fail(reply, "invalid", "cannot expand user-specific home dir");
+      goto out;
+    }
+    rest += *rest == '/';
+  }
+  size_t size = strlen(a->home) + strlen(rest) + 2;
+  full = malloc(size);
+  if (full)
+    snprintf(full, size, "%s%s%s", a->home, *rest ? "/" : "", rest);
+  if (full && given[0] != '~')
+    full = follow_links(full);
+  if (!full)
+    agent_fail(reply, "failed", "out of memory");
+
+out:
+  free(given);
+  return full;
+}
+
+/* ---- replies ------------------------------------------------------------- */
+
+static void send_reply(const agent *a, int64_t id, const agent_reply *reply) {
+  wrenn_buf text = {0};
+  wrenn_buf_printf(&text, "{\"id\":%lld", (long long)id);
+  if (reply->error) {
+    wrenn_buf_printf(&text, ",\"error\":\"%s\",\"message\":", reply->error);
+    wrenn_json_put_string(&text, reply->detail.data, reply->detail.len);
+  } else {
+    wrenn_buf_append(&text, reply->detail.data, reply->detail.len);
+  }
+  wrenn_buf_puts(&text, "}");
+  if (text.oom || reply->detail.oom ||
+      channel_send(a->channel, text.data, text.len, reply->fds,
+                   reply->fd_count) == CHANNEL_FAILED) {
+    char failure[128];
+    int len = snprintf(failure, sizeof(failure),
+                       "{\"id\":%lld,\"error\":\"failed\",\"message\":"
+                       "\"the answer is too large\"}",
+                       (long long)id);
+    channel_send(a->channel, failure, (size_t)len, NULL, 0);
+  }
+  wrenn_buf_free(&text);
+}
+
+static void drop_reply(agent_reply *reply) {
+  for (int i = 0; i < reply->fd_count; i++)
+    close(reply->fds[i]);
+  wrenn_buf_free(&reply->detail);
+}
+
+/* ---- orders -------------------------------------------------------------- */
+
+static void do_kill(agent *a, const wrenn_json *order, agent_reply *reply) {
+  wrenn_json value;
+  int64_t pid = 0, signal = SIGKILL;
+  bool group = wrenn_json_get(order, "group", &value);
+  (void)a;
+  if (wrenn_json_get(order, "pid", &value))
+    wrenn_json_int(&value, &pid);
+  if (wrenn_json_get(order, "signal", &value))
+    wrenn_json_int(&value, &signal);
+  /* Each command leads a process group of its own; one that has just been
+   * forked has not come to that yet. */
+  if (pid <= 1 || ((!group || kill(-(pid_t)pid, (int)signal)) &&
+                   kill((pid_t)pid, (int)signal)))
+    agent_fail(reply, "not_found", "process with pid %lld not found",
+               (long long)pid);
+}
+
+static void do_pause(agent *a, const wrenn_json *order, agent_reply *reply) {
+  (void)order;
+  (void)reply;
+  agent_pause(a);
+  for (size_t i = 0; i < AGENT_WORKERS; i++)
+    if (a->workers[i].pid > 0)
+      kill(a->workers[i].pid, SIGCONT);
+}
+
+static void do_resume(agent *a, const wrenn_json *order, agent_reply *reply) {
+  (void)order;
+  (void)reply;
+  agent_resume(a);
+}
+
+static void do_usage(agent *a, const wrenn_json *order, agent_reply *reply) {
+  (void)order;
+  agent_usage(a, reply);
+}
+
+static void do_spawn(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_spawn(a, order, reply);
+}
+
+static void do_open_read(agent *a, const wrenn_json *order,
+                         agent_reply *reply) {
+  agent_open_read(a, order, reply);
+}
+
+static void do_open_write(agent *a, const wrenn_json *order,
+                          agent_reply *reply) {
+  agent_open_write(a, order, reply);
+}
+
+static void do_mkdir(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_mkdir(a, order, reply);
+}
+
+static void do_remove(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_remove(a, order, reply);
+}
+
+static void do_list(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_list(a, order, reply);
+}
+
+static void do_dial(agent *a, const wrenn_json *order, agent_reply *reply) {
+  agent_dial(a, order, reply);
+}
+
+static const struct {
+  const char *name;
+  void (*run)(agent *a, const wrenn_json *order, agent_reply *reply);
+  bool may_take_long;
+} orders[] = {
+    {"spawn", do_spawn, false},
+    {"kill", do_kill, false},
+    {"pause", do_pause, false},
+    {"resume", do_resume, false},
+    {"usage", do_usage, true},
+    {"open_read", do_open_read, false},
+    {"open_write", do_open_write, false},
+    {"mkdir", do_mkdir, false},
+    {"remove", do_remove, true},
+    {"list", do_list, true},
+    {"dial", do_dial, false},
+};
+
+/* Forks a child for an order. Returns 0 in the child, and when there can be
+ * none: the caller does the work itself then. */
+static pid_t fork_worker(agent *a, int64_t id) {
+  for (size_t i = 0; i < AGENT_WORKERS; i++) {
+    if (a->workers[i].pid > 0)
+      continue;
+    getrusage(RUSAGE_CHILDREN, &a->reaped); /* a child has no children */
+    pid_t pid = fork();
+    if (pid > 0) {
+      a->workers[i].pid = pid;
+      a->workers[i].id = id;
+    }
+    return pid > 0 ? pid : 0;
+  }
+  return 0;
+}
+
+static void obey(agent *a, const channel_message *message) {
+  wrenn_json order, op, value;
+  const char *why;
+  int64_t id = 0;
+  agent_reply reply = {0};
+  pid_t self = getpid();
+  if (!wrenn_json_parse(message->text.data, message->text.len, &order, &why) ||
+      !wrenn_json_get(&order, "op", &op))
+    return;
+  if (wrenn_json_get(&order, "id", &value))
+    wrenn_json_int(&value, &id);
+  for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+    if (!wrenn_json_is(&op, orders[i].name))
+      continue;
+    if (orders[i].may_take_long && fork_worker(a, id) > 0)
+      return;
+    orders[i].run(a, &order, &reply);
+    send_reply(a, id, &reply);
+    drop_reply(&reply);
+    if (getpid() != self)
+      _exit(0);
+    return;
+  }
+}
+
+/* A worker has answered before it ends; one that was killed has not. */
+static bool was_worker(agent *a, pid_t pid, int status) {
+  for (size_t i = 0; i < AGENT_WORKERS; i++) {
+    if (a->workers[i].pid != pid)
+      continue;
+    a->workers[i].pid = 0;
+    if (status != 0) {
+      agent_reply reply = {0};
+      agent_fail(&reply, "failed", "the operation was interrupted");
+      send_reply(a, a->workers[i].id, &reply);
+      drop_reply(&reply);
+    }
+    return true;
+  }
+  return false;
+}
+
+/* Reaps whatever has ended, and tells of it: wrenn-local knows which of the
+ * pids are its commands. */
+static void reap(agent *a) {
+  int status;
+  pid_t pid;
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    char text[64];
+    if (was_worker(a, pid, status))
+      continue;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    int len = snprintf(text, sizeof(text), "{\"exited\":%d,\"code\":%d}",
+                       (int)pid, code);
+    channel_send(a->channel, text, (size_t)len, NULL, 0);
+  }
+}
+
+static void serve(agent *a, int signals) {
+  struct pollfd polls[2] = {{.fd = a->channel, .events = POLLIN},
+                            {.fd = signals, .events = POLLIN}};
+  channel_send(a->channel, "{\"ready\":true}", 14, NULL, 0);
+  for (;;) {
+    if (poll(polls, 2, -1) < 0 && errno != EINTR)
+      return;
+    if (polls[1].revents) {
+      struct signalfd_siginfo info;
+      if (read(signals, &info, sizeof(info)) == sizeof(info))
+        reap(a);
+    }
+    if (polls[0].revents) {
+      channel_message message;
+      channel_status status = channel_receive(a->channel, &message);
+      if (status == CHANNEL_CLOSED)
+        return; /* wrenn-local is gone, or is done with this capsule */
+      if (status == CHANNEL_OK) {
+        obey(a, &message);
+        channel_drop(&message);
+      }
+    }
+  }
+}
+
+/* Whatever else was open in who started the server leads out of the capsule,
+ * and so does the server's standard error. */
+static bool cut_ties(void) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  bool ok = null >= 0;
+  for (int fd = 0; fd < CHANNEL_FD; fd++)
+    ok = ok && dup2(null, fd) == fd;
+  return ok && close_range(CHANNEL_FD + 1, ~0U, 0) == 0;
+}
+
+int main(int argc, char **argv) {
+  const char *slash = strrchr(argv[0], '/');
+  if (!strcmp(slash ? slash + 1 : argv[0], "sudo"))
+    return agent_sudo(argc, argv);
+  agent a = {.channel = CHANNEL_FD,
+             .home = argc > 1 ? argv[1] : "/root",
+             .top = argc > 2 ? argv[2] : "",
+             .alone = getpid() == 1,
+             .open_files = argc > 3 ? strtoull(argv[3], NULL, 10) : 0};
+  sigset_t children;
+  /* What runs in here has no business with the channel, by inheritance or by
+   * looking into this process. */
+  if (fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) ||
+      prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || !cut_ties())
+    return 1;
+  sigemptyset(&children);
+  sigaddset(&children, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &children, NULL);
+  umask(022);
+  /* Orphans of commands become children of this process, as of an init. */
+  if (!a.alone)
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+  int signals = signalfd(-1, &children, SFD_CLOEXEC);
+  if (signals < 0 || chdir(a.home))
+    return 1;
+  serve(&a, signals);
+  agent_kill_all(&a);
+  free(a.asleep);
+  return 0;
+}

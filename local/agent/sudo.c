@@ -1,0 +1,161 @@
+/*
+ * wrenn-agent by the name of sudo: runs a program as root, or as the default
+ * user, and asks nothing. There is one uid underneath; another one is what a
+ * user namespace within calls it. Where there can be none, the names change
+ * and the number does not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+
+typedef struct wish {
+  const char *user;
+  bool keep, shell, login, nothing;
+  char **words; /* assignments, then the command */
+} wish;
+
+static _Noreturn void refuse(const char *text, const char *detail) {
+  fprintf(stderr, "sudo: %s%s\n", text, detail);
+  exit(1);
+}
+
+/* Options in front of the command. What makes no difference here is taken. */
+static wish parse(int argc, char **argv) {
+  static const struct option names[] = {
+      {"user", required_argument, NULL, 'u'},
+      {"login", no_argument, NULL, 'i'},
+      {"shell", no_argument, NULL, 's'},
+      {"preserve-env", optional_argument, NULL, 'E'},
+      {"non-interactive", no_argument, NULL, 'n'},
+      {"set-home", no_argument, NULL, 'H'},
+      {"validate", no_argument, NULL, 'v'},
+      {"list", no_argument, NULL, 'l'},
+      {NULL, 0, NULL, 0}};
+  wish w = {.user = "root"};
+  int option;
+  while ((option = getopt_long(argc, argv, "+AbEHiknKPSsvlu:g:p:C:h:D:", names,
+                               NULL)) != -1) {
+    if (option == 'u')
+      w.user = optarg;
+    else if (option == '?')
+      exit(1);
+    w.keep |= option == 'E';
+    w.shell |= option == 's' || option == 'i';
+    w.login |= option == 'i';
+    w.nothing |= strchr("vlkK", option) != NULL;
+  }
+  w.words = argv + optind;
+  return w;
+}
+
+static bool write_map(const char *path, unsigned inside, unsigned outside) {
+  char text[32];
+  int len = snprintf(text, sizeof(text), "%u %u 1", inside, outside);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  bool ok = fd >= 0 && write(fd, text, (size_t)len) == len;
+  if (fd >= 0)
+    close(fd);
+  return ok;
+}
+
+static void take_number(const struct passwd *user) {
+  unsigned uid = getuid(), gid = getgid();
+  if (user->pw_uid == uid || unshare(CLONE_NEWUSER))
+    return;
+  int fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    if (write(fd, "deny", 4) != 4)
+      errno = 0;
+    close(fd);
+  }
+  if (!write_map("/proc/self/gid_map", user->pw_gid, gid) ||
+      !write_map("/proc/self/uid_map", user->pw_uid, uid))
+    refuse("cannot become ", user->pw_name);
+}
+
+static const struct passwd *find_user(const char *name) {
+  const struct passwd *user = name[0] == '#'
+                                  ? getpwuid((uid_t)strtoul(name + 1, NULL, 10))
+                                  : getpwnam(name);
+  if (!user)
+    refuse("unknown user ", name);
+  if (strcmp(user->pw_name, "root") != 0 &&
+      strcmp(user->pw_name, "wrenn-user") != 0)
+    refuse("there is no way here to become ", name);
+  return user;
+}
+
+static void keep_only_terminal(void) {
+  static const char *const kept[] = {"TERM", "LANG", "LC_ALL", "COLORTERM"};
+  char *values[sizeof(kept) / sizeof(kept[0])];
+  for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+    const char *value = getenv(kept[i]);
+    values[i] = value ? strdup(value) : NULL;
+  }
+  clearenv();
+  for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+    if (values[i])
+      setenv(kept[i], values[i], 1);
+  setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+         1);
+}
+
+static void tell_who(const char *asker, const struct passwd *user) {
+  char number[16];
+  if (asker)
+    setenv("SUDO_USER", asker, 1);
+  snprintf(number, sizeof(number), "%u", getuid());
+  setenv("SUDO_UID", number, 1);
+  setenv("USER", user->pw_name, 1);
+  setenv("LOGNAME", user->pw_name, 1);
+  setenv("HOME", user->pw_dir, 1);
+  setenv("SHELL", user->pw_shell, 1);
+}
+
+int agent_sudo(int argc, char **argv) {
+  char line[] = "\"$@\"", dash_c[] = "-c", name[] = "sh";
+  wish w = parse(argc, argv);
+  const struct passwd *user = getpwuid(getuid());
+  char *asker = user ? strdup(user->pw_name) : NULL;
+  user = find_user(w.user);
+  if (w.nothing && !*w.words)
+    return 0;
+  if (!w.keep)
+    keep_only_terminal();
+  tell_who(asker, user);
+  take_number(user);
+  for (; *w.words && strchr(*w.words, '=') && **w.words != '/'; w.words++)
+    putenv(*w.words);
+  if (w.login && chdir(user->pw_dir))
+    refuse("cannot enter ", user->pw_dir);
+  if (!*w.words) {
+    if (!w.shell)
+      refuse("a command is missing", "");
+    execl(user->pw_shell, user->pw_shell, (char *)NULL);
+  } else if (w.shell) {
+    char **with = calloc((size_t)argc + 8, sizeof(*with));
+    size_t count = 0;
+    if (!with)
+      refuse("out of memory", "");
+    with[count++] = user->pw_shell;
+    with[count++] = dash_c;
+    with[count++] = line;
+    with[count++] = name;
+    while (*w.words)
+      with[count++] = *w.words++;
+    execv(user->pw_shell, with);
+  } else {
+    execvp(*w.words, w.words);
+    fprintf(stderr, "sudo: %s: %s\n", *w.words,
+            errno == ENOENT ? "command not found" : strerror(errno));
+  }
+  return 1;
+}

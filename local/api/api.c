@@ -1,0 +1,411 @@
+#include "api/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/route.h"
+
+typedef enum admission { PUBLIC, KEY } admission;
+
+typedef struct route {
+  enum http_method method;
+  const char *pattern; /* a : is a selector; below capsules, the first an id */
+  void (*handle)(conn *c); /* the request is complete */
+  void (*begin)(conn *c);  /* its head is: takes the body as it comes */
+  admission admission;
+  bool upgrade;
+} route;
+
+static const route routes[] = {
+    {HTTP_GET, "/health", handle_health, NULL, PUBLIC, false},
+    {HTTP_POST, "/v1/capsules", handle_create, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules", handle_capsules, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/stats", handle_stats, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/usage", handle_usage, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:", handle_get, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/capsules/:", handle_destroy, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/pause", handle_pause, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/resume", handle_resume, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/ping", handle_ping, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:/metrics", handle_metrics, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/exec", handle_exec, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:/exec/stream", handle_exec_stream, NULL, KEY,
+     true},
+    {HTTP_GET, "/v1/capsules/:/processes", handle_processes, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/capsules/:/processes/:", handle_kill, NULL, KEY, false},
+    {HTTP_GET, "/v1/capsules/:/processes/:/stream", handle_process_stream, NULL,
+     KEY, true},
+    {HTTP_GET, "/v1/capsules/:/pty", handle_pty, NULL, KEY, true},
+    {HTTP_POST, "/v1/capsules/:/files/read", handle_read, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/stream/read", handle_stream_read, NULL,
+     KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/list", handle_list, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/mkdir", handle_mkdir, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/remove", handle_remove, NULL, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/write", NULL, begin_write, KEY, false},
+    {HTTP_POST, "/v1/capsules/:/files/stream/write", NULL, begin_stream_write,
+     KEY, false},
+    {HTTP_POST, "/v1/snapshots", handle_snapshot, NULL, KEY, false},
+    {HTTP_GET, "/v1/snapshots", handle_snapshots, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/snapshots/:", handle_snapshot_delete, NULL, KEY, false},
+    {HTTP_PATCH, "/v1/snapshots/:", handle_snapshot_rename, NULL, KEY, false},
+    {HTTP_PATCH, "/v1/snapshots/:/visibility", handle_snapshot_visibility, NULL,
+     KEY, false},
+    {HTTP_POST, "/v1/volumes", handle_volume_create, NULL, KEY, false},
+    {HTTP_GET, "/v1/volumes", handle_volumes, NULL, KEY, false},
+    {HTTP_GET, "/v1/volumes/:", handle_volume_get, NULL, KEY, false},
+    {HTTP_DELETE, "/v1/volumes/:", handle_volume_delete, NULL, KEY, false},
+    {HTTP_GET, "/v1/events/stream", handle_events, NULL, KEY, false},
+};
+
+/* What came with a later generation; method -1 is any. */
+static const struct {
+  const char *below;
+  int method;
+  generation since;
+} later[] = {{"/v1/events", -1, GENERATION_0_2},
+             {"/v1/volumes", -1, GENERATION_0_4},
+             {"/v1/snapshots", HTTP_PATCH, GENERATION_0_4}};
+
+/* Served on the real thing, but to people with a session, not to keys. */
+static const char *const session_only[] = {
+    "/v1/auth",  "/v1/me",       "/v1/api-keys",   "/v1/teams", "/v1/users",
+    "/v1/hosts", "/v1/channels", "/v1/audit-logs", "/v1/admin"};
+
+/* ---- checks -------------------------------------------------------------- */
+
+/* As long as it takes: time must not tell how much of a key is right. */
+static bool is_key(const conn *c, const char *key) {
+  char wanted[sizeof(c->key)] = "", given[sizeof(c->key)] = "";
+  unsigned char differs = 0;
+  strncpy(wanted, key, sizeof(wanted) - 1);
+  memcpy(given, c->key, strlen(c->key));
+  for (size_t i = 0; i < sizeof(wanted); i++)
+    differs |= (unsigned char)(given[i] ^ wanted[i]);
+  return c->has_key && !differs;
+}
+
+static int team_of(const conn *c) {
+  int team = -1;
+  for (int i = 0; i < c->server->teams; i++)
+    if (is_key(c, c->server->keys[i]))
+      team = i;
+  return team;
+}
+
+static bool key_is_right(const conn *c) { return c->team >= 0; }
+
+/* A capsule of the team's; another's is none. */
+static capsule *find_own(const conn *c, const char *id) {
+  capsule *found = capsule_find(&c->server->capsules, id);
+  return found && found->team == c->team ? found : NULL;
+}
+
+static bool has_key(conn *c) {
+  if (key_is_right(c))
+    return true;
+  conn_reply_fault(c,
+                   c->has_key     ? FAULT_WRONG_KEY
+                   : c->has_token ? FAULT_TOKEN
+                                  : FAULT_NO_KEY,
+                   NULL);
+  return false;
+}
+
+/* Finds the capsule that the path names. */
+static bool find_capsule(conn *c, const route_value *value) {
+  char *id = route_decode(value);
+  bool ok = id && capsule_id_ok(id);
+  if (!ok)
+    conn_reply_fault(c, FAULT_CAPSULE_ID, NULL);
+  else
+    c->capsule = find_own(c, id);
+  free(id);
+  return ok;
+}
+
+bool api_running(conn *c, bool with_status) {
+  if (c->capsule->away) {
+    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+    return false;
+  }
+  if (c->capsule->status == CAPSULE_RUNNING)
+    return true;
+  conn_reply_fault(c, with_status ? FAULT_NOT_RUNNING : FAULT_FILES_NOT_READY,
+                   capsule_status_name(c->capsule));
+  return false;
+}
+
+bool api_body(conn *c, wrenn_json *body) {
+  const char *why;
+  if (c->body.len > 0 && !c->body.oom &&
+      wrenn_json_parse(c->body.data, c->body.len, body, &why) &&
+      body->type == WRENN_JSON_OBJECT)
+    return true;
+  conn_reply_fault(c, FAULT_JSON, NULL);
+  return false;
+}
+
+/* Strings with a NUL in them cannot be what they say they are. */
+static bool read_text(const wrenn_json *from, const char *name, char **text) {
+  wrenn_json value;
+  *text = NULL;
+  if (!wrenn_json_get(from, name, &value) || value.type == WRENN_JSON_NULL)
+    return true;
+  if (value.type != WRENN_JSON_STRING)
+    return false;
+  *text = malloc(value.len + 1);
+  if (!*text)
+    return false;
+  size_t len = wrenn_json_decode(&value, *text);
+  (*text)[len] = '\0';
+  if (strlen(*text) == len)
+    return true;
+  free(*text);
+  *text = NULL;
+  return false;
+}
+
+bool api_text(conn *c, const wrenn_json *body, const char *name, char **text) {
+  if (read_text(body, name, text))
+    return true;
+  conn_reply_fault(c, FAULT_JSON, NULL);
+  return false;
+}
+
+static bool read_number(conn *c, const wrenn_json *body, const char *name,
+                        int64_t least, int64_t most, int64_t *number) {
+  wrenn_json value;
+  int64_t read;
+  if (!wrenn_json_get(body, name, &value) || value.type == WRENN_JSON_NULL)
+    return true;
+  if (wrenn_json_int(&value, &read) && read >= least && read <= most) {
+    *number = read;
+    return true;
+  }
+  conn_reply_fault(c, FAULT_JSON, NULL);
+  return false;
+}
+
+bool api_number(conn *c, const wrenn_json *body, const char *name,
+                int64_t *number) {
+  return read_number(c, body, name, INT32_MIN, INT32_MAX, number);
+}
+
+bool api_unsigned(conn *c, const wrenn_json *body, const char *name,
+                  int64_t *number) {
+  return read_number(c, body, name, 0, UINT32_MAX, number);
+}
+
+char *api_path(conn *c, const wrenn_json *body) {
+  char *path;
+  if (!api_text(c, body, "path", &path))
+    return NULL;
+  if (path && *path)
+    return path;
+  free(path);
+  conn_reply_fault(c, FAULT_FIELD, "path");
+  return NULL;
+}
+
+static bool all_strings(const wrenn_json *container) {
+  wrenn_json_iter it;
+  wrenn_json key, value;
+  wrenn_json_walk(&it, container);
+  while (wrenn_json_next(&it, &key, &value) > 0)
+    if (value.type != WRENN_JSON_STRING)
+      return false;
+  return true;
+}
+
+/* A member that is a container of strings, or absent. */
+static bool read_strings(const wrenn_json *from, const char *name,
+                         wrenn_json_type type, wrenn_json *value) {
+  if (!wrenn_json_get(from, name, value) || value->type == WRENN_JSON_NULL) {
+    *value = (wrenn_json){.type = WRENN_JSON_NULL};
+    return true;
+  }
+  return value->type == type && all_strings(value);
+}
+
+bool api_plan_read(const wrenn_json *from, bool command_only, api_plan *p) {
+  *p = (api_plan){0};
+  p->plan.envs.type = WRENN_JSON_NULL;
+  bool ok = read_text(from, "cmd", &p->cmd) &&
+            read_strings(from, "args", WRENN_JSON_ARRAY, &p->plan.args);
+  if (ok && !command_only)
+    ok = read_text(from, "cwd", &p->cwd) && read_text(from, "tag", &p->tag) &&
+         read_strings(from, "envs", WRENN_JSON_OBJECT, &p->plan.envs);
+  if (!ok) {
+    api_plan_free(p);
+    return false;
+  }
+  p->plan.cmd = p->cmd ? p->cmd : "";
+  p->plan.cwd = p->cwd ? p->cwd : "";
+  p->plan.tag = p->tag && *p->tag ? p->tag : NULL;
+  return true;
+}
+
+bool api_query(const conn *c, const char *name, char *value, size_t size) {
+  size_t len = strlen(name);
+  for (const char *at = c->query; at; at = strchr(at, '&')) {
+    at += *at == '&';
+    if (strncmp(at, name, len) != 0 || at[len] != '=')
+      continue;
+    const route_value raw = {at + len + 1, strcspn(at + len + 1, "&")};
+    char *text = route_decode_query(&raw);
+    bool fits = text && strlen(text) < size;
+    snprintf(value, size, "%s", fits ? text : "?");
+    free(text);
+    return true;
+  }
+  return false;
+}
+
+void api_plan_free(api_plan *p) {
+  free(p->cmd);
+  free(p->cwd);
+  free(p->tag);
+  *p = (api_plan){0};
+}
+
+/* ---- dispatch ------------------------------------------------------------ */
+
+static bool is_served(const conn *c, const route *r) {
+  for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+    if (route_below(later[i].below, r->pattern) &&
+        (later[i].method < 0 || later[i].method == (int)r->method))
+      return c->server->generation >= later[i].since;
+  return true;
+}
+
+static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
+                               bool *known_path) {
+  *known_path = false;
+  for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+    if (!is_served(c, &routes[i]) ||
+        !route_match(routes[i].pattern, c->target.data, values))
+      continue;
+    *known_path = true;
+    if (routes[i].method == c->parser.method)
+      return &routes[i];
+  }
+  return NULL;
+}
+
+static bool take_selector(conn *c, const route_value *value) {
+  c->selector = c->server->traits->friendly ? route_decode(value)
+                                            : route_take(c->target.data, value);
+  if (!c->selector)
+    conn_reply_fault(c, FAULT_REQUEST, "invalid selector");
+  return c->selector != NULL;
+}
+
+/* What has to be right before a handler sees the request; answers it if not.
+ * The order is the server's: key, id, capsule. */
+static bool admit(conn *c, const route *r, const route_value *values) {
+  bool later =
+      r->upgrade && c->upgrade && c->server->traits->opens_to_strangers;
+  if (r->admission == KEY && !later && !has_key(c))
+    return false;
+  if (!strchr(r->pattern, ':'))
+    return true;
+  if (!route_below("/v1/capsules", r->pattern))
+    return take_selector(c, &values[0]);
+  if (!find_capsule(c, &values[0]))
+    return false;
+  if (later && !key_is_right(c)) {
+    handle_stranger(c, r->handle == handle_pty);
+    return false;
+  }
+  /* WebSockets say that there is no such capsule after the upgrade. */
+  if (!c->capsule && !r->upgrade) {
+    conn_reply_fault(c, FAULT_NO_CAPSULE, NULL);
+    return false;
+  }
+  const char *second = strchr(strchr(r->pattern, ':') + 1, ':');
+  return !second || take_selector(c, &values[1]);
+}
+
+static void reply_unknown(conn *c, bool known_path) {
+  static const char text[] = "404 page not found\n";
+  size_t count = sizeof(session_only) / sizeof(session_only[0]);
+  for (size_t i = 0; i < count; i++)
+    if (route_below(session_only[i], c->target.data)) {
+      conn_reply_fault(c, FAULT_SESSION_ONLY, NULL);
+      return;
+    }
+  if (known_path)
+    conn_reply(c, 405, NULL, "", 0);
+  else
+    conn_reply(c, 404, "text/plain; charset=utf-8", text, sizeof(text) - 1);
+}
+
+/* Whether a request has to be refused so that others can go on. To look takes
+ * less than to begin something, and what is ended sets descriptors free. */
+static bool is_crowded(conn *c, const route *r) {
+  bool looks = r && r->method == HTTP_GET && !r->upgrade;
+  bool scarce = conn_is_spare(c);
+  if (scarce)
+    c->keep_alive = false;
+  if (r && r->method == HTTP_DELETE)
+    return false;
+  return scarce || (!looks && server_is_full(c->server, SPARE_FOR_WORK));
+}
+
+static void reply_crowded(conn *c) {
+  char text[128];
+  snprintf(text, sizeof(text),
+           "too many open files: the server may have %llu (RLIMIT_NOFILE,"
+           " ulimit -Hn)",
+           (unsigned long long)c->server->open_files);
+  conn_reply_fault(c, FAULT_OPEN_FILES, text);
+}
+
+void api_begin(conn *c) {
+  route_value values[ROUTE_VALUES];
+  bool known_path;
+  c->team = team_of(c);
+  const route *r = c->proxied ? NULL : find_route(c, values, &known_path);
+  bool admitted = r && (r->admission != KEY || key_is_right(c));
+  c->crowded = is_crowded(c, r);
+  c->refused = c->crowded || (!c->proxied && !admitted);
+  if (c->proxied && !c->crowded)
+    proxy_begin(c);
+  const char *query = strchr(c->target.data, '?');
+  c->query = query ? query + 1 : "";
+  if (c->refused || !r || !r->begin)
+    return;
+  char *id = route_decode(&values[0]);
+  c->capsule = id ? find_own(c, id) : NULL;
+  free(id);
+  r->begin(c);
+}
+
+void api_request(conn *c) {
+  route_value values[ROUTE_VALUES];
+  bool known_path;
+  if (c->proxied) {
+    (c->crowded ? reply_crowded : proxy_request)(c);
+    return;
+  }
+  const route *r = find_route(c, values, &known_path);
+  if (!r) {
+    reply_unknown(c, known_path);
+  } else if (!admit(c, r, values)) {
+    return; /* answered */
+  } else if (c->crowded) {
+    reply_crowded(c);
+  } else if (c->too_large) {
+    conn_reply_fault(c, FAULT_BODY_SIZE, NULL);
+  } else if (r->upgrade && !c->upgrade) {
+    conn_reply(c, 400, "text/plain; charset=utf-8", "Bad Request\n", 12);
+  } else if (r->handle) {
+    r->handle(c);
+  } else if (c->task.end) {
+    c->task.end(c);
+  } else {
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
+  }
+}

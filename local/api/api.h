@@ -1,0 +1,116 @@
+/*
+ * The API: which handler serves which request, and what all of
+ * them check first.
+ */
+#ifndef WRENN_LOCAL_API_API_H
+#define WRENN_LOCAL_API_API_H
+
+#include "api/fault.h"
+#include "api/guest_fault.h"
+#include "box/process.h"
+#include "http/conn.h"
+
+#define WRENN_LOCAL_VERSION "0.1.0"
+
+/* ---- checks; each answers the request when it returns false -------------- */
+
+/* The capsule is running, and known to be there. `with_status`: its status is
+ * in the message, as it is for everything but files. */
+bool api_running(conn *c, bool with_status);
+
+/* The body is a JSON object. */
+bool api_body(conn *c, wrenn_json *body);
+
+/* A member of the body as an allocated string: *text is NULL when it is
+ * absent or null; false (and 400) when it is something else. */
+bool api_text(conn *c, const wrenn_json *body, const char *name, char **text);
+
+/* The same for whole numbers of 32 bits, and for those without a sign;
+ * *number stays as it is when absent. */
+bool api_number(conn *c, const wrenn_json *body, const char *name,
+                int64_t *number);
+bool api_unsigned(conn *c, const wrenn_json *body, const char *name,
+                  int64_t *number);
+
+/* The member `path`, required. NULL when the request has been answered. */
+char *api_path(conn *c, const wrenn_json *body);
+
+/* A parameter of the query, decoded; false when it is absent. What is
+ * malformed or does not fit is "?", which no parameter takes. */
+bool api_query(const conn *c, const char *name, char *value, size_t size);
+
+/* Reads a plan out of a request body or a start frame: cmd and args and, if
+ * not `command_only`, envs, cwd and tag. False when one is of a wrong type. */
+typedef struct api_plan {
+  process_plan plan;
+  char *cmd, *cwd, *tag; /* owned */
+} api_plan;
+
+bool api_plan_read(const wrenn_json *from, bool command_only, api_plan *plan);
+void api_plan_free(api_plan *plan);
+
+/* The volumes that a new capsule is to have; false when the request has been
+ * answered. */
+bool api_volumes(conn *c, const wrenn_json *body, capsule_wishes *wishes);
+
+/* ---- handlers ------------------------------------------------------------ */
+
+/* lifecycle.c */
+void handle_health(conn *c);
+void handle_create(conn *c);
+void handle_capsules(conn *c);
+void handle_get(conn *c);
+void handle_destroy(conn *c);
+void handle_pause(conn *c);
+void handle_resume(conn *c);
+void handle_ping(conn *c);
+
+/* snapshots.c */
+void handle_snapshot(conn *c);
+void handle_snapshots(conn *c);
+void handle_snapshot_delete(conn *c);
+void handle_snapshot_rename(conn *c);
+void handle_snapshot_visibility(conn *c);
+
+/* volume_api.c */
+void handle_volume_create(conn *c);
+void handle_volumes(conn *c);
+void handle_volume_get(conn *c);
+void handle_volume_delete(conn *c);
+
+/* events.c */
+void handle_events(conn *c);
+
+/* stats.c, metrics.c */
+void handle_stats(conn *c);
+void handle_usage(conn *c);
+void handle_metrics(conn *c);
+
+/* stranger.c: a WebSocket that opens before its key is looked at, and fails
+ * then. `fatal` as terminals say so. */
+void handle_stranger(conn *c, bool fatal);
+
+/* exec.c */
+void handle_exec(conn *c);
+void handle_processes(conn *c);
+void handle_kill(conn *c);
+
+/* stream.c */
+void handle_exec_stream(conn *c);
+void handle_process_stream(conn *c);
+
+/* pty.c */
+void handle_pty(conn *c);
+
+/* files.c */
+void handle_read(conn *c);
+void handle_stream_read(conn *c);
+void handle_list(conn *c);
+void handle_mkdir(conn *c);
+void handle_remove(conn *c);
+
+/* upload.c: the body is taken as it comes */
+void begin_write(conn *c);
+void begin_stream_write(conn *c);
+
+#endif

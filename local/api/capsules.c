@@ -1,0 +1,279 @@
+/* Handlers: capsules and their status. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/labels.h"
+#include "box/jupyter.h"
+#include "model/events.h"
+
+#define MIN_TIMEOUT 60
+#define DISK_SIZE_MB 5120
+
+static void tell(const conn *c, const char *kind, const capsule *of) {
+  events_act(c->server->capsules.events,
+             &(event){.kind = kind, .team = of->team, .capsule = of});
+}
+
+void handle_health(conn *c) {
+  wrenn_buf json = {0};
+  wrenn_buf_printf(&json, "{\"status\":\"ok\",\"version\":\"%s\"}\n",
+                   c->server->traits->version);
+  conn_reply_json(c, 200, &json);
+}
+
+static void reply_capsule(conn *c, int status, const capsule *shown) {
+  wrenn_buf json = {0};
+  capsule_put_alone(shown, &json);
+  wrenn_buf_puts(&json, "\n");
+  conn_reply_json(c, status, &json);
+}
+
+/* ---- changes of status --------------------------------------------------- */
+
+/* A request that is answered once a change is done. */
+typedef struct waiting {
+  capsule_watcher watcher;
+  conn *conn;
+  capsule *of;
+  capsule_status wanted;
+  int status; /* of the answer, if it comes to that */
+} waiting;
+
+static void drop_waiting(conn *c) {
+  waiting *w = c->task.state;
+  capsule_unwatch(w->of, &w->watcher);
+  free(w);
+}
+
+static void reply_done(conn *c, int status, const capsule *of) {
+  if (status == 204)
+    conn_reply(c, 204, NULL, "", 0);
+  else
+    reply_capsule(c, status, of);
+}
+
+static void on_left(capsule_watcher *watcher) {
+  waiting *w = (waiting *)watcher; /* it is the first member */
+  if (w->of->status == w->wanted)
+    reply_done(w->conn, w->status, w->of);
+  else
+    conn_reply_fault(w->conn, FAULT_NOT_DONE, capsule_status_name(w->of));
+}
+
+/* A change has begun: answers now, or with `status` when it is done, as the
+ * generation has it. */
+static void reply_begun(conn *c, capsule *of, capsule_status wanted,
+                        int status) {
+  waiting *w = NULL;
+  if (!c->server->traits->waits) {
+    reply_capsule(c, 202, of);
+  } else if (!(w = calloc(1, sizeof(*w)))) {
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
+  } else {
+    *w = (waiting){.watcher.left = on_left,
+                   .conn = c,
+                   .of = of,
+                   .wanted = wanted,
+                   .status = status};
+    capsule_watch(of, &w->watcher);
+    c->task = (conn_task){.drop = drop_waiting, .state = w};
+  }
+}
+
+/* ---- creating ------------------------------------------------------------ */
+
+static int64_t or_default(int64_t number, int64_t standard) {
+  return number > 0 ? number : standard;
+}
+
+/* Takes a reference apart: a name, which from 0.4 on may have a team's slug in
+ * front. False when it cannot be one. */
+static bool split_reference(const conn *c, const char *given,
+                            char slug[TEMPLATE_NAME_MAX + 1],
+                            const char **name) {
+  const char *slash = strchr(given, '/');
+  *slug = '\0';
+  *name = given;
+  if (slash && c->server->traits->has_slugs) {
+    *name = slash + 1;
+    if (slash - given > TEMPLATE_NAME_MAX)
+      return false;
+    snprintf(slug, TEMPLATE_NAME_MAX + 1, "%.*s", (int)(slash - given), given);
+    if (!template_name_ok(slug))
+      return false;
+  }
+  return template_name_ok(*name);
+}
+
+/* Takes the template over; answers the request when there is none. */
+static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
+  char slug[TEMPLATE_NAME_MAX + 1];
+  const char *name;
+  if (!split_reference(c, given, slug, &name)) {
+    conn_reply_fault(c, FAULT_TEMPLATE_NAME, given);
+    return false;
+  }
+  template *t =
+      *slug ? template_by_slug(&c->server->templates, c->team, slug, name)
+            : template_find(&c->server->templates, c->team, name);
+  if (t && strcmp(name, JUPYTER_TEMPLATE) == 0 && !jupyter_installed()) {
+    bool typed = c->server->traits->typed_errors;
+    conn_reply_error(c, 404, typed ? "template_not_found" : "not_found", "%s",
+                     JUPYTER_MISSING);
+    return false;
+  }
+  if (!t || !t->ready) {
+    conn_reply_fault(c, FAULT_NO_TEMPLATE, given);
+    return false;
+  }
+  snprintf(wishes->template, sizeof(wishes->template), "%s", name);
+  if (!t->platform) { /* what has been saved fits one size only */
+    wishes->snapshot = t;
+    wishes->vcpus = t->vcpus;
+    wishes->memory_mb = t->memory_mb;
+  }
+  return true;
+}
+
+/* Takes the metadata over, where there is such a thing. */
+static bool take_labels(conn *c, const wrenn_json *body,
+                        capsule_wishes *wishes) {
+  wrenn_json object;
+  wrenn_buf text = {0};
+  if (!c->server->traits->has_labels ||
+      !wrenn_json_get(body, "metadata", &object) ||
+      object.type == WRENN_JSON_NULL)
+    return true;
+  const char *wrong = labels_read(&object, &text);
+  wrenn_buf_append(&text, "", 1); /* ends the text */
+  if (wrong)
+    conn_reply_fault(c, FAULT_METADATA, wrong);
+  else if (text.oom)
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
+  else if (*text.data)
+    wishes->labels = text.data;
+  if (wrong || text.oom || !wishes->labels)
+    wrenn_buf_free(&text);
+  return !wrong && !text.oom;
+}
+
+/* What is missing or out of range becomes what the generation has for it. */
+static void round_wishes(const traits *t, capsule_wishes *wishes) {
+  wishes->vcpus = or_default(wishes->vcpus, t->vcpus);
+  wishes->memory_mb = or_default(wishes->memory_mb, t->memory_mb);
+  if (!t->takes_disk_size)
+    wishes->disk_size_mb = 0;
+  wishes->disk_size_mb = or_default(wishes->disk_size_mb, DISK_SIZE_MB);
+  if (t->keeps_timeout)
+    return;
+  if (wishes->timeout_sec < 0)
+    wishes->timeout_sec = 0;
+  else if (wishes->timeout_sec > 0 && wishes->timeout_sec < MIN_TIMEOUT)
+    wishes->timeout_sec = MIN_TIMEOUT;
+}
+
+void handle_create(conn *c) {
+  const traits *t = c->server->traits;
+  capsule_wishes wishes = {.team = c->team};
+  char *template = NULL;
+  wrenn_json body;
+  if (!api_body(c, &body) || !api_number(c, &body, "vcpus", &wishes.vcpus) ||
+      !api_number(c, &body, "memory_mb", &wishes.memory_mb) ||
+      !api_number(c, &body, "disk_size_mb", &wishes.disk_size_mb) ||
+      !api_number(c, &body, "timeout_sec", &wishes.timeout_sec) ||
+      !api_text(c, &body, "template", &template))
+    return;
+  bool ok = take_template(c, template && *template ? template : t->template,
+                          &wishes) &&
+            take_labels(c, &body, &wishes);
+  free(template);
+  if (!ok || !api_volumes(c, &body, &wishes)) {
+    free(wishes.labels);
+    return;
+  }
+  round_wishes(t, &wishes);
+  capsule *made = capsule_create(&c->server->capsules, &wishes);
+  if (made) {
+    tell(c, "capsule.create", made);
+    reply_begun(c, made, CAPSULE_RUNNING, 201);
+  } else {
+    free(wishes.labels);
+    conn_reply_fault(c, FAULT_NO_ROOM, NULL);
+  }
+}
+
+/* ---- the others ---------------------------------------------------------- */
+
+void handle_capsules(conn *c) {
+  wrenn_buf json = {0};
+  wrenn_buf_puts(&json, "[");
+  for (capsule *one = c->server->capsules.first; one; one = one->next) {
+    if (one->team != c->team || one->status == CAPSULE_STOPPED ||
+        one->status == CAPSULE_ERROR)
+      continue;
+    if (json.len > 1)
+      wrenn_buf_puts(&json, ",");
+    capsule_put(one, &json);
+  }
+  wrenn_buf_puts(&json, "]\n");
+  conn_reply_json(c, 200, &json);
+}
+
+void handle_get(conn *c) { reply_capsule(c, 200, c->capsule); }
+
+void handle_destroy(conn *c) {
+  bool waits = c->server->traits->waits;
+  if (capsule_destroy(c->capsule))
+    tell(c, "capsule.destroy", c->capsule);
+  if (waits && c->capsule->status == CAPSULE_STOPPING)
+    reply_begun(c, c->capsule, CAPSULE_STOPPED, 204);
+  else
+    conn_reply(c, waits ? 204 : 202, NULL, "", 0);
+}
+
+/* A change from one status to another. Where nobody waits, a capsule that is
+ * there already is as good. */
+static void change(conn *c, capsule_status from, capsule_status to,
+                   void (*begin)(capsule *), const char *kind,
+                   fault otherwise) {
+  capsule_status now = c->capsule->status;
+  if (now == from && c->capsule->away) {
+    char text[128];
+    snprintf(text, sizeof(text), "internal: sandbox not found: %s",
+             c->capsule->id);
+    conn_reply_fault(c, FAULT_AGENT, text);
+  } else if (now == from) {
+    begin(c->capsule);
+    tell(c, kind, c->capsule);
+    reply_begun(c, c->capsule, to, 200);
+  } else if (now == to && !c->server->traits->waits) {
+    reply_capsule(c, 202, c->capsule);
+  } else {
+    conn_reply_fault(c, otherwise, capsule_status_name(c->capsule));
+  }
+}
+
+void handle_pause(conn *c) {
+  change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause, "capsule.pause",
+         FAULT_CANNOT_PAUSE);
+}
+
+void handle_resume(conn *c) {
+  change(c, CAPSULE_PAUSED, CAPSULE_RUNNING, capsule_resume, "capsule.resume",
+         FAULT_CANNOT_RESUME);
+}
+
+void handle_ping(conn *c) {
+  if (c->capsule->away) {
+    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+    return;
+  }
+  if (c->capsule->status != CAPSULE_RUNNING) {
+    conn_reply_fault(c, FAULT_CANNOT_PAUSE, capsule_status_name(c->capsule));
+    return;
+  }
+  capsule_touch(c->capsule);
+  conn_reply(c, 204, NULL, "", 0);
+}

@@ -1,0 +1,61 @@
+/*
+ * What can be wrong with a request, each thing with a name of its own, and how
+ * each generation says so: the status, the code, the wording.
+ */
+#ifndef WRENN_LOCAL_API_FAULT_H
+#define WRENN_LOCAL_API_FAULT_H
+
+#include "http/conn.h"
+
+typedef enum fault {
+  FAULT_NONE,
+  FAULT_NO_KEY,
+  FAULT_WRONG_KEY,
+  FAULT_TOKEN,        /* which there are none of */
+  FAULT_SESSION_ONLY, /* served to people, not to keys */
+  FAULT_CAPSULE_ID,
+  FAULT_NO_CAPSULE,
+  FAULT_AWAY,            /* text: its id */
+  FAULT_NOT_RUNNING,     /* text: the status */
+  FAULT_FILES_NOT_READY, /* the same, as the file endpoints have it */
+  FAULT_CANNOT_PAUSE,    /* text: the status */
+  FAULT_CANNOT_RESUME,   /* text: the status */
+  FAULT_NOT_DONE,        /* a change of status; text: the status now */
+  FAULT_JSON,
+  FAULT_REQUEST,    /* text: the message */
+  FAULT_FIELD,      /* text: the field of the body that is missing */
+  FAULT_FORM_FIELD, /* text: the part of the form that is missing */
+  FAULT_NO_FORM,
+  FAULT_NO_BOUNDARY, /* of a form that is to be streamed */
+  FAULT_FORM,        /* that cannot be taken apart */
+  FAULT_CUT_FILE,    /* the body ends within the file */
+  FAULT_METADATA,    /* text: what is wrong with it */
+  FAULT_TEMPLATE_NAME,
+  FAULT_SNAPSHOT_NAME,
+  FAULT_NO_TEMPLATE, /* these three: text: the name */
+  FAULT_NO_ROOM,     /* for one more capsule */
+  FAULT_OPEN_FILES,  /* too many; text: the message */
+  FAULT_UNREACHABLE, /* the capsule's sandbox is ending */
+  FAULT_NOT_FOUND,   /* text: the message */
+  FAULT_CONFLICT,    /* text: the message */
+  FAULT_AGENT,       /* something inside has failed; text: what */
+  FAULT_EXEC,        /* a command has; text: why */
+  FAULT_CWD,         /* of a command in the foreground; text: the message */
+  FAULT_TIMEOUT,
+  FAULT_FILE_SIZE,
+  FAULT_BODY_SIZE,
+  FAULT_MEMORY
+} fault;
+
+/* Answers the request with a fault. `text` is what the list above says, or
+ * NULL. */
+void conn_reply_fault(conn *c, fault what, const char *text);
+
+/* For conditions that only one place knows: as conn_reply_error, with the
+ * JSON of an object as `details` (NULL for none), which only the generations
+ * with typed errors show. */
+void conn_reply_details(conn *c, int status, const char *code,
+                        const char *details, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,272 @@
+/* Handlers: reading files and changing directories. The agent does the work
+ * inside; what it opens is sent from here. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api.h"
+
+#define PIECE ((size_t)256 * 1024)
+/* A file is read no further while this much waits for the client. */
+#define HIGH ((size_t)512 * 1024)
+/* What is sent at the most before the others have their turn. */
+#define TURN ((size_t)4 * 1024 * 1024)
+
+typedef struct job {
+  conn *conn; /* NULL once the request is over */
+  session session;
+  void (*done)(struct job *j, const sandbox_reply *reply);
+  guest_call call;
+  char *path;
+  bool pending; /* an order is under way */
+  bool chunked;
+  bool silent; /* about what goes wrong */
+  int fd;
+  int64_t left; /* of the file; when its length was announced */
+  char *piece;
+} job;
+
+static void free_if_over(job *j) {
+  if (j->conn || j->pending)
+    return;
+  if (j->fd >= 0)
+    close(j->fd);
+  free(j->piece);
+  free(j->path);
+  free(j);
+}
+
+static void drop_job(conn *c) {
+  job *j = c->task.state;
+  j->conn = NULL;
+  session_leave(&j->session);
+  free_if_over(j);
+}
+
+/* A stream's head has been sent before anything is known of its file. */
+static void reply_failed(job *j, const sandbox_reply *reply) {
+  if (j->silent)
+    conn_reply(j->conn, 200, "application/octet-stream", "", 0);
+  else
+    conn_reply_guest(j->conn, j->call, j->path, reply->error, reply->text);
+}
+
+static void on_order_done(void *arg, const sandbox_reply *reply) {
+  job *j = arg;
+  j->pending = false;
+  if (j->conn && reply->error)
+    reply_failed(j, reply);
+  else if (j->conn)
+    j->done(j, reply);
+  else
+    free_if_over(j);
+}
+
+/* Sends {"op":..., "path":... more}. */
+static void send_order(job *j, const char *op, const char *more) {
+  wrenn_buf order = {0};
+  wrenn_buf_printf(&order, "{\"op\":\"%s\",\"path\":", op);
+  wrenn_json_put_string(&order, j->path, strlen(j->path));
+  wrenn_buf_printf(&order, "%s}", more);
+  j->pending = j->conn->capsule->box &&
+               sandbox_order(j->conn->capsule->box, &order, on_order_done, j);
+  wrenn_buf_free(&order);
+  if (!j->pending)
+    conn_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);
+}
+
+/* Checks the request and begins a job; NULL when it has been answered. */
+static job *begin(conn *c, wrenn_json *body, guest_call call) {
+  if (!api_running(c, false) || !api_body(c, body))
+    return NULL;
+  char *path = api_path(c, body);
+  job *j = path ? calloc(1, sizeof(*j)) : NULL;
+  if (!j) {
+    if (path)
+      conn_reply_fault(c, FAULT_MEMORY, NULL);
+    free(path);
+    return NULL;
+  }
+  j->conn = c;
+  j->fd = -1;
+  j->path = path;
+  j->call = call;
+  c->task = (conn_task){.drop = drop_job, .state = j};
+  return j;
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+/* Reads the next piece: its length, 0 at the end, -1 when it is broken. */
+static ssize_t read_piece(job *j) {
+  size_t want = PIECE;
+  ssize_t len;
+  if (!j->chunked && (uint64_t)j->left < want)
+    want = (size_t)j->left;
+  if (want == 0)
+    return 0;
+  do
+    len = read(j->fd, j->piece, want);
+  while (len < 0 && errno == EINTR);
+  /* The head has promised more. */
+  return len == 0 && !j->chunked ? -1 : len;
+}
+
+static void pump(conn *c) {
+  job *j = c->task.state;
+  size_t sent = 0;
+  while (conn_unsent(c) < HIGH) {
+    if (sent >= TURN) { /* a fast client is not the only one */
+      conn_want_turn(c);
+      return;
+    }
+    ssize_t len = read_piece(j);
+    if (len < 0 && !j->silent)
+      conn_abort(c); /* it must not look like all of it */
+    else if (len <= 0)
+      conn_stream_end(c);
+    if (len <= 0)
+      return;
+    j->left -= len;
+    sent += (size_t)len;
+    conn_stream_data(c, j->piece, (size_t)len);
+    if (c->closing)
+      return;
+  }
+}
+
+/* The capsule is gone half-way. A stream does not say so. */
+static void on_cut(session *s) {
+  job *j = (job *)((char *)s - offsetof(job, session));
+  conn *c = j->conn;
+  if (!c || !j->silent)
+    return;
+  if (c->answered)
+    conn_stream_end(c);
+  else
+    conn_reply(c, 200, "application/octet-stream", "", 0);
+}
+
+/* Takes the file that the agent has opened. What is in a capsule may have got
+ * hold of its agent: nothing is taken on trust. */
+static bool take_file(job *j, const sandbox_reply *reply) {
+  struct stat info;
+  j->fd = sandbox_take_fd(reply);
+  j->piece = malloc(PIECE);
+  if (j->fd < 0 || !j->piece || fstat(j->fd, &info) || !S_ISREG(info.st_mode))
+    return false;
+  j->left = info.st_size;
+  return true;
+}
+
+static void on_opened(job *j, const sandbox_reply *reply) {
+  conn *c = j->conn;
+  ssize_t first = 0;
+  if (!take_file(j, reply)) {
+    conn_reply_fault(c, FAULT_AGENT, "no file came");
+    return;
+  }
+  if (!j->chunked && j->left > c->server->traits->read_max) {
+    conn_reply_fault(c, FAULT_AGENT, "the file is too large for one answer");
+    return;
+  }
+  if (j->left == 0) {
+    j->chunked = true; /* a file of /proc has no size, but content */
+    first = read_piece(j);
+    j->chunked = first > 0;
+  }
+  c->task.drained = pump;
+  conn_stream_begin(c, 200, "application/octet-stream",
+                    j->chunked ? -1 : j->left);
+  if (first > 0)
+    conn_stream_data(c, j->piece, (size_t)first);
+  if (!c->closing)
+    pump(c);
+}
+
+static void begin_reading(conn *c, bool chunked) {
+  wrenn_json body;
+  job *j = begin(c, &body, GUEST_READ);
+  if (!j)
+    return;
+  j->done = on_opened;
+  j->chunked = chunked;
+  j->silent = chunked && !c->server->traits->friendly;
+  j->session.cut = on_cut;
+  session_join(c->capsule, &j->session);
+  send_order(j, "open_read", "");
+}
+
+void handle_read(conn *c) { begin_reading(c, false); }
+
+void handle_stream_read(conn *c) {
+  if (c->capsule->away)
+    conn_reply(c, 200, "application/octet-stream", "", 0);
+  else
+    begin_reading(c, true);
+}
+
+/* ---- directories --------------------------------------------------------- */
+
+/* Hands a member of the agent's answer on as an answer of its own. */
+static void reply_member(job *j, const sandbox_reply *reply, const char *name) {
+  wrenn_json value;
+  wrenn_buf json = {0};
+  if (!wrenn_json_get(&reply->json, name, &value)) {
+    conn_reply_fault(j->conn, FAULT_AGENT, "the answer is incomplete");
+    return;
+  }
+  wrenn_buf_printf(&json, "{\"%s\":", name);
+  wrenn_buf_append(&json, value.text, value.len);
+  wrenn_buf_puts(&json, "}\n");
+  conn_reply_json(j->conn, 200, &json);
+}
+
+static void on_listed(job *j, const sandbox_reply *reply) {
+  reply_member(j, reply, "entries");
+}
+
+void handle_list(conn *c) {
+  wrenn_json body;
+  char more[64];
+  int64_t depth = 1;
+  const char *odd = c->server->traits->odd_names;
+  job *j = begin(c, &body, GUEST_LIST);
+  if (!j || !api_unsigned(c, &body, "depth", &depth))
+    return;
+  snprintf(more, sizeof(more), ",\"depth\":%lld%s%s%s",
+           (long long)(depth > 0 ? depth : 1), odd ? ",\"odd\":\"" : "",
+           odd ? odd : "", odd ? "\"" : "");
+  j->done = on_listed;
+  send_order(j, "list", more);
+}
+
+static void on_made(job *j, const sandbox_reply *reply) {
+  reply_member(j, reply, "entry");
+}
+
+void handle_mkdir(conn *c) {
+  wrenn_json body;
+  job *j = begin(c, &body, GUEST_MKDIR);
+  if (!j)
+    return;
+  j->done = on_made;
+  send_order(j, "mkdir", "");
+}
+
+static void on_removed(job *j, const sandbox_reply *reply) {
+  (void)reply;
+  conn_reply(j->conn, 204, NULL, "", 0);
+}
+
+void handle_remove(conn *c) {
+  wrenn_json body;
+  job *j = begin(c, &body, GUEST_REMOVE);
+  if (!j)
+    return;
+  j->done = on_removed;
+  send_order(j, "remove", "");
+}

@@ -1,0 +1,50 @@
+#include "api/keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+const char *keys_add(keys *k, const char *key) {
+  if (!*key || strlen(key) > KEY_MAX)
+    return "the API key must have 1 to 100 characters";
+  for (int i = 0; i < k->count; i++)
+    if (strcmp(k->list[i], key) == 0)
+      return "an API key is given twice";
+  if (k->count == TEAMS_MAX)
+    return "there are too many API keys";
+  k->list[k->count++] = key;
+  return NULL;
+}
+
+const char *keys_read(keys *k, const char *path) {
+  FILE *file = fopen(path, "re");
+  const char *wrong = NULL;
+  char *line = NULL;
+  size_t size = 0;
+  int before = k->count;
+  if (!file)
+    return strerror(errno);
+  while (!wrong && getline(&line, &size, file) > 0) {
+    line[strcspn(line, "\r\n")] = '\0';
+    char *key = *line ? strdup(line) : NULL; /* for as long as it runs */
+    if (key)
+      wrong = keys_add(k, key);
+    if (wrong)
+      free(key);
+  }
+  free(line);
+  fclose(file);
+  return wrong || k->count > before ? wrong : "it holds no API key";
+}
+
+bool keys_make(keys *k) {
+  unsigned char bytes[16];
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+    return false;
+  strcpy(k->made, "wrn_");
+  for (size_t i = 0; i < sizeof(bytes); i++)
+    snprintf(k->made + 4 + 2 * i, 3, "%02x", bytes[i]);
+  return !keys_add(k, k->made);
+}

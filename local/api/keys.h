@@ -1,0 +1,22 @@
+/* The API keys: one for each team, from the command line or a file. */
+#ifndef WRENN_LOCAL_API_KEYS_H
+#define WRENN_LOCAL_API_KEYS_H
+
+#include <stdbool.h>
+
+#include "model/team.h"
+
+typedef struct keys {
+  const char *list[TEAMS_MAX]; /* live as long as the program */
+  int count;
+  char made[37]; /* "wrn_", 32 hex digits, NUL */
+} keys;
+
+/* Adds a key, or those of a file, one a line. NULL, or what is wrong. */
+const char *keys_add(keys *k, const char *key);
+const char *keys_read(keys *k, const char *path);
+
+/* Makes one up; false when there are no random bytes. */
+bool keys_make(keys *k);
+
+#endif

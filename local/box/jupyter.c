@@ -1,0 +1,106 @@
+#include "box/jupyter.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "box/process.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Where a program is looked for, as a capsule's PATH has it. */
+static const char *const programs[] = {"/usr/local/bin/jupyter-server",
+                                       "/usr/bin/jupyter-server"};
+static const char *const kernels[] = {
+    "/usr/local/share/jupyter/kernels/python3",
+    "/usr/share/jupyter/kernels/python3"};
+
+static const char *first_there(const char *const *paths, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (access(paths[i], R_OK | X_OK) == 0)
+      return paths[i];
+  return NULL;
+}
+
+bool jupyter_installed(void) {
+  return first_there(programs, COUNT(programs)) &&
+         first_there(kernels, COUNT(kernels));
+}
+
+/* One of the template, or one whose files come from such a one. */
+static bool wants_jupyter(const capsule *c) {
+  char path[JUPYTER_SOCKET_MAX];
+  snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/python3", c->folder);
+  struct stat info;
+  return strcmp(c->template, JUPYTER_TEMPLATE) == 0 || lstat(path, &info) == 0;
+}
+
+bool jupyter_socket(const capsule *c, long port,
+                    char path[JUPYTER_SOCKET_MAX]) {
+  if (port != JUPYTER_PORT || !c->has_jupyter)
+    return false;
+  if (c->all->bwrap)
+    snprintf(path, JUPYTER_SOCKET_MAX, "/run/jupyter.sock");
+  else
+    snprintf(path, JUPYTER_SOCKET_MAX, "%s/jupyter.sock", c->folder);
+  return true;
+}
+
+/* The kernelspec is the host's python3, as on the real server by no other name;
+ * those who want it easy find it as `wrenn` too. Kernels talk to the server
+ * through socket files as well, where paths are short enough: ports would be
+ * everybody's. The limits on output are for notebooks on a screen. $1: the
+ * kernelspec, $2: the server's socket file, $3: how kernels talk, $4: the
+ * capsule's folder, $5: the other name. */
+static const char line[] =
+    "export JUPYTER_PATH=\"$4/var/lib/jupyter\"; "
+    "export JUPYTER_RUNTIME_DIR=\"$JUPYTER_PATH/run\"; "
+    "rm -rf \"$JUPYTER_RUNTIME_DIR\" \"$2\"; "
+    "mkdir -p \"$JUPYTER_PATH/kernels\" && "
+    "for name in python3 $5; do"
+    "  ln -sfn \"$1\" \"$JUPYTER_PATH/kernels/$name\"; done && "
+    "exec jupyter-server --no-browser --allow-root "
+    "--ServerApp.sock=\"$2\" --ServerApp.token= --ServerApp.password= "
+    "--ServerApp.disable_check_xsrf=True \"--ServerApp.allow_origin=*\" "
+    "--ServerApp.root_dir=\"$HOME\" --KernelManager.transport=\"$3\" "
+    "--ServerApp.iopub_data_rate_limit=1e12 "
+    "--ServerApp.iopub_msg_rate_limit=1e9 "
+    ">\"$4/var/log/jupyter.log\" 2>&1";
+
+static void put_argument(wrenn_buf *order, const char *text) {
+  wrenn_buf_puts(order, ",");
+  wrenn_json_put_string(order, text, strlen(text));
+}
+
+/* Its output goes into a file, and its end is nobody's business: the ends of
+ * the pipes are closed with the reply. */
+static void on_started(void *arg, const sandbox_reply *reply) {
+  const capsule *c = arg;
+  if (reply->error)
+    fprintf(stderr, "wrenn-local: no Jupyter in %s: %s\n", c->id, reply->text);
+}
+
+void jupyter_start(capsule *c) {
+  char socket[JUPYTER_SOCKET_MAX];
+  const char *kernel = first_there(kernels, COUNT(kernels));
+  wrenn_buf order = {0};
+  const wrenn_json none = {.type = WRENN_JSON_NULL};
+  c->has_jupyter = kernel && wants_jupyter(c);
+  if (!jupyter_socket(c, JUPYTER_PORT, socket))
+    return;
+  wrenn_buf_puts(&order, "{\"op\":\"spawn\",\"cwd\":\"~\",\"cmd\":\"/bin/sh\","
+                         "\"args\":[\"-c\"");
+  put_argument(&order, line);
+  put_argument(&order, "sh");
+  put_argument(&order, kernel);
+  put_argument(&order, socket);
+  put_argument(&order, c->all->bwrap ? "ipc" : "tcp");
+  put_argument(&order, capsule_top(c));
+  put_argument(&order, c->all->traits->friendly ? "wrenn" : "");
+  wrenn_buf_puts(&order, "],\"group\":true");
+  process_put_envs(c, c->all->user, &none, &order);
+  wrenn_buf_puts(&order, "}");
+  sandbox_order(c->box, &order, on_started, c);
+  wrenn_buf_free(&order);
+}

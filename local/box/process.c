@@ -1,0 +1,179 @@
+#include "box/process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* A terminal whose program has ended and that has been quiet for as long as
+ * this has nothing more to say. */
+#define PTY_QUIET_MS 50
+
+/* ---- life ---------------------------------------------------------------- */
+
+static void unlist(process *p) {
+  process **at = &p->of->processes;
+  if (!p->listed)
+    return;
+  p->listed = false;
+  while (*at != p)
+    at = &(*at)->next;
+  *at = p->next;
+}
+
+void process_on_handle_closed(uv_handle_t *handle) {
+  process *p = handle->data;
+  if (--p->open_handles > 0)
+    return;
+  process_output_free(p);
+  free(p->tag);
+  wrenn_buf_free(&p->words);
+  free(p);
+}
+
+static void close_handle(uv_handle_t *handle) {
+  if (!uv_is_closing(handle))
+    uv_close(handle, process_on_handle_closed);
+}
+
+/* The end is told once the process has ended and its output is at its end. */
+static void tell_end(process *p) {
+  if (p->told || !p->exited || p->open_pipes > 0)
+    return;
+  p->told = true;
+  unlist(p);
+  process_flush(p);
+  while (p->sinks) {
+    process_sink *sink = p->sinks;
+    p->sinks = sink->next;
+    sink->of = NULL;
+    sink->exited(sink, p->code);
+  }
+  process_input_end(p);
+  close_handle((uv_handle_t *)&p->timer);
+  close_handle((uv_handle_t *)&p->typing);
+  close_handle((uv_handle_t *)&p->breath);
+}
+
+static void close_pipe(process *p, uv_pipe_t *pipe) {
+  if (uv_is_closing((uv_handle_t *)pipe))
+    return;
+  close_handle((uv_handle_t *)pipe);
+  p->open_pipes--;
+}
+
+void process_end_output(process *p) {
+  unsigned count = p->pty ? 1 : 2;
+  for (unsigned i = 0; i < count; i++)
+    close_pipe(p, &p->pipes[i]);
+}
+
+void process_pipe_ended(process *p, uv_stream_t *pipe) {
+  close_pipe(p, (uv_pipe_t *)pipe);
+  tell_end(p);
+}
+
+/* Its program has ended; a child that holds the terminal open does not count,
+ * but what has been printed does, as far as it goes on coming. */
+static void on_quiet(uv_timer_t *timer) {
+  process *p = timer->data;
+  process_read_rest(p); /* a loop that is late runs its timers first */
+  if (p->printed || process_has_full_sink(p)) {
+    p->printed = false;
+    return;
+  }
+  process_end_output(p);
+  tell_end(p);
+}
+
+void process_exited(capsule *c, int64_t pid, int code) {
+  process *p = c->processes;
+  while (p && (p->pid != pid || p->exited))
+    p = p->next;
+  if (!p)
+    return;
+  p->exited = true;
+  p->code = code;
+  if (!c->all->traits->lists_to_the_end)
+    unlist(p);
+  if (p->pty && p->open_pipes > 0)
+    uv_timer_start(&p->timer, on_quiet, PTY_QUIET_MS, PTY_QUIET_MS);
+  tell_end(p);
+}
+
+void processes_end(capsule *c) {
+  while (c->processes) {
+    process *p = c->processes;
+    unlist(p);
+    p->exited = true;
+    p->code = -1;
+    process_end_output(p);
+    tell_end(p);
+  }
+}
+
+/* ---- orders -------------------------------------------------------------- */
+
+void process_resize(process *p, int64_t cols, int64_t rows) {
+  int fd;
+  struct winsize size = {.ws_col = (unsigned short)cols,
+                         .ws_row = (unsigned short)rows};
+  if (p->pty && !uv_is_closing((uv_handle_t *)&p->pipes[0]) &&
+      uv_fileno((uv_handle_t *)&p->pipes[0], &fd) == 0)
+    ioctl(fd, TIOCSWINSZ, &size);
+}
+
+bool process_signal(process *p, int signal, sandbox_done *done, void *arg) {
+  wrenn_buf order = {0};
+  wrenn_buf_printf(&order, "{\"op\":\"kill\",\"pid\":%lld,\"signal\":%d%s}",
+                   (long long)p->pid, signal,
+                   p->of->all->traits->kills_group ? ",\"group\":true" : "");
+  bool sent = p->of->box && sandbox_order(p->of->box, &order, done, arg);
+  wrenn_buf_free(&order);
+  return sent;
+}
+
+/* ---- lists --------------------------------------------------------------- */
+
+static bool is_pid(const char *selector, int64_t *pid) {
+  char *end;
+  size_t len = strlen(selector);
+  if (len == 0 || len > 10 || strspn(selector, "0123456789") != len)
+    return false;
+  *pid = strtoll(selector, &end, 10);
+  return *pid <= UINT32_MAX;
+}
+
+process *process_find_tag(const capsule *c, const char *tag) {
+  process *p = c->processes;
+  while (p && !(p->tag && strcmp(p->tag, tag) == 0))
+    p = p->next;
+  return p;
+}
+
+process *process_find(const capsule *c, const char *selector) {
+  int64_t pid;
+  if (!is_pid(selector, &pid))
+    return process_find_tag(c, selector);
+  process *p = c->processes;
+  while (p && p->pid != pid)
+    p = p->next;
+  return p;
+}
+
+void process_unknown(const char *selector, char *text, size_t size) {
+  int64_t pid;
+  snprintf(text, size, "process with %s %.200s not found",
+           is_pid(selector, &pid) ? "pid" : "tag", selector);
+}
+
+void process_put(const process *p, wrenn_buf *out) {
+  wrenn_buf_printf(out, "{\"pid\":%lld", (long long)p->pid);
+  if (p->tag) {
+    wrenn_buf_puts(out, ",\"tag\":");
+    wrenn_json_put_string(out, p->tag, strlen(p->tag));
+  }
+  wrenn_buf_append(out, p->words.data, p->words.len);
+  wrenn_buf_puts(out, "}");
+}

@@ -1,0 +1,88 @@
+/* Processes: what is typed into a terminal. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "box/process.h"
+
+/* How often a terminal is tried that takes nothing, and for how long: its
+ * program does not read. */
+#define RETRY_MS 1
+#define PATIENCE_MS 5000
+
+typedef struct input {
+  struct input *next;
+  char *data;
+  size_t len, at;
+  uint64_t until; /* 0: not begun */
+  process_typed *done;
+  void *arg;
+} input;
+
+static void end_first(process *p) {
+  input *in = p->inputs;
+  p->inputs = in->next;
+  if (in->done)
+    in->done(in->arg);
+  free(in->data);
+  free(in);
+}
+
+/* Types what there is room for. True when nothing is left of the first, or
+ * only what has waited for too long. */
+static bool type_first(process *p) {
+  uv_stream_t *stream = (uv_stream_t *)&p->pipes[0];
+  uint64_t now = uv_now(p->of->all->loop);
+  input *in = p->inputs;
+  if (in->until == 0)
+    in->until = now + PATIENCE_MS;
+  if (in->at == in->len || uv_is_closing((uv_handle_t *)stream))
+    return true;
+  uv_buf_t buf = uv_buf_init(in->data + in->at, (unsigned)(in->len - in->at));
+  process_hurry(p);
+  int sent = uv_try_write(stream, &buf, 1);
+  if (sent > 0)
+    in->at += (size_t)sent;
+  return in->at == in->len || (sent < 0 && sent != UV_EAGAIN) ||
+         now >= in->until;
+}
+
+/* The end of each is told in a turn of its own: on the real server it is the
+ * answer to a request. */
+static void on_typing(uv_timer_t *timer) {
+  process *p = timer->data;
+  bool over = type_first(p);
+  if (over)
+    end_first(p);
+  if (p->inputs)
+    uv_timer_start(timer, on_typing, over ? 0 : RETRY_MS, 0);
+}
+
+bool process_write(process *p, char *data, size_t len, process_typed *done,
+                   void *arg) {
+  input **at = &p->inputs;
+  input *in = p->pty && !p->told ? calloc(1, sizeof(*in)) : NULL;
+  if (!in) {
+    free(data);
+    return false;
+  }
+  *in = (input){.data = data, .len = len, .done = done, .arg = arg};
+  while (*at)
+    at = &(*at)->next;
+  *at = in;
+  if (in == p->inputs) {
+    type_first(p);
+    uv_timer_start(&p->typing, on_typing, 0, 0);
+  }
+  return true;
+}
+
+void process_input_init(process *p) {
+  uv_timer_init(p->of->all->loop, &p->typing);
+  p->typing.data = p;
+  p->open_handles++;
+}
+
+void process_input_end(process *p) {
+  while (p->inputs)
+    end_first(p);
+}

@@ -1,0 +1,163 @@
+/* Processes: how one is started. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "box/accounts.h"
+#include "box/process.h"
+
+typedef struct start {
+  capsule *of;
+  process_started *done;
+  void *arg;
+  char *tag;
+  wrenn_buf words;
+  bool pty;
+} start;
+
+static void free_start(start *s) {
+  if (s) {
+    free(s->tag);
+    wrenn_buf_free(&s->words);
+  }
+  free(s);
+}
+
+/* What is in a capsule may have got hold of its agent: what comes from there
+ * must be something that the loop can wait for. */
+static bool can_be_read(int fd, bool pty) {
+  struct stat info;
+  return fstat(fd, &info) == 0 &&
+         (pty ? S_ISCHR(info.st_mode) && isatty(fd) : S_ISFIFO(info.st_mode));
+}
+
+static bool open_pipes(process *p, const sandbox_reply *reply) {
+  unsigned count = p->pty ? 1 : 2;
+  bool ok = true;
+  for (unsigned i = 0; i < count; i++) {
+    uv_pipe_init(p->of->all->loop, &p->pipes[i], 0);
+    p->pipes[i].data = p;
+    p->open_handles++;
+    p->open_pipes++;
+    int fd = sandbox_take_fd(reply);
+    if (fd < 0 || !can_be_read(fd, p->pty) || uv_pipe_open(&p->pipes[i], fd)) {
+      if (fd >= 0)
+        close(fd);
+      ok = false;
+    }
+  }
+  return ok;
+}
+
+static void on_spawned(void *arg, const sandbox_reply *reply) {
+  start *s = arg;
+  wrenn_json pid;
+  if (reply->error) {
+    s->done(s->arg, NULL, reply->error, reply->text);
+    free_start(s);
+    return;
+  }
+  process *p = calloc(1, sizeof(*p));
+  if (!p) {
+    s->done(s->arg, NULL, "failed", "out of memory");
+    free_start(s);
+    return;
+  }
+  p->of = s->of;
+  p->pty = s->pty;
+  p->tag = s->tag;
+  p->words = s->words;
+  s->tag = NULL;
+  s->words = (wrenn_buf){0};
+  if (wrenn_json_get(&reply->json, "pid", &pid))
+    wrenn_json_int(&pid, &p->pid);
+  uv_timer_init(s->of->all->loop, &p->timer);
+  p->timer.data = p;
+  p->open_handles = 1;
+  process_output_init(p);
+  process_input_init(p);
+  bool opened = open_pipes(p, reply);
+  p->listed = true;
+  p->next = p->of->processes;
+  p->of->processes = p;
+  if (!opened)
+    process_end_output(p);
+  s->done(s->arg, p, NULL, NULL);
+  process_update(p);
+  free_start(s);
+}
+
+void process_put_envs(const capsule *c, const account *user,
+                      const wrenn_json *envs, wrenn_buf *out) {
+  wrenn_json_iter it;
+  wrenn_json name, value;
+  wrenn_buf_printf(out,
+                   ",\"envs\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
+                   "/usr/bin:/sbin:/bin\",\"USER=%s\",\"LOGNAME=%s\","
+                   "\"WRENN_SANDBOX=true\",\"WRENN_SANDBOX_ID=%s\","
+                   "\"WRENN_TEMPLATE_ID=%s\",\"HOME=%s%s\"",
+                   user->name, user->name, c->id, c->template, capsule_top(c),
+                   user->home);
+  wrenn_json_walk(&it, envs);
+  while (wrenn_json_next(&it, &name, &value) > 0) {
+    wrenn_buf_puts(out, ",\""); /* both are valid JSON text as they stand */
+    wrenn_buf_append(out, name.text, name.len);
+    wrenn_buf_puts(out, "=");
+    wrenn_buf_append(out, value.text, value.len);
+    wrenn_buf_puts(out, "\"");
+  }
+  wrenn_buf_puts(out, "]");
+}
+
+static void put_words(const process_plan *plan, wrenn_buf *out) {
+  wrenn_buf_puts(out, ",\"cmd\":");
+  wrenn_json_put_string(out, plan->cmd, strlen(plan->cmd));
+  if (plan->args.type == WRENN_JSON_ARRAY) {
+    wrenn_buf_puts(out, ",\"args\":");
+    wrenn_buf_append(out, plan->args.text, plan->args.len);
+  }
+}
+
+bool process_start(capsule *c, const process_plan *plan, process_started *done,
+                   void *arg) {
+  wrenn_buf order = {0};
+  bool sent = false;
+  start *s = calloc(1, sizeof(*s));
+  if (!s || !c->box)
+    goto out;
+  s->of = c;
+  s->done = done;
+  s->arg = arg;
+  s->pty = plan->pty;
+  s->tag = plan->tag ? strdup(plan->tag) : NULL;
+  put_words(plan, &s->words);
+  if ((plan->tag && !s->tag) || s->words.oom)
+    goto out;
+  wrenn_buf_puts(&order, "{\"op\":\"spawn\",\"cwd\":");
+  wrenn_json_put_string(&order, *plan->cwd ? plan->cwd : "~",
+                        *plan->cwd ? strlen(plan->cwd) : 1);
+  put_words(plan, &order);
+  const account *user = plan->user ? plan->user : c->all->user;
+  process_put_envs(c, user, &plan->envs, &order);
+  if (user != c->all->user) {
+    wrenn_buf_printf(&order, ",\"home\":\"%s%s\"", capsule_top(c), user->home);
+    if (c->all->bwrap)
+      wrenn_buf_printf(&order, ",\"user\":\"%s\"", user->name);
+  }
+  if (c->all->traits->login_shell)
+    wrenn_buf_puts(&order, ",\"shell\":true");
+  if (c->all->traits->kills_group)
+    wrenn_buf_puts(&order, ",\"group\":true");
+  if (plan->pty)
+    wrenn_buf_printf(&order, ",\"pty\":{\"cols\":%lld,\"rows\":%lld}",
+                     (long long)plan->cols, (long long)plan->rows);
+  wrenn_buf_puts(&order, "}");
+  sent = sandbox_order(c->box, &order, on_spawned, s);
+
+out:
+  wrenn_buf_free(&order);
+  if (!sent)
+    free_start(s);
+  return sent;
+}

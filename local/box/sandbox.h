@@ -1,0 +1,71 @@
+/*
+ * A capsule's sandbox: a bubblewrap process with wrenn-agent as pid 1, and the
+ * channel to that agent.
+ */
+#ifndef WRENN_LOCAL_BOX_SANDBOX_H
+#define WRENN_LOCAL_BOX_SANDBOX_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "box/channel.h"
+#include "json.h"
+
+typedef struct sandbox sandbox;
+
+/* What an order came to. On success `error` is NULL and `json` the agent's
+ * answer; else `error` is its kind ("not_found", ...; "gone" when the sandbox
+ * ended first) and `text` says why. All of it lives as long as the call. */
+typedef struct sandbox_reply {
+  const char *error;
+  const char *text;
+  wrenn_json json;
+  channel_message *message; /* holds the descriptors; NULL when gone */
+} sandbox_reply;
+
+typedef void sandbox_done(void *arg, const sandbox_reply *reply);
+
+typedef struct sandbox_hooks {
+  void (*ready)(void *arg);
+  void (*exited)(void *arg, int64_t pid, int code);
+  void (*gone)(void *arg); /* the last call; every order has been answered */
+  void *arg;
+} sandbox_hooks;
+
+/* A folder of the host that is to be seen inside, and changed. */
+typedef struct sandbox_bind {
+  const char *host, *inside;
+} sandbox_bind;
+
+typedef struct sandbox_options {
+  uv_loop_t *loop;
+  const char *bwrap;  /* its path; NULL: no walls */
+  const char *folder; /* the capsule's own, with the folders of walls.h */
+  const char *agent;  /* path of wrenn-agent */
+  const char *etc;    /* folder with the files of accounts.h */
+  const struct account *user;
+  const sandbox_bind *binds;
+  size_t bind_count;
+  uint64_t open_files; /* how many descriptors a command may have */
+  sandbox_hooks hooks;
+  bool private_network; /* none but its own loopback */
+} sandbox_options;
+
+/* Starts one; `ready` or `gone` follows. NULL when it cannot be started. */
+sandbox *sandbox_start(const sandbox_options *options);
+
+/* Sends an order, a JSON object without an id. `done` is called once, later,
+ * and never after `gone`. False when the sandbox is going; then not at all. */
+bool sandbox_order(sandbox *s, const wrenn_buf *order, sandbox_done *done,
+                   void *arg);
+
+/* Takes the next descriptor out of a reply; -1 when there is none. */
+int sandbox_take_fd(const sandbox_reply *reply);
+
+/* Ends it with everything that runs inside; `gone` follows. */
+void sandbox_stop(sandbox *s);
+
+/* Frees it; only after `gone`. */
+void sandbox_free(sandbox *s);
+
+#endif

@@ -1,0 +1,250 @@
+#include "box/walls.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "box/accounts.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The host's own folders that a capsule may read and run. */
+static const char *const system_folders[] = {
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix"};
+
+/* And one of those that has folders of the host's in a folder of its own. */
+#define SHARED "/opt"
+
+/* A capsule's own folders, parents first. */
+static const struct {
+  const char *name;
+  mode_t mode;
+} own_folders[] = {{"root", 0700},
+                   {"tmp", 01777},
+                   {"home", 0755},
+                   {"mnt", 0755},
+                   {"var", 0755},
+                   {"var/tmp", 01777},
+                   {"var/cache", 0755},
+                   {"var/lib", 0755},
+                   {"var/log", 0755},
+                   {"opt", 0755},
+                   {"home/wrenn-user", 0755}};
+
+/* A link in the place of a folder would lead anywhere on the host. */
+static int make_folder(int top, const char *name, mode_t mode) {
+  struct stat info;
+  if (fstatat(top, name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (S_ISDIR(info.st_mode))
+      return 0;
+    if (unlinkat(top, name, 0))
+      return -1;
+  }
+  return mkdirat(top, name, mode) || fchmodat(top, name, mode, 0) ? -1 : 0;
+}
+
+int walls_make_folders(const char *folder) {
+  int top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int rc = top < 0 ? -1 : 0;
+  for (size_t i = 0; rc == 0 && i < COUNT(own_folders); i++)
+    rc = make_folder(top, own_folders[i].name, own_folders[i].mode);
+  int error = errno;
+  if (top >= 0)
+    close(top);
+  errno = error;
+  return rc;
+}
+
+static bool is_own(const char *path) {
+  for (size_t i = 0; i < COUNT(own_folders); i++)
+    if (strcmp(own_folders[i].name, path) == 0)
+      return true;
+  return false;
+}
+
+/* Whether the host's path is that of the entry or lies below it. */
+static bool leads_to(const char *entry, const char *host) {
+  size_t len = strlen(entry);
+  return strncmp(host + 1, entry, len) == 0 &&
+         (host[len + 1] == '\0' || host[len + 1] == '/');
+}
+
+bool walls_need(const char *path) {
+  static const char *const made[] = {"/proc", "/dev", "/run", "/var/run"};
+  char resolver[PATH_MAX];
+  if (is_own(path))
+    return false;
+  for (size_t i = 0; i < COUNT(made); i++)
+    if (strcmp(made[i] + 1, path) == 0)
+      return true;
+  for (size_t i = 0; i < COUNT(system_folders); i++)
+    if (strcmp(system_folders[i] + 1, path) == 0)
+      return access(system_folders[i], F_OK) == 0;
+  if (strncmp(path, &SHARED[1], sizeof(SHARED) - 2) == 0 &&
+      path[sizeof(SHARED) - 2] == '/') {
+    char host[PATH_MAX];
+    snprintf(host, sizeof(host), "/%s", path);
+    return access(host, F_OK) == 0;
+  }
+  return realpath("/etc/resolv.conf", resolver) && leads_to(path, resolver);
+}
+
+/* A top-level folder as it is on the host: a link stays one. */
+static void put_system_folder(words *w, const char *path) {
+  struct stat info;
+  char target[PATH_MAX];
+  if (lstat(path, &info))
+    return;
+  if (!S_ISLNK(info.st_mode)) {
+    words_add_all(w, "--ro-bind", path, path);
+    return;
+  }
+  ssize_t len = readlink(path, target, sizeof(target) - 1);
+  if (len > 0) {
+    target[len] = '\0';
+    words_add_all(w, "--symlink", target, path);
+  }
+}
+
+/* Secrets of the host that root inside would otherwise be able to read. */
+static void put_curtains(words *w) {
+  static const char *const files[] = {"/etc/shadow-", "/etc/gshadow",
+                                      "/etc/gshadow-"};
+  for (size_t i = 0; i < COUNT(files); i++)
+    if (access(files[i], F_OK) == 0)
+      words_add_all(w, "--ro-bind", "/dev/null", files[i]);
+  if (access("/etc/ssl/private", F_OK) == 0)
+    words_add_all(w, "--tmpfs", "/etc/ssl/private");
+}
+
+/* Each entry of a folder of the host's, to be seen in the same place. */
+static void put_entries(words *w, const char *folder) {
+  DIR *dir = opendir(folder);
+  struct dirent *item;
+  while (dir && (item = readdir(dir))) {
+    struct stat info;
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", folder, item->d_name);
+    if (item->d_name[0] != '.' && lstat(path, &info) == 0 &&
+        (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode)))
+      words_add_all(w, "--ro-bind", path, path);
+  }
+  if (dir)
+    closedir(dir);
+}
+
+/* The host's folders cannot be written to: what is to be found on the way of
+ * programs takes the place of what is there, or goes into folders that are
+ * hardly used. Which of them are on that way the host's profile decides. */
+static void put_sudo(words *w, const char *agent) {
+  static const char *const places[] = {"/usr/local/sbin", "/usr/local/games"};
+  struct stat info;
+  words_add_all(w, "--symlink", WALLS_AGENT, WALLS_SUDO);
+  if (lstat("/usr/bin/sudo", &info) == 0 && S_ISREG(info.st_mode))
+    words_add_all(w, "--ro-bind", agent, "/usr/bin/sudo");
+  for (size_t i = 0; i < COUNT(places); i++) {
+    if (lstat(places[i], &info) || !S_ISDIR(info.st_mode))
+      continue;
+    words_add_all(w, "--tmpfs", places[i]);
+    put_entries(w, places[i]);
+    words_add_all(w, "--symlink", WALLS_SUDO);
+    words_addf(w, "%s/sudo", places[i]);
+  }
+}
+
+/* Files of /proc are the kernel's, and root's to write where the server is
+ * run by root. */
+static void put_proc(words *w) {
+  static const char *const covered[] = {
+      "/proc/acpi", "/proc/asound", "/proc/bus",
+      "/proc/fs",   "/proc/irq",    "/proc/mtrr",
+      "/proc/scsi", "/proc/sys",    "/proc/sysrq-trigger"};
+  words_add_all(w, "--proc", "/proc");
+  for (size_t i = 0; i < COUNT(covered); i++)
+    if (access(covered[i], F_OK) == 0)
+      words_add_all(w, "--ro-bind", covered[i], covered[i]);
+}
+
+/* The network is the host's. Where /etc/resolv.conf leads out of the system
+ * folders, into /run mostly, what it leads to has to be there as well. */
+static void put_resolver(words *w) {
+  char path[PATH_MAX];
+  if (!realpath("/etc/resolv.conf", path))
+    return;
+  for (size_t i = 0; i < COUNT(system_folders); i++) {
+    size_t len = strlen(system_folders[i]);
+    if (strncmp(path, system_folders[i], len) == 0 && path[len] == '/')
+      return;
+  }
+  words_add_all(w, "--ro-bind", path, path);
+}
+
+/* Root inside is no more than the server's user outside, but where that is
+ * root as well, a capability counts: CAP_SYS_ADMIN would be enough to mount
+ * the system folders anew, to be written to. What is left is what programs
+ * expect of root within one container. */
+static void put_namespaces(words *w, const account *user,
+                           bool private_network) {
+  static const char *const kept[] = {
+      "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",
+      "CAP_FSETID", "CAP_KILL",         "CAP_NET_BIND_SERVICE",
+      "CAP_SETGID", "CAP_SETUID",       "CAP_SYS_CHROOT"};
+  words_add_all(w, "--unshare-user", "--uid");
+  words_addf(w, "%u", user->id);
+  words_add(w, "--gid");
+  words_addf(w, "%u", user->id);
+  words_add_all(w, "--unshare-pid", "--unshare-uts", "--unshare-ipc",
+                "--die-with-parent", "--new-session", "--cap-drop", "ALL");
+  /* With a loopback interface, which bubblewrap brings up. */
+  if (private_network)
+    words_add(w, "--unshare-net");
+  for (size_t i = 0; user->id == 0 && i < COUNT(kept); i++)
+    words_add_all(w, "--cap-add", kept[i]);
+}
+
+void walls_put(words *w, const sandbox_options *options) {
+  words_add(w, options->bwrap);
+  put_namespaces(w, options->user, options->private_network);
+  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind",
+                options->folder, "/");
+  for (size_t i = 0; i < COUNT(system_folders); i++)
+    put_system_folder(w, system_folders[i]);
+  put_entries(w, SHARED);
+  put_curtains(w);
+  accounts_put_walls(w, options->etc);
+  put_proc(w);
+  words_add_all(w, "--dev", "/dev", "--tmpfs", "/run", "--symlink", "/run",
+                "/var/run");
+  put_resolver(w);
+  for (size_t i = 0; i < options->bind_count; i++)
+    words_add_all(w, "--bind", options->binds[i].host,
+                  options->binds[i].inside);
+  words_add_all(w, "--ro-bind", options->agent, WALLS_AGENT);
+  if (options->user->id != 0)
+    put_sudo(w, options->agent);
+  words_add_all(w, "--chdir", options->user->home, "--");
+}
+
+bool walls_work(const char *bwrap, bool private_network) {
+  words w = {0};
+  int status = -1;
+  words_add(&w, bwrap);
+  put_namespaces(&w, account_find("root"), private_network);
+  words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
+                "/proc", "--dev", "/dev", "--", "true");
+  pid_t child = w.oom ? -1 : fork();
+  if (child == 0) {
+    execv(bwrap, w.list);
+    _exit(127);
+  }
+  bool ok = child > 0 && waitpid(child, &status, 0) == child && status == 0;
+  words_free(&w);
+  return ok;
+}

@@ -1,0 +1,115 @@
+/* Answers to requests: whole ones, errors, streamed ones. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "http/conn.h"
+
+/* The answer is complete: on to the next request, or the end. */
+static void answer_done(conn *c) {
+  bool keep = c->keep_alive && !c->eof && !c->server->ending;
+  request_reset(c);
+  if (!keep) {
+    conn_finish(c);
+    return;
+  }
+  c->busy = false;
+  request_parse(c);
+}
+
+const char *conn_request_id(conn *c) {
+  uint64_t number;
+  if (*c->request_id)
+    return c->request_id;
+  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+    number = uv_hrtime();
+  snprintf(c->request_id, sizeof(c->request_id), "req_%016llx",
+           (unsigned long long)number);
+  return c->request_id;
+}
+
+static void put_head(conn *c, wrenn_buf *out, int status, const char *type) {
+  wrenn_buf_printf(out, "HTTP/1.1 %d %s\r\n", status,
+                   http_status_str((enum http_status)status));
+  if (type)
+    wrenn_buf_printf(out, "Content-Type: %s\r\n", type);
+  if (c->server->traits->typed_errors)
+    wrenn_buf_printf(out, "X-Request-ID: %s\r\n", conn_request_id(c));
+  if (!c->keep_alive)
+    wrenn_buf_puts(out, "Connection: close\r\n");
+  else if (c->parser.http_minor == 0)
+    wrenn_buf_puts(out, "Connection: keep-alive\r\n");
+}
+
+void conn_reply(conn *c, int status, const char *type, const char *body,
+                size_t len) {
+  wrenn_buf out = {0};
+  if (c->answered || c->closing)
+    return;
+  c->answered = true;
+  put_head(c, &out, status, type);
+  if (status != 204)
+    wrenn_buf_printf(&out, "Content-Length: %zu\r\n", len);
+  wrenn_buf_puts(&out, "\r\n");
+  if (c->parser.method == HTTP_HEAD)
+    len = 0;
+  if (out.oom) {
+    conn_abort(c);
+  } else {
+    const uv_buf_t parts[2] = {uv_buf_init(out.data, (unsigned)out.len),
+                               uv_buf_init((char *)body, (unsigned)len)};
+    conn_send_parts(c, parts, len ? 2 : 1);
+    if (!c->closing)
+      answer_done(c);
+  }
+  wrenn_buf_free(&out);
+}
+
+void conn_reply_json(conn *c, int status, wrenn_buf *json) {
+  if (json->oom)
+    conn_abort(c);
+  else
+    conn_reply(c, status, "application/json", json->data, json->len);
+  wrenn_buf_free(json);
+}
+
+void conn_stream_begin(conn *c, int status, const char *type, int64_t length) {
+  wrenn_buf out = {0};
+  c->answered = true;
+  c->chunked = length < 0 && c->parser.http_minor > 0;
+  if (length < 0 && !c->chunked)
+    c->keep_alive = false; /* for HTTP/1.0, the end is where it hangs up */
+  put_head(c, &out, status, type);
+  if (c->chunked)
+    wrenn_buf_puts(&out, "Transfer-Encoding: chunked\r\n");
+  else if (length >= 0)
+    wrenn_buf_printf(&out, "Content-Length: %lld\r\n", (long long)length);
+  wrenn_buf_puts(&out, "\r\n");
+  if (out.oom)
+    conn_abort(c);
+  else
+    conn_send(c, out.data, out.len);
+  wrenn_buf_free(&out);
+}
+
+void conn_stream_data(conn *c, const char *data, size_t len) {
+  char head[32], tail[] = "\r\n";
+  if (len == 0)
+    return;
+  if (!c->chunked) {
+    conn_send(c, data, len);
+    return;
+  }
+  int head_len = snprintf(head, sizeof(head), "%zx\r\n", len);
+  const uv_buf_t parts[3] = {uv_buf_init(head, (unsigned)head_len),
+                             uv_buf_init((char *)data, (unsigned)len),
+                             uv_buf_init(tail, 2)};
+  conn_send_parts(c, parts, 3);
+}
+
+void conn_stream_end(conn *c) {
+  if (c->chunked)
+    conn_send(c, "0\r\n\r\n", 5);
+  if (!c->closing)
+    answer_done(c);
+}

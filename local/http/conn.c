@@ -1,0 +1,243 @@
+/* Connections: their life, and what is sent on them. */
+#include "http/conn.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a connection that is finished waits for: first that its client takes
+ * some of what is left, and then that it goes. */
+#define STALL_MS 30000
+#define LINGER_MS 2000
+#define PATIENCE_MS 50
+#define SPARE_MAX 64 /* descriptors, or a quarter of those there may be */
+
+/* ---- life ---------------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *handle) {
+  conn *c = handle->data;
+  if (--c->handles > 0)
+    return;
+  request_reset(c);
+  if (c->ws)
+    ws_lost(c->ws);
+  wrenn_buf_free(&c->input);
+  wrenn_buf_free(&c->target);
+  wrenn_buf_free(&c->name);
+  wrenn_buf_free(&c->value);
+  wrenn_buf_free(&c->fields);
+  free(c);
+}
+
+void conn_abort(conn *c) {
+  if (c->closing)
+    return;
+  c->closing = true;
+  if (c->previous)
+    c->previous->next = c->next;
+  else
+    c->server->conns = c->next;
+  if (c->next)
+    c->next->previous = c->previous;
+  /* Handlers hear of it in on_closed: one of them may be running now. */
+  uv_close((uv_handle_t *)&c->tcp, on_closed);
+  uv_close((uv_handle_t *)&c->timer, on_closed);
+}
+
+static void on_linger(uv_timer_t *timer) { conn_abort(timer->data); }
+
+static void on_stall(uv_timer_t *timer) {
+  conn *c = timer->data;
+  size_t left = conn_unsent(c);
+  if (left == c->left)
+    conn_abort(c);
+  c->left = left;
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status) {
+  conn *c = request->data;
+  free(request);
+  if (status < 0 || c->eof)
+    conn_abort(c);
+  else
+    uv_timer_start(&c->timer, on_linger,
+                   conn_is_spare(c) ? PATIENCE_MS : LINGER_MS, 0);
+}
+
+/* Closing at once would turn what the client still sends into a reset, which
+ * could cost it the last bytes of the answer. */
+void conn_finish(conn *c) {
+  if (c->closing || c->finished)
+    return;
+  c->finished = true;
+  uv_shutdown_t *request = malloc(sizeof(*request));
+  if (!request) {
+    conn_abort(c);
+    return;
+  }
+  request->data = c;
+  if (uv_shutdown(request, (uv_stream_t *)&c->tcp, on_shutdown)) {
+    free(request);
+    conn_abort(c);
+    return;
+  }
+  c->left = conn_unsent(c);
+  if (conn_is_spare(c))
+    uv_timer_start(&c->timer, on_linger, PATIENCE_MS, 0);
+  else
+    uv_timer_start(&c->timer, on_stall, STALL_MS, STALL_MS);
+  request_read(c);
+}
+
+/* ---- out ----------------------------------------------------------------- */
+
+size_t conn_unsent(const conn *c) {
+  return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+}
+
+bool conn_clogged(const conn *c) {
+  return conn_unsent(c) + c->out.writes * OUTLET_COST > CONN_WAITING_MAX;
+}
+
+static void on_written(void *arg, int status) {
+  conn *c = arg;
+  if (status < 0) {
+    conn_abort(c);
+    return;
+  }
+  if (c->closing || c->out.writes > 0)
+    return;
+  if (c->ws)
+    ws_drained(c->ws);
+  else if (c->task.drained)
+    c->task.drained(c);
+  if (!c->closing)
+    request_parse(c); /* what was clogged goes on */
+}
+
+void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count) {
+  if (!c->closing && !c->finished && outlet_send(&c->out, parts, count))
+    conn_abort(c);
+}
+
+void conn_send(conn *c, const char *data, size_t len) {
+  uv_buf_t part = uv_buf_init((char *)data, (unsigned)len);
+  conn_send_parts(c, &part, 1);
+}
+
+/* ---- turns --------------------------------------------------------------- */
+
+static void on_turns(uv_idle_t *turns) {
+  server *s = turns->data;
+  conn *next;
+  uv_idle_stop(turns);
+  for (conn *c = s->conns; c; c = next) {
+    next = c->next; /* it may end meanwhile */
+    bool wants = c->wants_turn;
+    c->wants_turn = false;
+    if (wants && c->task.drained && c->out.writes == 0)
+      c->task.drained(c);
+  }
+}
+
+void conn_want_turn(conn *c) {
+  c->wants_turn = true;
+  uv_idle_start(&c->server->turns, on_turns);
+}
+
+/* ---- server -------------------------------------------------------------- */
+
+static bool is_beyond(const server *s, int fd, spare what) {
+  uint64_t most = s->open_files / 4 < SPARE_MAX ? s->open_files / 4 : SPARE_MAX;
+  uint64_t kept = most * what / SPARE_FOR_WORK;
+  return fd < 0 || (uint64_t)fd + kept >= s->open_files;
+}
+
+/* The lowest free descriptor tells how many are taken. */
+bool server_is_full(const server *s, spare what) {
+  uv_os_fd_t any;
+  int fd = -1;
+  if (!uv_fileno((const uv_handle_t *)&s->listener, &any))
+    fd = fcntl(any, F_DUPFD_CLOEXEC, 0);
+  if (fd >= 0)
+    close(fd);
+  return is_beyond(s, fd, what);
+}
+
+bool conn_is_spare(const conn *c) {
+  uv_os_fd_t own;
+  return uv_fileno((const uv_handle_t *)&c->tcp, &own) ||
+         is_beyond(c->server, own, SPARE_FOR_ANSWER);
+}
+
+static void on_patience(uv_timer_t *timer);
+
+/* A connection that is not taken waits, and with it all that follow. */
+static void accept_next(server *s) {
+  uv_stream_t *listener = (uv_stream_t *)&s->listener;
+  bool full = server_is_full(s, SPARE_FOR_CONNECTION);
+  conn *c = full ? NULL : calloc(1, sizeof(*c));
+  if (!c) {
+    uv_timer_start(&s->patience, on_patience, PATIENCE_MS, 0);
+    return;
+  }
+  c->server = s;
+  uv_tcp_init(s->loop, &c->tcp);
+  uv_timer_init(s->loop, &c->timer);
+  c->tcp.data = c->timer.data = c;
+  c->handles = 2;
+  c->out =
+      (outlet){.to = (uv_stream_t *)&c->tcp, .written = on_written, .arg = c};
+  c->next = s->conns;
+  if (c->next)
+    c->next->previous = c;
+  s->conns = c;
+  if (uv_accept(listener, (uv_stream_t *)&c->tcp)) {
+    conn_abort(c);
+    return;
+  }
+  uv_tcp_nodelay(&c->tcp, 1);
+  request_init(c);
+}
+
+static void on_patience(uv_timer_t *timer) { accept_next(timer->data); }
+
+static void on_connection(uv_stream_t *listener, int status) {
+  if (status == 0)
+    accept_next(listener->data);
+}
+
+int server_start(server *s, const char *address, int port) {
+  struct sockaddr_storage where;
+  int size = sizeof(where), rc;
+  rc = uv_ip4_addr(address, port, (struct sockaddr_in *)&where);
+  if (rc)
+    rc = uv_ip6_addr(address, port, (struct sockaddr_in6 *)&where);
+  if (rc)
+    return rc;
+  uv_idle_init(s->loop, &s->turns);
+  uv_timer_init(s->loop, &s->patience);
+  s->turns.data = s->patience.data = s;
+  uv_tcp_init(s->loop, &s->listener);
+  s->listener.data = s;
+  rc = uv_tcp_bind(&s->listener, (struct sockaddr *)&where, 0);
+  if (!rc)
+    rc = uv_listen((uv_stream_t *)&s->listener, 1024, on_connection);
+  if (!rc)
+    rc = uv_tcp_getsockname(&s->listener, (struct sockaddr *)&where, &size);
+  if (rc)
+    return rc;
+  return ntohs(where.ss_family == AF_INET6
+                   ? ((struct sockaddr_in6 *)&where)->sin6_port
+                   : ((struct sockaddr_in *)&where)->sin_port);
+}
+
+void server_end(server *s) {
+  s->ending = true;
+  uv_close((uv_handle_t *)&s->listener, NULL);
+  uv_close((uv_handle_t *)&s->turns, NULL);
+  uv_close((uv_handle_t *)&s->patience, NULL);
+  while (s->conns)
+    conn_abort(s->conns);
+}

@@ -1,0 +1,210 @@
+/*
+ * One client connection: HTTP/1.1 requests in (parsed by http-parser),
+ * answers out, one at a time; or, after an upgrade, a WebSocket.
+ */
+#ifndef WRENN_LOCAL_HTTP_CONN_H
+#define WRENN_LOCAL_HTTP_CONN_H
+
+#include <http_parser.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "buf.h"
+#include "http/outlet.h"
+#include "model/capsule.h"
+#include "model/generation.h"
+#include "model/team.h"
+#include "model/templates.h"
+#include "model/volumes.h"
+
+typedef struct conn conn;
+typedef struct server server;
+
+/* Bodies that are collected; larger ones are refused. */
+#define CONN_BODY_MAX ((size_t)64 * 1024 * 1024)
+/* What may wait for a client that does not read before nothing more is taken
+ * from it; far above what a stream lets wait. */
+#define CONN_WAITING_MAX ((size_t)8 * 1024 * 1024)
+#define CONN_REQUEST_ID 21 /* "req_", 16 hex digits, NUL */
+
+struct server {
+  uv_loop_t *loop;
+  uv_tcp_t listener;
+  uv_idle_t turns;     /* for those who want another turn */
+  uv_timer_t patience; /* until a connection may be taken that has to wait */
+  uint64_t open_files; /* how many this process may have */
+  const char *keys[TEAMS_MAX]; /* of the teams */
+  int teams;
+  generation generation;
+  const traits *traits; /* of the generation */
+  uint64_t pty_ping_ms;
+  uint64_t head_ms; /* from a request's first byte to the end of its head */
+  uint64_t kept_ms; /* from one request to the next */
+  struct stats *stats[TEAMS_MAX];
+  capsules capsules;
+  templates templates;
+  volumes volumes;
+  conn *conns;
+  bool ending;
+};
+
+/* What is being done for a request: its state, owned by the handler. */
+typedef struct conn_task {
+  /* The request's body, when the handler takes it as it comes. */
+  void (*data)(conn *c, const char *data, size_t len);
+  void (*end)(conn *c);
+  /* There is room again for what the handler streams. */
+  void (*drained)(conn *c);
+  /* The request is over, answered or not: free the state. */
+  void (*drop)(conn *c);
+  void *state;
+} conn_task;
+
+struct conn {
+  conn *next, *previous; /* the server's list */
+  server *server;
+  uv_tcp_t tcp;
+  uv_timer_t timer; /* how long a client may take: for what it owes; to hang
+                       up when it is finished */
+  enum { OWES_NOTHING, OWES_HEAD, OWES_REQUEST } owes;
+  unsigned handles;
+  bool closing;
+  bool finished; /* nothing more is sent, and what comes is thrown away */
+  size_t left;   /* unsent, when that was last looked at */
+  bool wants_turn;
+
+  http_parser parser;
+  wrenn_buf input; /* received and not parsed yet */
+  bool parsing;    /* request_parse is at work */
+  bool busy;       /* a request is being worked on: no reading */
+  bool held;       /* its body is not wanted for now: neither */
+  bool watched;    /* the client is listened to while it waits, so that its
+                      hanging up is noticed */
+  bool eof;
+
+  /* the request */
+  wrenn_buf target, name, value;
+  wrenn_buf fields; /* all header lines, "Name: value" CRLF */
+  char key[128], content_type[512], ws_key[64], ws_extensions[256], host[128];
+  bool begun, headed; /* its first byte is here; all of its head */
+  bool served;        /* there was one before it */
+  bool in_value, has_key, has_token, expects, wants_websocket, ws_version_ok;
+  bool upgrade;  /* to a WebSocket, in due form */
+  bool deflates; /* whose messages are compressed if the client likes */
+  bool proxied;  /* to a port of a capsule */
+  bool raw;      /* its answer was 101: bytes go to the task as they are */
+  bool refused;  /* it will be: its body is not waited for */
+  bool overdue;  /* refused, with a body on its way */
+  bool crowded;  /* refused: too few descriptors are left */
+  wrenn_buf body;
+  bool too_large;
+  conn_task task;
+  int team;          /* whose key it has; -1: nobody's */
+  capsule *capsule;  /* the one that the path names */
+  char *selector;    /* the decoded last segment of a process path; or NULL */
+  const char *query; /* behind the ?, or "" */
+  char request_id[CONN_REQUEST_ID]; /* "": not made yet */
+
+  /* the answer */
+  bool keep_alive;
+  bool answered;
+  bool chunked; /* a streamed answer is under way */
+  outlet out;
+
+  struct ws *ws; /* after an upgrade */
+};
+
+/* Begins to serve; listens on an address, port 0 for a free one. Returns the
+ * port, or a negative libuv error. */
+int server_start(server *s, const char *address, int port);
+
+/* Descriptors are kept back for what is under way: whether so few are left that
+ * none should go into a connection, or into new work. */
+typedef enum {
+  SPARE_FOR_CONNECTION = 1,
+  SPARE_FOR_ANSWER,
+  SPARE_FOR_WORK
+} spare;
+bool server_is_full(const server *s, spare what);
+
+/* Whether the connection itself has one of the last, and is there only to be
+ * told so. */
+bool conn_is_spare(const conn *c);
+
+/* Closes the listener and every connection. */
+void server_end(server *s);
+
+/* A whole answer. */
+void conn_reply(conn *c, int status, const char *type, const char *body,
+                size_t len);
+
+/* A whole answer of JSON. Frees the buffer. */
+void conn_reply_json(conn *c, int status, wrenn_buf *json);
+
+/* The API's error: {"error":{"code":...,"message":...}}, with what else the
+ * generation puts there. See fault.h for the usual ones. */
+void conn_reply_error(conn *c, int status, const char *code, const char *format,
+                      ...) __attribute__((format(printf, 4, 5)));
+
+/* The request's id, as generations with typed errors tell it. */
+const char *conn_request_id(conn *c);
+
+/* A streamed answer: its head, its pieces, its end. With a length of -1 it is
+ * sent chunked; else the pieces add up to the length. */
+void conn_stream_begin(conn *c, int status, const char *type, int64_t length);
+void conn_stream_data(conn *c, const char *data, size_t len);
+void conn_stream_end(conn *c);
+
+/* Bytes accepted for this client that have not left yet. */
+size_t conn_unsent(const conn *c);
+
+/* Whether so much waits for the client that it is no longer listened to. */
+bool conn_clogged(const conn *c);
+
+/* Sends raw bytes, or several pieces as one. Owns nothing. */
+void conn_send(conn *c, const char *data, size_t len);
+void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count);
+
+/* Has `drained` called once the others have had their turn. */
+void conn_want_turn(conn *c);
+
+/* Takes no more of the request's body until conn_release. */
+void conn_hold(conn *c);
+void conn_release(conn *c);
+
+/* Has the end of the connection noticed while an answer is streamed that may
+ * have nothing to send for long. */
+void conn_watch(conn *c);
+
+/* Ends the connection once everything has left: a TCP FIN, and no more. */
+void conn_finish(conn *c);
+
+/* Ends the connection at once. */
+void conn_abort(conn *c);
+
+/* request.c: parses what has been received, request by request; passes it on
+ * where the connection has been upgraded; begins and stops reading as the
+ * state wants it; forgets the request. */
+void request_init(conn *c);
+void request_parse(conn *c);
+void request_pass(conn *c);
+void request_read(conn *c);
+void request_reset(conn *c);
+
+/* api.c: a request's head is complete (`task` may be set to take the body as
+ * it comes, or `refused`); the request is complete. */
+void api_begin(conn *c);
+void api_request(conn *c);
+
+/* proxy.c: whether a request's host name is that of a capsule's port; such a
+ * request's head is complete; all of it is. */
+bool proxy_wants(const conn *c);
+void proxy_begin(conn *c);
+void proxy_request(conn *c);
+
+/* ws.c: bytes of an upgraded connection; its end. */
+void ws_receive(struct ws *ws, const char *data, size_t len);
+void ws_drained(struct ws *ws);
+void ws_lost(struct ws *ws);
+
+#endif

@@ -1,0 +1,22 @@
+/* Sending on a stream: at once as far as it goes, the rest queued. */
+#ifndef WRENN_LOCAL_HTTP_OUTLET_H
+#define WRENN_LOCAL_HTTP_OUTLET_H
+
+#include <uv.h>
+
+/* What a queued piece takes besides its bytes, about. */
+#define OUTLET_COST 256
+
+typedef struct outlet {
+  uv_stream_t *to;
+  unsigned writes; /* queued pieces; it must outlive them */
+  /* A queued piece has left, or failed (a negative libuv error). */
+  void (*written)(void *arg, int status);
+  void *arg;
+} outlet;
+
+/* Sends several pieces as one. Copies what has to wait. Returns 0 or a
+ * negative libuv error. */
+int outlet_send(outlet *o, const uv_buf_t *parts, unsigned count);
+
+#endif

@@ -1,0 +1,32 @@
+/* The WebSocket side of an upgraded connection, framed by wslay. */
+#ifndef WRENN_LOCAL_HTTP_WS_H
+#define WRENN_LOCAL_HTTP_WS_H
+
+#include "http/conn.h"
+
+typedef struct ws ws;
+
+typedef struct ws_hooks {
+  void (*message)(void *arg, const char *data, size_t len, bool binary);
+  void (*drained)(void *arg); /* everything sent so far has left */
+  void (*lost)(void *arg);    /* the client is gone; the last call */
+  void *arg;
+} ws_hooks;
+
+/* Answers the upgrade with 101. A message above the generation's limit ends
+ * the connection. NULL, with the connection aborted, when the
+ * system has not enough. */
+ws *ws_accept(conn *c, const ws_hooks *hooks);
+
+/* Sends a text message; a binary one. */
+void ws_send(ws *w, const char *data, size_t len);
+void ws_send_binary(ws *w, const char *data, size_t len);
+
+/* Bytes accepted that have not left yet. */
+size_t ws_unsent(const ws *w);
+
+/* Ends the TCP connection once everything has left, without a close frame;
+ * `lost` follows. */
+void ws_drop(ws *w);
+
+#endif

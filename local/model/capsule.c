@@ -1,0 +1,319 @@
+/* A capsule's status, and what depends on it. */
+#include "model/capsule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "box/jupyter.h"
+#include "box/process.h"
+#include "model/events.h"
+#include "model/jobs.h"
+#include "model/stats.h"
+#include "model/volumes.h"
+
+/* How long a change of status takes at least, as on a real server. */
+#define CHANGE_MS 20
+#define MIB ((int64_t)1024 * 1024)
+
+const char *capsule_status_text(const capsules *all, capsule_status status) {
+  static const char *const names[] = {
+      [CAPSULE_STARTING] = "starting", [CAPSULE_RUNNING] = "running",
+      [CAPSULE_PAUSING] = "pausing",   [CAPSULE_PAUSED] = "paused",
+      [CAPSULE_RESUMING] = "resuming", [CAPSULE_SNAPSHOTTING] = "snapshotting",
+      [CAPSULE_STOPPING] = "stopping", [CAPSULE_STOPPED] = "stopped",
+      [CAPSULE_ERROR] = "error"};
+  if (status == CAPSULE_SNAPSHOTTING && all->generation < GENERATION_0_2_2)
+    status = CAPSULE_PAUSING; /* the other has no name yet */
+  return names[status];
+}
+
+const char *capsule_status_name(const capsule *c) {
+  return capsule_status_text(c->all, c->status);
+}
+
+static void put_time(wrenn_buf *out, const char *name, time_t when) {
+  char text[32];
+  if (!when)
+    return;
+  stats_time(text, when);
+  wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+/* The version keys, in the order of the alphabet. */
+static void put_versions(const traits *t, wrenn_buf *out) {
+  bool late = strcmp(t->vmm_key, "kernel_version") > 0;
+  wrenn_buf_puts(out, "\"agent_version\":\"local\",\"envd_version\":\"local\"");
+  if (!late)
+    wrenn_buf_printf(out, ",\"%s\":\"local\"", t->vmm_key);
+  wrenn_buf_puts(out, ",\"kernel_version\":\"host\"");
+  if (late)
+    wrenn_buf_printf(out, ",\"%s\":\"local\"", t->vmm_key);
+}
+
+static void put_metadata(const capsule *c, wrenn_buf *out) {
+  if (!c->started && !c->labels)
+    return;
+  wrenn_buf_puts(out, ",\"metadata\":{");
+  if (c->started)
+    put_versions(c->all->traits, out);
+  if (c->labels)
+    wrenn_buf_printf(out, "%s%s", c->started ? "," : "", c->labels);
+  wrenn_buf_puts(out, "}");
+}
+
+static void put_members(const capsule *c, wrenn_buf *out) {
+  wrenn_buf_printf(out,
+                   "{\"id\":\"%s\",\"status\":\"%s\",\"template\":\"%s\","
+                   "\"vcpus\":%lld,\"memory_mb\":%lld,\"timeout_sec\":%lld",
+                   c->id, capsule_status_name(c), c->template,
+                   (long long)c->vcpus, (long long)c->memory_mb,
+                   (long long)c->timeout_sec);
+  if (c->all->traits->shows_host_ip && c->started)
+    wrenn_buf_puts(out, ",\"host_ip\":\"" CAPSULE_HOST_IP "\"");
+  if (c->all->traits->shows_disk_size)
+    wrenn_buf_printf(out, ",\"disk_size_mb\":%lld", (long long)c->disk_size_mb);
+  put_time(out, "created_at", c->created);
+  put_time(out, "started_at", c->started);
+  put_time(out, "last_active_at", c->active);
+  put_time(out, "last_updated", c->updated);
+  put_metadata(c, out);
+}
+
+void capsule_put(const capsule *c, wrenn_buf *out) {
+  put_members(c, out);
+  wrenn_buf_puts(out, "}");
+}
+
+/* How much of the disk is used, the metrics know. */
+void capsule_put_alone(const capsule *c, wrenn_buf *out) {
+  int64_t bytes =
+      c->metrics.count ? c->metrics.points[c->metrics.count - 1].disk_bytes : 0;
+  put_members(c, out);
+  if (c->all->traits->shows_disk_usage)
+    wrenn_buf_printf(out, ",\"disk_used_mb\":%lld",
+                     (long long)((bytes + MIB - 1) / MIB));
+  wrenn_buf_puts(out, "}");
+}
+
+/* ---- watchers ------------------------------------------------------------ */
+
+void capsule_watch(capsule *c, capsule_watcher *w) {
+  w->from = c->status;
+  w->next = c->watchers;
+  c->watchers = w;
+}
+
+void capsule_unwatch(capsule *c, capsule_watcher *w) {
+  capsule_watcher **at = &c->watchers;
+  while (*at && *at != w)
+    at = &(*at)->next;
+  if (*at)
+    *at = w->next;
+}
+
+/* From the start again after each: who is told may make others leave. */
+static void tell_watchers(capsule *c) {
+  capsule_watcher *w = c->watchers;
+  while (w) {
+    if (w->from == c->status) {
+      w = w->next;
+      continue;
+    }
+    capsule_unwatch(c, w);
+    w->left(w);
+    w = c->watchers;
+  }
+}
+
+/* ---- sessions ------------------------------------------------------------ */
+
+void session_join(capsule *c, session *s) {
+  s->next = c->sessions.next;
+  s->previous = &c->sessions;
+  if (s->next)
+    s->next->previous = s;
+  c->sessions.next = s;
+}
+
+void session_leave(session *s) {
+  if (s->previous)
+    s->previous->next = s->next;
+  if (s->next)
+    s->next->previous = s->previous;
+  s->next = s->previous = NULL;
+}
+
+void capsule_cut(capsule *c) {
+  while (c->sessions.next) {
+    session *s = c->sessions.next;
+    session_leave(s);
+    s->cut(s);
+  }
+}
+
+/* ---- folders ------------------------------------------------------------- */
+
+void capsules_hold(capsules *all) { all->live++; }
+
+void capsules_release(capsules *all) {
+  all->live--;
+  if (all->ending && all->live == 0)
+    all->all_gone(all->arg);
+}
+
+void capsule_remove_folder(capsule *c) {
+  bool stays = c->all->ending && c->all->keep_data;
+  if (!stays && c->folder) {
+    job_remove(c->all, c->folder);
+    c->folder = NULL;
+  }
+  capsules_release(c->all);
+}
+
+/* ---- status -------------------------------------------------------------- */
+
+void capsule_set_status(capsule *c, capsule_status status) {
+  capsule_status before = c->told;
+  c->away = false;
+  c->status = c->told = status;
+  c->updated = time(NULL);
+  volumes_follow(c);
+  events_changed(c->all->events, c, before);
+  tell_watchers(c);
+}
+
+static void change_later(capsule *c, uv_timer_cb change) {
+  uv_timer_start(&c->timer, change, CHANGE_MS, 0);
+}
+
+/* Times are told in whole seconds: one that was renewed is a later one, also
+ * within the same. */
+static void on_started(uv_timer_t *timer) {
+  capsule *c = timer->data;
+  time_t now = time(NULL);
+  c->started = now > c->started ? now : c->started + 1;
+  capsule_touch(c);
+  capsule_set_status(c, CAPSULE_RUNNING);
+}
+
+void capsule_ready(void *arg) {
+  capsule *c = arg;
+  jupyter_start(c);
+  if (c->status == CAPSULE_STARTING)
+    change_later(c, on_started);
+}
+
+void capsule_gone(void *arg) {
+  capsule *c = arg;
+  bool meant = c->status == CAPSULE_STOPPING;
+  uv_timer_stop(&c->timer);
+  c->ended = uv_now(c->all->loop);
+  c->status = meant ? CAPSULE_STOPPED : CAPSULE_ERROR;
+  capsule_cut(c);
+  processes_end(c);
+  sandbox_free(c->box);
+  c->box = NULL;
+  capsule_set_status(c, c->status);
+  capsule_remove_folder(c);
+}
+
+static void on_paused(uv_timer_t *timer) {
+  capsule_set_status(timer->data, CAPSULE_PAUSED);
+}
+
+static void after_pause(void *arg, const sandbox_reply *reply) {
+  capsule *c = arg;
+  if (c->status != CAPSULE_PAUSING)
+    return;
+  if (reply->error)
+    capsule_set_status(c, CAPSULE_RUNNING);
+  else
+    change_later(c, on_paused);
+}
+
+static void after_resume(void *arg, const sandbox_reply *reply) {
+  capsule *c = arg;
+  if (c->status != CAPSULE_RESUMING)
+    return;
+  if (reply->error)
+    capsule_set_status(c, CAPSULE_PAUSED);
+  else
+    change_later(c, on_started);
+}
+
+bool capsule_order(capsule *c, const char *order, sandbox_done *done) {
+  wrenn_buf message = {0};
+  wrenn_buf_printf(&message, "{\"op\":\"%s\"}", order);
+  bool sent = c->box && sandbox_order(c->box, &message, done, c);
+  wrenn_buf_free(&message);
+  return sent;
+}
+
+void capsule_pause(capsule *c) {
+  c->idle = false;
+  capsule_set_status(c, CAPSULE_PAUSING);
+  capsule_cut(c);
+  capsule_order(c, "pause", after_pause);
+}
+
+static void after_leaving(void *arg, const sandbox_reply *reply) {
+  (void)arg;
+  (void)reply;
+}
+
+void capsule_pause_idle(capsule *c) {
+  if (c->all->traits->pauses_unseen) {
+    c->away = true;
+    capsule_cut(c);
+    capsule_order(c, "pause", after_leaving);
+  } else {
+    capsule_pause(c);
+  }
+  c->idle = true;
+}
+
+void capsule_resume(capsule *c) {
+  capsule_set_status(c, CAPSULE_RESUMING);
+  capsule_order(c, "resume", after_resume);
+}
+
+static void on_stop_due(uv_timer_t *timer) {
+  capsule *c = timer->data;
+  if (c->box)
+    sandbox_stop(c->box);
+}
+
+bool capsule_destroy(capsule *c) {
+  if (c->status == CAPSULE_STOPPING || c->status == CAPSULE_STOPPED ||
+      c->status == CAPSULE_ERROR)
+    return false;
+  capsule_set_status(c, CAPSULE_STOPPING);
+  capsule_cut(c);
+  capsule_copy_stop(c);
+  change_later(c, on_stop_due);
+  return true;
+}
+
+const char *capsule_top(const capsule *c) {
+  return c->all->bwrap ? "" : c->folder;
+}
+
+void capsule_touch(capsule *c) {
+  c->active = time(NULL);
+  c->used = uv_now(c->all->loop);
+}
+
+/* ---- metrics ------------------------------------------------------------- */
+
+void capsule_add_point(capsule *c, const capsule_point *point) {
+  if (!c->metrics.points)
+    c->metrics.points = calloc(CAPSULE_POINTS, sizeof(*c->metrics.points));
+  if (!c->metrics.points)
+    return;
+  if (c->metrics.count == CAPSULE_POINTS) {
+    c->metrics.count--;
+    memmove(c->metrics.points, c->metrics.points + 1,
+            c->metrics.count * sizeof(*c->metrics.points));
+  }
+  c->metrics.points[c->metrics.count++] = *point;
+}

@@ -1,0 +1,216 @@
+/*
+ * Capsules: what the API says about them, their sandbox, their processes and
+ * the connections that depend on them; and the list of them.
+ */
+#ifndef WRENN_LOCAL_MODEL_CAPSULE_H
+#define WRENN_LOCAL_MODEL_CAPSULE_H
+
+#include <stdbool.h>
+#include <time.h>
+#include <uv.h>
+
+#include "box/sandbox.h"
+#include "buf.h"
+#include "model/generation.h"
+
+#define CAPSULE_ID_LEN 28           /* "cl-" and 25 characters */
+#define CAPSULE_HOST_IP "127.0.0.1" /* where the host finds its ports */
+
+typedef struct capsule capsule;
+typedef struct process process;
+
+typedef enum capsule_status {
+  CAPSULE_STARTING,
+  CAPSULE_RUNNING,
+  CAPSULE_PAUSING,
+  CAPSULE_PAUSED,
+  CAPSULE_RESUMING,
+  CAPSULE_SNAPSHOTTING,
+  CAPSULE_STOPPING,
+  CAPSULE_STOPPED,
+  CAPSULE_ERROR
+} capsule_status;
+
+/* What a capsule's end or pause cuts: a connection, an answer under way. */
+typedef struct session {
+  struct session *next, *previous;
+  void (*cut)(struct session *s);
+} session;
+
+/* What a capsule used at some time. */
+typedef struct capsule_point {
+  time_t when;
+  double cpu_pct; /* of all its CPUs */
+  int64_t mem_bytes, disk_bytes;
+} capsule_point;
+
+#define CAPSULE_POINTS 600
+#define CAPSULE_VOLUMES 4
+
+/* Somebody who waits for a capsule to leave a status. */
+typedef struct capsule_watcher {
+  struct capsule_watcher *next;
+  capsule_status from;
+  void (*left)(struct capsule_watcher *w); /* it watches no more */
+} capsule_watcher;
+
+struct capsule {
+  capsule *next, *previous; /* newest first */
+  capsule *in_bucket;       /* of the table of ids */
+  struct capsules *all;
+  char id[CAPSULE_ID_LEN + 1];
+  capsule_status status, told; /* the last that the events have told of */
+  int team;
+  char template[65];
+  int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+  char *labels; /* the user's metadata, as members of JSON; or NULL */
+  time_t created, started, active, updated; /* 0: not yet */
+  char *folder;
+  sandbox *box; /* NULL before and after */
+  bool has_jupyter;
+  bool idle; /* why it is paused, or about to be */
+  bool away; /* paused, and it is not known yet: its status does not say so */
+  process *processes;
+  struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
+  size_t volume_count;
+  struct copying *copying; /* its tree, now; or NULL */
+  session sessions;        /* list head */
+  capsule_watcher *watchers;
+  uv_timer_t timer; /* the next change of status */
+  uint64_t used;    /* the loop's time of the last activity */
+  uint64_t ended;   /* and of its end */
+  struct {
+    capsule_point *points; /* oldest first; NULL while there are none */
+    size_t count;
+    uint64_t sampled;
+    int64_t cpu_ms;
+  } metrics;
+};
+
+#define CAPSULE_BUCKETS 1024
+
+typedef struct capsules {
+  uv_loop_t *loop;
+  generation generation;
+  struct events *events; /* told of each change of status; or NULL */
+  const traits *traits;
+  capsule *first, *last;
+  capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
+  size_t count;
+  const char *data;           /* folder that holds one for each capsule */
+  const struct account *user; /* whom commands run as */
+  bool keep_data;             /* what is left of them at the end stays */
+  const char *agent;          /* path of wrenn-agent */
+  const char *bwrap;          /* its path; NULL: no walls */
+  uint64_t open_files;        /* how many descriptors a command may have */
+  bool ending;
+  unsigned live; /* with a sandbox, a folder, or work on one under way */
+  void (*all_gone)(void *arg);
+  void *arg;
+  uv_timer_t reaper;
+  uint64_t second_ms;   /* of a timeout_sec */
+  uv_timer_t monitor;   /* finds out about those that are away */
+  bool private_network; /* each has a loopback of its own, and no more */
+} capsules;
+
+typedef struct capsule_wishes {
+  int team;
+  char template[65];
+  int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
+  struct template *snapshot; /* whose files it begins with; or NULL */
+  struct volume *volumes[CAPSULE_VOLUMES];
+  size_t volume_count;
+  char *labels; /* taken over when it has been made */
+} capsule_wishes;
+
+/* `error` is NULL or says why there is no copy; `bytes` is its size. */
+typedef void capsule_copied(void *arg, const char *error, int64_t bytes);
+
+/* Begins to look for idle capsules. */
+void capsules_start(capsules *all);
+
+/* Stops every capsule; all_gone is called once nothing is left of them. */
+void capsules_end(capsules *all);
+
+/* Frees the list; only after all_gone. */
+void capsules_free(capsules *all);
+
+/* all_gone has to wait for something; for one thing less. */
+void capsules_hold(capsules *all);
+void capsules_release(capsules *all);
+
+/* Makes a capsule, which is starting; NULL when the system has not enough. */
+capsule *capsule_create(capsules *all, const capsule_wishes *wishes);
+
+/* Finds one by id; NULL when there is none. */
+capsule *capsule_find(capsules *all, const char *id);
+
+/* Whether a text has the form of an id. */
+bool capsule_id_ok(const char *id);
+
+const char *capsule_status_name(const capsule *c);
+const char *capsule_status_text(const capsules *all, capsule_status status);
+
+/* The one place where a status changes. */
+void capsule_set_status(capsule *c, capsule_status status);
+
+/* The changes of status, from a status that allows them. */
+void capsule_pause(capsule *c);
+void capsule_pause_idle(capsule *c);
+void capsule_resume(capsule *c);
+
+/* The same for its end, from any; false when it has ended, or is about to. */
+bool capsule_destroy(capsule *c);
+
+/* Removes its folder, soon; it counts as gone after that. */
+void capsule_remove_folder(capsule *c);
+
+/* Starts its sandbox in its folder, which is ready; false when it cannot. */
+bool capsule_start(capsule *c);
+
+/* Sends an order without arguments to its agent; false when there is none. */
+bool capsule_order(capsule *c, const char *order, sandbox_done *done);
+
+/* Cuts its sessions. */
+void capsule_cut(capsule *c);
+
+/* snapshotting.c: fills a folder that is about to be a capsule's from its
+ * template, and starts it then. False when it cannot be begun. */
+bool capsule_fill(capsule *c, struct template *from);
+
+/* snapshotting.c: copies the tree of a running or paused capsule to a path
+ * that must not exist, while nothing in it runs. It goes back to the status it
+ * had; or becomes paused, if that is how the generation has it. False when it
+ * cannot be begun: `done` does not follow then. */
+bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg);
+
+/* snapshotting.c: what of the two is under way ends early, and fails. */
+void capsule_copy_stop(capsule *c);
+
+/* The sandbox's hooks: it is ready; it has ended. `arg` is the capsule. */
+void capsule_ready(void *arg);
+void capsule_gone(void *arg);
+
+/* Where a user's home is, as its agent sees it: the folder that home lies in
+ * is to be put in front. */
+const char *capsule_top(const capsule *c);
+
+/* Something was done with it: it is not idle. */
+void capsule_touch(capsule *c);
+
+/* Keeps a point of its metrics. */
+void capsule_add_point(capsule *c, const capsule_point *point);
+
+/* Appends the capsule as the API shows it, in a list or by itself. */
+void capsule_put(const capsule *c, wrenn_buf *out);
+void capsule_put_alone(const capsule *c, wrenn_buf *out);
+
+/* Waits for the capsule to leave a status that it has now; gives up waiting. */
+void capsule_watch(capsule *c, capsule_watcher *w);
+void capsule_unwatch(capsule *c, capsule_watcher *w);
+
+/* Keeps a session in the list of those to cut. */
+void session_join(capsule *c, session *s);
+void session_leave(session *s);
+
+#endif

@@ -1,0 +1,239 @@
+/* The list of capsules: ids, the table, the reaper, the end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "box/process.h"
+#include "box/walls.h"
+#include "model/events.h"
+#include "model/volumes.h"
+
+#define REAPER_MS 2000
+#define MONITOR_MS 15000
+/* Capsules that have ended stay readable by id, for as long as this at the
+ * least; after that the oldest go when there are too many. */
+#define ENDED_KEPT_MS ((uint64_t)3600 * 1000)
+#define ENDED_MAX 10000
+
+/* ---- ids ----------------------------------------------------------------- */
+
+static void make_id(char id[CAPSULE_ID_LEN + 1]) {
+  static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+  unsigned char bytes[CAPSULE_ID_LEN - 3];
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+    abort();
+  memcpy(id, "cl-", 3);
+  for (size_t i = 0; i < sizeof(bytes); i++)
+    id[i + 3] = digits[bytes[i] % 36];
+  id[CAPSULE_ID_LEN] = '\0';
+}
+
+bool capsule_id_ok(const char *id) {
+  return strlen(id) == CAPSULE_ID_LEN && strncmp(id, "cl-", 3) == 0 &&
+         strspn(id + 3, "0123456789abcdefghijklmnopqrstuvwxyz") ==
+             CAPSULE_ID_LEN - 3;
+}
+
+static capsule **bucket_of(capsules *all, const char *id) {
+  size_t hash = 0;
+  while (*id)
+    hash = hash * 31 + (unsigned char)*id++;
+  return &all->buckets[hash % CAPSULE_BUCKETS];
+}
+
+capsule *capsule_find(capsules *all, const char *id) {
+  capsule *c = *bucket_of(all, id);
+  while (c && strcmp(c->id, id) != 0)
+    c = c->in_bucket;
+  return c;
+}
+
+/* ---- the list ------------------------------------------------------------ */
+
+static void link_in(capsules *all, capsule *c) {
+  capsule **bucket = bucket_of(all, c->id);
+  c->in_bucket = *bucket;
+  *bucket = c;
+  c->next = all->first;
+  if (c->next)
+    c->next->previous = c;
+  else
+    all->last = c;
+  all->first = c;
+  all->count++;
+}
+
+static void unlink_it(capsules *all, capsule *c) {
+  capsule **at = bucket_of(all, c->id);
+  while (*at != c)
+    at = &(*at)->in_bucket;
+  *at = c->in_bucket;
+  *(c->previous ? &c->previous->next : &all->first) = c->next;
+  *(c->next ? &c->next->previous : &all->last) = c->previous;
+  all->count--;
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+  capsule *c = handle->data;
+  free(c->metrics.points);
+  free(c->labels);
+  free(c->folder);
+  free(c);
+}
+
+static void free_capsule(capsule *c) {
+  uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+}
+
+static bool make_path(capsule *c) {
+  size_t size = strlen(c->all->data) + CAPSULE_ID_LEN + 2;
+  c->folder = malloc(size);
+  if (c->folder)
+    snprintf(c->folder, size, "%s/%s", c->all->data, c->id);
+  return c->folder != NULL;
+}
+
+static void on_process_exited(void *arg, int64_t pid, int code) {
+  process_exited(arg, pid, code);
+}
+
+bool capsule_start(capsule *c) {
+  char inside[CAPSULE_VOLUMES][VOLUME_MOUNT_SIZE];
+  sandbox_bind binds[CAPSULE_VOLUMES];
+  const sandbox_options options = {
+      .loop = c->all->loop,
+      .bwrap = c->all->bwrap,
+      .folder = c->folder,
+      .agent = c->all->agent,
+      .etc = c->all->data,
+      .user = c->all->user,
+      .binds = binds,
+      .bind_count = c->volume_count,
+      .open_files = c->all->open_files,
+      .hooks = {capsule_ready, on_process_exited, capsule_gone, c},
+      .private_network = c->all->private_network};
+  for (size_t i = 0; i < c->volume_count; i++) {
+    volume_mount_path(c->volumes[i], inside[i]);
+    binds[i] = (sandbox_bind){c->volumes[i]->folder, inside[i]};
+  }
+  if (walls_make_folders(c->folder) == 0)
+    c->box = sandbox_start(&options);
+  return c->box != NULL;
+}
+
+/* Its folder is made, or about to be. */
+static bool begin(capsule *c, const capsule_wishes *wishes) {
+  if (!make_path(c))
+    return false;
+  if (wishes->snapshot)
+    return capsule_fill(c, wishes->snapshot);
+  return mkdir(c->folder, 0700) == 0 && capsule_start(c);
+}
+
+capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
+  if (all->ending)
+    return NULL;
+  capsule *c = calloc(1, sizeof(*c));
+  if (!c)
+    return NULL;
+  c->all = all;
+  make_id(c->id);
+  c->team = wishes->team;
+  memcpy(c->template, wishes->template, sizeof(c->template));
+  c->vcpus = wishes->vcpus;
+  c->memory_mb = wishes->memory_mb;
+  c->disk_size_mb = wishes->disk_size_mb;
+  c->timeout_sec = wishes->timeout_sec;
+  uv_timer_init(all->loop, &c->timer);
+  c->timer.data = c;
+  c->status = c->told = CAPSULE_STARTING;
+  c->created = c->updated = time(NULL);
+  capsules_hold(all);
+  volumes_attach(c, wishes->volumes, wishes->volume_count);
+  if (!begin(c, wishes)) {
+    volumes_detach(c);
+    capsule_remove_folder(c);
+    free_capsule(c);
+    return NULL;
+  }
+  c->labels = wishes->labels;
+  link_in(all, c);
+  return c;
+}
+
+static bool is_idle(const capsule *c, uint64_t now) {
+  return c->status == CAPSULE_RUNNING && !c->away && c->timeout_sec > 0 &&
+         (now - c->used) / c->all->second_ms >= (uint64_t)c->timeout_sec;
+}
+
+static bool is_forgotten(const capsule *c, uint64_t now) {
+  return (c->status == CAPSULE_STOPPED || c->status == CAPSULE_ERROR) &&
+         now - c->ended > ENDED_KEPT_MS;
+}
+
+static void on_reaper(uv_timer_t *timer) {
+  capsules *all = timer->data;
+  uint64_t now = uv_now(all->loop);
+  capsule *next;
+  for (capsule *c = all->first; c; c = c->next)
+    if (is_idle(c, now))
+      capsule_pause_idle(c);
+  for (capsule *c = all->last; c && all->count > ENDED_MAX; c = next) {
+    next = c->previous;
+    if (is_forgotten(c, now)) {
+      unlink_it(all, c);
+      free_capsule(c);
+    }
+  }
+}
+
+static void on_monitor(uv_timer_t *timer) {
+  capsules *all = timer->data;
+  for (capsule *c = all->first; c; c = c->next)
+    if (c->away)
+      capsule_set_status(c, CAPSULE_PAUSED);
+}
+
+/* A time that the environment may change: tests cannot wait for long. */
+static uint64_t time_of(const char *name, uint64_t usual_ms) {
+  const char *text = getenv(name);
+  uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
+  return ms > 0 ? ms : usual_ms;
+}
+
+void capsules_start(capsules *all) {
+  uint64_t monitor_ms = time_of("WRENN_LOCAL_MONITOR_MS", MONITOR_MS);
+  all->second_ms = time_of("WRENN_LOCAL_IDLE_SECOND_MS", 1000);
+  uv_timer_init(all->loop, &all->reaper);
+  all->reaper.data = all;
+  uv_timer_start(&all->reaper, on_reaper, REAPER_MS, REAPER_MS);
+  uv_timer_init(all->loop, &all->monitor);
+  all->monitor.data = all;
+  uv_timer_start(&all->monitor, on_monitor, monitor_ms, monitor_ms);
+}
+
+void capsules_end(capsules *all) {
+  if (all->ending)
+    return;
+  all->ending = true;
+  uv_close((uv_handle_t *)&all->reaper, NULL);
+  uv_close((uv_handle_t *)&all->monitor, NULL);
+  for (capsule *c = all->first; c; c = c->next) {
+    capsule_destroy(c);
+    uv_timer_stop(&c->timer);
+    if (c->box)
+      sandbox_stop(c->box);
+  }
+  if (all->live == 0)
+    all->all_gone(all->arg);
+}
+
+void capsules_free(capsules *all) {
+  while (all->first) {
+    capsule *c = all->first;
+    unlink_it(all, c);
+    free_capsule(c);
+  }
+}

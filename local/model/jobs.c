@@ -1,0 +1,104 @@
+#include "model/jobs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/tree.h"
+
+struct job_copy {
+  uv_work_t work;
+  capsules *all;
+  char *from, *to;
+  copy_skips *skips;
+  atomic_bool stop;
+  int error; /* an errno */
+  int64_t bytes;
+  job_copied *done;
+  void *arg;
+};
+
+typedef struct removal {
+  uv_work_t work;
+  capsules *all;
+  char *path;
+} removal;
+
+/* ---- copying ------------------------------------------------------------- */
+
+static void free_copy(job_copy *j) {
+  free(j->from);
+  free(j->to);
+  free(j);
+}
+
+/* Half a copy is none. */
+static void run_copy(uv_work_t *work) {
+  job_copy *j = work->data;
+  if (copy_tree(j->from, j->to, j->skips, &j->stop, &j->bytes) == 0)
+    return;
+  j->error = errno;
+  tree_remove(j->to);
+}
+
+static void after_copy(uv_work_t *work, int status) {
+  job_copy *j = work->data;
+  capsules *all = j->all;
+  (void)status;
+  j->done(j->arg, j->error ? strerror(j->error) : NULL, j->bytes);
+  free_copy(j);
+  capsules_release(all);
+}
+
+job_copy *job_copy_start(capsules *all, const char *from, const char *to,
+                         copy_skips *skips, job_copied *done, void *arg) {
+  job_copy *j = calloc(1, sizeof(*j));
+  if (!j)
+    return NULL;
+  j->work.data = j;
+  j->all = all;
+  j->from = strdup(from);
+  j->to = strdup(to);
+  j->skips = skips;
+  j->done = done;
+  j->arg = arg;
+  atomic_init(&j->stop, false);
+  if (!j->from || !j->to ||
+      uv_queue_work(all->loop, &j->work, run_copy, after_copy)) {
+    free_copy(j);
+    return NULL;
+  }
+  capsules_hold(all);
+  return j;
+}
+
+void job_copy_stop(job_copy *j) { atomic_store(&j->stop, true); }
+
+/* ---- removing ------------------------------------------------------------ */
+
+static void run_removal(uv_work_t *work) {
+  removal *r = work->data;
+  tree_remove(r->path);
+}
+
+static void after_removal(uv_work_t *work, int status) {
+  removal *r = work->data;
+  (void)status;
+  capsules_release(r->all);
+  free(r->path);
+  free(r);
+}
+
+void job_remove(capsules *all, char *path) {
+  removal *r = path ? calloc(1, sizeof(*r)) : NULL;
+  if (!r) {
+    free(path);
+    return;
+  }
+  r->work.data = r;
+  r->all = all;
+  r->path = path;
+  capsules_hold(all);
+  if (uv_queue_work(all->loop, &r->work, run_removal, after_removal))
+    after_removal(&r->work, 0);
+}

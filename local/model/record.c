@@ -1,0 +1,105 @@
+#include "model/record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/tree.h"
+
+#define RECORD "record.json"
+#define FRESH "record.new"
+#define MAX_SIZE 4096
+
+char *record_path(const char *a, const char *b) {
+  size_t size = strlen(a) + strlen(b) + 2;
+  char *path = malloc(size);
+  if (path)
+    snprintf(path, size, "%s/%s", a, b);
+  return path;
+}
+
+static bool write_all(const char *path, const wrenn_buf *text) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return false;
+  bool ok = write(fd, text->data, text->len) == (ssize_t)text->len;
+  return close(fd) == 0 && ok;
+}
+
+bool record_write(const char *folder, const wrenn_buf *text) {
+  char *fresh = record_path(folder, FRESH), *path = record_path(folder, RECORD);
+  bool ok = fresh && path && !text->oom && write_all(fresh, text) &&
+            rename(fresh, path) == 0;
+  free(fresh);
+  free(path);
+  return ok;
+}
+
+void record_drop(const char *folder) {
+  char *path = record_path(folder, RECORD);
+  if (path)
+    unlink(path);
+  free(path);
+}
+
+/* Reads the record into `text`, which the JSON points into. */
+static bool read_record(const char *folder, char *text, wrenn_json *record) {
+  char *path = record_path(folder, RECORD);
+  int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+  const char *why;
+  free(path);
+  if (fd < 0)
+    return false;
+  ssize_t len = read(fd, text, MAX_SIZE);
+  close(fd);
+  return len > 0 && wrenn_json_parse(text, (size_t)len, record, &why) &&
+         record->type == WRENN_JSON_OBJECT;
+}
+
+bool record_each(const char *above, record_ours *ours, record_found *found,
+                 void *arg) {
+  struct dirent *item;
+  char text[MAX_SIZE];
+  if (mkdir(above, 0700) && errno != EEXIST)
+    return false;
+  DIR *dir = opendir(above);
+  if (!dir)
+    return false;
+  while ((item = readdir(dir))) {
+    wrenn_json record;
+    if (!ours(item->d_name))
+      continue;
+    char *path = record_path(above, item->d_name);
+    if (path && read_record(path, text, &record)) {
+      found(arg, path, &record);
+      continue;
+    }
+    if (path)
+      tree_remove(path);
+    free(path);
+  }
+  closedir(dir);
+  return true;
+}
+
+void record_text(const wrenn_json *record, const char *name, char *text,
+                 size_t size) {
+  wrenn_json value;
+  text[0] = '\0';
+  if (wrenn_json_get(record, name, &value) && value.type == WRENN_JSON_STRING &&
+      value.len < size)
+    text[wrenn_json_decode(&value, text)] = '\0';
+}
+
+int64_t record_number(const wrenn_json *record, const char *name) {
+  wrenn_json value;
+  int64_t number = 0;
+  if (wrenn_json_get(record, name, &value))
+    wrenn_json_int(&value, &number);
+  return number;
+}

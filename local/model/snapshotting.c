@@ -1,0 +1,147 @@
+/* Copies of a capsule's tree: into a new one, and out of one that runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "box/walls.h"
+#include "model/capsule.h"
+#include "model/jobs.h"
+#include "model/templates.h"
+
+struct copying {
+  capsule *of;
+  job_copy *job; /* NULL before and after */
+  template *from;
+  capsule_status before;
+  char *to;
+  capsule_copied *done;
+  void *arg;
+  int64_t bytes;
+  char error[128]; /* empty: none */
+};
+
+static void end(struct copying *k) {
+  k->of->copying = NULL;
+  free(k->to);
+  free(k);
+}
+
+void capsule_copy_stop(capsule *c) {
+  if (c->copying && c->copying->job)
+    job_copy_stop(c->copying->job);
+}
+
+/* ---- into a new one ------------------------------------------------------ */
+
+static void on_filled(void *arg, const char *error, int64_t bytes) {
+  struct copying *k = arg;
+  capsule *c = k->of;
+  (void)bytes;
+  template_release(k->from);
+  end(k);
+  if (error && c->status == CAPSULE_STARTING)
+    fprintf(stderr, "wrenn-local: cannot fill a capsule: %s\n", error);
+  /* It may have been destroyed meanwhile. */
+  if (error || c->status != CAPSULE_STARTING || !capsule_start(c))
+    capsule_gone(c);
+}
+
+bool capsule_fill(capsule *c, template *from) {
+  struct copying *k = calloc(1, sizeof(*k));
+  char *tree = k ? template_tree(from) : NULL;
+  if (tree) {
+    k->of = c;
+    k->from = from;
+    k->job = job_copy_start(c->all, tree, c->folder, NULL, on_filled, k);
+  }
+  free(tree);
+  if (!k || !k->job) {
+    free(k);
+    return false;
+  }
+  c->copying = k;
+  template_hold(from);
+  return true;
+}
+
+/* ---- out of one ---------------------------------------------------------- */
+
+static void finish(struct copying *k) {
+  struct copying ended = *k;
+  end(k);
+  ended.done(ended.arg, *ended.error ? ended.error : NULL, ended.bytes);
+}
+
+static void fail(struct copying *k, const char *error) {
+  snprintf(k->error, sizeof(k->error), "%s", error);
+}
+
+static void on_awake(void *arg, const sandbox_reply *reply) {
+  capsule *c = arg;
+  (void)reply; /* without its agent it is about to be an error */
+  if (c->status == CAPSULE_SNAPSHOTTING)
+    capsule_set_status(c, CAPSULE_RUNNING);
+  finish(c->copying);
+}
+
+static void go_back(struct copying *k) {
+  capsule *c = k->of;
+  capsule_status to = k->before;
+  if (c->all->generation < GENERATION_0_2 && !*k->error)
+    to = CAPSULE_PAUSED; /* there it does not come back */
+  if (to == CAPSULE_RUNNING && capsule_order(c, "resume", on_awake))
+    return;
+  capsule_set_status(c, to);
+  finish(k);
+}
+
+static void on_copied(void *arg, const char *error, int64_t bytes) {
+  struct copying *k = arg;
+  k->job = NULL;
+  k->bytes = bytes;
+  if (error)
+    fail(k, error);
+  if (k->of->status == CAPSULE_SNAPSHOTTING) {
+    go_back(k);
+  } else {
+    fail(k, "the capsule has ended");
+    finish(k);
+  }
+}
+
+static bool start(struct copying *k) {
+  k->job = job_copy_start(k->of->all, k->of->folder, k->to, walls_need,
+                          on_copied, k);
+  return k->job != NULL;
+}
+
+static void on_asleep(void *arg, const sandbox_reply *reply) {
+  struct copying *k = ((capsule *)arg)->copying;
+  if (k->of->status != CAPSULE_SNAPSHOTTING) {
+    fail(k, "the capsule has ended");
+    finish(k);
+  } else if (reply->error || !start(k)) {
+    fail(k, reply->error ? reply->text : "out of memory");
+    go_back(k);
+  }
+}
+
+bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg) {
+  struct copying *k = calloc(1, sizeof(*k));
+  capsule_status before = c->status;
+  if (!k)
+    return false;
+  *k = (struct copying){
+      .of = c, .before = before, .to = strdup(to), .done = done, .arg = arg};
+  c->copying = k;
+  if (!k->to ||
+      !(before == CAPSULE_RUNNING ? capsule_order(c, "pause", on_asleep)
+                                  : start(k))) {
+    end(k);
+    return false;
+  }
+  if (c->all->generation < GENERATION_0_2)
+    capsule_cut(c); /* it ends up paused */
+  capsule_set_status(c, CAPSULE_SNAPSHOTTING);
+  return true;
+}

@@ -1,0 +1,15 @@
+/* Who what is here belongs to: each key is that of a team of its own. Teams
+ * are numbered in the order of their keys, from 0 on. */
+#ifndef WRENN_LOCAL_MODEL_TEAM_H
+#define WRENN_LOCAL_MODEL_TEAM_H
+
+#define TEAMS_MAX 16
+#define TEAM_ID "team-%025d" /* its number and 1 */
+#define TEAM_SLUG "local"    /* of the first; the others' have a number */
+#define PLATFORM_SLUG "wrenn"
+#define KEY_ID "key-%025d"
+#define KEY_NAME "wrenn-local"
+#define KEY_MAX 100 /* characters */
+#define HOST_ID "host-0000000000000000000000001"
+
+#endif

@@ -1,0 +1,246 @@
+#include "model/templates.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "json.h"
+#include "model/jobs.h"
+#include "model/record.h"
+#include "model/stats.h"
+#include "model/team.h"
+
+#define TREE "tree"
+#define FOLDER_LEN 16
+
+bool template_name_ok(const char *name) {
+  static const char first[] = "abcdefghijklmnopqrstuvwxyz"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  size_t len = strlen(name);
+  return len > 0 && len <= TEMPLATE_NAME_MAX && strchr(first, name[0]) &&
+         strspn(name, "._-abcdefghijklmnopqrstuvwxyz"
+                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == len;
+}
+
+/* ---- the list ------------------------------------------------------------ */
+
+static void free_template(template *t) {
+  free(t->folder);
+  free(t);
+}
+
+static void unlink_it(template *t) {
+  templates *all = t->all;
+  *(t->previous ? &t->previous->next : &all->first) = t->next;
+  *(t->next ? &t->next->previous : &all->last) = t->previous;
+}
+
+/* In front of what is not newer. */
+static void link_in(templates *all, template *t) {
+  template *after = NULL, *before = all->first;
+  while (before && !before->platform && before->created > t->created) {
+    after = before;
+    before = before->next;
+  }
+  t->all = all;
+  t->previous = after;
+  t->next = before;
+  *(after ? &after->next : &all->first) = t;
+  *(before ? &before->previous : &all->last) = t;
+}
+
+static template *new_template(const char *name) {
+  template *t = calloc(1, sizeof(*t));
+  if (t)
+    snprintf(t->name, sizeof(t->name), "%s", name);
+  return t;
+}
+
+static void on_found(void *arg, char *path, const wrenn_json *record) {
+  char name[TEMPLATE_NAME_MAX + 1];
+  record_text(record, "name", name, sizeof(name));
+  int team = (int)record_number(record, "team");
+  bool usable = template_name_ok(name) && !template_find(arg, team, name);
+  template *t = usable ? new_template(name) : NULL;
+  if (!t) {
+    free(path);
+    return;
+  }
+  t->folder = path;
+  t->team = team;
+  t->ready = true;
+  t->public = record_number(record, "public") != 0;
+  t->vcpus = record_number(record, "vcpus");
+  t->memory_mb = record_number(record, "memory_mb");
+  t->size_bytes = record_number(record, "size_bytes");
+  t->created = (time_t)record_number(record, "created");
+  link_in(arg, t);
+}
+
+static bool is_folder_name(const char *name) {
+  return strlen(name) == FOLDER_LEN &&
+         strspn(name, "0123456789abcdef") == FOLDER_LEN;
+}
+
+bool templates_open(templates *all, capsules *capsules) {
+  static const char *const platform[] = {"minimal-ubuntu", "minimal",
+                                         "code-runner-beta"};
+  *all = (templates){.capsules = capsules};
+  for (size_t i = 0; i < sizeof(platform) / sizeof(platform[0]); i++) {
+    template *t = new_template(platform[i]);
+    if (!t)
+      return false;
+    t->platform = t->ready = true;
+    t->created = time(NULL);
+    t->all = all;
+    t->previous = all->last;
+    *(all->last ? &all->last->next : &all->first) = t;
+    all->last = t;
+  }
+  char *above = record_path(capsules->data, "snapshots");
+  bool ok = above && record_each(above, is_folder_name, on_found, all);
+  free(above);
+  return ok;
+}
+
+void templates_free(templates *all) {
+  while (all->first) {
+    template *next = all->first->next;
+    free_template(all->first);
+    all->first = next;
+  }
+}
+
+template *template_find(const templates *all, int team, const char *name) {
+  template *t = all->first;
+  while (t && (strcmp(t->name, name) != 0 || (!t->platform && t->team != team)))
+    t = t->next;
+  return t;
+}
+
+bool template_shown(const template *t, int team) {
+  return t->platform || t->public || t->team == team;
+}
+
+template *template_by_slug(const templates *all, int team, const char *slug,
+                           const char *name) {
+  char own[TEMPLATE_SLUG_SIZE];
+  template *t = all->first;
+  while (t && (strcmp(t->name, name) != 0 || !template_shown(t, team) ||
+               strcmp(template_slug(t, own), slug) != 0))
+    t = t->next;
+  return t;
+}
+
+const char *template_slug(const template *t, char slug[TEMPLATE_SLUG_SIZE]) {
+  if (t->platform)
+    return PLATFORM_SLUG;
+  if (t->team == 0)
+    return TEAM_SLUG;
+  snprintf(slug, TEMPLATE_SLUG_SIZE, TEAM_SLUG "-%d", t->team + 1);
+  return slug;
+}
+
+/* ---- snapshots ----------------------------------------------------------- */
+
+/* Folders have names of their own: a snapshot's may change. */
+static char *make_folder(const templates *all) {
+  unsigned long long number;
+  char name[64];
+  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+    return NULL;
+  snprintf(name, sizeof(name), "snapshots/%016llx", number);
+  char *folder = record_path(all->capsules->data, name);
+  if (folder && mkdir(folder, 0700)) {
+    free(folder);
+    return NULL;
+  }
+  return folder;
+}
+
+template *template_make(templates *all, const char *name, const capsule *of) {
+  template *t = new_template(name);
+  char *folder = t ? make_folder(all) : NULL;
+  if (!folder) {
+    free(t);
+    return NULL;
+  }
+  t->folder = folder;
+  t->team = of->team;
+  t->vcpus = of->vcpus;
+  t->memory_mb = of->memory_mb;
+  t->created = time(NULL);
+  link_in(all, t);
+  return t;
+}
+
+char *template_tree(const template *t) { return record_path(t->folder, TREE); }
+
+bool template_save(const template *t) {
+  wrenn_buf text = {0};
+  wrenn_buf_printf(&text,
+                   "{\"name\":\"%s\",\"team\":%d,\"public\":%d,\"vcpus\":%lld,"
+                   "\"memory_mb\":%lld,\"size_bytes\":%lld,\"created\":%lld}\n",
+                   t->name, t->team, t->public, (long long)t->vcpus,
+                   (long long)t->memory_mb, (long long)t->size_bytes,
+                   (long long)t->created);
+  bool ok = record_write(t->folder, &text);
+  wrenn_buf_free(&text);
+  return ok;
+}
+
+bool template_complete(template *t, int64_t bytes) {
+  t->size_bytes = bytes;
+  t->ready = template_save(t);
+  return t->ready;
+}
+
+static void remove_files(template *t) {
+  job_remove(t->all->capsules, t->folder);
+  t->folder = NULL;
+  free_template(t);
+}
+
+void template_remove(template *t) {
+  unlink_it(t);
+  record_drop(t->folder);
+  t->ready = false;
+  if (t->users == 0)
+    remove_files(t);
+}
+
+void template_hold(template *t) { t->users++; }
+
+void template_release(template *t) {
+  t->users--;
+  if (t->users == 0 && !t->ready)
+    remove_files(t);
+}
+
+/* ---- JSON ---------------------------------------------------------------- */
+
+static const char *truth(bool is) { return is ? "true" : "false"; }
+
+void template_put(const template *t, int team, wrenn_buf *out) {
+  char created[32], slug[TEMPLATE_SLUG_SIZE];
+  generation g = t->all->capsules->generation;
+  stats_time(created, t->created);
+  wrenn_buf_printf(out, "{\"name\":\"%s\",\"type\":\"%s\"", t->name,
+                   t->platform ? "base" : "snapshot");
+  if (!t->platform)
+    wrenn_buf_printf(out, ",\"vcpus\":%lld,\"memory_mb\":%lld",
+                     (long long)t->vcpus, (long long)t->memory_mb);
+  wrenn_buf_printf(out,
+                   ",\"size_bytes\":%lld,\"created_at\":\"%s\","
+                   "\"platform\":%s",
+                   (long long)t->size_bytes, created, truth(t->platform));
+  if (g >= GENERATION_0_2_2)
+    wrenn_buf_printf(out, ",\"protected\":%s", truth(t->platform));
+  if (g >= GENERATION_0_4)
+    wrenn_buf_printf(out, ",\"public\":%s,\"owned\":%s,\"team_slug\":\"%s\"",
+                     truth(t->public), truth(!t->platform && t->team == team),
+                     template_slug(t, slug));
+  wrenn_buf_puts(out, "}");
+}

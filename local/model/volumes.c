@@ -1,0 +1,260 @@
+#include "model/volumes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "json.h"
+#include "model/jobs.h"
+#include "model/record.h"
+#include "model/stats.h"
+#include "model/team.h"
+
+#define PREFIX "vl-"
+
+/* ---- the list ------------------------------------------------------------ */
+
+static void free_volume(volume *v) {
+  free(v->home);
+  free(v->folder);
+  free(v);
+}
+
+static void link_in(volumes *all, volume *v) {
+  volume *after = NULL, *before = all->first;
+  while (before && before->created > v->created) {
+    after = before;
+    before = before->next;
+  }
+  v->all = all;
+  v->previous = after;
+  v->next = before;
+  if (before)
+    before->previous = v;
+  *(after ? &after->next : &all->first) = v;
+}
+
+static bool id_ok(const char *id) {
+  return strlen(id) == VOLUME_ID_LEN && strncmp(id, "vol-", 4) == 0 &&
+         strspn(id + 4, "0123456789abcdefghijklmnopqrstuvwxyz") ==
+             VOLUME_ID_LEN - 4;
+}
+
+static void on_found(void *arg, char *path, const wrenn_json *record) {
+  char name[VOLUME_NAME_MAX + 1];
+  volume *v = calloc(1, sizeof(*v));
+  if (!v) {
+    free(path);
+    return;
+  }
+  v->home = path;
+  v->folder = record_path(path, "data");
+  record_text(record, "id", v->id, sizeof(v->id));
+  record_text(record, "name", v->name, sizeof(v->name));
+  v->team = (int)record_number(record, "team");
+  v->size_mb = record_number(record, "size_mb");
+  v->created = (time_t)record_number(record, "created");
+  v->attached = (time_t)record_number(record, "attached");
+  if (v->folder && id_ok(v->id) && volume_read_name(v->name, name) &&
+      !volume_find(arg, v->team, v->id) && !volume_find(arg, v->team, v->name))
+    link_in(arg, v);
+  else
+    free_volume(v);
+}
+
+bool volumes_open(volumes *all, capsules *capsules) {
+  *all = (volumes){.capsules = capsules};
+  char *above = record_path(capsules->data, "volumes");
+  bool ok = above && record_each(above, id_ok, on_found, all);
+  free(above);
+  return ok;
+}
+
+void volumes_free(volumes *all) {
+  while (all->first) {
+    volume *next = all->first->next;
+    free_volume(all->first);
+    all->first = next;
+  }
+}
+
+volume *volume_find(const volumes *all, int team, const char *ref) {
+  char name[VOLUME_NAME_MAX + 1];
+  bool named = volume_read_name(ref, name);
+  volume *v = all->first;
+  while (v && (v->team != team || (strcmp(v->id, ref) != 0 &&
+                                   !(named && strcmp(v->name, name) == 0))))
+    v = v->next;
+  return v;
+}
+
+/* ---- what is asked for --------------------------------------------------- */
+
+bool volume_read_size(const char *text, int64_t *size_mb) {
+  static const struct {
+    const char *unit;
+    int64_t mb;
+  } units[] = {{"", 1}, {"M", 1}, {"Mi", 1}, {"G", 1024}, {"Gi", 1024}};
+  char *end;
+  if (*text < '0' || *text > '9')
+    return false;
+  long long number = strtoll(text, &end, 10);
+  for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+    if (strcmp(units[i].unit, end) == 0 && number <= VOLUME_MAX_MB) {
+      *size_mb = number * units[i].mb;
+      return true;
+    }
+  return false;
+}
+
+bool volume_read_name(const char *given, char name[VOLUME_NAME_MAX + 1]) {
+  size_t prefix = strncasecmp(given, PREFIX, 3) == 0 ? 0 : 3;
+  size_t len = prefix + strlen(given);
+  if (len <= 3 || len > VOLUME_NAME_MAX)
+    return false;
+  memcpy(name, PREFIX, prefix);
+  memcpy(name + prefix, given, len - prefix + 1);
+  for (char *at = name; *at; at++) {
+    if (*at >= 'A' && *at <= 'Z')
+      *at = (char)(*at - 'A' + 'a');
+    bool word = (*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9');
+    if (!word && (*at != '-' || at[1] == '-' || at[1] == '\0'))
+      return false;
+  }
+  return name[3] != '-';
+}
+
+/* ---- one of them --------------------------------------------------------- */
+
+static void make_id(char id[VOLUME_ID_LEN + 1]) {
+  static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+  unsigned char bytes[VOLUME_ID_LEN - 4];
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+    abort();
+  memcpy(id, "vol-", 4);
+  for (size_t i = 0; i < sizeof(bytes); i++)
+    id[i + 4] = digits[bytes[i] % 36];
+  id[VOLUME_ID_LEN] = '\0';
+}
+
+static bool save(const volume *v) {
+  wrenn_buf text = {0};
+  wrenn_buf_printf(&text,
+                   "{\"id\":\"%s\",\"name\":\"%s\",\"team\":%d,"
+                   "\"size_mb\":%lld,\"created\":%lld,\"attached\":%lld}\n",
+                   v->id, v->name, v->team, (long long)v->size_mb,
+                   (long long)v->created, (long long)v->attached);
+  bool ok = record_write(v->home, &text);
+  wrenn_buf_free(&text);
+  return ok;
+}
+
+/* Its folder on the host; what is mounted may be written to by everybody in
+ * the capsule. */
+static bool make_folders(volume *v) {
+  char name[VOLUME_ID_LEN + 10];
+  snprintf(name, sizeof(name), "volumes/%s", v->id);
+  v->home = record_path(v->all->capsules->data, name);
+  v->folder = v->home ? record_path(v->home, "data") : NULL;
+  return v->folder && mkdir(v->home, 0700) == 0 &&
+         mkdir(v->folder, 0777) == 0 && chmod(v->folder, 0777) == 0;
+}
+
+volume *volume_make(volumes *all, int team, const char *name, int64_t size_mb) {
+  volume *v = calloc(1, sizeof(*v));
+  if (!v)
+    return NULL;
+  make_id(v->id);
+  if (name)
+    snprintf(v->name, sizeof(v->name), "%s", name);
+  else
+    snprintf(v->name, sizeof(v->name), PREFIX "%s", v->id + 4);
+  v->team = team;
+  v->size_mb = size_mb;
+  v->created = time(NULL);
+  v->all = all;
+  if (!make_folders(v) || !save(v)) {
+    if (v->home)
+      job_remove(all->capsules, strdup(v->home));
+    free_volume(v);
+    return NULL;
+  }
+  link_in(all, v);
+  return v;
+}
+
+void volume_remove(volume *v) {
+  *(v->previous ? &v->previous->next : &v->all->first) = v->next;
+  if (v->next)
+    v->next->previous = v->previous;
+  record_drop(v->home);
+  job_remove(v->all->capsules, v->home);
+  v->home = NULL;
+  free_volume(v);
+}
+
+void volume_mount_path(const volume *v, char path[VOLUME_MOUNT_SIZE]) {
+  snprintf(path, VOLUME_MOUNT_SIZE, "/mnt/%s", v->id);
+}
+
+/* ---- capsules ------------------------------------------------------------ */
+
+void volumes_attach(capsule *c, volume *const *list, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    volume *v = list[i];
+    v->status = VOLUME_ATTACHING;
+    v->of = c;
+    v->attached = time(NULL);
+    save(v);
+    c->volumes[i] = v;
+  }
+  c->volume_count = count;
+}
+
+void volumes_detach(capsule *c) {
+  for (size_t i = 0; i < c->volume_count; i++) {
+    c->volumes[i]->status = VOLUME_DETACHED;
+    c->volumes[i]->of = NULL;
+  }
+  c->volume_count = 0;
+}
+
+void volumes_follow(capsule *c) {
+  if (c->status == CAPSULE_STOPPED || c->status == CAPSULE_ERROR)
+    volumes_detach(c);
+  for (size_t i = 0; i < c->volume_count; i++)
+    if (c->status == CAPSULE_RUNNING)
+      c->volumes[i]->status = VOLUME_ATTACHED;
+}
+
+/* ---- JSON ---------------------------------------------------------------- */
+
+static void put_time(wrenn_buf *out, const char *name, time_t when) {
+  char text[32];
+  stats_time(text, when);
+  wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+void volume_put(const volume *v, wrenn_buf *out) {
+  static const char *const names[] = {[VOLUME_DETACHED] = "detached",
+                                      [VOLUME_ATTACHING] = "attaching",
+                                      [VOLUME_ATTACHED] = "attached"};
+  char path[VOLUME_MOUNT_SIZE] = "";
+  if (v->of)
+    volume_mount_path(v, path);
+  wrenn_buf_printf(out,
+                   "{\"id\":\"%s\",\"team_id\":\"" TEAM_ID "\",\"name\":\"%s\","
+                   "\"size_mb\":%lld,\"status\":\"%s\",\"mount_path\":\"%s\"",
+                   v->id, v->team + 1, v->name, (long long)v->size_mb,
+                   names[v->status], path);
+  put_time(out, "created_at", v->created);
+  if (v->attached) /* to the one host there is */
+    wrenn_buf_puts(out, ",\"host_id\":\"" HOST_ID "\"");
+  if (v->of)
+    wrenn_buf_printf(out, ",\"sandbox_id\":\"%s\"", v->of->id);
+  if (v->attached)
+    put_time(out, "last_attached_at", v->attached);
+  wrenn_buf_puts(out, "}");
+}

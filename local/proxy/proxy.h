@@ -1,0 +1,74 @@
+/*
+ * The port proxy: a request whose host name is that of a capsule's port goes
+ * to what listens there, and its answer comes back, both as they flow. One
+ * request has one connection to the service. After a 101 the two connections
+ * are one pipe.
+ */
+#ifndef WRENN_LOCAL_PROXY_PROXY_H
+#define WRENN_LOCAL_PROXY_PROXY_H
+
+#include "http/conn.h"
+#include "proxy/head.h"
+
+/* No more is read from one side while this much waits for the other. */
+#define PROXY_HIGH ((size_t)256 * 1024)
+
+typedef enum proxy_fault {
+  PROXY_OK,
+  PROXY_PORT,        /* there is no such port */
+  PROXY_ID,          /* that is no capsule's id */
+  PROXY_UNKNOWN,     /* nobody knows the capsule */
+  PROXY_NOT_RUNNING, /* its status does not allow it */
+  PROXY_CUT,         /* it stopped meanwhile */
+  PROXY_REFUSED,     /* nothing listens there */
+  PROXY_BROKEN,      /* what listens there gave no HTTP answer */
+  PROXY_MEMORY
+} proxy_fault;
+
+/* A request. The client's connection, an order to the agent and each open
+ * handle keep it. */
+typedef struct proxy {
+  conn *client; /* NULL once the request is over */
+  capsule *capsule;
+  session session;
+  long port;
+  unsigned refs;
+  proxy_fault fault;
+  unsigned dials;
+  uv_timer_t timer; /* the next dial; later how long an end may take */
+
+  /* the service */
+  uv_pipe_t guest; /* whatever kind of socket it is */
+  outlet out;
+  bool connected; /* `guest` is in use */
+  bool paused;    /* it is not read while the client is slow */
+  bool leaving;   /* the request is over: only what it was sent counts */
+  http_parser parser;
+  wrenn_buf name, value, fields, reason;
+  bool in_value;
+  bool begun;    /* the client has the head of the answer */
+  bool complete; /* and all of it */
+  bool tunnel;   /* after a 101 */
+} proxy;
+
+void proxy_unref(proxy *p);
+
+/* Answers with a fault, at once or as soon as the request has come in whole;
+ * breaks off an answer that has begun. */
+void proxy_fail(proxy *p, proxy_fault fault);
+
+/* proxy_guest.c: takes over a socket that is connected or about to be, and
+ * sends the request's head. Owns the descriptor. */
+void proxy_connect(proxy *p, int fd);
+
+/* Passes on a piece of the request's body; its end. */
+void proxy_body_data(conn *c, const char *data, size_t len);
+void proxy_body_end(proxy *p);
+
+/* There is room for the client again. */
+void proxy_client_drained(conn *c);
+
+/* Lets go of the service, once it has what it was sent. */
+void proxy_leave(proxy *p);
+
+#endif

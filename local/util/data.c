@@ -1,0 +1,102 @@
+#include "util/data.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/tree.h"
+
+#define PREFIX "wrenn-local-"
+
+static bool join(char out[PATH_MAX], const char *folder, const char *name) {
+  int len = snprintf(out, PATH_MAX, "%s/%s", folder, name);
+  return len > 0 && len < PATH_MAX;
+}
+
+/* A lock that its folder's server holds as long as it lives. It gets its name
+ * when it is locked already: what has that name and is free has been left. */
+static int make_lock(const char *folder) {
+  char fresh[PATH_MAX], final[PATH_MAX];
+  if (!join(fresh, folder, "lock.new") || !join(final, folder, "lock"))
+    return -1;
+  int fd = open(fresh, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && rename(fresh, final) == 0)
+    return fd;
+  if (fd >= 0)
+    close(fd);
+  return -1;
+}
+
+/* A given folder is for one server at a time. Not by the name that says that
+ * a folder may be removed when nobody has it. */
+static const char *take_lock(data_folder *d) {
+  char path[PATH_MAX];
+  if (!join(path, d->path, "in-use"))
+    return "cannot use the data folder: ";
+  d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (d->lock < 0)
+    return "cannot use the data folder: ";
+  return flock(d->lock, LOCK_EX | LOCK_NB)
+             ? "the data folder is another server's: "
+             : NULL;
+}
+
+static void remove_if_left(const char *folder) {
+  char path[PATH_MAX];
+  struct stat info;
+  if (lstat(folder, &info) || !S_ISDIR(info.st_mode) ||
+      info.st_uid != geteuid() || !join(path, folder, "lock"))
+    return;
+  int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0)
+    return;
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    tree_remove(folder);
+  close(fd);
+}
+
+static void sweep(const char *base) {
+  char path[PATH_MAX];
+  DIR *dir = opendir(base);
+  struct dirent *item;
+  while (dir && (item = readdir(dir)))
+    if (strncmp(item->d_name, PREFIX, sizeof(PREFIX) - 1) == 0 &&
+        join(path, base, item->d_name))
+      remove_if_left(path);
+  if (dir)
+    closedir(dir);
+}
+
+const char *data_open(data_folder *d, const char *given) {
+  const char *base = getenv("TMPDIR");
+  char path[PATH_MAX];
+  *d = (data_folder){.lock = -1};
+  if (given) {
+    if (mkdir(given, 0700) && errno != EEXIST)
+      return "cannot make the data folder: ";
+    return realpath(given, d->path) ? take_lock(d)
+                                    : "cannot use the data folder: ";
+  }
+  if (!base || !*base)
+    base = "/tmp";
+  sweep(base);
+  if (!join(path, base, PREFIX "XXXXXX") || !mkdtemp(path) ||
+      !realpath(path, d->path))
+    return "cannot make a temporary folder: ";
+  d->own = true;
+  d->lock = make_lock(d->path);
+  return NULL;
+}
+
+void data_close(data_folder *d) {
+  if (d->own)
+    tree_remove(d->path);
+  if (d->lock >= 0)
+    close(d->lock);
+}

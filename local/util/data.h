@@ -1,0 +1,22 @@
+/* The folder in which capsules keep their files. */
+#ifndef WRENN_LOCAL_UTIL_DATA_H
+#define WRENN_LOCAL_UTIL_DATA_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+typedef struct data_folder {
+  char path[PATH_MAX];
+  bool own; /* temporary: removed at the end */
+  int lock; /* held while this server lives; -1: none */
+} data_folder;
+
+/* Uses the given folder, which is made if need be, or makes a temporary one,
+ * and removes those that servers left which were killed. Returns NULL, or what
+ * has failed, with errno. */
+const char *data_open(data_folder *d, const char *given);
+
+/* Removes it if it is temporary. */
+void data_close(data_folder *d);
+
+#endif
