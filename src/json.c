@@ -1,7 +1,5 @@
 #include "json.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ONES 0x0101010101010101ull
@@ -417,23 +415,74 @@ bool wrenn_json_true(const wrenn_json *value) {
   return value->type == WRENN_JSON_BOOL && value->text[0] == 't';
 }
 
-bool wrenn_json_int(const wrenn_json *value, int64_t *out) {
-  char text[40], *end;
-  if (value->type != WRENN_JSON_NUMBER || value->len >= sizeof(text))
-    return false;
-  memcpy(text, value->text, value->len);
-  text[value->len] = '\0';
-  if (!strpbrk(text, ".eE")) {
-    errno = 0;
-    long long whole = strtoll(text, &end, 10);
-    *out = whole;
-    return errno == 0;
+/* The digits of a number without its point, and the power of ten that they are
+ * to be multiplied by. Zeros at the end of the digits are part of the power, so
+ * that a whole number's is never negative. */
+typedef struct decimal {
+  uint64_t digits;
+  int64_t power;
+  bool fits; /* the digits are in `digits` */
+} decimal;
+
+static void add_digit(decimal *d, unsigned digit) {
+  d->fits = d->fits && d->digits <= (UINT64_MAX - digit) / 10;
+  d->digits = d->digits * 10 + digit;
+}
+
+/* Reads a number that has been checked. By hand: what the C library takes for
+ * the point depends on the locale. */
+static decimal read_decimal(const wrenn_json *value) {
+  const char *at = value->text + (*value->text == '-');
+  const char *end = value->text + value->len;
+  decimal d = {.fits = true};
+  bool fraction = false;
+  int64_t zeros = 0; /* not added yet: others may follow */
+  for (; at < end && (*at == '.' || (*at >= '0' && *at <= '9')); at++) {
+    if (*at == '.') {
+      fraction = true;
+      continue;
+    }
+    d.power -= fraction;
+    if (*at == '0') {
+      zeros += d.digits > 0 || !d.fits;
+      continue;
+    }
+    for (; zeros > 0; zeros--)
+      add_digit(&d, 0);
+    add_digit(&d, (unsigned)(*at - '0'));
   }
-  double number = strtod(text, &end);
-  if (!(number >= -9007199254740992.0 && number <= 9007199254740992.0) ||
-      number != (double)(int64_t)number)
+  d.power += zeros;
+  if (at == end)
+    return d;
+  bool minus = *++at == '-';
+  int64_t exponent = 0;
+  for (at += *at == '-' || *at == '+'; at < end; at++)
+    if (exponent < INT32_MAX)
+      exponent = exponent * 10 + (*at - '0');
+  d.power += minus ? -exponent : exponent;
+  return d;
+}
+
+bool wrenn_json_int(const wrenn_json *value, int64_t *out) {
+  if (value->type != WRENN_JSON_NUMBER)
     return false;
-  *out = (int64_t)number;
+  bool minus = *value->text == '-';
+  uint64_t most = (uint64_t)INT64_MAX + minus;
+  decimal d = read_decimal(value);
+  if (!d.digits && d.fits) {
+    *out = 0;
+    return true;
+  }
+  if (!d.fits || d.power < 0)
+    return false;
+  for (; d.power > 0; d.power--) {
+    if (d.digits > most / 10)
+      return false;
+    d.digits *= 10;
+  }
+  if (d.digits > most)
+    return false;
+  *out = minus ? (int64_t)(0 - d.digits) : (int64_t)d.digits;
   return true;
 }
 

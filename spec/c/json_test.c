@@ -5,6 +5,7 @@
  */
 #include "json.h"
 
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,6 +253,15 @@ static void whole_numbers(void) {
       {"3E+2", true, 300},
       {"1.5e1", true, 15},
       {"300e-2", true, 3},
+      {"12.50e1", true, 125},
+      {"0.003e3", true, 3},
+      {"0e999999999999", true, 0},
+      {"-0.000", true, 0},
+      {"9007199254740993.0", true, 9007199254740993},
+      {"9223372036854775.807e3", true, INT64_MAX},
+      {"-9.223372036854775808e18", true, INT64_MIN},
+      {"0.00000000000000000000000000000000000000000000000003e50", true, 3},
+      {"10000000000000000000000000000000000000000000000000e-49", true, 1},
       {"9223372036854775808", false, 0},
       {"-9223372036854775809", false, 0},
       {"99999999999999999999999999999999999999999999", false, 0},
@@ -260,6 +270,10 @@ static void whole_numbers(void) {
       {"1e19", false, 0},
       {"-1e19", false, 0},
       {"1e400", false, 0},
+      {"1e99999999999999999999", false, 0},
+      {"1e-99999999999999999999", false, 0},
+      {"9.223372036854775808e18", false, 0},
+      {"3.00000000000000000000000000000000000000000000001", false, 0},
       {"\"1\"", false, 0},
       {"true", false, 0},
       {"null", false, 0},
@@ -273,6 +287,20 @@ static void whole_numbers(void) {
     CHECK_ROW(rows[i].text, whole == rows[i].whole);
     CHECK_ROW(rows[i].text, !whole || number == rows[i].number);
   }
+}
+
+/* No number here depends on what the locale takes for the point. */
+static void numbers_in_a_locale(void) {
+  wrenn_json value;
+  int64_t number = 0;
+  if (!setlocale(LC_NUMERIC, "de_DE.UTF-8")) {
+    printf("# this machine has no locale to test with\n");
+    return;
+  }
+  CHECK(strcmp(localeconv()->decimal_point, ",") == 0);
+  CHECK(parse("1.5e1", 5, &value));
+  CHECK(wrenn_json_int(&value, &number) && number == 15);
+  setlocale(LC_NUMERIC, "C");
 }
 
 static void words_and_booleans(void) {
@@ -391,6 +419,7 @@ CHECK_MAIN({"valid text", valid_text}, {"invalid text", invalid_text},
            {"every truncation fails", every_truncation_fails},
            {"strings are decoded", strings_are_decoded},
            {"whole numbers", whole_numbers},
+           {"numbers in a locale", numbers_in_a_locale},
            {"words and booleans", words_and_booleans}, {"walks", walks},
            {"opens for one pass", opens_for_one_pass},
            {"gets members", gets_members}, {"puts strings", puts_strings},
