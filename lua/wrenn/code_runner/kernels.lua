@@ -1,4 +1,4 @@
--- Jupyter's HTTP side: the kernels of a capsule.
+-- Jupyter's HTTP API: the kernels of a capsule.
 
 local errors = require("wrenn.errors")
 local json = require("wrenn.json")
@@ -11,7 +11,7 @@ local kernels = {}
 
 kernels.PORT = 8888
 kernels.TEMPLATE = "code-runner-beta"
--- The platform's name for its Python, which not every template has installed.
+-- The platform's name for its Python kernel, which not every template has.
 kernels.DEFAULT = "wrenn"
 local PYTHON = "python3"
 
@@ -21,7 +21,7 @@ local TRANSIENT = { connect = true, resolve = true, broken = true,
   timeout = true, closed = true }
 local ON_THE_WAY = { starting = true, pending = true, resuming = true }
 
--- Jupyter keeps the reason of what it did not expect for the last line of the
+-- Jupyter puts the reason of an unexpected failure into the last line of the
 -- traceback.
 local function reason_of(decoded)
   if type(decoded) ~= "table" then
@@ -46,7 +46,7 @@ local function failure(answer, decoded)
   return err
 end
 
--- `shape` is what the answer must be; nil: nothing is read from it.
+-- `shape` is the expected shape of the answer; nil if the answer is not used.
 local function call(capsule, shape, method, path, limit, body)
   local answer, err = proxy.send(capsule, kernels.PORT, {
     method = method, path = path, timeout = limit or CALL_LIMIT,
@@ -79,25 +79,25 @@ local function path_of(template, id)
   return url.path("/api/kernels" .. template, id)
 end
 
---- All of them, as Jupyter describes them.
+--- Lists all kernels, as Jupyter describes them.
 function kernels.list(capsule, left)
   return call(capsule, "kernels", "GET", "/api/kernels",
     math.min(left, CALL_LIMIT))
 end
 
--- How Jupyter says that it has no such kernelspec, among other things.
+-- How Jupyter reports, among other failures, an unknown kernelspec.
 local REFUSALS = { [400] = true, [404] = true, [500] = true, [501] = true }
 
--- The kernelspec to use in place of one that could not be started. The
--- platform's Python may go by another name; what somebody else has named is
--- never replaced. Or nil, err.
+-- Finds the kernelspec to use in place of one that could not be started, or
+-- nil, err. The platform's Python may have another name; a kernelspec that the
+-- user has named is never replaced.
 local function substitute(capsule, name, limit, err)
   local answer = REFUSALS[err.status_code]
     and call(capsule, "kernelspecs", "GET", "/api/kernelspecs",
       math.min(limit, CALL_LIMIT))
   local specs = answer and answer.kernelspecs
   if not specs or specs[name] then
-    return nil, err -- it is there: something else is wrong
+    return nil, err -- the kernelspec exists: something else is wrong
   end
   local other = specs[PYTHON] and PYTHON or answer.default
   if name == kernels.DEFAULT and specs[other or PYTHON] then
@@ -119,9 +119,10 @@ local function start(capsule, name, limit)
     { name = name })
 end
 
---- Starts a kernel; `find` (a function of the kernelspec's name, or nil) may
---- know one that will do, if another kernelspec is needed than the one asked
---- for. The capsule remembers that. Returns the kernel, or nil, err.
+--- Starts a kernel. If another kernelspec than the requested one has to be
+--- used, `find` (a function of its name, or nil) may return a running kernel to
+--- use instead. The choice is remembered per capsule. Returns the kernel, or
+--- nil, err.
 function kernels.start(capsule, name, limit, find)
   local kernel, err = start(capsule, name, limit)
   if kernel then
@@ -162,13 +163,14 @@ function kernels.remove(capsule, id)
   return call(capsule, nil, "DELETE", path_of("/{}", id))
 end
 
---- Opens a kernel's socket. Returns the operation and its inbox, or nil, err.
+--- Opens the WebSocket of a kernel. Returns the operation and its inbox, or
+--- nil, err.
 function kernels.open(capsule, id)
   return proxy.open(capsule, kernels.PORT,
     { path = path_of("/{}/channels", id) })
 end
 
--- Whether the same may succeed later: Jupyter, or the capsule, is starting.
+-- Whether a retry may succeed: Jupyter, or the capsule, is still starting.
 local function may_pass(capsule, err)
   local kind = err.details and err.details.kind
   if not err.status_code then
@@ -180,8 +182,8 @@ local function may_pass(capsule, err)
   return err.status_code >= 500
 end
 
--- A snapshot of a capsule with Jupyter has it too, under a name of its own: who
--- waits in vain is told what the capsule was made from, not at once.
+-- The snapshot of a capsule with Jupyter contains it too, under another
+-- template name. So the template is named only in the error after a long wait.
 local function hint(capsule)
   local template = capsule.info.template
   if not template or template == kernels.TEMPLATE then
@@ -191,8 +193,8 @@ local function hint(capsule)
     :format(tostring(template), kernels.TEMPLATE)
 end
 
---- Calls a function until it succeeds, its error is one that stays, or the
---- time is over. It gets the seconds that are left.
+--- Calls a function until it succeeds, fails for good, or the time is over. The
+--- function gets the number of seconds left.
 function kernels.retry(capsule, limit, attempt)
   local deadline = scheduler.now() + limit
   while true do

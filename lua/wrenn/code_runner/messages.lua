@@ -1,4 +1,4 @@
--- Messages of a Jupyter kernel's WebSocket. No I/O: text out, tables in.
+-- The messages of a Jupyter kernel's WebSocket. No I/O: text out, tables in.
 
 local core = require("wrenn.core")
 local json = require("wrenn.json")
@@ -21,8 +21,8 @@ function messages.uuid()
     digits:sub(21, 32) }, "-")
 end
 
---- The request to run code. Returns its text and its id, which the answers
---- carry. A silent one leaves no trace in the kernel's history.
+--- Creates the request to run code. Returns its text and its id, which the
+--- replies refer to. A silent request leaves no trace in the kernel's history.
 function messages.execute(code, silent)
   local id = messages.uuid()
   return table.concat({
@@ -41,8 +41,8 @@ local function number_at(bytes, at)
   return d and ((a * 256 + b) * 256 + c) * 256 + d
 end
 
--- A message with buffers comes as a binary one: how many parts there are, where
--- each begins, and the parts, the first of which is the JSON.
+-- A message with buffers is binary: the number of parts, the offset of each,
+-- and the parts, the first of which is the JSON.
 local function json_part(bytes)
   local count, from = number_at(bytes, 1), number_at(bytes, 5)
   if not from or count < 1 then
@@ -56,8 +56,8 @@ local function table_or_empty(value)
   return type(value) == "table" and value or {}
 end
 
---- Reads a message: {type=, parent=, content=}; nil when it is none. `parent`
---- is the id of the request that it belongs to.
+--- Parses a message: {type=, parent=, content=}, or nil if it is not one.
+--- `parent` is the id of the request that it belongs to.
 function messages.decode(data, binary)
   local decoded = json.decode(binary and json_part(data) or data)
   if type(decoded) ~= "table" then
@@ -71,7 +71,7 @@ function messages.decode(data, binary)
   }
 end
 
---- Whether a message says that the kernel is not the one that it was.
+--- Whether a message means that the kernel has been restarted or has died.
 function messages.is_death(message)
   local state = message.type == "status" and message.content.execution_state
   return state == "restarting" or state == "autorestarting" or state == "dead"

@@ -1,8 +1,8 @@
---- What running code comes to. No I/O: a kernel's messages in, tables out.
+--- The results of running code. No I/O: a kernel's messages in, tables out.
 
 local results = {}
 
--- In the order of formats().
+-- In the order that formats() returns.
 local fields = {
   { "text", "text/plain" }, { "html", "text/html" },
   { "markdown", "text/markdown" }, { "svg", "image/svg+xml" },
@@ -19,9 +19,9 @@ for _, field in ipairs(fields) do
 end
 
 ---@class wrenn.Result
----@field text? string        as the value's repr has it
+---@field text? string        the repr of the value
 ---@field html? string
----@field markdown? string
+---@field html? string
 ---@field svg? string
 ---@field png? string         base64, as the other images and pdf
 ---@field jpeg? string
@@ -32,11 +32,11 @@ end
 ---@field javascript? string
 ---@field plotly? any
 ---@field extra? table<string, any>  other formats by MIME type
----@field is_main_result boolean     the cell's value; else it was displayed
+---@field is_main_result boolean     the value of the cell, not displayed output
 local Result = {}
 Result.__index = Result
 
---- The names of the formats that there are.
+--- Returns the names of the formats that the result has.
 ---@return string[]
 function Result:formats()
   local names = {}
@@ -56,7 +56,7 @@ function Result:formats()
   return names
 end
 
---- A result from values by MIME type.
+--- Creates a result from values by MIME type.
 function results.from_bundle(bundle, is_main_result)
   local result = { is_main_result = is_main_result or false }
   for mime, value in pairs(type(bundle) == "table" and bundle or {}) do
@@ -78,11 +78,11 @@ end
 
 ---@class wrenn.Execution
 ---@field results wrenn.Result[]
----@field logs {stdout: string[], stderr: string[]}  in the pieces that came
+---@field logs {stdout: string[], stderr: string[]}  in pieces, as received
 ---@field error? wrenn.ExecutionError
----@field execution_count? integer  of a cell that had a value
----@field timed_out boolean  the end was not seen
----@field text? string       of the cell's value
+---@field execution_count? integer  if the cell had a value
+---@field timed_out boolean  the execution had not ended in time
+---@field text? string       that of the main result
 
 function results.execution()
   return { results = {}, logs = { stdout = {}, stderr = {} },
@@ -95,7 +95,7 @@ local function call(callback, value)
   end
 end
 
---- Records an error and tells of it.
+--- Records an error and calls on_error.
 function results.fail(execution, callbacks, name, value, traceback)
   execution.error = { name = name, value = value, traceback = traceback or "" }
   call(callbacks.on_error, execution.error)
@@ -129,7 +129,7 @@ function takers.display_data(execution, callbacks, content)
   take_result(execution, callbacks, content, false)
 end
 
--- What an interrupt raises at the end of its time is no error of the cell's.
+-- The exception raised by an interrupt after the time limit is not the cell's.
 function takers.error(execution, callbacks, content)
   if execution.timed_out then
     return
@@ -143,7 +143,7 @@ function takers.status(_, _, content)
   return content.execution_state == "idle"
 end
 
---- Takes a message that belongs to the execution. Returns true at its end.
+--- Handles a message that belongs to the execution. Returns true at its end.
 --- callbacks: on_result, on_stdout, on_stderr, on_error.
 function results.take(execution, callbacks, message)
   local taker = takers[message.type]

@@ -1,5 +1,5 @@
--- One kernel and the socket to it: kept open from one call to the next, and
--- used by one call at a time.
+-- A kernel and its WebSocket, which stays open between calls. One call uses it
+-- at a time.
 
 local errors = require("wrenn.errors")
 local kernels = require("wrenn.code_runner.kernels")
@@ -12,15 +12,15 @@ local task = require("wrenn.task")
 local Session = {}
 Session.__index = Session
 
--- A kernel that was there so many seconds ago is taken to be there. Asking
+-- A kernel that existed so many seconds ago is assumed to exist. The question
 -- also counts as activity of the capsule, which an open socket does not.
 local FRESH = 5
--- An answer begins at once unless the kernel is busy with something else.
-local FIRST_CHECK, CHECK = 1.5, 5 -- seconds of silence
+-- A reply begins at once unless the kernel is busy.
+local FIRST_CHECK, CHECK = 1.5, 5 -- seconds of silence before a check
 local CHECK_LIMIT = 2
 local REPLY_LIMIT = 1 -- seconds between a request's end and its reply
-local PAUSE = 0.1 -- seconds between looks at a kernel that is being started
-local GRACE = 2 -- seconds for a kernel to come to rest after an interrupt
+local PAUSE = 0.1 -- seconds between checks of a kernel that is starting
+local GRACE = 2 -- seconds that a kernel gets to become idle after an interrupt
 
 -- ---- turns -----------------------------------------------------------------
 
@@ -35,10 +35,10 @@ local function forget_turn(self, inbox)
       return
     end
   end
-  self:leave() -- it was given the turn, and does not want it any more
+  self:leave() -- it was given the turn but is gone: pass it on
 end
 
---- Waits until nobody else uses the session. Returns true, or nil, err.
+--- Waits for the session to be free and takes it. Returns true, or nil, err.
 function Session:enter()
   if not self.owner then
     self.owner = owner()
@@ -55,7 +55,7 @@ function Session:enter()
   return true
 end
 
---- Lets the next one in.
+--- Passes the session on to the next waiter.
 function Session:leave()
   local inbox = table.remove(self.queue, 1)
   self.owner = inbox and "next" or nil
@@ -64,15 +64,15 @@ function Session:leave()
   end
 end
 
---- Whether the caller uses it already: it would wait for itself.
+--- Whether the caller already holds the session and would wait for itself.
 function Session:is_mine()
   return self.owner == owner()
 end
 
 -- ---- the socket ------------------------------------------------------------
 
--- Drops what has come while nobody ran anything; but for the news that the
--- socket or the kernel is lost.
+-- Discards events that came while no code ran, except those that report the
+-- loss of the socket or the kernel.
 local function sift(self)
   local event = self.op and self.inbox:take()
   while event do
@@ -90,15 +90,15 @@ local function sift(self)
   end
 end
 
---- Closes the socket; a call that waits for it is told. Returns a function
---- that waits until it is closed, or nil when it was.
+--- Closes the socket and notifies the call that is waiting for it. Returns a
+--- function that waits until it is closed, or nil if it was not open.
 function Session:drop()
   local op, inbox = self.op, self.inbox
   if not op then
     return nil
   end
   self.op, self.inbox = nil, nil
-  op:close() -- the core waits for the peer for 1 s at the most
+  op:close() -- the core waits at most 1 s for the peer
   if self.reading == inbox then
     scheduler.forget(inbox)
     inbox:put({ kind = "closed", 1006 })
@@ -114,7 +114,8 @@ end
 
 -- ---- the kernel ------------------------------------------------------------
 
--- The kernel is gone. The default one is replaced; another one was somebody's.
+-- The kernel is gone. The default kernel is replaced; any other belongs to a
+-- user.
 local function lose_kernel(self, err)
   self:drop()
   if not self.replaceable then
@@ -126,8 +127,8 @@ local function lose_kernel(self, err)
   return true
 end
 
--- The kernels there are. One that is being started for a context is in the
--- list before anybody knows whose it is: that is waited for.
+-- Lists the kernels. A kernel that is being started for a context is listed
+-- before its owner is known, so starts in progress are waited for.
 local function list_known(self, left)
   local give_up = scheduler.now() + left
   while true do
@@ -143,7 +144,7 @@ local function list_known(self, left)
   end
 end
 
--- The first kernel of the right kind that is no context's, or a new one.
+-- The first kernel of the right kind that belongs to no context, or a new one.
 local function find_kernel(self, left)
   local list, err = list_known(self, left)
   if not list then
@@ -191,7 +192,7 @@ end
 local function attach(self, left)
   sift(self)
   local ok, err = ensure_kernel(self, left)
-  sift(self) -- asking for the kernel may have brought news
+  sift(self) -- events may have arrived during the request
   if not ok or self.op then
     return ok, err
   end
@@ -209,7 +210,7 @@ local function attach(self, left)
   return true
 end
 
---- Makes sure of a kernel and an open socket. Returns true, or nil, err.
+--- Ensures a running kernel and an open socket. Returns true, or nil, err.
 function Session:attach(limit)
   return kernels.retry(self.capsule, limit, function(left)
     return attach(self, left)
@@ -220,7 +221,7 @@ end
 
 local ENDS = { closed = true, failed = true }
 
--- Puts an event into the inbox later; it says which request it was for.
+-- Puts an event into the inbox later; it carries the id of the current request.
 local function remind(run, seconds, kind)
   local id = run.id
   return scheduler.after(seconds, function()
@@ -228,10 +229,10 @@ local function remind(run, seconds, kind)
   end)
 end
 
--- Jupyter does not say that a kernel was removed, and a socket may be dead
--- without anybody knowing: the server has to be asked when there is nothing to
--- be heard. That counts as activity, too: the capsule is not paused while
--- somebody waits for what it does. Returns why the run is lost, if it is.
+-- Jupyter does not report that a kernel was removed, and a connection may be
+-- dead without a sign, so the server is asked after a time of silence. That
+-- also counts as activity: the capsule is not paused while a call waits.
+-- Returns the reason if the run is lost.
 local function doubt(self, run)
   local kernel, err = kernels.get(self.capsule, self.id, CHECK_LIMIT)
   if not kernel then
@@ -244,13 +245,13 @@ local function doubt(self, run)
   return run.doubts > 1 and "the kernel has not heard of the code" or nil
 end
 
--- What shows that a kernel has begun to run the code.
+-- The messages that show that a kernel has begun to run the code.
 local SIGNS = { execute_input = true, stream = true, execute_result = true,
   display_data = true, error = true }
 
--- A kernel whose last code has failed skips what comes in the next moment,
--- as it does not know that nobody has queued that. A skipped request goes busy
--- and idle like others; its reply tells, and may come before or after.
+-- After code has failed, a kernel skips requests for a moment, as it assumes
+-- that they were queued. A skipped request turns busy and idle like any other;
+-- only its reply tells, which may come before or after.
 local function ending(run)
   if not run.idle then
     return nil
@@ -263,7 +264,7 @@ local function ending(run)
   end
 end
 
--- Takes a message. Returns how the run has ended, if it has.
+-- Handles a message. Returns how the run has ended, if it has.
 local function take(run, event)
   local message = messages.decode(event.data, event.binary)
   if not message then
@@ -282,7 +283,7 @@ local function take(run, event)
   end
 end
 
--- Sends the request, with a new id. False when the socket is dead.
+-- Sends the request with a new id. Returns false if the socket is dead.
 local function begin(self, run)
   local text
   if run.stop_waiting then
@@ -293,8 +294,8 @@ local function begin(self, run)
   return self.op and self.op:send(text)
 end
 
--- Reads until the request's end. Returns "idle", "expired" or "lost" and why;
--- or nil, err when the waiting was interrupted. follow_for also says "raised".
+-- Reads until the request has ended. Returns "idle", "expired", or "lost" and
+-- the reason; or nil, err if interrupted. follow_for may also return "raised".
 local function follow(self, run)
   while true do
     local event, err = scheduler.next(run.inbox)
@@ -308,7 +309,7 @@ local function follow(self, run)
       run.heard = false
       run.stop_check = remind(run, CHECK, "check")
     elseif event.kind == "unanswered" then
-      how = event.id == run.id and "idle" -- not of a request before
+      how = event.id == run.id and "idle" -- not of an earlier request
     elseif ENDS[event.kind] then
       how, why = "lost", "kernel WebSocket closed: " .. tostring(event[1])
     elseif event.kind then
@@ -324,7 +325,7 @@ local function follow(self, run)
   end
 end
 
--- The same, for some seconds at the most.
+-- Like follow, for a limited number of seconds.
 local function follow_for(self, run, seconds)
   local stop, err
   if seconds ~= math.huge then
@@ -338,15 +339,16 @@ local function follow_for(self, run, seconds)
   for _, cancel in pairs({ stop, run.stop_check, run.stop_waiting }) do
     cancel()
   end
-  if not ok then -- a callback raised; it is called no more
+  if not ok then -- a callback raised: do not call it again
     run.callbacks = {}
     return "raised", how
   end
   return how, why
 end
 
--- Stops what runs too long, so that the kernel is free for the next call. One
--- that does not listen keeps its socket no longer: its output is nobody's.
+-- Interrupts code that runs too long, so that the kernel is free for the next
+-- call. If the kernel does not react, the socket is closed, so that its later
+-- output goes to nobody.
 local function stop_running(self, run)
   local interrupted = kernels.interrupt(self.capsule, self.id)
   if not interrupted or follow_for(self, run, GRACE) ~= "idle" then
@@ -381,7 +383,7 @@ end
 local function run(self, code, opts)
   local state = { code = code, silent = opts.silent, limit = opts.timeout,
     callbacks = opts, execution = results.execution() }
-  -- A socket that turns out to be dead is opened once more.
+  -- A socket that turns out to be dead is reopened once.
   for attempt = 1, 2 do
     local ok, err = self:attach(opts.jupyter_timeout)
     if not ok then
@@ -406,7 +408,7 @@ local function tidy(self, ok, ...)
   return ...
 end
 
---- Runs code, once it is this call's turn. opts: timeout, jupyter_timeout,
+--- Runs code when it is this call's turn. opts: timeout, jupyter_timeout,
 --- silent and the callbacks. Returns an execution, or nil, err.
 function Session:run(code, opts)
   local ok, err = self:enter()
@@ -418,7 +420,7 @@ end
 
 local M = {}
 
---- A session with a kernel of a capsule. fields: id (nil: to be found),
+--- Creates a session with a kernel of a capsule. fields: id (nil: to be found),
 --- replaceable, is_taken(id).
 function M.new(capsule, fields)
   fields.capsule, fields.queue, fields.checked = capsule, {}, 0

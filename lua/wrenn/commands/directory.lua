@@ -1,6 +1,7 @@
--- The directory of a command. What a server says when it cannot be entered
--- differs by generation and by the way a command is started, down to nothing at
--- all: so a failure that it may have caused makes for a look at it.
+-- The working directory of a command. When it cannot be entered, the server's
+-- answer depends on its generation and on how the command was started, and may
+-- say nothing at all. So after any failure that a bad directory may have
+-- caused, the directory is checked.
 
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
@@ -8,10 +9,10 @@ local words = require("wrenn.commands.words")
 
 local directory = {}
 
---- The exit code of a command that could not enter its directory.
+--- The exit code of a command whose directory could not be entered.
 directory.EXIT = 126
 
---- The error of a directory that cannot be entered.
+--- Creates the error for a directory that cannot be entered.
 function directory.error(cwd, reason, cause)
   return errors.new("ValidationError",
     ("cwd '%s' %s"):format(cwd, reason), {
@@ -21,7 +22,7 @@ function directory.error(cwd, reason, cause)
     })
 end
 
--- Runs where commands start.
+-- Runs in the home directory, as commands do.
 local LOOK = [[
 no() { echo "$1"; exit 1; }
 [ -e "$1" ] || no 'does not exist'
@@ -29,7 +30,7 @@ no() { echo "$1"; exit 1; }
 cd -- "$1" 2>/dev/null || no 'cannot be entered'
 ]]
 
---- Whether a directory can be entered: nil, or the error.
+--- Checks that a directory can be entered. Returns the error, or nil.
 function directory.look(self, cwd, cause)
   local result = exec.script(self, LOOK, { words.directory(cwd) })
   if result and result.exit_code == 1 then
@@ -37,8 +38,8 @@ function directory.look(self, cwd, cause)
   end
 end
 
---- The result of a command that says it could not begin; or nil, err when it
---- is its directory that is to blame.
+--- The result of a command that reports that it could not start. Returns nil,
+--- err if the cause is its directory.
 function directory.result(self, cwd, result)
   local err = directory.look(self, cwd)
   if err then
@@ -49,8 +50,8 @@ end
 
 local UNCLEAR = { [400] = true, [500] = true, [502] = true }
 
---- What a failed start means: the error itself, unless its directory is to
---- blame. `opts` are the command's.
+--- Explains a failed start: returns the directory's error if the directory is
+--- the cause, else `err` itself. `opts` are the options of the command.
 function directory.explain(self, opts, err)
   return opts.cwd and UNCLEAR[err.status_code]
     and directory.look(self, opts.cwd, err) or err

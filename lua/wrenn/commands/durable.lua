@@ -1,6 +1,6 @@
---- Durable commands: what they print and how they end is kept in the capsule,
---- under ~/.wrenn/<tag>, until it is removed. It can be read from any byte on,
---- as often as wanted, from any process, after a lost connection or a pause.
+--- Durable commands: their output and exit code are kept in the capsule, under
+--- ~/.wrenn/<tag>, until removed. The output can be read from any byte on, any
+--- number of times, from any process, and after a lost connection or a pause.
 
 local check = require("wrenn.check")
 local directory = require("wrenn.commands.directory")
@@ -24,7 +24,7 @@ local durable = {}
 local Handle = { is_durable_handle = true }
 Handle.__index = Handle
 
--- Most bytes of stdout and of stderr that one answer holds.
+-- The maximum number of bytes of stdout, and of stderr, in one answer.
 local PIECE = 2 * 1024 * 1024
 local FOLDER_MAX = 200
 local ATTEMPTS = 3
@@ -34,7 +34,7 @@ local FIRST_PAUSE = 0.3
 
 -- Every script starts in the home directory. "$1" is the folder.
 
--- "$2" a directory or nothing: the command's, which must be one to be entered.
+-- "$2" is the working directory of the command, or empty.
 local MAKE = [[
 [ -z "$2" ] || (cd -- "$2") 2>/dev/null || exit 18
 umask 077
@@ -43,8 +43,8 @@ mkdir ".wrenn/$1" || { [ -d ".wrenn/$1" ] && exit 17; exit 1; }
 : >".wrenn/$1/out" && : >".wrenn/$1/err"
 ]]
 
--- When a process has started, in the kernel's count: with its number that
--- names it for good.
+-- The start time of a process in clock ticks: together with the pid it
+-- identifies the process for good.
 local START = [[
 start() {
   read -r s 2>/dev/null <"/proc/$1/stat" || return
@@ -53,10 +53,11 @@ start() {
 }
 ]]
 
--- Runs a command and notes its end. "$2" seconds or nothing, "$3" a directory
--- or nothing, then the command. A SIGTERM for the whole group must not take
--- the keeper or its watch: it is the command that may handle it. A limit that
--- has passed ends all that the command has started, and the keeper notes it.
+-- Runs a command and records its exit code. "$2" is a time limit in seconds or
+-- empty, "$3" a directory or empty; the command follows. A SIGTERM sent to the
+-- whole group must not end the keeper or its timer: the command itself may
+-- handle the signal. When the limit is reached, all that the command has
+-- started is killed, and the keeper records that.
 local KEEP = START .. [[
 d=$PWD/.wrenn/$1 limit=$2 cwd=$3
 shift 3
@@ -92,11 +93,11 @@ done
 printf '%s\n' $code >"$d/exit"
 ]]
 
--- Waits until there is more than "$2" bytes of stdout or "$3" of stderr, or
--- the end, but not for long; prints at most "$4" bytes of each. Exits with 0
--- when more may come; with 10 after the last byte, having printed the exit
--- code unless the command was killed with its keeper; with 12 when that was
--- its limit; with 3 when there is no such command.
+-- Waits for a short time until there are more than "$2" bytes of stdout or "$3"
+-- bytes of stderr, or the command has ended. Prints at most "$4" bytes of each.
+-- Exits with 0 if more may follow; with 10 after the last byte, having printed
+-- the exit code unless the command was killed together with its keeper; with 12
+-- if the time limit killed the command; with 3 if there is no such command.
 local READ = START .. [[
 cd ".wrenn/$1" 2>/dev/null || exit 3
 over() {
@@ -123,7 +124,8 @@ cat exit 2>/dev/null
 exit 10
 ]]
 
--- Prints the keeper's number and start, once there is something to be killed.
+-- Prints the pid and the start time of the keeper once there is something to
+-- kill.
 local LOOK = [[
 cd ".wrenn/$1" 2>/dev/null || exit 3
 i=0
@@ -137,7 +139,7 @@ exit 0
 
 -- ---- start and find --------------------------------------------------------
 
--- A tag may hold anything; a folder's name may not.
+-- A tag may contain any character, the name of a folder may not.
 local function folder_of(tag)
   return "t-" .. url.escape(tag)
 end
@@ -180,7 +182,7 @@ local function remove_folder(self, folder)
   return files.new(self.client, self.capsule_id):remove("~/.wrenn/" .. folder)
 end
 
---- For commands:run with durable=true. Raises two levels up for a bad tag.
+--- Implements commands:run with durable=true. A bad tag raises at its caller.
 function durable.start(self, cmd, opts)
   local tag = opts.tag or "durable-" .. exec.nonce()
   if tag == "" or tag:find("^%d+$") or #folder_of(tag) > FOLDER_MAX then
@@ -221,7 +223,7 @@ local function look(self, tag)
   return { pid = tonumber(pid) or 0, ticks = ticks }
 end
 
---- For commands:durable.
+--- Implements commands:durable.
 function durable.find(self, tag)
   local found, err = look(self, tag)
   if not found then
@@ -232,8 +234,8 @@ end
 
 -- ---- reading ---------------------------------------------------------------
 
--- "12+5": 12 bytes of stdout and 5 of stderr. Returns nil when it is neither
--- that nor a number of bytes of stdout.
+-- Parses an offset: "12+5" means 12 bytes of stdout and 5 of stderr, a plain
+-- number means bytes of stdout. Returns nil for anything else.
 local function parse_offset(from)
   if from == nil then
     return 0, 0
@@ -259,7 +261,7 @@ local function fetch(stream)
   end
 end
 
--- Puts what was printed into the inbox, each piece with the place behind it.
+-- Puts output into the inbox, each piece with the offset of its end.
 local function put_output(stream, result)
   local function put(kind, data)
     if data ~= "" then
@@ -296,8 +298,8 @@ local function put_answer(stream, result, err)
   end
 end
 
--- Asks for more when there is nothing to be read. It is a task of its own that
--- does, so that readers can be interrupted without losing anything.
+-- Requests more output when there is none to read. This runs in a task of its
+-- own, so that an interrupted reader loses nothing.
 local function refill(stream)
   local inbox = stream.inbox
   if stream.fetching or inbox.first <= inbox.last then
@@ -322,13 +324,13 @@ local function stop_fetching(stream)
   end
 end
 
---- Reads what the command prints, from a place on: an iterator of events as of
---- commands:stream, but with every byte as it was printed. There is no start
---- event. Each event has an `offset`, a string that stands for the place behind
---- it in both outputs; so does stream.offset, for the event read last.
---- The exit code is the shell's: 128 + N when signal N has ended the command;
---- -1 when the command was killed together with its keeper.
---- POST /v1/capsules/{id}/exec, again and again.
+--- Reads the command's output from an offset on: an iterator of the events of
+--- commands:stream, without a start event, and with the exact bytes that were
+--- printed. Each event has an `offset`, a string that stands for the position
+--- after it in both outputs; stream.offset is that of the last event read. The
+--- exit code is the shell's: 128 + N if the command was killed by signal N; -1
+--- if it was killed together with its keeper. Repeats POST
+--- /v1/capsules/{id}/exec.
 ---@param opts? {from?: string|integer}  an offset; a number counts bytes of
 ---  stdout, and all of stderr then comes; the beginning when absent
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
@@ -349,10 +351,10 @@ function Handle:stream(opts)
   return stream, nil, nil, stream
 end
 
---- Waits for the command's end, which may be long past.
----@param opts? {timeout?: number}  seconds; the command goes on after them
+--- Waits until the command has ended; it may have ended long ago.
+---@param opts? {timeout?: number}  seconds; the command is not stopped by it
 ---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
----  all that it has printed
+---  all of its output
 ---@return wrenn.Error? err
 function Handle:wait(opts)
   check.self(self, "is_durable_handle", "wait")
@@ -368,8 +370,8 @@ end
 
 local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
 
---- Signals the command and all that it has started, on every server. (A
---- commands:kill may also hit the keeper, and with it the exit code.)
+--- Sends a signal to the command and everything it has started, on every
+--- server. (commands:kill may also hit the keeper, which loses the exit code.)
 --- POST /v1/capsules/{id}/exec.
 ---@param opts? {signal?: "SIGKILL"|"SIGTERM"}  SIGKILL
 ---@return true|nil
@@ -398,10 +400,10 @@ function Handle:kill(opts)
   return ok, err
 end
 
---- Forgets the command: removes what was kept of it. One that still runs goes
---- on. POST /v1/capsules/{id}/files/remove.
+--- Removes what is kept of the command, which itself goes on if it still runs.
+--- POST /v1/capsules/{id}/files/remove.
 ---@return true|nil
----@return wrenn.Error? err  NotFoundError when there is nothing
+---@return wrenn.Error? err  NotFoundError if there is no such command
 function Handle:remove()
   check.self(self, "is_durable_handle", "remove")
   return remove_folder(self.commands, self.folder)

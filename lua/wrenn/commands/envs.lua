@@ -1,6 +1,6 @@
--- An environment where the wire has no field for it. It must not be seen in the
--- list of processes: it becomes a file in a directory that only its owner can
--- enter, which the command's first step reads and removes.
+-- Environments, where the API has no field for them. The values must not show
+-- in the process list, so they are written to a file, in a directory that only
+-- its owner can enter; the command reads and removes it first.
 
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
@@ -15,7 +15,7 @@ local envs = {}
 local FOLDER = ".wrenn/envs"
 local MAKE = 'umask 077; mkdir -p "$1" && chmod 700 "$1"'
 
---- Removes the file of a command that may not have come to do it.
+--- Removes the file of a command that may have failed before it did so itself.
 function envs.discard(self, path)
   task.shield(function()
     files.new(self.client, self.capsule_id, self):remove(path)
@@ -42,8 +42,8 @@ local function assignment(name, value)
   return ("export %s='%s'\n"):format(name, (value:gsub("'", "'\\''")))
 end
 
---- Gives words an environment. Returns them and the path of the file, if there
---- is one; or nil, err.
+--- Adds an environment to words. Returns the new words and the path of the
+--- file, if one is needed; or nil, err.
 function envs.put(self, list, values)
   local lines, odd = {}, {}
   for name, value in pairs(values) do

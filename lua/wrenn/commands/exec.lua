@@ -1,5 +1,5 @@
--- The requests below capsule.commands: what runs a command to its end, lists
--- the processes and signals one. `self` is a wrenn.Commands.
+-- The requests that capsule.commands is built on: run a command to its end,
+-- list the processes, signal one. `self` is a wrenn.Commands.
 
 local api = require("wrenn.api")
 local check = require("wrenn.check")
@@ -12,17 +12,17 @@ local words = require("wrenn.commands.words")
 
 local exec = {}
 
--- Beyond the command's own limit, for the answer to come back.
+-- Seconds added to the command's own limit for the answer to arrive.
 local MARGIN = 10
 
---- A name that nobody else has.
+--- Returns a unique name.
 function exec.nonce()
   return (core.random(12):gsub(".", function(byte)
     return ("%02x"):format(byte:byte())
   end))
 end
 
---- A path below the capsule's.
+--- A path relative to the capsule's.
 function exec.path(self, rest, ...)
   return url.path("/v1/capsules/{}", self.capsule_id) .. url.path(rest, ...)
 end
@@ -61,7 +61,7 @@ function exec.script(self, line, args, seconds)
     { timeout_sec = seconds or 10 })
 end
 
---- As script, about processes that may be another user's.
+--- Like exec.script, for scripts that inspect or signal processes of any user.
 function exec.script_about(self, pids, line, args)
   return exec.run(self, words.as_owner(words.script(line, args), pids),
     { timeout_sec = 10 })
@@ -77,7 +77,8 @@ function exec.list(self)
   return answer.processes or {}
 end
 
---- Raises unless a value selects a process: a number is a pid, a string a tag.
+--- Raises unless a value selects a process: by pid (a number) or tag (a
+--- string).
 function exec.check_selector(selector, fname)
   check.arg(selector, "pid_or_tag", fname, "integer|string", 3)
   if type(selector) == "string" then
@@ -87,7 +88,7 @@ function exec.check_selector(selector, fname)
   return selector
 end
 
---- The error of a process that there is not.
+--- The error for a process that does not exist.
 function exec.unknown_process(selector, cause)
   cause = cause or {}
   return errors.new("NotFoundError",
@@ -97,8 +98,8 @@ function exec.unknown_process(selector, cause)
     })
 end
 
---- Finds a process in the list: it, or nil, NotFoundError, which keeps the
---- `cause`.
+--- Finds a process in the list. Returns it, or nil, NotFoundError (with
+--- `cause`).
 function exec.find(self, selector, cause)
   local list, err = exec.list(self)
   if not list then
@@ -112,8 +113,8 @@ function exec.find(self, selector, cause)
   return nil, exec.unknown_process(selector, cause)
 end
 
---- The path of a process. A tag that no path can carry, or that a server would
---- take for a pid, is looked up in the list first. Or nil, err.
+--- The path of a process, or nil, err. A tag that a path cannot contain, or
+--- that a server would take for a pid, is looked up in the list first.
 function exec.selector_path(self, selector, suffix)
   if type(selector) == "string"
     and (selector:find("^%d+$") or not url.names_segment(selector))
@@ -130,8 +131,8 @@ function exec.selector_path(self, selector, suffix)
   return exec.path(self, "/processes/{}", selector) .. (suffix or "")
 end
 
---- DELETE .../processes/{selector}. From 0.3 on a server does not say that
---- there is no such process: it fails without a reason.
+--- DELETE .../processes/{selector}. From 0.3 on the server does not say that
+--- the process does not exist: it fails without a reason.
 function exec.signal(self, selector, signal)
   local path, err = exec.selector_path(self, selector)
   if not path then

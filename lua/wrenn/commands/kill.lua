@@ -1,30 +1,30 @@
--- Ends a command with everything that it has started. The API's own kill is
--- not enough: on 0.1 servers it signals one process, and which process an
--- exec has started the server does not tell before its end.
+-- Kills a command together with everything it has started. The API's own kill
+-- does not suffice: on 0.1 servers it signals a single process, and for a
+-- foreground command the server tells no pid before it ends.
 
 local exec = require("wrenn.commands.exec")
 local task = require("wrenn.task")
 
 local kill = {}
 
--- How far the age of a process may be from what it should be, in hundredths of
--- a second: two requests stand between the clocks. Where it is the only hint,
--- there is less room.
+-- The tolerated difference between the age of a process and the expected age,
+-- in hundredths of a second: two requests lie between the two clocks. Where the
+-- age is the only clue, less is tolerated.
 local SLACK, LESS_SLACK = 1000, 300
 
--- What a command has started is found by its parents, its group and its
--- session, as far as the server makes any; and by what it prints to, which no
--- other command has: a pipe of its own, or a durable command's files. So a
--- child is found whose parent is gone, or that has a session of its own. One
--- that has cut all of these ties is not.
+-- The processes of a command are found by parent, group and session, as far as
+-- the server creates any, and by what they print to, which belongs to that
+-- command alone: its own pipe, or the files of a durable command. So a child is
+-- found even after its parent has ended or if it has created a session. A
+-- process that has cut all of these ties is not found.
 
--- The scripts need /proc and a shell, no program: not every capsule has ps.
+-- The scripts need /proc and a shell but no programs: some capsules have no ps.
 
--- "$1" the signal; "$2" the command's age in hundredths of a second, @ and the
--- time of its start in the kernel's count, or -; "$3" a process to be spared or
--- -; "$4" what tells the command's processes besides their descent: - nothing,
--- @ the pipes that it prints to, else the folder of a durable command; then the
--- candidates. Takes the one whose age fits best, and exits with 3 when none
+-- "$1" is the signal. "$2" is the age of the command in hundredths of a second,
+-- or @ and its start time in clock ticks, or -. "$3" is a process to spare, or
+-- -. "$4" says what identifies the command's processes besides descent: -
+-- nothing, @ the pipes it prints to, else the folder of a durable command. The
+-- candidates follow. Selects the one whose age fits best; exits with 3 if none
 -- does.
 local PICK = [[
 sig=$1 late=$2 spared=$3 by=$4 root= best=]] .. SLACK .. [[
@@ -54,12 +54,12 @@ case $by in
 esac
 ]]
 
--- A command may end and leave a child that holds its output open, so that the
--- server goes on waiting. "$1" the command's age; then the processes in the
--- server's list. Prints, one for each pipe, the processes that were started
--- since the command was, have lost their parent and print to a pipe which
--- nothing in the list has; with each the time of its start. A capsule without
--- walls sees processes that are not its own: these lack its variable.
+-- A command may end while a child holds its output open, and the server then
+-- keeps waiting. "$1" is the age of the command; the processes in the server's
+-- list follow. Prints one process, with its start time, for each pipe that no
+-- listed process has and that is held by processes which started after the
+-- command and have lost their parent. Without isolation a capsule sees foreign
+-- processes: they lack its variable.
 local FIND_ORPHANS = [[
 late=$1 roots= slack=]] .. LESS_SLACK .. [[
 
@@ -95,12 +95,12 @@ for d in /proc/[0-9]*; do
 done
 ]]
 
--- Stops the process that was taken and, over and over, its children, what is in
--- its group or session and what prints to `refs`, so that none can start another
--- unseen; then signals them all. Of a process that has ended, those that it has
--- left. A stop takes effect a moment later: only once all have been seen to
--- stand still does another look show that there are no more. After a KILL it
--- waits until they are gone.
+-- Stops the selected process and then, repeatedly, its children, the members of
+-- its group and session and whatever prints to `refs`, so that none of them can
+-- start another unnoticed; then signals them all. If the process has ended, the
+-- same is done with what it has left. A stop takes effect with a delay: only
+-- after all have been seen stopped does another pass prove that there are no
+-- more. After KILL it waits until they are gone.
 kill.TREE = [[
 own=
 for f in $refs; do
@@ -168,10 +168,11 @@ local function outcome(result, err)
   return result.exit_code == 0 or nil
 end
 
---- Signals one process of `pids`, and all below it. opts: signal ("KILL"),
---- age (seconds) or ticks (its start) tell which of them, spare_root; whole: it
---- is a whole command, whatever its processes have become, `true` or the folder
---- of a durable one. Returns true; nil when none of them is there; nil, err.
+--- Signals one process of `pids` and all of its descendants. Options: signal
+--- ("KILL"); age (seconds) or ticks (its start time), which select the process;
+--- spare_root; whole (the processes are those of a whole command, including
+--- detached ones): `true`, or the folder of a durable command. Returns true;
+--- nil if none of them exists; or nil, err.
 function kill.tree(self, pids, opts)
   opts = opts or {}
   local age = opts.ticks and "@" .. opts.ticks
@@ -198,8 +199,8 @@ local function same_words(process, list)
   return true
 end
 
--- Of a list, the processes that run these words. Whatever carries a tag of its
--- own was started in the background, or is a terminal.
+-- The processes in a list that run the given words. Those with a tag of their
+-- own were started in the background, or are terminals.
 local function candidates(processes, list, tag)
   local pids = {}
   for _, process in ipairs(processes) do
@@ -212,9 +213,9 @@ local function candidates(processes, list, tag)
   return pids
 end
 
--- Ends what a command has left, unless it is not clear which process that is.
--- One that the server has started since `processes` were listed looks the same:
--- another list tells.
+-- Kills what a command has left, unless it is ambiguous which process that is.
+-- A process that the server started after `processes` was listed looks the
+-- same; a second list tells them apart.
 local function orphans(self, command, processes)
   local args = { hundredths(command.age()) }
   for _, process in ipairs(processes) do
@@ -243,7 +244,7 @@ local function orphans(self, command, processes)
     { signal = command.signal, ticks = ticks, whole = true })
 end
 
--- By its number, which is its own while it lives.
+-- By pid, which is not reused as long as the process lives.
 local function by_pid(self, command)
   local ok, err = kill.tree(self, { command.pid },
     { signal = command.signal, whole = true })
@@ -262,10 +263,11 @@ local function by_pid(self, command)
   return exec.signal(self, command.pid)
 end
 
---- Ends a command that was started by words `age` seconds ago; `pid` when it
---- is known, `signal` when it is not KILL. Whatever interrupts the caller, this
---- goes on. Returns true, and "left" when it had ended already and only what it
---- left was there; nil when nothing was found; nil, err.
+--- Kills a command that was started with `words` `age` seconds ago. `pid` is
+--- given if known, `signal` if it is not KILL. This completes even if the
+--- caller is interrupted. Returns true; true, "left" if the command itself had
+--- ended and only what it left was killed; nil if nothing was found; or nil,
+--- err.
 function kill.command(self, command)
   return task.shield(function()
     if command.pid then

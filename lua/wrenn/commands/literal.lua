@@ -1,13 +1,13 @@
--- Words that the wire would change: JSON carries UTF-8 only, and from 0.3 on a
--- server replaces a ~ in front by the home directory. They travel escaped, and
--- a fixed shell line turns them back.
+-- Words that the protocol would change: JSON carries only UTF-8, and from 0.3
+-- on a server replaces a leading ~ by the home directory. Such words are sent
+-- escaped, and a fixed line of shell decodes them.
 
 local check = require("wrenn.check")
 
 local literal = {}
 
--- "$1" names of variables up to --, whose values are escaped; then one escaped
--- word after another. The full stop keeps line ends at the end.
+-- The arguments are the names of variables with escaped values, "--", and the
+-- escaped words. The full stop preserves trailing newlines.
 local DECODE = [[while [ "$1" != -- ]; do
   eval "v=\$$1"
   v=$(printf '%b.' "$v")
@@ -34,8 +34,8 @@ local function escape(word)
   return (word:gsub("[\\\128-\255]", octal))
 end
 
--- The names of variables that JSON cannot carry, and the environment with
--- those escaped.
+-- The names of variables whose values JSON cannot carry, and the environment
+-- with these values escaped.
 local function escape_values(envs)
   local names, escaped = {}, {}
   for name, value in pairs(envs) do
@@ -50,13 +50,13 @@ local function escape_values(envs)
   return names, escaped
 end
 
---- Whether a shell can set a variable of that name.
+--- Whether a shell can set a variable of this name.
 function literal.is_variable(name)
   return name:find("^[%a_][%w_]*$") ~= nil
 end
 
---- The words, and the environment if there is one, that have the effect of
---- these. A program's name is left to the server when it begins with ~.
+--- Returns words, and an environment if there is one, that have the effect of
+--- the given ones. A program name that begins with ~ is left to the server.
 function literal.wrap(list, envs)
   local safe = check.is_utf8(list[1])
   for i = 2, #list do

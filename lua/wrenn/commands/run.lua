@@ -1,6 +1,5 @@
--- How a command is started: in the foreground with its time limit, in the
--- background, or as a stream. `self` is a wrenn.Commands; the options have
--- been checked.
+-- Starts commands: in the foreground with a time limit, in the background, or
+-- as a stream. `self` is a wrenn.Commands; the options have been checked.
 
 local check = require("wrenn.check")
 local directory = require("wrenn.commands.directory")
@@ -24,12 +23,11 @@ local DEFAULT_LIMIT = 30
 
 -- ---- what both sides agree on ----------------------------------------------
 
---- The words of a command with all that it is to have. `fields`: the server
---- takes envs and cwd by itself; `wrap`: puts something around the words, and
---- sees to cwd. The files of its input and of its environment come first:
---- whatever fails behind that, they are gone. Returns a table with `words`, what
---- goes into the fields `envs` and `cwd`, and the paths of the files, `input`
---- and `environment`; or nil, err.
+--- Prepares the words of a command. `fields`: the server accepts envs and cwd
+--- itself; `wrap`: a function that wraps the words and handles cwd. The files
+--- for its input and environment are written first; on a later failure they are
+--- removed. Returns a table with `words`, the fields `envs` and `cwd`, and the
+--- paths of the files, `input` and `environment`; or nil, err.
 function run.prepare(self, cmd, opts, fields, wrap)
   local list = words.of(cmd, opts.args)
   local cwd = not wrap and opts.cwd or nil
@@ -67,7 +65,7 @@ function run.prepare(self, cmd, opts, fields, wrap)
   return start
 end
 
---- Removes the files of a command that may not have come to do it.
+--- Removes the files of a command that may have failed before it did so itself.
 function run.discard(self, start)
   if start.input then
     stdin.discard(self, start.input)
@@ -79,19 +77,18 @@ end
 
 -- ---- foreground ------------------------------------------------------------
 
--- A server that runs into timeout_sec answers with an error, without any of
--- the output, and leaves the process running. So the limit is kept here: the
--- processes are killed while the server still waits for them, and its answer
--- then holds all that they have printed, whichever bytes. That needs a start
--- on the server's own limit. Below half a minute the server is given a second
--- more than asked for, which makes the limit exact; above, where that second
--- matters less than that the request says what the caller has said, the
--- command is given a second less.
+-- A server that reaches timeout_sec answers with an error, drops the output and
+-- leaves the process running. So the limit is enforced here: the processes are
+-- killed while the server still waits for them, and its answer then holds
+-- everything they have printed. For this the server's own limit has to be later
+-- than ours. Below 30 s the server is given a second more than the caller asked
+-- for, which keeps the limit exact; above, the request states the caller's
+-- value, and the command is killed a second early.
 local LEAST_START = 0.5
 local START = 1
 local EXACT_BELOW = 30
 
--- Seconds for the server, and seconds from now until the end comes.
+-- Returns the limit for the server, and the seconds from now until the kill.
 local function limits(seconds)
   local whole = math.max(math.ceil(seconds), 1)
   if whole - seconds >= LEAST_START then
@@ -102,8 +99,8 @@ local function limits(seconds)
   return whole, seconds - START
 end
 
--- Whether the server has run into its limit: it says so, or it fails without
--- a reason once the time is over, or it says nothing at all.
+-- Whether the server has reached its limit: it says so, or fails without a
+-- reason after the time has passed, or does not answer.
 local function is_server_limit(err, is_over)
   return err.status_code == 504
     or err.type == "TimeoutError"
@@ -118,15 +115,15 @@ local function was_killed(result)
     or result.exit_code == 143
 end
 
--- Whether the wait was broken off by a cancelled task or a limit around it:
--- the server is well, and so is the command.
+-- Whether the wait was interrupted, by a cancelled task or an enclosing time
+-- limit: the server and the command are then in order.
 local function was_interrupted(err)
   return (err.type == "CancelledError" or err.type == "TimeoutError")
     and not err.status_code and not (err.details and err.details.kind)
 end
 
--- Commands under way, by capsule and words. Equal ones could not be told
--- apart in the server's list: the second gets a mark.
+-- The running commands, by capsule and words. Equal commands cannot be told
+-- apart in the server's list, so the second one gets a mark.
 local under_way = setmetatable({}, { __mode = "v" })
 
 local function set_apart(self, list)
@@ -151,7 +148,7 @@ local function timeout_error(seconds, fields)
     or "the command did not end within the server's limit", fields)
 end
 
--- The server was first, and has kept the output to itself.
+-- The server's limit came first, and the output is lost.
 local function server_timeout(err, seconds)
   return timeout_error(seconds, {
     code = err.code, status_code = err.status_code,
@@ -171,8 +168,8 @@ local function strike(self, command)
     or task.background(kill.command, self, command)
 end
 
--- Runs words and, when their time is over, ends them. Without a limit it is
--- the server's that counts.
+-- Runs words and kills them after the limit. Without a limit the server's own
+-- applies.
 local function run_limited(self, list, fields, seconds, signal)
   local token
   list, token = set_apart(self, list)
@@ -215,8 +212,8 @@ local function run_limited(self, list, fields, seconds, signal)
   return nil, err
 end
 
--- Whether the server takes envs and cwd of a foreground command, which only
--- matters to one that has some.
+-- Whether the server accepts envs and cwd for a foreground command. Only asked
+-- for a command that has them.
 local function takes_fields(self, opts)
   if not (opts.cwd or opts.envs and next(opts.envs)) then
     return true
@@ -272,14 +269,14 @@ function run.background(self, cmd, opts, wrap)
   return answer
 end
 
---- Kills a background command after some seconds, for as long as this process
---- runs its tasks and holds what is returned: a function that takes the order
---- back.
+--- Kills a background command after some seconds, provided that this process
+--- keeps running its tasks and holding the returned function, which cancels the
+--- kill.
 function run.limit(self, pid, seconds)
   local begin = scheduler.now()
   return scheduler.after(seconds, function()
     task.background(function()
-      -- By then the number may be another process's.
+      -- By then the pid may have been reused.
       kill.tree(self, { pid },
         { age = scheduler.now() - begin, whole = true })
     end)
@@ -325,11 +322,11 @@ function run.stream(self, cmd, opts)
   return stream
 end
 
--- Seconds that a command which is abandoned may take to say that it has begun.
+-- How many seconds an abandoned command gets to report its start.
 local PATIENCE = 2
 
--- Ends a command that nobody reads any more. One that was only just begun may
--- have its number yet to tell.
+-- Kills a command that nobody reads any more. If it has only just been started,
+-- its pid may not be known yet.
 local function abandon(self, stream)
   task.shield(function()
     task.with_timeout(PATIENCE, function()
@@ -342,7 +339,7 @@ local function abandon(self, stream)
   end)
 end
 
---- Runs a command through a stream, for output as it comes.
+--- Runs a command through a stream, so that output is passed on as it arrives.
 function run.streamed(self, cmd, opts)
   local seconds = opts.timeout == nil and DEFAULT_LIMIT or opts.timeout
   local stream, err = run.stream(self, cmd, {

@@ -1,5 +1,5 @@
--- Input for commands. The API has no field for it: it becomes a file, which
--- the command's first step opens and removes.
+-- Input for commands, where the API has no field for it. It is written to a
+-- file, which the command opens and removes first.
 
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
@@ -17,15 +17,15 @@ function stdin.check(value, fname, level)
   end
 end
 
---- Removes the file of a command that may not have come to do it. That there
---- is none is as good.
+--- Removes the file of a command that may have failed before it did so itself.
+--- It is no error if the file does not exist.
 function stdin.discard(self, path)
   task.shield(function()
     files.new(self.client, self.capsule_id):remove(path)
   end)
 end
 
---- Puts the input into a file of the capsule. Returns its path, or nil, err.
+--- Writes the input to a file in the capsule. Returns its path, or nil, err.
 function stdin.put(self, value)
   local path = "/tmp/.wrenn-stdin-" .. exec.nonce()
   local to = files.new(self.client, self.capsule_id, self)

@@ -1,11 +1,11 @@
--- Users of a capsule, for commands that are to run as one of them.
+-- Looks up the users of a capsule, for commands that run as one of them.
 
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 
--- Prints who runs commands here and where user "$1" is at home. Exits with 3
--- when there is no such user, with 4 when one cannot become that user: root
--- can, others need a sudo that asks nothing.
+-- Prints the current user, and the name and home of user "$1". Exits with 3 if
+-- there is no such user, with 4 if it is not possible to become that user: root
+-- always can, others need sudo without a password.
 local LOOK = [[
 me=$(id -un)
 entry() {
@@ -27,7 +27,7 @@ else
 fi
 ]]
 
---- Looks a user up, once for each Commands object. Returns {name=, home=,
+--- Looks up a user, once per Commands object. Returns {name=, home=,
 --- is_default=}, or nil, err.
 return function(self, name)
   self.users = self.users or {}

@@ -1,6 +1,6 @@
--- A command as words: a program and what it is given. What the API has no
--- field for goes in front, as arguments of fixed lines of shell: no value
--- ever becomes part of such a line.
+-- A command as a list of words: a program and its arguments. What the API has
+-- no field for is done by fixed lines of shell in front, which get values as
+-- arguments: no value ever becomes part of a line of shell.
 
 local words = {}
 
@@ -11,19 +11,19 @@ local function append(list, items)
   return list
 end
 
--- `line` runs as sh, with `args` and the words behind them.
+-- Runs `line` with sh; `args` and `list` are its arguments.
 local function behind(line, args, list)
   return append(append({ "/bin/sh", "-c", line, "sh" }, args), list)
 end
 
---- The words of a command. A string goes to the shell whole, as one argument;
---- that means the same on every server, as a bare program name does not. With
---- `args` it is a program; an empty list must not turn it back into a shell
---- line, which a bare name is on newer servers.
+--- The words of a command. A string is passed to a shell as a single argument,
+--- which means the same on every server; a bare program name does not. With
+--- `args`, the command is a program; an empty `args` must not turn it back into
+--- a line of shell, as a bare name would on newer servers.
 function words.of(cmd, args)
   if not args then
-    -- A server may put the home directory in place of a ~ in front, before the
-    -- shell can. The blank keeps it away, and means nothing to the shell.
+    -- A server may replace a leading ~ by the home directory before the shell
+    -- does. A leading space prevents that, and the shell ignores it.
     if cmd:find("^~") then
       cmd = " " .. cmd
     end
@@ -34,13 +34,13 @@ function words.of(cmd, args)
   return append({ cmd }, args)
 end
 
---- The words of a fixed script: `line` with `args` as "$1" and so on, and
---- `list` behind them.
+--- The words of a fixed script: `line`, with `args` as "$1" and so on, followed
+--- by `list`.
 function words.script(line, args, list)
   return behind(line, args, list or {})
 end
 
--- "$1" how many processes follow; then the words.
+-- "$1" is the number of pids that follow; then come the words.
 local AS_OWNER = [[
 n=$1 root=
 shift
@@ -53,8 +53,8 @@ done
 exec "$@"
 ]]
 
---- Runs as one who may handle processes: as root where one of them is another
---- user's, and root can be had without being asked for a password.
+--- Runs with the rights to inspect and signal the processes: as root if one of
+--- them belongs to another user and sudo works without a password.
 function words.as_owner(list, pids)
   local args = { ("%d"):format(#pids) }
   for _, pid in ipairs(pids) do
@@ -63,8 +63,8 @@ function words.as_owner(list, pids)
   return behind(AS_OWNER, args, list)
 end
 
---- A directory as the server understands it, for cd: relative to the home
---- directory, which is where a command starts.
+--- A directory as an argument of cd: relative to the home directory, where
+--- commands start.
 function words.directory(cwd)
   if cwd == "~" or cwd:find("^~/") then
     cwd = "." .. cwd:sub(2)
@@ -72,23 +72,23 @@ function words.directory(cwd)
   return cwd:find("^/") and cwd or "./" .. cwd
 end
 
---- Runs in a directory; in a missing one it exits with 126.
+--- Runs in a directory; exits with 126 if it cannot be entered.
 function words.in_directory(list, cwd)
   return behind('cd -- "$1" || exit 126; shift; exec "$@"',
     { words.directory(cwd) }, list)
 end
 
--- env would take a program with a = in its name for an assignment.
+-- env would take a program name that contains = for an assignment.
 local function as_program(list)
   return list[1]:find("=", 1, true) and behind('exec "$@"', {}, list) or list
 end
 
---- Runs with the environment that a file sets, and removes the file.
+--- Runs with the environment that is set by a file, and removes the file.
 function words.with_file_of_envs(list, path)
   return behind('. "$1"; /bin/rm -f -- "$1"; shift; exec "$@"', { path }, list)
 end
 
---- Runs with an environment. It shows in the list of processes.
+--- Runs with an environment. It is visible in the process list.
 function words.with_envs(list, envs)
   local assignments = {}
   for name, value in pairs(envs) do
@@ -98,16 +98,16 @@ function words.with_envs(list, envs)
   return append(append({ "/usr/bin/env" }, assignments), as_program(list))
 end
 
---- Reads its input from a file, which has no name any more by then.
+--- Runs with the input read from a file, which is unlinked first.
 function words.with_stdin(list, path)
   return behind('exec <"$1"; /bin/rm -f -- "$1"; shift; exec "$@"', { path },
     list)
 end
 
--- "$1" the user, "$2" a directory or nothing, which only one of the two users
--- may be able to enter; then what env is given. As a server may have changed the user
--- already, it looks first. sudo is told to keep the environment, which may hold
--- what was asked for.
+-- "$1" is the user, "$2" a directory or empty; the arguments of env follow. The
+-- directory may be accessible to only one of the two users, so both are tried.
+-- The server may have changed the user already, so that is checked first. sudo
+-- is told to keep the environment, as it may hold requested variables.
 local BECOME = [[
 u=$1
 d=$2
@@ -123,10 +123,10 @@ command -v runuser >/dev/null && exec runuser -u "$u" -- "$@"
 exec su -s /bin/sh -c 'exec "$@"' -- "$u" sh "$@"
 ]]
 
---- Runs as a user {name=, home=}: at home unless a directory was asked for,
---- and with the names in the environment that such a user has, unless others
---- were asked for: what changes the user resets them. `cwd` is entered here;
---- without it, the directory in the options has been entered before.
+--- Runs as a user {name=, home=}: in its home unless a directory was requested,
+--- and with the environment variables of such a user unless others were
+--- requested (the programs that change the user reset them). `cwd` is entered
+--- here; without it, the directory in the options has already been entered.
 function words.as_user(list, user, opts, cwd)
   local envs = opts.envs or {}
   return behind(BECOME, {
@@ -137,8 +137,8 @@ function words.as_user(list, user, opts, cwd)
   }, as_program(list))
 end
 
---- Sets the words apart from those of an equal command, by an argument that
---- nothing reads.
+--- Distinguishes the words from those of an equal command by an unused
+--- argument.
 function words.marked(list, mark)
   return append({ "/bin/sh", "-c", 'exec "$@"', mark }, list)
 end
