@@ -36,8 +36,8 @@ bool wrenn_url_ok(const char *url, const char *scheme) {
 
 /* ---- descriptors --------------------------------------------------------- */
 
-/* A process may run without standard streams. Whatever else it prints to them
- * must not end up in a connection. */
+/* A process may run without standard streams. What is printed to them must not
+ * end up in a connection. */
 static int above_standard_streams(int fd) {
   if (fd < 0 || fd > STDERR_FILENO)
     return fd;
@@ -48,9 +48,9 @@ static int above_standard_streams(int fd) {
   return higher;
 }
 
-/* libcurl 7.88 that is driven by events begins with the last address of a host
- * and then waits for its deadline. So what is connecting is made to look again
- * now and then; a change of what is paused does that. */
+/* In libcurl 7.88 an event-driven transfer starts with the last address of a
+ * host and then waits for its deadline. So connecting transfers are made to
+ * check again periodically, by a change of their pause state. */
 #define NUDGE_MS 100
 
 static void forget_connecting(wrenn_transfer *transfer) {
@@ -121,9 +121,9 @@ static void keep_to_ourselves(int fd) {
     fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-/* With its multi handle libcurl makes a pair of sockets that every program
- * which is started later would inherit. It tells nobody which: they are the
- * lowest free numbers. */
+/* libcurl creates a pair of sockets with its multi handle, without
+ * close-on-exec, and does not report them. They have the lowest free
+ * numbers. */
 static CURLM *new_multi(void) {
   wrenn_streams held = wrenn_streams_hold();
   int first = eventfd(0, EFD_CLOEXEC);
@@ -137,8 +137,8 @@ static CURLM *new_multi(void) {
   return multi;
 }
 
-/* How many connections are kept that nobody uses: what else wants descriptors
- * must not find them all taken. */
+/* The number of unused connections that are kept: they must not take all
+ * descriptors. */
 static long most_kept(void) {
   rlim_t quarter = wrenn_fd_limit() / 4;
   return quarter < 4 ? 4 : quarter > 1024 ? 1024 : (long)quarter;
@@ -146,7 +146,7 @@ static long most_kept(void) {
 
 /* ---- trust --------------------------------------------------------------- */
 
-/* NULL for what is set to nothing. */
+/* Returns NULL for a variable that is empty. */
 static const char *environment(const char *name) {
   const char *value = getenv(name);
   return value && *value ? value : NULL;
@@ -159,11 +159,11 @@ static void trust(CURL *easy, const char *file, const char *dir) {
   curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, dir);
 }
 
-/* The first of these that says something says all: ca_file, the environment
- * as OpenSSL names it, the system. libcurl reads a file once for many
- * connections, but only where there is no directory besides: 35 ms for each
- * connection with Debian's. So the system's directory, which holds the same,
- * only counts where there is no file. */
+/* The first of these that is set is used: ca_file, the environment variables of
+ * OpenSSL, the system's default. libcurl caches a file for many connections,
+ * but only if no directory is given as well; with Debian's that costs 35 ms per
+ * connection. So the system's directory, which has the same contents, is used
+ * only if there is no file. */
 static void trust_by_default(CURL *easy) {
   const char *file = environment("SSL_CERT_FILE");
   const char *dir = environment("SSL_CERT_DIR");
@@ -193,7 +193,7 @@ static void set_trust(wrenn_transfer *transfer, const wrenn_net *net) {
 
 /* ---- proxies ------------------------------------------------------------- */
 
-/* The host in a URL, an IPv6 literal's brackets included. */
+/* The host in a URL, with the brackets of an IPv6 literal. */
 static const char *host_of(const char *url, size_t *len) {
   const char *host = strstr(url, "://") + 3;
   const char *end = host + strcspn(host, "/?#");
@@ -221,9 +221,9 @@ static bool is_loopback(const char *host, size_t len) {
          ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
-/* Which proxies the environment names for which hosts is libcurl's business.
- * Only: loopback is never behind one of them, whatever the rest says. An
- * explicit proxy is for every host, NO_PROXY or not. */
+/* The proxies of the environment are left to libcurl, except that loopback
+ * addresses never go through one of them. An explicit proxy is used for every
+ * host, whatever NO_PROXY says. */
 static void set_proxy(wrenn_transfer *transfer, const char *url,
                       const char *proxy, wrenn_loop *loop) {
   CURL *easy = transfer->easy;
@@ -238,7 +238,7 @@ static void set_proxy(wrenn_transfer *transfer, const char *url,
 
 /* ---- handles ------------------------------------------------------------- */
 
-/* What is the same for every transfer. */
+/* Sets the options that all transfers share. */
 static void set_up(wrenn_engine *engine, CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -250,8 +250,8 @@ static void set_up(wrenn_engine *engine, CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION,
                    (long)CURL_SSLVERSION_TLSv1_2);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  /* How long an unused connection is kept is idle.c's: libcurl's limit is for
-   * what it does not see used as well. This is the longest it takes. */
+  /* Unused connections are closed by idle.c, as libcurl's limit also counts
+   * those that only it takes for unused. This is the maximum. */
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)INT_MAX / 1000);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)WRENN_READ_SIZE);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
@@ -299,8 +299,8 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->message);
   curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-  /* The deadline is the operation's. libcurl is told for the sake of the
-   * addresses: it gives half of the time to each that is not the last. */
+  /* The deadline is enforced by the operation. libcurl needs it to divide the
+   * time among addresses: each but the last gets half of what is left. */
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    limits->connect_ms ? (long)limits->connect_ms + 1
                                       : 1000L * 60 * 60 * 24);
@@ -309,8 +309,8 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
   return WRENN_OK;
 }
 
-/* To libcurl a connection that it only carries is one that nobody uses: it
- * would close others for it. */
+/* libcurl considers a connection that it has only opened to be unused, and
+ * would close others to make room. */
 static void carry(wrenn_transfer *transfer, long more) {
   wrenn_engine *engine = transfer->engine;
   if (!transfer->carries || engine->closing)
@@ -469,7 +469,7 @@ static wrenn_engine *engine_of(wrenn_loop *loop) {
 }
 
 wrenn_block *wrenn_engine_block(wrenn_engine *engine) {
-  if (engine->block && engine->block->refs > 1) { /* parts of it are kept */
+  if (engine->block && engine->block->refs > 1) { /* parts of it are in use */
     wrenn_block_unref(engine->block);
     engine->block = NULL;
   }

@@ -1,11 +1,11 @@
 /*
- * The one maker of connections: every connection of a loop, of a request or a
- * WebSocket, is libcurl's and is set up here. Names, addresses, proxies,
- * trust, TLS versions, time to connect and descriptors so follow one rule.
- * Internal to the transports.
+ * The only place that makes connections: every connection of a loop, for a
+ * request or a WebSocket, belongs to libcurl and is set up here. So names,
+ * addresses, proxies, trust, TLS versions, the time to connect and descriptors
+ * follow one rule. Internal to the transports.
  *
- * A transport embeds wrenn_transfer as its first member, gets a handle by
- * wrenn_transfer_prepare, adds what is its own, and hands it to libcurl by
+ * A transport embeds wrenn_transfer as its first member, gets a handle from
+ * wrenn_transfer_prepare, adds its own options, and passes it to libcurl with
  * wrenn_transfer_go once the operation has started.
  */
 #ifndef WRENN_CONNECTION_H
@@ -16,9 +16,9 @@
 #include "op.h"
 
 #define WRENN_SPARE_HANDLES 16
-/* Bytes that are read from a connection at once. */
+/* The maximum number of bytes read from a connection at once. */
 #define WRENN_READ_SIZE ((size_t)128 * 1024)
-/* The same where events may keep what was read. */
+/* The same where events may keep the memory that was read into. */
 #define WRENN_BLOCK_SIZE ((size_t)256 * 1024)
 
 typedef struct wrenn_watch wrenn_watch;
@@ -28,19 +28,19 @@ typedef struct wrenn_engine wrenn_engine;
 typedef struct wrenn_transfer {
   wrenn_op op; /* first */
   wrenn_engine *engine;
-  CURL *easy;      /* NULL once it has ended */
+  CURL *easy;      /* NULL after the end */
   bool special;    /* the handle has options that not every transfer sets */
   bool begun;      /* wrenn_transfer_go */
   bool reached;    /* libcurl has connected */
   bool connecting; /* in the engine's list */
   struct wrenn_transfer *next_connecting;
-  bool carries; /* only connects, and keeps the connection to its end */
-  /* libcurl is through with the handle: the answer is complete, or what was
-   * to be connected is connected, or it failed. */
+  bool carries; /* only connects, and holds the connection until the end */
+  /* libcurl has finished with the handle: the answer is complete, the
+   * connection is made, or the transfer has failed. */
   void (*done)(struct wrenn_transfer *transfer, CURLcode code);
-  wrenn_status error;   /* why a callback has stopped libcurl; or OK */
-  curl_socket_t socket; /* the newest that it uses; 0: none yet */
-  uint32_t owner;       /* of the connection, once it is kept */
+  wrenn_status error;   /* why a callback stopped libcurl; or OK */
+  curl_socket_t socket; /* the newest one in use; 0: none yet */
+  uint32_t owner;       /* the connection's owner while it is kept */
   char message[CURL_ERROR_SIZE];
 } wrenn_transfer;
 
@@ -50,104 +50,105 @@ struct wrenn_engine {
   uv_timer_t timer;
   uv_timer_t idle_timer;      /* idle.c */
   wrenn_transfer broom;       /* idle.c */
-  bool sweeping;              /* the broom is with libcurl */
-  wrenn_transfer *connecting; /* those that have opened a socket, and wait */
+  bool sweeping;              /* the broom is in use by libcurl */
+  wrenn_transfer *connecting; /* have a socket, not connected yet */
   uv_timer_t nudge;
   bool closing;
-  unsigned open_handles; /* libuv handles whose close is under way or due */
-  CURL *spare[WRENN_SPARE_HANDLES]; /* prepared: making one is slow */
+  unsigned open_handles;            /* libuv handles closing or to be closed */
+  CURL *spare[WRENN_SPARE_HANDLES]; /* prepared handles: creating one is slow */
   size_t spare_count;
-  wrenn_watch **watches; /* of the sockets that stay open, by descriptor */
+  wrenn_watch **watches; /* of sockets that stay open, by descriptor */
   size_t watch_count;
-  long carrying;      /* connections that transfers keep to their end */
+  long carrying;      /* connections that transfers hold until their end */
   wrenn_block *block; /* see wrenn_engine_block; or NULL */
 };
 
 /* ---- connection.c -------------------------------------------------------- */
 
-/* Whether a URL may be given to a transport: one of the two schemes ("http",
- * "https" or "ws", "wss"), no spaces, no control characters. */
+/* Whether a transport accepts a URL: it has one of the two schemes ("http",
+ * "https" or "ws", "wss"), no spaces and no control characters. */
 bool wrenn_url_ok(const char *url, const char *scheme);
 
-/* Whether a "Name: value" line is fit to be sent. */
+/* Whether a "Name: value" line may be sent. */
 bool wrenn_header_line_ok(const char *line);
 
-/* Gives a zeroed transfer a handle that would connect to the URL as `net` and
- * `limits` say. On failure nothing is left to be ended. */
+/* Gives a zeroed transfer a handle that connects to the URL as `net` and
+ * `limits` say. After a failure there is nothing to clean up. */
 wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
                                     const char *url, const wrenn_net *net,
                                     const wrenn_deadlines *limits);
 
-/* Lets libcurl begin; fails the operation when it does not want to. */
+/* Starts the transfer; fails the operation if libcurl refuses. */
 void wrenn_transfer_go(wrenn_transfer *transfer);
 
-/* Lets libcurl begin again, on a new connection; nothing has been sent. */
+/* Starts again on a new connection; nothing has been sent. */
 void wrenn_transfer_renew(wrenn_transfer *transfer);
 
-/* Takes the handle back from libcurl, begun or not. Again does nothing. */
+/* Takes the handle back from libcurl, started or not. May be called again. */
 void wrenn_transfer_end(wrenn_transfer *transfer);
 
-/* Fails the operation for a transfer that did not end well. What is not the
- * connection's making becomes `otherwise`. */
+/* Fails the operation of a transfer that did not end well. A failure that did
+ * not happen while connecting is reported as `otherwise`. */
 void wrenn_transfer_fail(wrenn_transfer *transfer, CURLcode code,
                          wrenn_status otherwise);
 
-/* Tells libcurl what happened to a socket, and ends what that has finished. */
+/* Reports a socket event to libcurl, and ends the transfers it completes. */
 void wrenn_engine_act(wrenn_engine *engine, curl_socket_t fd, int events);
 
-/* Room for WRENN_BLOCK_SIZE bytes, which belongs to nobody else; NULL when out
- * of memory. Whoever keeps a part of it takes a reference. */
+/* Returns a block of WRENN_BLOCK_SIZE bytes that is not shared, or NULL when
+ * out of memory. To keep a part of it, take a reference. */
 wrenn_block *wrenn_engine_block(wrenn_engine *engine);
 
-/* One of the `open_handles` is closed. */
+/* One of the `open_handles` has been closed. */
 void wrenn_engine_release(wrenn_engine *engine);
 
 /* ---- watch.c ------------------------------------------------------------- */
 
-/* What a socket is ready for: UV_READABLE, UV_WRITABLE; readable as well when
- * it is broken, which reading tells. */
+/* The events of a socket: UV_READABLE, UV_WRITABLE. A broken socket is readable
+ * too; reading then returns the error. */
 typedef void wrenn_watch_cb(void *arg, int events);
 
 struct wrenn_watch {
   uv_poll_t poll;
   wrenn_engine *engine;
   curl_socket_t fd;
-  int wanted;            /* what libcurl wants to hear of; 0: nothing for now */
-  int watched;           /* what libuv watches for */
-  wrenn_watch_cb *ready; /* whose socket it is now; NULL: libcurl's */
+  int wanted;            /* the events libcurl waits for; 0: none for now */
+  int watched;           /* the events libuv watches for */
+  wrenn_watch_cb *ready; /* the socket's present user; NULL: libcurl */
   void *arg;
-  /* What idle.c knows of it. */
-  const wrenn_transfer *user; /* NULL: idle, or nobody's yet */
-  uint64_t since;             /* idle: uv_now when it became so; else 0 */
-  uint32_t owner;             /* idle: of the transfer that used it last */
-  int port;                   /* this end's; 0: not asked for yet */
+  /* Used by idle.c. */
+  const wrenn_transfer *user; /* NULL: idle, or not in use yet */
+  uint64_t since;             /* uv_now when it became idle; 0: in use */
+  uint32_t owner;             /* idle: its last user's */
+  int port;                   /* the local port; 0: not known yet */
   bool doomed;                /* not to be kept */
-  bool dropped;               /* ended, and libcurl has to be told */
+  bool dropped;               /* ended; libcurl has to be told */
 };
 
-/* A socket has been opened for a connection, and stays watched from transfer
- * to transfer until wrenn_watch_close. False: out of memory or of system. */
+/* A socket has been opened for a connection. It stays watched across transfers
+ * until wrenn_watch_close. False: out of memory or of system resources. */
 bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd);
 
-/* Ends the watch of a descriptor, if there is one. */
+/* Ends the watch of a descriptor, if there is any. */
 void wrenn_watch_forget(wrenn_engine *engine, curl_socket_t fd);
 
-/* Has libuv watch for these events and no others. */
+/* Makes libuv watch for exactly these events. */
 void wrenn_watch_for(wrenn_watch *watch, int events);
 
-/* Gives a connected socket to someone else than libcurl, who says what to wait
- * for by wrenn_watch_want, until it is closed. False: it is not watched. */
+/* Passes a connected socket from libcurl to another user, who calls
+ * wrenn_watch_want to wait for events until it is closed. False: it is not
+ * watched. */
 bool wrenn_watch_take(wrenn_engine *engine, curl_socket_t fd,
                       wrenn_watch_cb *ready, void *arg);
 void wrenn_watch_want(wrenn_engine *engine, curl_socket_t fd, int events);
 
-/* Callbacks of libcurl's; the last argument but one, or the first, is the
+/* Callbacks for libcurl; the last argument but one, or the first, is the
  * engine. */
 int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
                        void *socket_arg);
 int wrenn_watch_close(void *arg, curl_socket_t fd);
 
-/* Ends what is left once libcurl is done. */
+/* Closes what is left after libcurl has been cleaned up. */
 void wrenn_watch_close_all(wrenn_engine *engine);
 
 /* ---- idle.c -------------------------------------------------------------- */
@@ -155,16 +156,16 @@ void wrenn_watch_close_all(wrenn_engine *engine);
 void wrenn_idle_init(wrenn_engine *engine);
 void wrenn_idle_free(wrenn_engine *engine);
 
-/* A transfer uses a connection from here on; it is over, and this is what
- * libcurl has kept of it, or CURL_SOCKET_BAD. */
+/* A transfer starts to use a connection; it has ended, and libcurl keeps the
+ * socket `kept`, or CURL_SOCKET_BAD. */
 void wrenn_idle_end(wrenn_watch *watch, wrenn_transfer *transfer);
 void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept);
 
-/* Something has happened to an idle connection. */
+/* Handles an event of an idle connection. */
 void wrenn_idle_event(wrenn_watch *watch, int status);
 
-/* Whether the kept connection from this port, which a transfer is about to use,
- * must not be used: the server has ended it, or has sent what nobody asked for,
+/* Whether the kept connection with this local port, which a transfer is about
+ * to use, is unusable: the server has closed it, or has sent unrequested data,
  * which would be taken for the next answer. */
 bool wrenn_idle_is_stale(const wrenn_engine *engine, int port);
 

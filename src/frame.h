@@ -2,10 +2,10 @@
  * The frames of the three WebSocket endpoints (exec stream, process stream,
  * PTY) as plain structs. No I/O, no allocation: bytes in, one frame out.
  *
- * Why an own decoder: a frame is one flat object with at most five known
- * fields, and every byte of output passes through here. Decoding in place,
- * straight to what the caller hands on, ran 30 times as fast as a generic
- * tree (lua-cjson, cJSON) and LEJP on 64 KiB frames.
+ * Why there is a special decoder: a frame is one flat object with at most five
+ * known fields, and all output passes through here. Decoding in place ran 30
+ * times as fast as a generic tree (lua-cjson, cJSON) and LEJP on 64 KiB
+ * frames.
  */
 #ifndef WRENN_FRAME_H
 #define WRENN_FRAME_H
@@ -17,7 +17,7 @@
 #include "buf.h"
 
 typedef enum wrenn_codec {
-  WRENN_CODEC_RAW,    /* messages are handed on as they are */
+  WRENN_CODEC_RAW,    /* messages are passed on unchanged */
   WRENN_CODEC_STREAM, /* exec and process streams */
   WRENN_CODEC_PTY     /* both PTY encodings */
 } wrenn_codec;
@@ -45,7 +45,7 @@ typedef struct wrenn_frame {
   int64_t pid; /* 0 when absent */
   int exit_code;
   bool fatal;
-  bool binary; /* came as a binary message: the PTY's other encoding */
+  bool binary; /* received as a binary message (the PTY's other encoding) */
 } wrenn_frame;
 
 /* Decodes one whole message of codec STREAM or PTY. `text` is changed in

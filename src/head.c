@@ -3,8 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Below libcurl's own limits (100 KiB a line, 300 KiB in all), whose errors
- * are not told from others. */
+/* Below libcurl's own limits (100 KiB per line, 300 KiB in all), whose errors
+ * cannot be told from others. */
 #define MAX_BYTES ((size_t)256 * 1024)
 #define MAX_LINES 256
 #define MAX_INTERIM 100

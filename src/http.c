@@ -10,7 +10,7 @@
 #define MAX_BODY ((size_t)1024 * 1024 * 1024)
 #define MAX_RESERVE (64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
-/* An upload takes more while less than this waits to be sent. */
+/* An upload accepts more while less than this waits to be sent. */
 #define UPLOAD_WINDOW ((size_t)512 * 1024)
 
 typedef struct http_op {
@@ -18,14 +18,14 @@ typedef struct http_op {
   struct curl_slist *headers;
   bool stream;
   bool upload;
-  bool repeatable;   /* twice is as good as once */
-  bool stale;        /* it has been given a connection that is not usable */
-  bool renewed;      /* and goes over one of its own */
-  bool left;         /* on a connection that died, some of it has left */
-  bool recv_waiting; /* libcurl holds data back because of us */
+  bool repeatable;   /* may be sent twice without harm */
+  bool stale;        /* it got a kept connection that is not usable */
+  bool renewed;      /* and was moved to a new one */
+  bool left;         /* some of it was sent on a connection that broke */
+  bool recv_waiting; /* libcurl holds data back for us */
   bool send_waiting; /* libcurl waits for upload data */
   bool want_room;    /* the user waits for WRITABLE */
-  bool last;         /* the upload's end has been given */
+  bool last;         /* the end of the upload has been given */
   size_t max_body;
   long before; /* what libcurl counts as sent without the request's own */
   wrenn_head head;
@@ -34,13 +34,13 @@ typedef struct http_op {
   wrenn_buf sending;   /* of the request */
   wrenn_buf queued;    /* of the request, behind `sending` */
   size_t sent;         /* of `sending` */
-  wrenn_node *filling; /* the newest CHUNK while it is still in the queue */
+  wrenn_node *filling; /* the newest CHUNK if it is still queued */
 } http_op;
 
 /* ---- answer -------------------------------------------------------------- */
 
-/* Not wrenn_op_node, here and below: it would end the operation inside a
- * callback of libcurl's, which must not lose its handle there. */
+/* Not wrenn_op_node, here and below: that would end the operation inside a
+ * callback of libcurl, where the handle must not be removed. */
 static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
   const wrenn_buf *lines = &http->head.lines;
   wrenn_node *node = wrenn_node_new(http->transfer.op.id, type, lines->len);
@@ -50,7 +50,7 @@ static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
     memcpy(node->bytes, lines->data, lines->len);
   node->event.status = http->head.status;
   node->event.headers_len = lines->len;
-  if (http->body.len) { /* handed on, not copied: it may be large */
+  if (http->body.len) { /* passed on without a copy: it may be large */
     node->owned = http->body.data;
     node->event.data = http->body.data;
     node->event.data_len = http->body.len;
@@ -59,7 +59,7 @@ static wrenn_node *answer_node(http_op *http, wrenn_event_type type) {
   return node;
 }
 
-/* Remembers why, and makes libcurl end the transfer. */
+/* Records the error, and makes libcurl end the transfer. */
 static size_t stop_with(http_op *http, wrenn_status error, const char *why) {
   http->transfer.error = error;
   http->why = why;
@@ -75,8 +75,8 @@ static size_t too_large(http_op *http) {
                    "the answer's body is over its limit");
 }
 
-/* Makes room for a body as long as its header says, within reason: the header
- * is only the server's word. */
+/* Reserves room for the body as announced, within reason: the length is only
+ * the server's claim. */
 static bool reserve_body(http_op *http) {
   int64_t length = http->head.length;
   if (length <= 0 || http->head.no_body)
@@ -113,7 +113,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg) {
   return head->done && !done ? on_head(http, len) : len;
 }
 
-/* Adds to the newest chunk while nobody has taken it: libcurl hands out 16 KiB
+/* Appends to the newest chunk while it is still queued: libcurl delivers 16 KiB
  * at a time, and an event costs more than a copy. */
 static bool append_chunk(http_op *http, const char *data, size_t len) {
   while (len) {
@@ -197,14 +197,14 @@ static size_t on_read(char *dst, size_t size, size_t count, void *arg) {
 
 /* ---- end ----------------------------------------------------------------- */
 
-/* What became of the answer, the connection having been made. */
+/* The result of a transfer whose connection was made. */
 static wrenn_status status_of(const http_op *http, CURLcode code) {
   switch (code) {
   case CURLE_PARTIAL_FILE:
     return WRENN_E_BROKEN;
   case CURLE_RECV_ERROR:
-    /* libcurl has no code of its own for a body that is not chunked as it
-     * should be; what the socket says never has this word. */
+    /* libcurl has no error code for bad chunked encoding; the text of a socket
+     * error never contains this word. */
     if (strstr(http->transfer.message, "chunk"))
       return WRENN_E_PROTOCOL;
     return http->head.bytes ? WRENN_E_BROKEN : WRENN_E_CONNECT;
@@ -217,7 +217,7 @@ static wrenn_status status_of(const http_op *http, CURLcode code) {
   }
 }
 
-/* libcurl tells of a header line over its limit as if memory were out. */
+/* libcurl reports a header line over its limit as out of memory. */
 static bool line_too_long(const http_op *http, CURLcode code) {
 #if LIBCURL_VERSION_NUM >= 0x080600
   if (code == CURLE_TOO_LARGE)
@@ -270,10 +270,10 @@ static bool has_left(const wrenn_op *op) {
   return http->left || (op->connected && sent_by_libcurl(http) > http->before);
 }
 
-/* The connection stands (new or used again) and the request is about to go. For
- * the second time: a kept connection has died before the first byte of an
- * answer. The server may have done what it was asked for all the same, so that
- * only some requests go out anew. */
+/* The connection is ready (new or reused) and the request is about to be sent.
+ * This may be the second time: a kept connection has broken before the first
+ * byte of an answer. As the server may have executed the request, only some
+ * requests are repeated. */
 static int on_connected(void *arg, char *remote_ip, char *local_ip,
                         int remote_port, int local_port) {
   http_op *http = arg;
@@ -341,7 +341,7 @@ static bool method_ok(const char *method) {
   return len > 0 && method[len] == '\0';
 }
 
-/* Whether a method says that twice is as good as once. */
+/* Whether a method is idempotent. */
 static bool idempotent(const char *method) {
   static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE",
                                         "OPTIONS"};
@@ -358,8 +358,8 @@ static bool add_header(http_op *http, const char *line) {
   return longer != NULL;
 }
 
-/* The body goes through a read function that cannot rewind, so that libcurl
- * never sends a request twice by itself once a byte of its body is out. */
+/* The body comes from a read function that cannot rewind, so that libcurl never
+ * repeats a request by itself after a byte of its body has been sent. */
 static void set_body(http_op *http, const char *method, bool has_body,
                      curl_off_t size) {
   CURL *easy = http->transfer.easy;

@@ -1,7 +1,7 @@
-/* Connections that are kept while nobody uses them. libcurl looks at them only
- * when another transfer begins, and has no way to be told of one. So they are
- * watched here, and what is to go is shut down, which libcurl takes for dead as
- * soon as it looks; to make it look, a transfer begins that cannot get far. */
+/* Idle connections. libcurl checks them only when another transfer starts, and
+ * has no function to close one. So they are watched here, and a connection that
+ * is to go is shut down, which libcurl treats as dead when it checks; to make
+ * it check, a transfer is started that cannot succeed. */
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -9,9 +9,9 @@
 
 #include "connection.h"
 
-/* How long they are kept, as libcurl has it. */
+/* How long they are kept: libcurl's default. */
 #define KEPT_MS 118000
-/* libcurl does not look twice within a second. */
+/* libcurl checks at most once per second. */
 #define AGAIN_MS 1001
 
 static void on_idle_timer(uv_timer_t *timer);
@@ -25,7 +25,8 @@ static void come_back(wrenn_engine *engine, uint64_t ms) {
   wrenn_loop_dirty(engine->loop);
 }
 
-/* What has arrived already is nobody's, and would hide the end behind it. */
+/* Discards received data, which nobody requested and which would hide the end
+ * of the connection behind it. */
 static void drain(curl_socket_t fd) {
   char bytes[4096];
   ssize_t len;
@@ -136,12 +137,12 @@ void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept) {
   wrenn_watch *w = watch_at(engine, transfer->socket);
   if (!w || w->user != transfer) /* closed, or in use again */
     return;
-  if (kept != w->fd) { /* closed without a word, while not made yet */
+  if (kept != w->fd) { /* closed unnoticed before it was connected */
     wrenn_watch_forget(engine, w->fd);
     return;
   }
   w->user = NULL;
-  if (!transfer->reached) /* it is not kept, and may be closed already */
+  if (!transfer->reached) /* it is not kept, and may have been closed */
     return;
   w->owner = transfer->owner;
   w->since = uv_now(&engine->loop->uv);
@@ -156,8 +157,8 @@ void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept) {
 
 /* ---- what happens to them ------------------------------------------------ */
 
-/* Nothing that a server says unasked leaves a connection usable: the end, a
- * second answer, the goodbye of TLS. Its tickets come before an answer. */
+/* Whatever a server sends unrequested makes a connection unusable: the end, a
+ * second answer, or the end of TLS. Session tickets come before an answer. */
 static bool is_over(const wrenn_watch *w) {
   char byte;
   ssize_t got = recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);

@@ -17,8 +17,8 @@ static const char *skip_space(const char *at, const char *end) {
 
 static uint64_t zero_bytes(uint64_t w) { return (w - ONES) & ~w & HIGHS; }
 
-/* Skips bytes that need no thought in a string, eight at a time: all but the
- * quote, the backslash, control characters and what is not ASCII. */
+/* Skips plain bytes in a string, eight at a time: all except quotes,
+ * backslashes, control characters and non-ASCII bytes. */
 static const char *skip_plain(const char *at, const char *end) {
   while (end - at >= 8) {
     uint64_t w;
@@ -95,7 +95,7 @@ static size_t escape_length(const char *at, const char *end, const char **why) {
   return 6;
 }
 
-/* Scans a string from behind its opening quote; returns what follows it. */
+/* Scans a string after its opening quote; returns the position after it. */
 static const char *scan_string(const char *at, const char *end,
                                wrenn_json *value, const char **why) {
   value->type = WRENN_JSON_STRING;
@@ -182,7 +182,7 @@ static const char *scan_word(const char *at, const char *end, const char *word,
 static int step(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value,
                 unsigned depth);
 
-/* Scans one value; returns what follows it, or NULL with *why. */
+/* Scans one value; returns the position after it, or NULL with *why. */
 static const char *scan_value(const char *at, const char *end,
                               wrenn_json *value, unsigned depth,
                               const char **why) {

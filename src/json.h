@@ -1,10 +1,10 @@
 /*
- * JSON without a tree: a pull reader over text that stays where it is, and
- * writers that append to a buffer. No I/O; the reader never allocates.
+ * JSON without a tree: a pull reader over text that is not copied, and writers
+ * that append to a buffer. No I/O; the reader never allocates.
  *
- * The reader is strict (RFC 8259): text must be valid UTF-8, strings hold no
- * raw control characters, nesting is at most WRENN_JSON_DEPTH. A value found
- * by wrenn_json_parse or wrenn_json_next has been checked to its last byte.
+ * The reader is strict (RFC 8259): text must be valid UTF-8, strings contain
+ * no raw control characters, nesting is at most WRENN_JSON_DEPTH. A value
+ * returned by wrenn_json_parse or wrenn_json_next has been checked completely.
  */
 #ifndef WRENN_JSON_H
 #define WRENN_JSON_H
@@ -26,7 +26,7 @@ typedef enum wrenn_json_type {
   WRENN_JSON_OBJECT
 } wrenn_json_type;
 
-/* A value inside somebody else's text: valid as long as that text is. */
+/* A value inside the caller's text: valid as long as that is. */
 typedef struct wrenn_json {
   wrenn_json_type type;
   const char *text; /* a string: the first byte after its quote */
@@ -48,9 +48,9 @@ typedef struct wrenn_json_iter {
 bool wrenn_json_parse(const char *text, size_t len, wrenn_json *value,
                       const char **why);
 
-/* As wrenn_json_parse for text that must be an object, but checks nothing
- * beyond the opening brace: the members are checked as they are walked, and
- * what follows the closing brace by the step that returns 0. For one pass. */
+/* Like wrenn_json_parse for text that must be an object, but checks only the
+ * opening brace: the members are checked as they are walked, and the text after
+ * the closing brace by the step that returns 0. For a single pass. */
 bool wrenn_json_open(wrenn_json_iter *it, const char *text, size_t len);
 
 /* Starts a walk over an object or array value; any other type is empty. */
@@ -60,17 +60,17 @@ void wrenn_json_walk(wrenn_json_iter *it, const wrenn_json *container);
  * -1 when malformed, with it->why set. `key` may be NULL for an array. */
 int wrenn_json_next(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value);
 
-/* Finds a member of an object by name (the last one wins when it repeats).
- * Returns false when it is missing or `object` is no object. */
+/* Finds a member of an object by name (the last one if it is repeated). Returns
+ * false if it is missing or `object` is not an object. */
 bool wrenn_json_get(const wrenn_json *object, const char *name,
                     wrenn_json *value);
 
 /* Whether a string value equals a NUL-terminated ASCII word. */
 bool wrenn_json_is(const wrenn_json *value, const char *word);
 
-/* Decodes a string value to bytes at `dst`, which has room for value->len
- * bytes; decoding never grows, and `dst` may be value->text itself. Lone
- * surrogates become U+FFFD. Returns the number of bytes written. */
+/* Decodes a string value to `dst`, which has room for value->len bytes and may
+ * be value->text itself (decoding never grows). Lone surrogates become U+FFFD.
+ * Returns the number of bytes written. */
 size_t wrenn_json_decode(const wrenn_json *value, char *dst);
 
 /* Reads a number that is a whole number in the range of int64_t; 3.0 and 3e2

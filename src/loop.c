@@ -51,7 +51,7 @@ const char *wrenn_strerror(wrenn_status status) {
   return "unknown status";
 }
 
-/* To have come is all that it is for. */
+/* Nothing to do: the wake-up is all that is needed. */
 static void on_wake(uv_async_t *wake) { (void)wake; }
 
 wrenn_streams wrenn_streams_hold(void) {
@@ -130,7 +130,7 @@ static void set_alarm(wrenn_loop *loop, uint64_t at) {
     loop->alarm_at = at;
 }
 
-/* An alarm that comes too early only costs a step, so it is never put off. */
+/* An alarm that fires early only costs a step, so it is never set later. */
 static void arm_alarm(wrenn_loop *loop) {
   int wait = wrenn_loop_timeout(loop);
   if (wait < 0)
@@ -165,7 +165,7 @@ wrenn_status wrenn_loop_watch(wrenn_loop *loop) {
   loop->alarm.data = loop;
   uv_poll_start(&loop->alarm, UV_READABLE, on_alarm);
   loop->watched = true;
-  /* libuv tells the kernel of new handles, the alarm's too, in a turn only. */
+  /* libuv registers new handles, including the alarm's, only when it runs. */
   return wrenn_loop_step(loop);
 }
 
@@ -195,9 +195,9 @@ static void turn_once(wrenn_loop *loop) {
     arm_alarm(loop);
 }
 
-/* OpenSSL writes with write(2), which raises SIGPIPE on a dead connection.
- * A library must not change the process's disposition, so the signal is
- * blocked in this thread for one turn and taken away if it came. */
+/* OpenSSL uses write(2), which raises SIGPIPE on a broken connection. A library
+ * must not change the disposition of signals, so SIGPIPE is blocked in this
+ * thread during a turn, and consumed if it was raised. */
 static void turn_without_sigpipe(wrenn_loop *loop) {
   const struct timespec at_once = {0};
   sigset_t sigpipe, before, pending;
@@ -251,10 +251,9 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
     if (wait < 0 || (left >= 0 && left < wait))
       wait = left;
     struct pollfd fd = {.fd = wrenn_loop_fd(loop), .events = POLLIN};
-    /* Work of one's own needs no look at the fd: the step does that. Unlike
-     * libuv's own waiting a poll ends with a signal, and unlike an epoll_wait
-     * it takes nothing away: in some versions libuv's wake-up is told of only
-     * once. */
+    /* With pending work the fd need not be polled: the step does that. Unlike
+     * libuv's own waiting, poll returns on a signal; unlike epoll_wait, it
+     * consumes nothing: some versions of libuv see a wake-up only once. */
     if (wait != 0 && poll(&fd, 1, wait) < 0)
       return errno == EINTR ? WRENN_OK : WRENN_E_SYSTEM;
     turn(loop);
@@ -310,8 +309,8 @@ const char *wrenn_event_header(const wrenn_event *event, const char *name,
 /* ---- end ----------------------------------------------------------------- */
 
 void wrenn_loop_free(wrenn_loop *loop) {
-  /* A fork shares the parent's sockets and its epoll set: whatever this
-   * process closed in good order there would be the parent's loss. */
+  /* A forked child shares the parent's sockets and epoll set: closing them in
+   * order would break the parent's. */
   if (!loop || wrenn_loop_check(loop))
     return;
   wrenn_op_stop_all(loop);

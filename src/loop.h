@@ -1,4 +1,4 @@
-/* The loop's insides, for the core's own files. Internal. */
+/* The internals of the loop, for the core's own files. */
 #ifndef WRENN_LOOP_H
 #define WRENN_LOOP_H
 
@@ -17,10 +17,10 @@ typedef struct wrenn_slot {
 
 struct wrenn_loop {
   uv_loop_t uv;
-  uv_async_t wake; /* keeps the loop alive; rung for a step that is due */
+  uv_async_t wake; /* keeps the loop alive; sent when a step is due */
   pid_t pid;
   bool dirty;        /* an API call left work for the next step */
-  bool turning;      /* inside a step: what is left is seen at its end */
+  bool turning;      /* inside a step, which handles `dirty` at its end */
   bool watched;      /* wrenn_loop_watch */
   int alarm_fd;      /* watched: a timerfd for the next timeout */
   uint64_t alarm_at; /* what it is set to, in uv_now's time; 0: not set */
@@ -36,15 +36,16 @@ struct wrenn_loop {
   struct wrenn_engine *engine; /* connection.c; NULL until first used */
 };
 
-/* Leaves work for the next step, and says so through the fd where asked to. */
+/* Makes the next step handle pending work, and makes the fd readable if
+ * watched. */
 void wrenn_loop_dirty(wrenn_loop *loop);
 
 /* Whether this process may use the loop: OK or FORKED. */
 wrenn_status wrenn_loop_check(const wrenn_loop *loop);
 
-/* A process may run without standard streams; what others print to them must
- * not end up in a descriptor of the library's. Between these two calls nothing
- * gets their numbers. Takes as many of them as are free, and tells which. */
+/* A process may run without standard streams; what is printed to them must not
+ * go to a descriptor of the library's. Between these two calls no descriptor
+ * gets their numbers. Occupies those that are free, and returns which. */
 typedef struct wrenn_streams {
   int fds[3];
   int count;
@@ -52,7 +53,7 @@ typedef struct wrenn_streams {
 wrenn_streams wrenn_streams_hold(void);
 void wrenn_streams_release(const wrenn_streams *held);
 
-/* The connections' end of the loop's life. NULL is allowed. */
+/* Frees the engine at the end of the loop. NULL is allowed. */
 void wrenn_engine_free(struct wrenn_engine *engine);
 
 #endif

@@ -10,7 +10,7 @@
 #define GENERATIONS ((uint32_t)1 << 28)
 #define MESSAGE_SIZE 512
 #define SPARE_FDS 16
-/* How long a head that has begun may take to its end. */
+/* The maximum time from the start of a head to its end. */
 #define HEAD_MS 30000
 
 static void on_timer(uv_timer_t *timer);
@@ -97,7 +97,7 @@ void wrenn_op_unref(wrenn_op *op) {
   op->class->free(op);
 }
 
-/* What follows the terminal event, or stands in for it when the loop ends. */
+/* Ends an op, after its terminal event or without one when the loop ends. */
 static void end_op(wrenn_op *op) {
   op->ended = true;
   release_slot(op);
@@ -119,7 +119,7 @@ void wrenn_op_kick(wrenn_op *op) {
   op->kicked = true;
   op->next_kick = op->loop->kicks;
   op->loop->kicks = op;
-  op->refs++; /* the kick list's */
+  op->refs++; /* for the kick list */
 }
 
 /* ---- deadlines ----------------------------------------------------------- */
@@ -148,7 +148,7 @@ static void arm_timer(wrenn_op *op) {
   uv_timer_start(&op->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
-/* In whole numbers: the point of a printed fraction may be a comma. */
+/* In integers: a fraction might be printed with a comma. */
 static void too_late(wrenn_op *op, const char *what, uint32_t ms) {
   char part[8] = "";
   if (ms % 1000) {
@@ -234,7 +234,7 @@ static void update_pause(wrenn_op *op) {
     return;
   op->paused = paused;
   if (!paused) {
-    uv_update_time(&op->loop->uv); /* a slow reader may have taken its time */
+    uv_update_time(&op->loop->uv); /* a slow reader may have taken time */
     wrenn_op_touch(op);
     arm_timer(op);
   }
@@ -269,7 +269,7 @@ void wrenn_op_emit(wrenn_op *op, wrenn_node *node) {
 }
 
 void wrenn_op_finish(wrenn_op *op, wrenn_node *node) {
-  if (!node || op->ended) { /* out of memory has ended it already */
+  if (!node || op->ended) { /* running out of memory has ended it already */
     wrenn_node_free(node);
     return;
   }
@@ -330,7 +330,7 @@ wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms, wrenn_id *id) {
   wrenn_op *op = calloc(1, sizeof(*op));
   if (!op)
     return WRENN_E_MEMORY;
-  /* The clock counts whole milliseconds: one of them has begun before. */
+  /* the clock counts whole milliseconds: one has begun before */
   wrenn_deadlines limits = {.total_ms = ms < UINT32_MAX ? ms + 1 : ms};
   status = wrenn_op_start(loop, op, &class, &limits);
   if (status)

@@ -1,10 +1,10 @@
-/* The one queue that events leave through. Internal. */
+/* The queue through which all events leave. Internal. */
 #ifndef WRENN_QUEUE_H
 #define WRENN_QUEUE_H
 
 #include "wrenn.h"
 
-/* Bytes that several nodes share. Begins with one reference. */
+/* Memory that several nodes share. Created with one reference. */
 typedef struct wrenn_block {
   size_t refs;
   char bytes[];
@@ -13,10 +13,10 @@ typedef struct wrenn_block {
 /* Makes a block; NULL when out of memory. */
 wrenn_block *wrenn_block_new(size_t size);
 
-/* Gives a reference back. NULL is allowed. */
+/* Drops a reference. NULL is allowed. */
 void wrenn_block_unref(wrenn_block *block);
 
-/* One event with its bytes behind it. */
+/* An event, followed by its bytes. */
 typedef struct wrenn_node {
   struct wrenn_node *next;
   struct wrenn_node **filler; /* who still adds to this node; or NULL */
@@ -39,17 +39,17 @@ wrenn_node *wrenn_node_new(wrenn_id id, wrenn_event_type type, size_t cap);
 /* Frees a node that is in no queue. NULL is allowed. */
 void wrenn_node_free(wrenn_node *node);
 
-/* What a node counts for when an operation's backlog is measured. */
+/* The cost of a node in an operation's backlog. */
 size_t wrenn_node_cost(const wrenn_node *node);
 
-/* Appends; the queue owns the node from here on. */
+/* Appends a node, which the queue then owns. */
 void wrenn_queue_push(wrenn_queue *queue, wrenn_node *node);
 
-/* Takes the oldest node, which the caller then owns; NULL when empty. The
- * node's filler is told that it left. */
+/* Removes the oldest node, which the caller then owns; NULL if empty. Resets
+ * the node's filler. */
 wrenn_node *wrenn_queue_pop(wrenn_queue *queue);
 
-/* Frees every node of one operation, or of all when `id` is 0. */
+/* Frees the nodes of one operation, or all if `id` is 0. */
 void wrenn_queue_drop(wrenn_queue *queue, wrenn_id id);
 
 #endif

@@ -26,8 +26,8 @@ struct wrenn_relay {
 
 /* ---- the thread ---------------------------------------------------------- */
 
-/* Waits for a descriptor, and meanwhile for the peer's end (-1: no peer).
- * Returns false when the thread has to end. */
+/* Waits for a descriptor, and for the end of the peer (-1: no peer). Returns
+ * false if the thread has to end. */
 static bool wait_for(const wrenn_relay *relay, int fd, int peer) {
   struct pollfd list[] = {{.fd = fd, .events = POLLIN},
                           {.fd = relay->stop_fd, .events = POLLIN},
@@ -66,7 +66,8 @@ static void remove_path(wrenn_relay *relay) {
   *relay->dir = 0;
 }
 
-/* One byte asks, one answers: it never gets ahead of who steps the loop. */
+/* A byte is a request, a byte is the answer: the relay never runs ahead of the
+ * host. */
 static void *run_thread(void *arg) {
   wrenn_relay *relay = arg;
   char byte;
@@ -88,7 +89,7 @@ static int start_thread(wrenn_relay *relay) {
   if (pthread_attr_init(&attr))
     return -1;
   pthread_attr_setstacksize(&attr, (size_t)64 * 1024);
-  sigfillset(&all); /* signals are the application's threads' business */
+  sigfillset(&all); /* signals are for the application's threads */
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int rc = pthread_create(&relay->thread, &attr, run_thread, relay);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -98,7 +99,7 @@ static int start_thread(wrenn_relay *relay) {
 
 /* ---- its life ------------------------------------------------------------ */
 
-/* A directory that nobody else may enter, and the socket in it. */
+/* Creates a directory that nobody else can enter, with the socket in it. */
 static bool start_listening(wrenn_relay *relay) {
   static const char name[] = "wrenn-relay-XXXXXX";
   const char *temp = getenv("TMPDIR");
@@ -162,7 +163,7 @@ const char *wrenn_relay_path(const wrenn_relay *relay) {
 }
 
 void wrenn_relay_stop(wrenn_relay *relay) {
-  /* A fork has the memory, but not the thread: what it left is the parent's. */
+  /* A forked child has a copy of the memory but not the thread. */
   if (!relay || relay->pid != getpid())
     return;
   eventfd_write(relay->stop_fd, 1);

@@ -13,7 +13,7 @@ static char *join(const char *a, const char *glue, const char *b) {
   return text;
 }
 
-/* A part in libcurl's memory; NULL when it is absent. */
+/* Returns a part of the URL, owned by libcurl; NULL if it is absent. */
 static char *part(CURLU *parsed, CURLUPart which, unsigned flags) {
   char *text = NULL;
   return curl_url_get(parsed, which, &text, flags) ? NULL : text;

@@ -1,4 +1,4 @@
-/* What an upgrade request says of its URL. Internal. */
+/* The parts of a URL for an upgrade request. Internal. */
 #ifndef WRENN_URL_H
 #define WRENN_URL_H
 
@@ -10,9 +10,9 @@ typedef struct wrenn_url {
   char *path;      /* with its query; at least "/" */
 } wrenn_url;
 
-/* Takes an absolute http or https URL apart. Returns false when it is
- * malformed, holds a user's name, or memory is out; then *url is empty. Free
- * with wrenn_url_free. */
+/* Parses an absolute http or https URL. Returns false if it is malformed,
+ * contains a user name, or memory is out; *url is then empty. Free with
+ * wrenn_url_free. */
 bool wrenn_url_parse(wrenn_url *url, const char *text);
 
 void wrenn_url_free(wrenn_url *url);

@@ -1,7 +1,7 @@
-/* libcurl's sockets, watched by libuv. libcurl lets go of a socket after each
- * transfer and takes it up again for the next one; telling the kernel of both
- * would cost more than the transfer's own system calls. So the sockets of
- * connections stay watched until they are closed. */
+/* libcurl's sockets, watched by libuv. libcurl removes a socket after each
+ * transfer and adds it again for the next one; telling the kernel about both
+ * would cost more than the transfer's own system calls. So sockets stay watched
+ * until they are closed. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,8 +26,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     what |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE)
     what |= CURL_CSELECT_OUT;
-  /* A socket in error may still hold an answer: a server that refuses an
-   * upload half-way and hangs up. Reading tells; libuv has stopped watching. */
+  /* A socket in error may still hold an answer, from a server that refuses an
+   * upload half-way and closes. Reading returns it; libuv has stopped
+   * watching. */
   if (status < 0) {
     what = CURL_CSELECT_IN;
     w->watched = 0;
@@ -42,8 +43,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   }
   if (w->wanted)
     wrenn_engine_act(w->engine, w->fd, what);
-  /* Nobody reads what comes while a transfer is paused: it would come for ever.
-   * An idle connection stays watched. */
+  /* While a transfer is paused nothing reads, and the socket would stay
+   * readable. An idle connection stays watched. */
   if (!uv_is_closing((uv_handle_t *)poll) && !w->since && !w->ready &&
       (status < 0 || !w->wanted))
     wrenn_watch_for(w, w->wanted);
@@ -108,7 +109,7 @@ static bool make_room(wrenn_engine *engine, curl_socket_t fd) {
 bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd) {
   if (!make_room(engine, fd))
     return false;
-  wrenn_watch_forget(engine, fd); /* should it have been closed unheard */
+  wrenn_watch_forget(engine, fd); /* in case its end was not reported */
   engine->watches[fd] = new_watch(engine, fd);
   return engine->watches[fd] != NULL;
 }
@@ -125,7 +126,7 @@ bool wrenn_watch_take(wrenn_engine *engine, curl_socket_t fd,
 
 void wrenn_watch_want(wrenn_engine *engine, curl_socket_t fd, int events) {
   wrenn_watch *w = engine->watches[fd];
-  /* libuv tells the kernel in its next turn only. */
+  /* libuv tells the kernel only when it runs. */
   if (events & ~w->watched)
     wrenn_loop_dirty(engine->loop);
   wrenn_watch_for(w, events);
@@ -167,18 +168,18 @@ int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
   wrenn_transfer *transfer = NULL;
   if (what == CURL_POLL_REMOVE) {
     if (kept && !kept->since && !(kept->user && kept->user->reached)) {
-      /* libcurl 7.88 closes sockets that do not connect, and tells only by
-       * not watching them any more. */
+      /* libcurl 7.88 closes sockets that fail to connect without calling back;
+       * it only stops watching them. */
       wrenn_watch_forget(engine, fd);
     } else if (kept) {
-      kept->wanted = 0; /* on_poll stops watching when there is need */
+      kept->wanted = 0; /* on_poll stops watching if needed */
     } else if (w) {
       curl_multi_assign(engine->multi, fd, NULL);
       end_watch(w);
     }
     return 0;
   }
-  if (!w) { /* not of a connection: the resolver's */
+  if (!w) { /* not a connection: the resolver's */
     w = new_watch(engine, fd);
     if (!w)
       return -1;

@@ -1,4 +1,4 @@
-/* WebSocket over a connection of libcurl's: messages, silence, the end. */
+/* WebSockets over libcurl's connections: messages, keep-alive, closing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +7,8 @@
 #define MAX_MESSAGE ((size_t)64 * 1024 * 1024)
 #define PING_MS 30000
 #define CLOSE_MS 1000
-/* A message of this size stays in the block that it was read into, if at least
- * half of the block was filled: else it would hold too much memory. */
+/* A message of this size stays in the block that it was read into if at least
+ * half of the block is in use; otherwise it would hold too much memory. */
 #define STAYS ((size_t)1024)
 
 /* ---- life ---------------------------------------------------------------- */
@@ -44,15 +44,15 @@ static void hear(wrenn_ws_op *ws) {
   wrenn_op_touch(&ws->transfer.op);
 }
 
-/* While nothing is read the peer's pings are not answered either: it hears of
- * us all the same, and so does every proxy on the way. */
+/* While reading is paused, the peer's pings are not answered. So pongs are sent
+ * unasked, which the peer and every proxy in between see. */
 static void on_ping_due(uv_timer_t *timer) {
   wrenn_ws_op *ws = timer->data;
   wrenn_op *op = &ws->transfer.op;
   uint64_t now = uv_now(&op->loop->uv);
   if (ws->held) {
     ws->held = op->paused;
-    ws->heard = now; /* it is we who do not listen */
+    ws->heard = now; /* it is this end that does not read */
     ws->want_pong = ws->want_pong || !ws->listened;
   } else if (now - ws->heard >= (uint64_t)ws->ping_ms * 3 && ws->asked > 1) {
     wrenn_op_fail(op, WRENN_E_TIMEOUT, "no answer to pings for %u ms",
@@ -68,8 +68,8 @@ static void on_ping_due(uv_timer_t *timer) {
 
 /* ---- in ------------------------------------------------------------------ */
 
-/* Gives a message's node its bytes: those that the reader put together, those
- * of the block, or a copy. */
+/* Gives a message's node its bytes: those assembled by the reader, those in the
+ * block, or a copy. */
 static wrenn_node *frame_node(wrenn_ws_op *ws, const wrenn_ws_item *item,
                               wrenn_block *block) {
   char *owned = wrenn_ws_reader_take(&ws->reader, item);
@@ -126,7 +126,7 @@ static void finish_closed(wrenn_ws_op *ws, int code, const char *reason,
   wrenn_op_finish(&ws->transfer.op, node);
 }
 
-/* The peer did not take what we sent, or did not answer our close frame. */
+/* The peer did not accept what was sent, or did not answer our close frame. */
 static void on_close_overdue(uv_timer_t *timer) {
   finish_closed(timer->data, 1006, NULL, 0);
 }
@@ -159,7 +159,7 @@ static void take_item(wrenn_ws_op *ws, wrenn_ws_item *item,
   }
 }
 
-/* Ends a connection whose peer does what it must not, and tells it so. */
+/* Ends a connection after a violation of the protocol, and tells the peer. */
 static void give_up(wrenn_ws_op *ws, wrenn_ws_result result) {
   wrenn_op *op = &ws->transfer.op;
   switch (result) {
@@ -177,7 +177,7 @@ static void give_up(wrenn_ws_op *ws, wrenn_ws_result result) {
   }
 }
 
-/* `block`: what the bytes lie in, and may stay in; or NULL. */
+/* `block` contains the bytes, and events may refer to it; or NULL. */
 static void take_bytes(wrenn_ws_op *ws, const char *data, size_t len,
                        wrenn_block *block) {
   while (!ws->transfer.op.ended) {
@@ -213,8 +213,8 @@ void wrenn_ws_opened(wrenn_ws_op *ws, const char *data, size_t len) {
     give_up(ws, WRENN_WS_NO_MEMORY);
 }
 
-/* Before it is open there is nothing to be paused, and once it is closing what
- * comes is not for the user. */
+/* A connection that is not open cannot be paused, and data received while it
+ * closes is not for the user. */
 static bool may_read(const wrenn_ws_op *ws) {
   return ws->stage != WRENN_WS_OPEN || !ws->transfer.op.paused || ws->closing;
 }
@@ -226,8 +226,8 @@ static void on_lost(wrenn_ws_op *ws) {
     finish_closed(ws, ws->close_begun && !ws->leaving ? 1000 : 1006, NULL, 0);
 }
 
-/* Fills a block as far as there is something to read: what TLS holds already
- * does not show at the socket, and comes in records. */
+/* Fills a block as far as possible: data that TLS has buffered does not show at
+ * the socket, and comes in records. */
 static CURLcode fill(wrenn_ws_op *ws, wrenn_block *block, size_t *filled) {
   CURLcode code = CURLE_OK;
   size_t len = 1;
@@ -274,7 +274,7 @@ static void read_on(wrenn_ws_op *ws) {
   }
 }
 
-/* Reading first: a peer that has hung up may have said why. */
+/* Reads first: a peer that has closed may have sent the reason. */
 void wrenn_ws_turn(wrenn_ws_op *ws) {
   wrenn_op *op = &ws->transfer.op;
   read_on(ws);

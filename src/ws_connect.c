@@ -1,4 +1,4 @@
-/* From a URL to an open WebSocket, or to the reason why not. */
+/* From a URL to an open WebSocket, or to an error. */
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +10,14 @@
 #include "url.h"
 #include "ws_op.h"
 
-/* The rest of a refusal's body is waited for so long. */
+/* How long to wait for the rest of a refusal's body. */
 #define REFUSAL_MS 2000
 
 /* ---- the request --------------------------------------------------------- */
 
 #define KEY_SIZE WRENN_BASE64_ENCODED(16)
 
-/* A key, and what the server has to make of it. */
+/* A key, and the value that the server has to derive from it. */
 static bool make_key(wrenn_ws_op *ws, char key[KEY_SIZE]) {
   unsigned char random[16], digest[EVP_MAX_MD_SIZE];
   char text[KEY_SIZE + sizeof(WRENN_WS_GUID)];
@@ -80,7 +80,7 @@ static wrenn_status put_request(wrenn_ws_op *ws, wrenn_buf *out,
 /* ---- connecting ---------------------------------------------------------- */
 
 static void on_ready(void *arg, int events) {
-  (void)events; /* what cannot be read or written says so */
+  (void)events; /* failing reads and writes report errors */
   wrenn_ws_turn(arg);
 }
 
@@ -95,7 +95,8 @@ static int on_reached(void *arg, char *remote_ip, char *local_ip,
   return CURL_PREREQFUNC_OK;
 }
 
-/* libcurl has connected, through whatever, and from here on only carries. */
+/* libcurl has connected, through any proxy, and now only holds the
+ * connection. */
 static void on_connected(wrenn_transfer *transfer, CURLcode code) {
   wrenn_ws_op *ws = (wrenn_ws_op *)transfer;
   if (transfer->error || code != CURLE_OK) {
@@ -112,8 +113,8 @@ static void on_connected(wrenn_transfer *transfer, CURLcode code) {
   wrenn_ws_turn(ws);
 }
 
-/* libcurl knows ws:// in some versions and not in others, and may take other
- * proxies for it: so it is told of the HTTP that the upgrade is. */
+/* Not all versions of libcurl know ws://, and some choose other proxies for it:
+ * so libcurl is given the equivalent http:// URL. */
 static bool put_http_url(wrenn_buf *out, const char *url) {
   wrenn_buf_puts(out, "http");
   wrenn_buf_puts(out, url + 2);
@@ -186,8 +187,8 @@ static void on_refusal_overdue(uv_timer_t *timer) {
   finish_refused(timer->data);
 }
 
-/* That it is refused is certain: the body, which says why, is worth some time
- * but nothing more. */
+/* The refusal itself is certain. Its body, which says why, is worth waiting for
+ * a while. */
 static void await_refusal(wrenn_ws_op *ws) {
   wrenn_op *op = &ws->transfer.op;
   uint64_t now = uv_now(&op->loop->uv), wait = REFUSAL_MS;

@@ -4,8 +4,9 @@
 
 #include "json.h"
 
-/* A message's memory grows to what its frames announce, but not by more than
- * this ahead of what has arrived: a head is only the server's word. */
+/* The memory for a message grows to the size that its frames announce, but at
+ * most this far ahead of the received data: a head is only the server's
+ * claim. */
 #define MAX_AHEAD ((size_t)1024 * 1024)
 
 static wrenn_ws_result bad(wrenn_ws_reader *r, const char *why) {
@@ -58,7 +59,7 @@ static wrenn_ws_result check_order(wrenn_ws_reader *r) {
   return bad(r, "a frame has an unknown opcode");
 }
 
-/* A complete head; MORE: it is good. */
+/* Checks a complete head; MORE: it is valid. */
 static wrenn_ws_result begin_frame(wrenn_ws_reader *r,
                                    const unsigned char *head, size_t size) {
   r->last = head[0] & 0x80;
@@ -88,7 +89,7 @@ static wrenn_ws_result begin_frame(wrenn_ws_reader *r,
                                                    : WRENN_WS_MORE;
 }
 
-/* Reads a head, or what there is of it; in_frame tells which. */
+/* Reads a head, or a part of it; in_frame says which. */
 static wrenn_ws_result read_head(wrenn_ws_reader *r, const char **at,
                                  size_t *len) {
   const unsigned char *head = (const unsigned char *)*at;

@@ -1,12 +1,12 @@
-/* What leaves through a WebSocket, one whole frame after the other. */
+/* The output of a WebSocket, one whole frame after the other. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "ws_op.h"
 
-/* A frame's mask has to be unpredictable; asking for each would cost more than
- * the frame. */
+/* The mask of a frame has to be unpredictable; a system call for each would
+ * cost more than the frame. */
 static bool next_mask(wrenn_ws_op *ws, unsigned char mask[4]) {
   if (ws->masks_left < 4) {
     if (getrandom(ws->masks, sizeof(ws->masks), 0) !=
@@ -74,8 +74,8 @@ static wrenn_ws_message *next_message(wrenn_ws_op *ws) {
   return message;
 }
 
-/* A failure to send is not the end: what the peer has sent before it hung up
- * is still to be read, and reading then tells of the end. */
+/* A failed write is not the end: data that the peer has sent before closing is
+ * still to be read, and reading reports the end. */
 void wrenn_ws_flush(wrenn_ws_op *ws) {
   ws->blocked = false;
   while (!ws->broken && !ws->transfer.op.ended) {

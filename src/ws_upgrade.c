@@ -24,7 +24,7 @@ static wrenn_ws_answer wrong(wrenn_ws_upgrade *u, const char *why) {
 
 /* ---- lines --------------------------------------------------------------- */
 
-/* Gathers a line without its end in u->line; false: there is more to come. */
+/* Collects a line without its end in u->line; false: more is needed. */
 static bool read_line(wrenn_ws_upgrade *u, const char **at, size_t *len) {
   const char *eol = memchr(*at, '\n', *len);
   size_t part = eol ? (size_t)(eol - *at) : *len;
@@ -40,7 +40,7 @@ static bool read_line(wrenn_ws_upgrade *u, const char **at, size_t *len) {
   return eol;
 }
 
-/* The value of the header that the line is; NULL when it is another. */
+/* The value of the header in a line; NULL if it is another header. */
 static const char *value_of(const wrenn_buf *line, const char *name,
                             size_t *len) {
   size_t name_len = strlen(name);
@@ -57,7 +57,7 @@ static const char *value_of(const wrenn_buf *line, const char *name,
   return value;
 }
 
-/* Whether a list like "a, b" holds a word, the case ignored. */
+/* Whether a comma-separated list contains a word, ignoring case. */
 static bool has_word(const char *list, size_t len, const char *word,
                      size_t word_len) {
   const char *end = list + len;
@@ -182,8 +182,8 @@ static int hex_digit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* "1a;name=value": a chunk whose size makes no sense ends the body, because a
- * refusal it is all the same. */
+/* "1a;name=value". A malformed chunk size ends the body: the answer is a
+ * refusal in any case. */
 static wrenn_ws_answer read_chunk_size(wrenn_ws_upgrade *u) {
   uint64_t size = 0;
   size_t digits = 0;
