@@ -1,5 +1,5 @@
--- What the parts of capsule.files share: the class, its requests, and paths as
--- commands take them.
+-- Shared by the parts of capsule.files: the class, its requests, and paths as
+-- arguments of commands.
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
@@ -22,7 +22,7 @@ base.Files.__index = base.Files
 ---@field type string        "file", "directory", "symlink" or "unknown"
 ---@field size integer       bytes
 ---@field mode integer       permission bits
----@field permissions string as ls prints them
+---@field permissions string as printed by ls
 ---@field owner string
 ---@field group string
 ---@field modified_at integer  Unix seconds
@@ -34,10 +34,10 @@ function base.endpoint(self, name)
   return url.path("/v1/capsules/{}/files/", self.capsule_id) .. name
 end
 
---- A path as the file endpoints are to have it: below "~" unless it is
---- absolute. Some servers follow the links of any other path, its last name's
---- too, before they do what they were asked to. Returns nil, err for another
---- user's home directory.
+--- The form of a path for the file endpoints: below "~" unless it is absolute.
+--- For other relative paths some servers follow all symbolic links, including
+--- that of the last name, before they act. Returns nil, err for another user's
+--- home directory.
 function base.wire(path)
   local start, rest = "~", path
   if path:find("^/") then
@@ -60,7 +60,7 @@ function base.wire(path)
   return parts[2] and table.concat(parts, "/") or start == "" and "/" or start
 end
 
---- The same without slashes at the end, which would follow a link.
+--- The same without trailing slashes, which would follow a link.
 function base.bare(path)
   local before
   repeat
@@ -72,7 +72,7 @@ end
 
 local MAX_NAME, MAX_PATH = 255, 4095
 
---- Whether a path or a name in it is longer than any file's.
+--- Whether a path or a name in it is longer than any file system allows.
 function base.is_too_long(path)
   for name in path:gmatch("[^/]+") do
     if #name > MAX_NAME then
@@ -82,9 +82,9 @@ function base.is_too_long(path)
   return #path > MAX_PATH
 end
 
---- Asks an endpoint about a path; `send` is http.fetch, http.order, or
---- http.call with the answer's shape. Bytes may take their time as long as they
---- flow, anything else has the time of a call.
+--- Sends a request about a path; `send` is http.fetch, http.order, or http.call
+--- with the shape of the answer. A transfer of bytes may take any time as long
+--- as data flows; anything else has the time limit of a call.
 function base.post(self, name, path, send, shape, more)
   local wire, err = base.wire(path)
   if not wire then
@@ -104,9 +104,9 @@ end
 
 -- ---- what a failure means --------------------------------------------------
 
--- Servers before 0.3 hand on the words of the capsule, as 502 or 500.
--- Below a file, and of the wrong kind, mean one thing to what reads or removes
--- and another to what makes.
+-- Servers before 0.3 pass on the error text of the capsule with status 502 or
+-- 500. A path below a file, or of the wrong kind, means something different for
+-- an operation that reads or removes than for one that creates.
 local words = {
   { "permission denied", "ForbiddenError" },
   { "operation not permitted", "ForbiddenError" },
@@ -124,7 +124,7 @@ local words = {
   { "not a regular file", "ValidationError" },
 }
 
---- An error of a better type than the server's.
+--- Replaces an error by one of a better type.
 function base.retyped(err, type_name, message)
   return errors.new(type_name, message or err.message, {
     code = err.code, status_code = err.status_code,
@@ -132,8 +132,8 @@ function base.retyped(err, type_name, message)
   })
 end
 
---- The error as its words have it; nil where they say nothing. `verb` is read,
---- write, list, mkdir or remove.
+--- Classifies an error by its text; returns nil if the text says nothing.
+--- `verb` is read, write, list, mkdir or remove.
 function base.told(err, verb)
   if err.status_code ~= 502 and err.status_code ~= 500 then
     return nil
@@ -152,8 +152,8 @@ end
 
 -- ---- commands --------------------------------------------------------------
 
---- A path as the argument of a command: what the file endpoints take for it,
---- whatever it begins with. Commands start in the home directory.
+--- A path as the argument of a command: the same file as for the file
+--- endpoints, whatever it begins with. Commands start in the home directory.
 function base.argument(path)
   local wire, err = base.wire(path)
   if not wire then
@@ -162,8 +162,8 @@ function base.argument(path)
   return (wire:gsub("^~", "."))
 end
 
--- How the tools' first line begins or ends, in English, and what it means. A
--- name in the middle of it means nothing.
+-- How the first line of a tool's output begins or ends, in English, and what it
+-- means. It may contain a name in the middle, which is ignored.
 local meanings = {
   { ": No such file or directory$", "NotFoundError" },
   { ": Permission denied$", "ForbiddenError" },
@@ -196,16 +196,16 @@ local function failure(result)
   return errors.new(type_name, text, { result = result })
 end
 
--- Copying a tree may take long; a server without a limit of ours has one of
--- its own, of 30 s.
+-- Copying a tree may take long, and without an explicit limit servers have
+-- their own of 30 s.
 local TOOL_LIMIT = 3600
---- Seconds for one that only looks.
+--- The limit in seconds for a tool that only looks.
 base.LOOK_LIMIT = 30
 
---- Runs a tool inside the capsule; user values go in as arguments only, and so
---- does the environment, which is no secret: some servers take none, and a file
---- with one would be a call of files of its own. Returns its result; or nil, err
---- also when it failed.
+--- Runs a tool inside the capsule. User values are passed as arguments only. So
+--- is the environment, which is not secret: some servers accept none, and a
+--- file for it would take another request. Returns the result; or nil, err also
+--- if the tool failed.
 function base.tool(self, name, args, limit)
   local result, err = self.commands:run("/usr/bin/env", {
     args = { "LC_ALL=C", name, unpack(args) }, timeout = limit or TOOL_LIMIT,
@@ -220,7 +220,7 @@ end
 
 -- ---- temporary files -------------------------------------------------------
 
---- Sixteen digits that nobody else comes by.
+--- Sixteen random digits.
 function base.random_name()
   return (core.random(8):gsub(".", function(byte)
     return ("%02x"):format(byte:byte())
@@ -232,8 +232,8 @@ function base.temporary()
   return "/tmp/.wrenn-" .. base.random_name()
 end
 
---- Removes one, whoever interrupted its user. Nobody is told of a failure:
---- what matters is how its use went.
+--- Removes a temporary file, even if the caller was interrupted. Failures are
+--- ignored: what matters is the result of the caller.
 function base.discard(self, path)
   task.shield(function()
     self:remove(path)
@@ -251,8 +251,8 @@ function base.local_error(why)
   return errors.new("WrennError", why, { details = { kind = "local" } })
 end
 
---- Calls a function, and `clean` with whether it went well, also when it
---- raises. Returns what the function returned.
+--- Calls a function, then `clean` with whether it succeeded, even if it raised.
+--- Returns what the function returned.
 function base.finally(clean, fn)
   local function leave(ok, result, ...)
     clean(ok and result)

@@ -1,4 +1,5 @@
---- Files moved, copied and given other rights, by commands in the capsule.
+--- Moving, copying and changing the permissions of files, by commands in the
+--- capsule.
 
 local base = require("wrenn.files.base")
 local check = require("wrenn.check")
@@ -7,7 +8,7 @@ local task = require("wrenn.task")
 
 local Files = base.Files
 
--- Runs a tool with words of ours, then paths. Returns true, or nil, err.
+-- Runs a tool with fixed words, followed by paths. Returns true, or nil, err.
 local function run(self, name, args, ...)
   for _, path in ipairs({ ... }) do
     local arg, err = base.argument(path)
@@ -20,14 +21,15 @@ local function run(self, name, args, ...)
   return result and true, err
 end
 
---- Renames a file, directory or symbolic link (not what that leads to). What is
---- at `to`, a link itself too, is replaced, unless it is a directory with
---- something in it. Runs mv.
+--- Renames a file, directory or symbolic link (not the target of the link).
+--- Whatever exists at `to` is replaced, including a link, but not a directory
+--- that is not empty. Runs mv.
 ---@param from string
 ---@param to string
 ---@return true|nil
----@return wrenn.Error? err  NotFoundError, also when the directory of `to` is
----  missing; ConflictError when `to` cannot be replaced
+---@return wrenn.Error? err  NotFoundError, also if the directory of `to` does
+---  not
+---   exist; ConflictError if `to` cannot be replaced
 function Files:rename(from, to)
   check.self(self, "is_files", "rename")
   check.text(from, "from", "rename")
@@ -35,15 +37,16 @@ function Files:rename(from, to)
   return run(self, "mv", { "-fT", "--" }, from, to)
 end
 
---- Copies a file, or a directory with all that is in it; rights, times and
---- symbolic links stay as they are. A file at `to` is replaced, or what a link
---- there leads to, and a directory filled further. A copy that fails may leave a
+--- Copies a file, or a directory with its contents; permissions, times and
+--- symbolic links are kept. A file at `to`, or the target of a link there, is
+--- replaced; a directory there is merged into. A copy that fails may leave a
 --- part. Runs cp.
 ---@param from string
 ---@param to string
 ---@return true|nil
----@return wrenn.Error? err  NotFoundError, also when the directory of `to` is
----  missing; ConflictError when `to` cannot be replaced
+---@return wrenn.Error? err  NotFoundError, also if the directory of `to` does
+---  not
+---   exist; ConflictError if `to` cannot be replaced
 function Files:copy(from, to)
   check.self(self, "is_files", "copy")
   check.text(from, "from", "copy")
@@ -51,7 +54,7 @@ function Files:copy(from, to)
   return run(self, "cp", { "-aT", "--" }, from, to)
 end
 
--- A mode as chmod takes it, or nil.
+-- Returns a mode in chmod's syntax, or nil.
 local function mode_text(mode)
   if type(mode) == "number" then
     return mode % 1 == 0 and mode >= 0 and mode <= 4095
@@ -77,11 +80,12 @@ local function check_mode(mode, name, fname, level)
   return text
 end
 
---- Changes the rights of a file; of a symbolic link, those of its target.
+--- Changes the permissions of a file; for a symbolic link, those of its target.
 --- Runs chmod.
 ---@param path string
----@param mode string|integer  "644", "0755", "u+x"; or the bits as an entry's
----  `mode` has them: 420 is "644"
+---@param mode string|integer  "644", "0755", "u+x"; or the bits, as in the
+---  `mode`
+---   of an entry: 420 is "644"
 ---@return true|nil
 ---@return wrenn.Error? err
 function Files:chmod(path, mode)
@@ -94,7 +98,7 @@ end
 -- ---- several at once -------------------------------------------------------
 
 local AT_ONCE = 8
--- One request takes 100 MiB with what frames the file in it.
+-- A request carries up to 100 MiB, including the multipart framing.
 local STREAM_FROM = 64 * 1024 * 1024
 
 local function write_one(self, item)
@@ -121,13 +125,13 @@ end
 
 local item_fields = { path = true, data = true, mode = true }
 
---- Writes several files, some at a time, making their directories.
---- POST /v1/capsules/{id}/files/write for each.
+--- Writes several files, some of them at the same time, and creates their
+--- directories. POST /v1/capsules/{id}/files/write for each.
 ---@param list {path: string, data: string, mode?: string|integer}[]
----  mode: as chmod takes it
+---  mode: in chmod's syntax
 ---@return true|nil
----@return wrenn.Error? err  the first failure; its `path` says which file.
----  Others may have been written
+---@return wrenn.Error? err  the first failure; its `path` is that of the file.
+---   Other files may have been written
 function Files:write_files(list)
   check.self(self, "is_files", "write_files")
   check.arg(list, "list", "write_files", "table")

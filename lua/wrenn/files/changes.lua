@@ -1,6 +1,6 @@
--- What the helper of files:watch prints, as events. Bytes in, events out.
--- Each line has passed through sed's `l`, so that names with any bytes in them
--- survive a stream that is made for text.
+-- Decodes the output of the helper of files:watch. Bytes in, events out. Each
+-- line has been encoded by sed's `l` command, so that names with arbitrary
+-- bytes survive a stream that is made for text.
 
 local changes = {}
 
@@ -13,7 +13,8 @@ local function unescape(line)
   end))
 end
 
--- A backslash is doubled: take the pairs first, the numbers between them.
+-- Backslashes are doubled: decode them first, then the octal numbers in
+-- between.
 local function decode(line)
   local parts, at = {}, 1
   while true do
@@ -32,8 +33,8 @@ end
 local Decoder = {}
 Decoder.__index = Decoder
 
---- Makes a decoder. `root` is the path that is watched, `arg` the same as the
---- helper knows it, `token` what its records end with.
+--- Creates a decoder. `root` is the watched path, `arg` the same path as passed
+--- to the helper, `token` the end of its records.
 function changes.decoder(root, arg, token)
   return setmetatable({
     root = root == "/" and "" or (root:gsub("(.)/+$", "%1")),
@@ -43,7 +44,7 @@ function changes.decoder(root, arg, token)
   }, Decoder)
 end
 
--- Adds an event; `below` is its path from the root, "" for that itself.
+-- Adds an event; `below` is the path relative to the root, "" for the root.
 local function put(self, type_name, below, directory)
   local path = self.root .. (below ~= "" and "/" .. below or "")
   local last = self.events[#self.events]
@@ -111,7 +112,7 @@ local function sorted(map)
   return list
 end
 
--- Where the removed entries are now, by path: those that only moved.
+-- The present paths of removed entries that only moved.
 local function find_moves(removed, created)
   local by_inode, moves = {}, {}
   for path, entry in pairs(created) do
@@ -144,7 +145,7 @@ local function put_moves(self, removed, created)
   end
 end
 
--- Compares what two looks differ in.
+-- Compares two listings.
 local function end_look(self)
   local removed, created = {}, {}
   for path, entry in pairs(self.old) do
@@ -198,8 +199,8 @@ local function take_line(self, line)
     self.gone = true
   elseif line:find("^\t?%d") and self.record == "" then
     take_difference(self, decode((line:gsub("%$$", ""))))
-  elseif line ~= "" and line ~= "\t" then -- of a look at nothing
-    -- A name with a line end in it comes in several lines.
+  elseif line ~= "" and line ~= "\t" then -- an empty listing
+    -- A name that contains a newline comes in several lines.
     local text = self.record .. decode((line:gsub("%$$", "")))
     if text:sub(-#self.mark) == self.mark then
       take_record(self, text:sub(1, -#self.mark - 1))
@@ -210,8 +211,8 @@ local function take_line(self, line)
   end
 end
 
---- Takes output. The events it held are added to `events`; `gone` becomes true
---- once what is watched is no more.
+--- Handles output: appends the decoded events to `events`. `gone` becomes true
+--- once the watched path no longer exists.
 function Decoder:feed(bytes)
   local text = self.rest .. bytes
   local at = 1

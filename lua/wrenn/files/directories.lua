@@ -1,6 +1,6 @@
 --- Directories copied between a capsule and this machine, as tar archives.
--- The streams of commands spoil bytes, so the archive is a temporary file in
--- the capsule on its way.
+--- Command streams do not carry arbitrary bytes, so the archive is a temporary
+--- file in the capsule.
 
 local base = require("wrenn.files.base")
 local check = require("wrenn.check")
@@ -15,7 +15,7 @@ local Files = base.Files
 local local_error = base.local_error
 
 local PIECE = 256 * 1024
--- Small files travel together in pieces of about this size.
+-- Small files are sent together in pieces of about this size.
 local BATCH = 64 * 1024
 
 ---@class wrenn.DirectoryResult
@@ -23,14 +23,15 @@ local BATCH = 64 * 1024
 ---@field directories integer
 ---@field symlinks integer
 ---@field bytes integer       of all files
----@field skipped string[]    paths of devices, pipes and sockets
----@field warnings? string    what tar had to say about files that changed
+---@field skipped string[]    paths of devices, pipes and sockets, which are not
+---  copied
+---@field warnings? string    tar's messages about files that changed meanwhile
 
 local function new_result()
   return { files = 0, directories = 0, symlinks = 0, bytes = 0, skipped = {} }
 end
 
--- Setuid and the like are not taken over from a capsule.
+-- setuid and similar bits are not taken over from a capsule.
 local function plain_mode(mode)
   return mode % 512
 end
@@ -42,7 +43,7 @@ local function hostile(why, path)
     ("the archive holds %s: '%s'"):format(why, path))
 end
 
--- Calls a method of the tree, or of a file in it.
+-- Calls a method of the tree, or of a file in it; wraps its error.
 local function try(object, method, ...)
   local result, why = object[method](object, ...)
   if not result then
@@ -93,7 +94,7 @@ function make.other(self, path)
   return true
 end
 
--- What puts the entries of an archive into a tree.
+-- Returns the handlers that write the entries of an archive into a tree.
 local function unpacker(tree)
   local self = { tree = tree, result = new_result(), directories = {} }
   function self.entry(entry)
@@ -102,7 +103,7 @@ local function unpacker(tree)
       return hostile(why, entry.path)
     elseif path ~= "" then
       return make[entry.type](self, path, entry)
-    elseif entry.type == "directory" then -- the one that is packed
+    elseif entry.type == "directory" then -- the packed directory itself
       return true
     end
     return hostile("a file without a name", entry.path)
@@ -114,7 +115,7 @@ local function unpacker(tree)
     return try(self.file, "finish", plain_mode(self.made.mode),
       self.made.mtime)
   end
-  -- At the end, as one may forbid writing into it; children first.
+  -- Sets modes at the end, as they may forbid writing; children first.
   function self.finish()
     for i = #self.directories, 1, -1 do
       local made = self.directories[i]
@@ -133,8 +134,8 @@ local function malformed(why)
     or errors.new("ProtocolError", "malformed archive: " .. why)
 end
 
--- Unpacks a download into a tree. Returns what was in it, or nil, err. The mark
--- at an archive's end proves that it is whole.
+-- Extracts a download into a tree. Returns the totals, or nil, err. The mark at
+-- the end of an archive proves that it is complete.
 local function extract(stream, tree)
   local target = unpacker(tree)
   local reader = tar.reader(target)
@@ -171,10 +172,10 @@ local function fetch(self, copy, tree)
   end)
 end
 
--- Some files have changed while they were read: tar says so and goes on.
+-- tar's exit code if files changed while they were read.
 local CHANGED = 1
 
--- Packs a directory of the capsule into `copy`. Returns what tar warned of.
+-- Packs a directory of the capsule into `copy`. Returns tar's warnings.
 local function pack_there(self, arg, copy)
   local result, err = base.tool(self, "tar",
     { "--format=gnu", "-cf", copy, "-C", arg, "." })
@@ -184,16 +185,15 @@ local function pack_there(self, arg, copy)
   return result and result.stderr, err
 end
 
---- Copies a directory with all that is in it from the capsule. Rights, times
---- and symbolic links are kept, but not owners, setuid bits, devices, pipes
---- and sockets. Files that are there are replaced, others stay; nothing is
---- written through a symbolic link below `local_dir`. Runs tar in the capsule,
---- which takes room for the archive there.
---- POST /v1/capsules/{id}/files/stream/read.
+--- Copies a directory with its contents from the capsule. Permissions, times
+--- and symbolic links are kept, but not owners, setuid bits, devices, pipes and
+--- sockets. Existing files are replaced, others kept; nothing is written
+--- through a symbolic link below `local_dir`. Runs tar in the capsule, which
+--- needs space for the archive there. POST /v1/capsules/{id}/files/stream/read.
 ---@param path string
----@param local_dir string  made when it is missing
+---@param local_dir string  created if it does not exist
 ---@return wrenn.DirectoryResult|nil
----@return wrenn.Error? err  what has been copied by then stays
+---@return wrenn.Error? err  what has been copied by then remains
 function Files:download_dir(path, local_dir)
   check.self(self, "is_files", "download_dir")
   check.text(path, "path", "download_dir")
@@ -233,7 +233,7 @@ end
 
 -- ---- upload ----------------------------------------------------------------
 
--- Puts a directory's children on the stack, the first one on top.
+-- Pushes the children of a directory onto the stack, the first one on top.
 local function push_children(self, path)
   local children, why = self.tree:list(path)
   if not children then
@@ -291,7 +291,7 @@ local function begin_entry(self, entry)
   return entry.type ~= "directory" or push_children(self, entry.path)
 end
 
--- The archive has promised the size the file had.
+-- The archive's header has already stated the size of the file.
 local function read_on(self)
   if self.left == 0 then
     add(self, tar.padding(self.entry.size))
@@ -311,7 +311,7 @@ local function read_on(self)
   return true
 end
 
--- A function that gives the archive of a tree piece by piece.
+-- Returns a function that returns the archive of a tree piece by piece.
 local function packer(tree)
   local self = {
     tree = tree, stack = {}, inodes = {}, batch = {}, batched = 0,
@@ -342,13 +342,13 @@ local UNPACK = [[
 mkdir -p -- "$1" && exec tar -xpf "$2" --no-same-owner -C "$1"
 ]]
 
---- Copies a directory with all that is in it into the capsule. Rights, times,
+--- Copies a directory with its contents into the capsule. Permissions, times,
 --- symbolic and hard links are kept, but not owners, devices, pipes and
---- sockets. Files that are there are replaced, others stay. Runs tar in the
---- capsule, which takes room for the archive there.
---- POST /v1/capsules/{id}/files/stream/write.
+--- sockets. Existing files are replaced, others kept. Runs tar in the capsule,
+--- which needs space for the archive there. POST
+--- /v1/capsules/{id}/files/stream/write.
 ---@param local_dir string
----@param path string  made when it is missing
+---@param path string  created if it does not exist
 ---@return wrenn.DirectoryResult|nil
 ---@return wrenn.Error? err
 function Files:upload_dir(local_dir, path)

@@ -1,5 +1,5 @@
--- What is at a path. The wire has no call for that: the list of the parent
--- tells, and a command for what is in no list.
+-- Looks up what is at a path. The API has no call for that: the listing of the
+-- parent directory is used, and a command for what is in no listing.
 
 local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
@@ -7,8 +7,8 @@ local http = require("wrenn.http")
 
 local lookup = {}
 
--- "/a/b/" to "/a", "b" and whether a slash followed. Names without a slash lie
--- in the home directory. No name: "/".
+-- Splits "/a/b/" into "/a", "b" and whether there was a trailing slash. Names
+-- without a slash are in the home directory. "/" has no name.
 local function split(path)
   local trimmed = path:gsub("/+$", "")
   local parent, name = trimmed:match("^(.*)/([^/]+)$")
@@ -18,7 +18,7 @@ local function split(path)
   return parent == "" and "/" or parent, name, trimmed ~= path
 end
 
--- Not in the list of any directory.
+-- Returns an entry for a path that is in no listing.
 local unlisted = { [""] = true, ["."] = true, [".."] = true }
 
 local FORMAT = "%a %s %Y %U %G"
@@ -38,7 +38,7 @@ local function nothing_at(path, cause)
     { cause = cause })
 end
 
--- "/", "~", "x/.." and the like: directories all.
+-- "/", "~", "x/.." and the like, which are always directories.
 local function unlisted_entry(self, path, name)
   local arg, err = base.argument(path)
   if not arg then
@@ -65,8 +65,8 @@ local function unlisted_entry(self, path, name)
   }
 end
 
--- Whether a list failed because there is no such directory; it may be the
--- capsule that is not there.
+-- Whether a listing failed because the directory, rather than the capsule, does
+-- not exist.
 local function is_no_directory(err)
   if err:is("NotFoundError") then
     return err.code ~= "sandbox_not_found"
@@ -75,7 +75,7 @@ local function is_no_directory(err)
   return err.message:lower():find("not a directory", 1, true) ~= nil
 end
 
---- Lists a directory as files:list does.
+--- Lists a directory, like files:list.
 function lookup.list(self, path, depth)
   local answer, err =
     base.post(self, "list", path, http.call, "entries", { depth = depth })
@@ -85,7 +85,7 @@ function lookup.list(self, path, depth)
   return answer.entries or {}
 end
 
---- The entry of a path; nil, NotFoundError when there is none.
+--- Returns the entry of a path, or nil, NotFoundError.
 function lookup.entry(self, path)
   local parent, name, slash = split(path)
   if unlisted[name] or path:find("^~/*$") then
@@ -108,7 +108,7 @@ function lookup.entry(self, path)
   return nothing_at(path)
 end
 
---- The entry of what a path leads to; a working symbolic link is followed.
+--- Returns the entry of a path after following symbolic links.
 function lookup.target(self, path)
   local entry, err = lookup.entry(self, path)
   local target = entry and entry.symlink_target
@@ -120,7 +120,7 @@ end
 
 -- ---- regular files ---------------------------------------------------------
 
--- "/dev/null" and the like; a broken link has itself for a target.
+-- "/dev/null" and the like; the target of a broken link is the link itself.
 local function no_file(path, entry)
   if entry.type == "directory" then
     return nil, errors.new("ValidationError", path .. " is a directory")
@@ -131,7 +131,7 @@ local function no_file(path, entry)
   return nil, errors.new("ValidationError", path .. " is not a regular file")
 end
 
--- wc reads what says nothing about its size, as files of /proc do.
+-- wc reads files that do not state their size, such as those in /proc.
 local COUNT = [[
 [ ! -d "$1" ] || exit 7
 [ ! -e "$1" ] || [ -f "$1" ] || exit 8
@@ -139,13 +139,13 @@ exec wc -c -- "$1"
 ]]
 local refusals = { [7] = "%s is a directory", [8] = "%s is not a regular file" }
 local meant = { NotFoundError = "there is nothing at %s",
-  ConflictError = "there is nothing at %s", -- it lies below a file
+  ConflictError = "there is nothing at %s", -- its parent is a file
   ForbiddenError = "%s: Permission denied",
   ValidationError = "%s: File name too long" }
 
---- The bytes that there are to be read, by a command. Returns them; or nil,
---- err: NotFoundError, ForbiddenError or ValidationError when it has seen why
---- there are none.
+--- Finds the number of bytes that can be read, by a command. Returns it; or
+--- nil, err: NotFoundError, ForbiddenError or ValidationError if the command
+--- has found the reason.
 function lookup.count(self, path)
   local arg, err = base.argument(path)
   if not arg then
@@ -176,8 +176,8 @@ function lookup.count(self, path)
   return nil, err
 end
 
---- The size of a regular file by the list, 0 also for what does not tell its
---- size; nil, err when there is none. Where the list fails the command tells.
+--- The size of a regular file from the listing, 0 also for files that do not
+--- state their size; or nil, err. If the listing fails, the command is used.
 function lookup.size(self, path)
   local entry, err = lookup.target(self, path)
   if entry then
@@ -192,7 +192,7 @@ function lookup.size(self, path)
   return count, not count and (why.result and why or err) or nil
 end
 
---- The size as it is now: by the command, or the list where that cannot run.
+--- The present size: from the command, or from the listing where it cannot run.
 function lookup.size_now(self, path)
   local count, err = lookup.count(self, path)
   if not count and err:is("CommandError") then

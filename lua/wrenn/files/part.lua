@@ -1,14 +1,14 @@
--- The local end of a download: a file beside its target, which takes the
--- target's place once it is whole. Nothing is made or changed before the first
--- byte is there, and no symbolic link is followed at the last name. Errors name
--- the target: that is what the caller knows.
+-- The local side of a download: a file next to the target, which it replaces
+-- once it is complete. Nothing is created or changed before the first byte has
+-- arrived, and a symbolic link as the last name is not followed. Errors name
+-- the target, which is what the caller knows.
 
 local base = require("wrenn.files.base")
 local core = require("wrenn.core")
 
 local PIECE = 256 * 1024
 local MAX_NAME = 255
--- Less the umask.
+-- The umask applies.
 local MODE = 438
 
 local Part = {}
@@ -19,7 +19,7 @@ local function split(path)
   return dir == "" and "/" or dir or ".", name or path
 end
 
--- What went wrong, without the name of the file beside.
+-- Returns an error message without the name of the partial file.
 local function failed(self, why)
   return nil, base.local_error(self.path .. ": "
     .. tostring(why):gsub("^.*: ", ""))
@@ -27,8 +27,8 @@ end
 
 local part = {}
 
---- For a download to `path`; with `resume` what an earlier one has left, as
---- `<path>.part`, is gone on with. Returns it, or nil, err.
+--- Prepares a download to `path`; with `resume`, an earlier one's `<path>.part`
+--- is continued. Returns a part, or nil, err.
 function part.open(path, resume)
   local kind = core.file_type(path)
   local dir, name = split(path)
@@ -57,8 +57,9 @@ function part.open(path, resume)
   return self
 end
 
---- The length and hash of what an earlier download has left; and, to verify the
---- whole, a hash that can be fed on. 0 when there is nothing. Or nil, err.
+--- Returns the length and hash of an earlier download's bytes and, for
+--- verification of the whole file, a hash that can be continued; 0 if there are
+--- none; or nil, err.
 function Part:measure(to_verify)
   if not self.old then
     return 0
@@ -80,7 +81,7 @@ function Part:measure(to_verify)
   end
 end
 
--- The old bytes stay if `self.keep`; else it begins anew.
+-- Existing bytes are kept if `self.keep` is true, else it starts anew.
 local function begin(self)
   if self.file then
     return true
@@ -109,7 +110,7 @@ function Part:write(bytes)
   return true
 end
 
---- No more bytes will come. Returns true, or nil, err.
+--- Ends the writing. Returns true, or nil, err.
 function Part:finish()
   local ok, err = begin(self)
   if not ok then
@@ -124,7 +125,7 @@ function Part:finish()
   return true
 end
 
---- Puts it in its target's place. Returns true, or nil, err.
+--- Replaces the target. Returns true, or nil, err.
 function Part:commit()
   local ok, why = self.tree:rename(self.name, self.target)
   if not ok then
@@ -134,7 +135,7 @@ function Part:commit()
   return true
 end
 
---- Lets go of it. What has been written stays for the next time if `keep`.
+--- Closes it. If `keep` is true, the bytes remain for the next time.
 function Part:close(keep)
   self.made = self.made or self.file ~= nil
   for _, name in ipairs({ "file", "old" }) do

@@ -1,12 +1,12 @@
--- Why a file call has failed, where the server does not tell: from 0.3 on a 500
--- says that something went wrong, and a look at the path tells what.
+-- Finds out why a file operation failed, where the server does not say: from
+-- 0.3 on it answers 500 without a reason, and a look at the path gives it.
 
 local base = require("wrenn.files.base")
 local lookup = require("wrenn.files.lookup")
 
 local reason = {}
 
--- Why nothing can be made at "$1"; "$2" is file or dir.
+-- Why nothing can be created at "$1"; "$2" is file or dir.
 local BLOCKED = [[
 [ "$2" = dir ] || [ ! -d "$1" ] || exit 7
 if [ -e "$1" ]; then
@@ -26,7 +26,7 @@ while :; do
   exit 0
 done
 ]]
--- The same for a list.
+-- Why "$1" cannot be listed.
 local CLOSED = [[
 [ -e "$1" ] || exit 3
 [ -d "$1" ] || exit 4
@@ -79,11 +79,11 @@ function look.list(self, path)
   return look_for_block(self, path, CLOSED)
 end
 
---- The error of a call, told as what it is. `verb` is read, write, list, mkdir
---- or remove.
+--- Replaces the error of an operation by a precise one. `verb` is read, write,
+--- list, mkdir or remove.
 function reason.of(self, err, verb, path)
   if err.type ~= "InternalError" and err.type ~= "AgentError" then
-    return err -- it says enough
+    return err -- it is precise enough
   end
   local told = base.told(err, verb)
   if told and not told.message:find(path, 1, true) then

@@ -1,5 +1,5 @@
--- How a file's bytes get into a capsule: in one request, or in parts that are
--- joined there where a server takes only so much in one.
+-- Sends the bytes of a file to a capsule: in one request, or, where a server
+-- limits requests, in parts that are joined in the capsule.
 
 local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
@@ -18,8 +18,8 @@ local function failed(self, err, path)
   return nil, err and reason.of(self, err, "write", path)
 end
 
--- What a server says when the daemon in the capsule has hung up on it, or when
--- it says nothing at all.
+-- The errors of a server whose daemon in the capsule has closed the connection,
+-- including no answer at all.
 local function may_be_limit(err)
   local text = err.message:lower()
   return err.status_code == 502 and (text:find("broken pipe", 1, true)
@@ -35,13 +35,13 @@ end
 
 -- ---- parts -----------------------------------------------------------------
 
--- Parts that wait in the capsule to be joined: they take room there.
+-- The maximum size of the parts that wait to be joined: they take space.
 local AT_ONCE = 16
 
--- "$1" the directory of the parts, "$2" the file, "$3" and "$4" the first and
--- last part to join, "$5" whether that was all. The file takes its place when
--- it is whole, with the rights of the one that was there; what a link leads to
--- is replaced, what is no file is written to.
+-- "$1" is the directory of the parts, "$2" the file, "$3" and "$4" the first
+-- and last part to join, "$5" whether they are the last. The complete file
+-- replaces the old one and keeps its permissions; the target of a link is
+-- replaced; what is not a regular file is written to.
 local JOIN = [[
 to=$2
 [ ! -d "$to" ] || exit 7
@@ -73,8 +73,8 @@ local refusals = {
   [13] = { "ForbiddenError", "%s: Permission denied" },
 }
 
--- Joins parts. Returns true when nothing is left of them, false when something
--- may be; or nil, err.
+-- Joins parts. Returns true if no parts are left over, false if some may be; or
+-- nil, err.
 local function join(self, path, arg, stage, first, last, is_all)
   local result, err = base.tool(self, "/bin/sh", { "-c", JOIN, "sh", stage,
     arg, ("%d"):format(first), ("%d"):format(last), is_all and "all" or "" })
@@ -91,8 +91,8 @@ local function join(self, path, arg, stage, first, last, is_all)
     { result = err.result, cause = err })
 end
 
--- Takes up to `most` bytes. Returns them as a list, their number, whether there
--- is more, and what was too much; or nil, err.
+-- Reads up to `most` bytes. Returns them as a list, their number, whether there
+-- are more, and the bytes read beyond the limit; or nil, err.
 local function take(next_piece, most, rest)
   local list, size = {}, 0
   while true do
@@ -116,8 +116,8 @@ local function take(next_piece, most, rest)
   end
 end
 
--- The directory is made by a call of its own: on servers that write as root it
--- is the default user's, who is to join what is in it.
+-- The directory is created by a separate request: on servers that write as root
+-- it must belong to the default user, who joins its contents.
 local function send_parts(self, path, arg, stage, stage_arg, next_piece, most)
   local last, joined, more, rest = 0, 0, true, nil
   local ok, err = base.post(self, "mkdir", stage, http.call, "made")
@@ -179,9 +179,9 @@ local function joined(list, next_piece)
   end
 end
 
---- Sends what a source gives. `open` returns the function that gives the next
---- piece, and the size if that is known; it can be called again if `repeats`.
---- Returns true, or nil, err.
+--- Sends the bytes of a source. `open` returns the function that returns the
+--- next piece, and the size if known; it can be called again if `repeats` is
+--- true. Returns true, or nil, err.
 function send.stream(self, path, open, repeats)
   local wire, err = base.wire(path)
   if not wire then
@@ -217,7 +217,7 @@ function send.stream(self, path, open, repeats)
     return nil, err
   end
   local most = server.limit_parts(self.client).max_part
-  if not repeats then -- the next one goes in parts
+  if not repeats then -- the next one is sent in parts
     return nil, err.status_code == 502 and base.retyped(err, "TooLargeError",
       "the server takes no more than 2 MiB at once: " .. err.message) or err
   end

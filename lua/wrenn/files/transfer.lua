@@ -25,7 +25,7 @@ local function verify(self, path, hash)
   if not result then
     return nil, err
   end
-  -- A backslash comes first when the name has one in it.
+  -- The line begins with a backslash if the name contains one.
   local there = result.stdout:match("^\\?(%x+)")
   local here = hash:hex()
   if there ~= here then
@@ -38,8 +38,8 @@ end
 
 -- ---- download --------------------------------------------------------------
 
--- Is there as much of the file as of the part, and the same? Then what follows
--- goes into a file of its own.
+-- Checks that the file still begins with the bytes of the part, and writes the
+-- rest to a file of its own.
 local REST = [[
 [ -f "$1" ] || exit 9
 [ "$(head -c "$2" -- "$1" | sha256sum)" = "$3  -" ] || exit 9
@@ -48,12 +48,12 @@ exec tail -c "+$4" -- "$1" > "$5"
 ]]
 local DIFFERS = 9
 
--- Opens the download of what follows the first `have` bytes, whose hash is
--- given. The wire has no ranges, and the streams of commands spoil bytes: a
--- copy of the rest in the capsule is read as a file. Where there is no room
--- for the copy, the whole file is read and its beginning skipped.
--- Returns the download, the bytes to skip, and a file to remove afterwards;
--- or nil when the file has changed since.
+-- Opens a download that continues after the first `have` bytes, whose hash is
+-- given. The API has no ranges, and command streams do not carry arbitrary
+-- bytes, so the rest is copied to a temporary file in the capsule, which is
+-- downloaded. If there is no space for the copy, the whole file is downloaded
+-- and its beginning skipped. Returns the download, the number of bytes to skip,
+-- and a file to remove afterwards; or nil if the file has changed.
 local function open_rest(self, path, have, hash)
   local arg, err = base.argument(path)
   if not arg then
@@ -80,8 +80,8 @@ local function open_rest(self, path, have, hash)
   return self:download_stream(path), have
 end
 
--- Opens the other end, for what there is of `file` (a part). Returns a table
--- {download, file, bytes, skip, total, hash, copy}, or nil, err.
+-- Opens the download for `file` (a part). Returns a table {download, file,
+-- bytes, skip, total, hash, copy}, or nil, err.
 local function open_ends(self, path, file, opts)
   local have, hash, whole = file:measure(opts.verify)
   if not have then
@@ -110,7 +110,7 @@ local function open_ends(self, path, file, opts)
   return ends
 end
 
--- What is new of a piece.
+-- Returns the new bytes of a piece.
 local function unskipped(ends, piece)
   local skip = math.min(ends.skip, #piece)
   ends.skip = ends.skip - skip
@@ -183,22 +183,23 @@ end
 
 ---@class wrenn.DownloadOptions
 ---@field on_progress? fun(bytes: integer, total?: integer)  called as they come
----@field resume? boolean  keep what a failed download has got as
----  `<local_path>.part`, and go on from there the next time (false)
+---@field resume? boolean  keep the bytes of a failed download in
+---   `<local_path>.part`, and continue from there the next time (false)
 ---@field verify? boolean  compare SHA-256 with the file in the capsule (false)
 
---- Copies a file from the capsule, where a symbolic link is followed. It gets a
---- name of its own beside its target and takes the target's place at the end:
---- there is never half a file, and nothing is touched before the first byte is
---- there. A symbolic link in the target's place is replaced; one in the place
---- of `<local_path>.part`, or any other kind of file, is refused.
---- POST /v1/capsules/{id}/files/stream/read.
+--- Copies a file from the capsule; symbolic links there are followed. The bytes
+--- go to a file next to the target, which it replaces at the end: the target is
+--- never incomplete, and nothing is changed before the first byte has arrived.
+--- A symbolic link at the target is replaced. If `<local_path>.part` is a
+--- symbolic link or anything but a regular file, the download fails. POST
+--- /v1/capsules/{id}/files/stream/read.
 ---@param path string
----@param local_path string  a file, which is replaced, or nothing yet
+---@param local_path string  an existing file is replaced
 ---@param opts? wrenn.DownloadOptions
 ---@return true|nil
----@return wrenn.Error? err  as of download_stream; WrennError with details.kind
----  "local" for a failure on this machine
+---@return wrenn.Error? err  as for download_stream; WrennError with
+---  details.kind
+---   "local" for a failure on this machine
 function Files:download(path, local_path, opts)
   check.self(self, "is_files", "download")
   check.text(path, "path", "download")
@@ -214,7 +215,7 @@ end
 
 -- ---- upload ----------------------------------------------------------------
 
--- A function that gives `size` bytes of a file and no more, piece by piece.
+-- Returns a function that returns exactly `size` bytes of a file, in pieces.
 local function pieces_of(file, name, size, hash, on_progress)
   local sent = 0
   return function()
@@ -241,8 +242,8 @@ end
 ---@field on_progress? fun(bytes: integer, total: integer)  called as they go
 ---@field verify? boolean  compare SHA-256 with the file in the capsule (false)
 
---- Copies a file into the capsule, making its directories there; symbolic links
---- are followed. An upload that fails may leave a part. It goes as with
+--- Copies a file into the capsule and creates its directories; local symbolic
+--- links are followed. An upload that fails may leave a part. Otherwise like
 --- upload_stream. POST /v1/capsules/{id}/files/stream/write.
 ---@param local_path string
 ---@param path string

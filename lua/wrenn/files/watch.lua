@@ -1,5 +1,5 @@
---- Changes below a directory, as events. The wire has no call for that: a
---- helper in the capsule tells of them.
+--- Reports changes below a directory as events. The API has no call for that: a
+--- helper runs in the capsule.
 
 local base = require("wrenn.files.base")
 local changes = require("wrenn.files.changes")
@@ -9,10 +9,10 @@ local task = require("wrenn.task")
 
 local Files = base.Files
 
--- $1 what to watch, $2 whether below its directories too, $3 what ends a
--- record, $4 the way: inotifywait where there is one, else a look now and then.
--- In the first way the process with the known pid becomes inotifywait, so that
--- killing that one is enough: sed then finds the end of its input.
+-- "$1" is the path, "$2" whether to include subdirectories, "$3" the end of a
+-- record, "$4" the method: inotifywait where installed, else polling. With
+-- inotifywait, the process with the known pid becomes inotifywait, so that it
+-- suffices to kill that: sed then reaches the end of its input.
 local HELPER = [[
 LC_ALL=C; export LC_ALL
 [ -e "$1" ] || [ -L "$1" ] || exit 44
@@ -58,7 +58,7 @@ local MAX_NOTES = 4096
 local Watch = { is_watch = true }
 Watch.__index = Watch
 
--- Ends the helper, whoever interrupted its user.
+-- Kills the helper, even if the caller is interrupted.
 local function finish(self, err)
   if not self.ended then
     self.ended = true
@@ -89,7 +89,7 @@ local function helper_error(self, path)
   return stream.err or errors.new("ConnectionError", "the stream ended")
 end
 
--- Takes one event of the helper's stream. Returns true, or nil, err.
+-- Handles an event of the helper's stream. Returns true, or nil, err.
 local function take(self, event, err)
   if err then
     return finish(self, err)
@@ -126,12 +126,12 @@ local function read(self, next_event)
   end
 end
 
---- Waits for the next event: {type=, path=, name=, directory=}; type is
---- "create", "write", "chmod" (also other attributes), "remove", or "rename"
---- with the old path, which a "create" with the new one follows.
+--- Waits for the next event: {type=, path=, name=, directory=}. The type is
+--- "create", "write", "chmod" (or another attribute), "remove", or "rename"
+--- with the old path, followed by a "create" with the new one.
 ---@return {type: string, path: string, name: string, directory?: boolean}|nil
----  nil at the end: what was watched has been removed or moved away
----@return wrenn.Error? err  when the watching broke
+---  nil at the end: the watched path has been removed or moved away
+---@return wrenn.Error? err  when watching failed
 function Watch:read()
   check.self(self, "is_watch", "read")
   return read(self, self.stream.read)
@@ -145,7 +145,7 @@ local function next_of_iterator(stream)
   return nil, event
 end
 
--- As an iterator it raises when the watching breaks: that is not the end.
+-- The iterator raises when watching fails, as that is not a normal end.
 function Watch:__call()
   local event, err = read(self, next_of_iterator)
   if err then
@@ -154,7 +154,7 @@ function Watch:__call()
   return event
 end
 
---- Ends the watching and its helper. Closing again does nothing.
+--- Stops watching and ends the helper. May be called again.
 function Watch:close()
   check.self(self, "is_watch", "close")
   finish(self, errors.new("CancelledError", "the watch was closed"))
@@ -179,7 +179,7 @@ local function open(self, path, recursive, way)
     stream = stream, commands = self.commands, path = path, notes = "",
     first = 1, decoder = changes.decoder(path, arg, token),
   }, Watch)
-  repeat -- until it says that it looks
+  repeat -- until it reports that it is ready
     local ok
     ok, err = take(watch, stream:read())
     if not ok then
@@ -190,18 +190,17 @@ local function open(self, path, recursive, way)
   return watch
 end
 
---- Watches a file, or a directory for changes of what is in it, from now on:
---- what changes after the return is told of. Uses inotifywait where the
---- capsule has it. Elsewhere it looks twice a second: several changes between
---- two looks are told of as one or not at all, and large trees cost time. With
---- inotifywait, what happens in a new directory before it is watched too may
---- go unnoticed, and a stream that nobody reads fills up. The helper runs in
---- the capsule until close.
---- WebSocket /v1/capsules/{id}/exec/stream.
+--- Watches a file, or the contents of a directory: all changes after the return
+--- are reported. Uses inotifywait if the capsule has it, else polls twice a
+--- second: then several changes between two polls are reported as one or not at
+--- all, and large trees take time. With inotifywait, changes in a new directory
+--- may be missed before it is watched too, and a stream that nobody reads fills
+--- up. The helper runs in the capsule until close. WebSocket
+--- /v1/capsules/{id}/exec/stream.
 ---@param path string
----@param opts? {recursive?: boolean}  below its directories too (false)
+---@param opts? {recursive?: boolean}  include subdirectories (false)
 ---@return wrenn.Watch|nil  followed by nil, nil and the watch again, for `for`
----@return wrenn.Error? err  NotFoundError when there is nothing at the path
+---@return wrenn.Error? err  NotFoundError if the path does not exist
 function Files:watch(path, opts)
   check.self(self, "is_files", "watch")
   check.text(path, "path", "watch")

@@ -1,6 +1,6 @@
--- Names and passwords for a remote. They travel in the environment of the one
--- git that needs them, and a credential helper on its command line hands them
--- over: to the scheme, host and port they are for, and to nobody else.
+-- User names and passwords for a remote. They are passed in the environment of
+-- the git command that needs them, and a credential helper on its command line
+-- gives them to the scheme, host and port they are for, and to nothing else.
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
@@ -12,11 +12,11 @@ local credentials = {}
 ---@class wrenn.git.Credentials
 ---@field username string
 ---@field password string
----@field origin? string   scheme, host and port they are for
----@field stored? string   the remote's URL when that holds others
+---@field origin? string   the scheme, host and port they are for
+---@field stored? string   the URL of the remote if it contains other ones
 
--- The helper git starts as `sh -c 'f() ...; f' get`. The values are the
--- environment's, printf is the shell's own: no command line shows them.
+-- The helper that git starts as `sh -c 'f() ...; f' get`. The values come from
+-- the environment, and printf is a shell builtin: no command line shows them.
 local HELPER = [[!f() { test "$1" = get || return 0; p= h=; ]]
   .. [[while IFS="=" read -r k v; do case "$k" in protocol) p=$v;; ]]
   .. [[host) h=$v;; esac; done; ]]
@@ -24,7 +24,7 @@ local HELPER = [[!f() { test "$1" = get || return 0; p= h=; ]]
   .. [[printf "username=%s\npassword=%s\n" "$WRENN_GIT_USERNAME" ]]
   .. [["$WRENN_GIT_PASSWORD"; }; f]]
 
--- scheme, what stands before "@" in the authority, host and port, the rest.
+-- The scheme, the part before "@" in the authority, host and port, the rest.
 local function split(address)
   local scheme, authority, rest =
     address:match("^(%a[%w+.-]*)://([^/?#]*)(.*)$")
@@ -44,8 +44,8 @@ function credentials.is_address(text)
   return text:find(":", 1, true) ~= nil or text:find("^[./]") ~= nil
 end
 
---- An http or https URL without the credentials in it, its origin and those
---- credentials, if any; nil for other addresses.
+--- Splits an http or https URL: the URL without credentials, its origin, and
+--- the credentials if it has any. Returns nil for other addresses.
 ---@param address string
 ---@return string|nil clean
 ---@return string origin
@@ -65,7 +65,8 @@ function credentials.take_apart(address)
   return origin .. rest, origin, embedded
 end
 
--- A line end would add fields to what git is told; newer ones refuse "\r" too.
+-- A newline would add fields to git's input; newer versions reject "\r" as
+-- well.
 local function check_line(value, name, fname, level)
   if value:find("[\r\n%z]") then
     words.refuse("option", name, fname, "it holds a line end or a NUL byte",
@@ -74,8 +75,8 @@ local function check_line(value, name, fname, level)
   return value
 end
 
---- The options `username` and `password`, checked; nil without them. Misuse
---- raises; `level` is error's, from here.
+--- Checks the options `username` and `password`. Returns nil without them.
+--- Raises misuse; `level` is that of error, counted from here.
 ---@return wrenn.git.Credentials|nil
 function credentials.given(call, fname, level)
   if call.password and not call.username then
@@ -87,8 +88,8 @@ function credentials.given(call, fname, level)
   }
 end
 
---- The credentials for an address that is known before the first request:
---- those of the options, else those in the address. Raises as `given` does.
+--- The credentials for an address known in advance: those of the options, else
+--- those in the address. Raises like `given`.
 ---@return string address  without credentials
 ---@return wrenn.git.Credentials|nil
 function credentials.for_address(call, address, name, fname, level)
@@ -116,7 +117,7 @@ function credentials.for_address(call, address, name, fname, level)
   return clean, found
 end
 
---- What git needs on its command line to ask for the credentials.
+--- The arguments that make git ask the helper.
 function credentials.words(cred)
   return {
     "-c", "credential.helper=", "-c", "credential.helper=" .. HELPER,
@@ -125,7 +126,7 @@ function credentials.words(cred)
   }
 end
 
---- The environment that answers it.
+--- The environment that the helper reads.
 function credentials.envs(cred)
   return {
     WRENN_GIT_ORIGIN = cred.origin, WRENN_GIT_USERNAME = cred.username,
@@ -140,13 +141,13 @@ function credentials.embed(address, cred)
     url.escape(cred.password), host, rest)
 end
 
--- A shorter one is part of many a word.
+-- Shorter ones occur inside ordinary words.
 local LEAST_SECRET = 6
 
---- Takes the secret out of a text: as it is, escaped for a URL (git writes
---- the digits small) and as an HTTP header has it. A name without a password
---- is a token, mostly. A short one is taken out where a URL has it, and nowhere
---- else: the rest of the text is not to suffer.
+--- Removes the secret from a text: as it is, escaped for a URL (git writes
+--- hexadecimal digits in lower case), and as in an HTTP header. A user name
+--- without a password is usually a token. A short one is removed only where a
+--- URL has it, so that the rest of the text stays readable.
 function credentials.scrub(cred, text)
   if not cred or not text then
     return text
@@ -167,7 +168,7 @@ function credentials.scrub(cred, text)
     core.base64_encode(cred.username .. ":" .. cred.password), "***")
 end
 
---- The directory that git clones an http or https address into by itself; nil
+--- The directory that git clones an http or https address into by default; nil
 --- for other addresses and those without a path.
 function credentials.directory_of(address)
   local scheme, _, _, rest = split(address)

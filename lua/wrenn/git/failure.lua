@@ -1,11 +1,12 @@
--- What a git that failed was trying to say.
+-- Classifies the failure of a git command.
 
 local errors = require("wrenn.errors")
 
 local failure = {}
 
--- How git, curl, ssh and the known hosts put it, in lower case. File systems
--- deny permission too: only ssh adds the ways it tried, in parentheses.
+-- The messages of git, curl, ssh and well-known hosts, in lower case. File
+-- systems deny permission too: only ssh appends the methods tried, in
+-- parentheses.
 local phrases = {
   "authentication failed",
   "terminal prompts disabled",
@@ -19,8 +20,7 @@ local phrases = {
   "returned error: 403",
 }
 
--- Names of files, branches and addresses stand in quotes and may hold any
--- phrase.
+-- Names of files, branches and addresses are quoted and may contain any phrase.
 local function means_auth(stderr)
   local text = stderr:gsub("'[^'\n]*'", "''"):lower()
   for _, phrase in ipairs(phrases) do
@@ -35,8 +35,8 @@ local function stripped(text)
   return (text:gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
---- The error of a git that ended with something else than 0. Only one that
---- talks to another machine can fail to authenticate.
+--- The error for a git command that exited with another code than 0. Only a
+--- command that contacts another machine can fail to authenticate.
 ---@param op string  e.g. "push"
 ---@param result {stdout: string, stderr: string, exit_code: integer}
 ---@param network? boolean

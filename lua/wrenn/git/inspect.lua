@@ -1,4 +1,4 @@
---- The methods of capsule.git that look at a repository.
+--- The methods of capsule.git that inspect a repository.
 
 local errors = require("wrenn.errors")
 local parse = require("wrenn.git.parse")
@@ -8,7 +8,7 @@ local words = require("wrenn.git.words")
 ---@class wrenn.Git
 local Git = {}
 
--- What was made of git's output, or why there is nothing.
+-- Returns the parsed output of git, or an error if there is none.
 local function understood(value, op)
   if not value then
     return nil, errors.new("ProtocolError",
@@ -28,9 +28,9 @@ end
 
 ---@class wrenn.GitStatus
 ---@field branch? string   the short hash when detached
----@field commit? string   its hash; nil when there is none yet
----@field upstream? string also one that is gone
----@field ahead integer    commits that the upstream has not
+---@field commit? string   its hash; nil if there is none yet
+---@field upstream? string also if it no longer exists
+---@field ahead integer    commits that the upstream lacks
 ---@field behind integer   commits that only the upstream has
 ---@field detached boolean
 ---@field files wrenn.GitFile[]
@@ -75,16 +75,16 @@ end
 ---@field date string         ISO 8601, of the author
 ---@field timestamp integer   the same in Unix seconds
 ---@field subject string      the first paragraph of the message
----@field body string         the rest
+---@field body string         the rest of it
 ---@field parents string[]    hashes
 ---@field refs string[]       "HEAD", "main", "origin/main", "tag: v1"
 
 ---@class wrenn.GitLogOptions: wrenn.GitOptions
 ---@field max_count? integer
----@field ref? string    where to begin, or a range ("HEAD")
+---@field ref? string    where to start, or a range ("HEAD")
 ---@field paths? string|string[]  only commits that touch these
 
---- git log, newest first; an empty array where nothing is committed yet.
+--- git log, newest first; an empty array if there are no commits yet.
 ---@param opts? wrenn.GitLogOptions
 ---@return wrenn.GitCommit[]|nil
 ---@return wrenn.Error? err
@@ -111,13 +111,13 @@ function Git:log(opts)
 end
 
 ---@class wrenn.GitDiffOptions: wrenn.GitOptions
----@field staged? boolean     the index against a commit
----@field ref? string         against this commit, or a range
----@field paths? string|string[]  only of these
+---@field staged? boolean     compare the index with a commit
+---@field ref? string         compare with this commit, or a range
+---@field paths? string|string[]  only these
 ---@field stat? boolean       a summary for people
----@field name_only? boolean  an array of the changed paths
+---@field name_only? boolean  return an array of the changed paths
 
---- git diff: what is changed and not staged, by itself.
+--- git diff: by default the changes that are not staged.
 ---@param opts? wrenn.GitDiffOptions
 ---@return string|string[]|nil  the text, in bytes; an array with name_only
 ---@return wrenn.Error? err

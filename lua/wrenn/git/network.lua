@@ -1,4 +1,4 @@
---- The methods of capsule.git that talk to other repositories.
+--- The methods of capsule.git that contact other repositories.
 
 local credentials = require("wrenn.git.credentials")
 local errors = require("wrenn.errors")
@@ -12,8 +12,8 @@ local CLONE_TIMEOUT, TIMEOUT = 300, 60
 
 -- ---- storing credentials ---------------------------------------------------
 
--- git's own editor hook: the text comes by the environment, as every command
--- that writes a configuration has its values on the command line.
+-- Edits the configuration with git's own editor hook: the text is passed in the
+-- environment, as every command that sets a value has it on its command line.
 local EDITOR = [[f() { git config --file "$1" --unset-all "$WRENN_GIT_KEY"; ]]
   .. [[printf "%s\n" "$WRENN_GIT_TEXT" >>"$1"; }; f]]
 
@@ -43,18 +43,19 @@ local clone_spec = {
 }
 
 ---@class wrenn.GitCloneOptions: wrenn.GitRemoteOptions
----@field dest? string     the directory; else git takes its name from the URL
----@field branch? string   fetch this one only
----@field depth? integer   so many commits of history
----@field dangerously_store_credentials? boolean  leave them in .git/config
+---@field dest? string     the directory; by default named after the URL
+---@field branch? string   fetch only this one
+---@field depth? integer   number of commits of history
+---@field dangerously_store_credentials? boolean  keep them in .git/config
 
---- git clone. Credentials, those in the URL as well, go to the URL's host for
---- this one command; the URL is stored without them.
+--- git clone. Credentials, including those in the URL, are sent to the host of
+--- the URL, for this command only; the URL is stored without them.
 ---@param url string
 ---@param dest? string
 ---@param opts? wrenn.GitCloneOptions  timeout: 300
 ---@return wrenn.GitResult|nil
----@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
+---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
+---  commands:run
 function Git:clone(url, dest, opts)
   local call = words.take(self, "clone", { "url", "dest?" }, clone_spec,
     url, dest, opts)
@@ -86,7 +87,7 @@ local function is_missing(result)
   return result.stderr:lower():find("no such remote", 1, true) ~= nil
 end
 
--- The address behind the name of a remote, for its credentials.
+-- The URL of a remote, which its credentials belong to.
 local function look_up(self, op, call, cred)
   local job = { op = op, call = call, secret = cred,
     args = words.add({ "remote", "get-url" }, op == "push" and "--push",
@@ -113,7 +114,7 @@ local function look_up(self, op, call, cred)
   return cred
 end
 
--- Does what the three have in common. Called by the method itself.
+-- The common part of the three. Called directly by the method.
 local function transfer(self, op, call, args, cred)
   local err
   if cred and not cred.origin then
@@ -156,7 +157,8 @@ local fetch_spec = transfer_spec("prune", "all")
 ---@class wrenn.GitPushOptions: wrenn.GitRemoteOptions
 ---@field remote? string        "origin"; a URL works too
 ---@field branch? string        or a refspec: "a:b" pushes a to b, ":b" deletes
----  b there, and "+a" forces
+---  b
+---   there, "+a" forces
 ---@field force? boolean
 ---@field set_upstream? boolean
 
@@ -165,7 +167,8 @@ local fetch_spec = transfer_spec("prune", "all")
 ---@param branch? string
 ---@param opts? wrenn.GitPushOptions  timeout: 60
 ---@return wrenn.GitResult|nil
----@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
+---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
+---  commands:run
 function Git:push(remote, branch, opts)
   local call = words.take(self, "push", { "remote?", "branch?" }, push_spec,
     remote, branch, opts)
@@ -186,7 +189,8 @@ end
 ---@param branch? string
 ---@param opts? wrenn.GitPullOptions  timeout: 60
 ---@return wrenn.GitResult|nil
----@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
+---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
+---  commands:run
 function Git:pull(remote, branch, opts)
   local call = words.take(self, "pull", { "remote?", "branch?" }, pull_spec,
     remote, branch, opts)
@@ -199,15 +203,16 @@ end
 ---@class wrenn.GitFetchOptions: wrenn.GitRemoteOptions
 ---@field remote? string   "origin"; a URL works too
 ---@field branch? string
----@field prune? boolean   forget branches that the remote has no more
----@field all? boolean     every remote; goes without remote and credentials
+---@field prune? boolean   remove branches that no longer exist on the remote
+---@field all? boolean     every remote; not with a remote or credentials
 
 --- git fetch, also as fetch(opts).
 ---@param remote? string  "origin"
 ---@param branch? string
 ---@param opts? wrenn.GitFetchOptions  timeout: 60
 ---@return wrenn.GitResult|nil
----@return wrenn.Error? err  GitAuthError, GitCommandError or one of a command
+---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
+---  commands:run
 function Git:fetch(remote, branch, opts)
   local call = words.take(self, "fetch", { "remote?", "branch?" }, fetch_spec,
     remote, branch, opts)
@@ -225,8 +230,8 @@ end
 
 ---@class wrenn.GitRemoteAddOptions: wrenn.GitOptions
 ---@field fetch? boolean   fetch from it at once
----@field dangerously_store_credentials? boolean  those in the URL are misuse
----  without this, and stay in .git/config with it
+---@field dangerously_store_credentials? boolean  keep those in the URL, in
+---   .git/config; without this they are misuse
 
 --- git remote add.
 ---@param name string
@@ -265,7 +270,7 @@ end
 --- git remote get-url.
 ---@param name? string  "origin"
 ---@param opts? wrenn.GitOptions
----@return string|nil url  nil, nil when there is no such remote
+---@return string|nil url  nil, nil if there is no such remote
 ---@return wrenn.Error? err
 function Git:remote_get(name, opts)
   local call =
@@ -287,9 +292,9 @@ end
 ---@field host? string      with its port, if any ("github.com")
 ---@field protocol? string  "http" or "https" ("https")
 
---- Stores credentials in the capsule for every later git, as plain text in
---- ~/.git-credentials: git config credential.helper store, git credential
---- approve. Whatever runs in the capsule can read them.
+--- Stores credentials in the capsule for all later git commands, as plain text
+--- in ~/.git-credentials: git config credential.helper store, git credential
+--- approve. Any program in the capsule can read them.
 ---@param username string
 ---@param password string
 ---@param opts? wrenn.GitAuthenticateOptions
@@ -324,7 +329,7 @@ function Git:dangerously_authenticate(username, password, opts)
       protocol, host, cred.username, cred.password) }
   result, err = run.git(self, job)
   if result and result.stderr:find("fatal:", 1, true) then
-    return nil, run.failed(job, result) -- git does not mind a failed helper
+    return nil, run.failed(job, result) -- git ignores a failed helper
   end
   return result and true, err
 end

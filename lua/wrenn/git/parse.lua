@@ -1,13 +1,13 @@
--- What git prints, as tables. No input or output here.
+-- Parses the output of git into tables. No I/O.
 
 local parse = {}
 
--- What ends otherwise has lost its end on the way.
+-- A text with another end has been cut.
 local function is_whole(text, last)
   return text == "" or text:sub(-1) == last
 end
 
--- Each piece of a text that ends with a NUL byte.
+-- Iterates over the pieces of a text, each ending with a NUL byte.
 local function pieces(text)
   return text:gmatch("([^%z]*)%z")
 end
@@ -41,10 +41,10 @@ local function changed(letters, path, renamed_from)
   }
 end
 
--- In front of a path stand so many fields, by the kind of the entry.
+-- The number of fields before the path, by the kind of the entry.
 local fields = { ["1"] = 7, ["2"] = 8, ["u"] = 9 }
 
--- One entry; a renamed one takes its old name from the piece after it.
+-- Parses an entry; the old name of a renamed one is the piece after it.
 local function entry(piece, next_piece)
   local kind = piece:sub(1, 1)
   if kind == "?" then
@@ -83,8 +83,8 @@ local function header(status, piece)
   end
 end
 
---- Reads `git status --porcelain=v2 --branch -z`. Returns the status, or nil
---- when it is something else.
+--- Parses `git status --porcelain=v2 --branch -z`. Returns the status, or nil
+--- if it is something else.
 function parse.status(text)
   if not is_whole(text, "\0") then
     return nil
@@ -115,10 +115,10 @@ end
 
 -- ---- branches --------------------------------------------------------------
 
--- No ref name holds a control character: a tab and a line end are enough.
+-- Ref names contain no control characters: a tab and a newline suffice.
 parse.BRANCHES = "%(refname:lstrip=2)\t%(HEAD)"
 
---- Reads the lines of that format; nil when the last one is not whole.
+--- Parses the lines of that format; nil if the last one is incomplete.
 function parse.branches(text)
   if not is_whole(text, "\n") then
     return nil
@@ -145,8 +145,8 @@ local function split(text, pattern)
   return list
 end
 
---- Reads `git log -z` of that format. Returns the commits, or nil when the
---- text ends inside one.
+--- Parses `git log -z` of that format. Returns the commits, or nil if the text
+--- ends inside one.
 function parse.log(text)
   local list, commit, i = {}, {}, 0
   for piece in pieces(text) do
@@ -155,7 +155,7 @@ function parse.log(text)
     if i == #log_fields then
       commit.timestamp = tonumber(commit.timestamp)
       commit.parents = split(commit.parents, "%S+")
-      -- "HEAD -> main, tag: v1": no ref name holds a blank.
+      -- "HEAD -> main, tag: v1": ref names contain no spaces.
       commit.refs = split(commit.refs:gsub(" %-> ", ", ") .. ", ", "(.-), ")
       commit.body = commit.body:gsub("\n+$", "")
       list[#list + 1] = commit
@@ -165,7 +165,7 @@ function parse.log(text)
   return i == 0 and is_whole(text, "\0") and list or nil
 end
 
---- The names in a list that ends each with a NUL byte; nil when it is cut.
+--- Parses a list of names, each ending with a NUL byte; nil if it is cut.
 function parse.names(text)
   return is_whole(text, "\0") and split(text, "([^%z]+)%z") or nil
 end

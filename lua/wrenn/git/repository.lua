@@ -25,10 +25,11 @@ function Git:init(path, opts)
 end
 
 ---@class wrenn.GitAddOptions: wrenn.GitOptions
----@field all? boolean   what is changed or gone anywhere in the repository
+---@field all? boolean   all changes, including removals, in the whole
+---  repository
 
---- git add: the current directory without paths; everything with all. Paths
---- are git's: patterns, or ":(literal)x" for one that looks like a pattern.
+--- git add: the current directory if there are no paths; everything with all.
+--- Paths are pathspecs: patterns, or ":(literal)x" for a name like a pattern.
 ---@param paths? string|string[]  an empty array is misuse
 ---@param opts? wrenn.GitAddOptions
 ---@return wrenn.GitResult|nil
@@ -43,7 +44,7 @@ end
 
 ---@class wrenn.GitCommitOptions: wrenn.GitOptions
 ---@field allow_empty? boolean
----@field author_name? string   of the committer too; "": git's own
+---@field author_name? string   also of the committer; "": git's default
 ---@field author_email? string
 
 local function identity(key, value)
@@ -54,12 +55,12 @@ end
 ---@param message string
 ---@param opts? wrenn.GitCommitOptions
 ---@return wrenn.GitResult|nil
----@return wrenn.Error? err  GitCommandError also when nothing is staged
+---@return wrenn.Error? err  GitCommandError also if nothing is staged
 function Git:commit(message, opts)
   local call = words.take(self, "commit", { "message" }, { message = "string",
     allow_empty = "boolean", author_name = "string", author_email = "string",
   }, message, opts)
-  -- Newer servers take an argument that begins with "~" for the home directory.
+  -- Newer servers replace a leading "~" in an argument by the home directory.
   local words_of_it = call.message:find("^~") and "-m" .. call.message
     or { "-m", call.message }
   return run.git(self, { op = "commit", call = call,
@@ -74,7 +75,7 @@ end
 ---@class wrenn.GitCreateBranchOptions: wrenn.GitOptions
 ---@field start_point? string  a commit ("HEAD")
 
---- Makes a branch and changes to it: git checkout -b.
+--- Creates a branch and switches to it: git checkout -b.
 ---@param name string
 ---@param opts? wrenn.GitCreateBranchOptions
 ---@return wrenn.GitResult|nil
@@ -87,8 +88,8 @@ function Git:create_branch(name, opts)
       call.start_point and { call.start_point, "--" }) })
 end
 
---- Changes to a branch, or to any commit: git checkout. Never to a file of
---- that name.
+--- Switches to a branch, or to any commit: git checkout. Never restores a file
+--- of that name.
 ---@param name string
 ---@param opts? wrenn.GitOptions
 ---@return wrenn.GitResult|nil
@@ -101,7 +102,7 @@ function Git:checkout_branch(name, opts)
 end
 
 ---@class wrenn.GitDeleteBranchOptions: wrenn.GitOptions
----@field force? boolean   also one that is not merged
+---@field force? boolean   even if it is not merged
 
 --- git branch -d; -D with force.
 ---@param name string
@@ -123,7 +124,7 @@ local modes =
 ---@class wrenn.GitResetOptions: wrenn.GitOptions
 ---@field mode? "soft"|"mixed"|"hard"|"merge"|"keep"
 ---@field ref? string   a commit ("HEAD")
----@field paths? string|string[]  unstages these
+---@field paths? string|string[]  unstage these
 
 --- git reset.
 ---@param opts? wrenn.GitResetOptions
@@ -143,10 +144,10 @@ end
 
 ---@class wrenn.GitRestoreOptions: wrenn.GitOptions
 ---@field staged? boolean    in the index
----@field worktree? boolean  in the work tree; by itself when neither is given
----@field source? string     a commit to take them from
+---@field worktree? boolean  in the work tree; the default if neither is given
+---@field source? string     the commit to restore from
 
---- git restore: files in the work tree, by itself.
+--- git restore: files in the work tree by default.
 ---@param paths string|string[]
 ---@param opts? wrenn.GitRestoreOptions
 ---@return wrenn.GitResult|nil
@@ -166,7 +167,7 @@ end
 
 local scopes = { ["local"] = true, global = true, system = true }
 
--- The scope is given, or has a default; only the local one knows a directory.
+-- The scope is given or has a default; only the local scope needs a directory.
 local function scoped(call, fname, default)
   call.scope = call.scope or default
   if not scopes[call.scope] then
@@ -203,7 +204,7 @@ end
 --- git config --get.
 ---@param key string
 ---@param opts? wrenn.GitConfigOptions
----@return string|nil value  nil, nil when it is not set
+---@return string|nil value  nil, nil if it is not set
 ---@return wrenn.Error? err
 function Git:get_config(key, opts)
   local call = scoped(words.take(self, "get_config", { "key" },

@@ -1,5 +1,6 @@
--- Runs git in a capsule, so that it is right on every server: the directory
--- goes as -C, because old servers start every foreground command at home.
+-- Runs git in a capsule in the same way on every server. The directory is
+-- passed with -C, because old servers start every foreground command in the
+-- home directory.
 
 local credentials = require("wrenn.git.credentials")
 local directory = require("wrenn.commands.directory")
@@ -9,19 +10,19 @@ local words = require("wrenn.git.words")
 
 local run = {}
 
--- Feeds git with an input: commands have none of their own.
+-- Runs git with an input, for foreground commands without one.
 local FEED = [[printf "%s\n" "$WRENN_GIT_INPUT" | git "$@"]]
 
 ---@class wrenn.git.Job
 ---@field op string            for messages: "push"
 ---@field args string[]        git's words
----@field call table           cwd, envs and timeout of the method
----@field timeout? number      seconds, when the call has none (30)
+---@field call table           cwd, envs and timeout of the method call
+---@field timeout? number      seconds, if the call has none (30)
 ---@field credentials? wrenn.git.Credentials
----@field envs? table<string, string>  more that must not be seen
----@field input? string        for git's standard input; must not be seen
----@field secret? wrenn.git.Credentials  to be kept out of texts
----@field network? boolean     it may fail to authenticate
+---@field envs? table<string, string>  additional variables; secret
+---@field input? string        the standard input of git; secret
+---@field secret? wrenn.git.Credentials  to be removed from texts
+---@field network? boolean     authentication may fail
 
 local function merge(into, envs)
   for name, value in pairs(envs or {}) do
@@ -37,7 +38,8 @@ local function environment_of(job)
   return merge(envs, job.credentials and credentials.envs(job.credentials))
 end
 
--- Servers take "~" for the home directory, where commands start; git does not.
+-- Servers replace "~" by the home directory, where commands start; git does
+-- not.
 local function directory_words(cwd)
   if cwd == "~" or cwd == "~/" then
     cwd = nil
@@ -47,8 +49,8 @@ local function directory_words(cwd)
   return cwd and cwd ~= "" and { "-C", cwd } or {}
 end
 
--- program, args. A word of its own makes a command with secrets one that can
--- be found in the process list.
+-- program, args. A unique word makes it possible to find a command with secrets
+-- in the process list.
 local function command_line(job)
   local list = words.add({}, directory_words(job.call.cwd),
     (job.credentials or job.envs or job.input)
@@ -67,7 +69,7 @@ local function execute(self, job)
     timeout = job.timeout or 30
   end
   local program, args = command_line(job)
-  -- SIGTERM lets git remove its locks and a half-made clone.
+  -- On SIGTERM, git removes its locks and an incomplete clone.
   return self.commands:run(program, { args = args,
     envs = environment_of(job), timeout = timeout, timeout_signal = "SIGTERM" })
 end
@@ -89,8 +91,8 @@ local function secret_of(job)
   return job.secret or job.credentials
 end
 
---- Runs git; the result whatever its exit code, or nil, err. The result is as
---- it came, and may hold a secret.
+--- Runs git. Returns the result whatever its exit code, or nil, err. The result
+--- is unfiltered and may contain a secret.
 ---@param job wrenn.git.Job
 function run.any(self, job)
   local result, err = execute(self, job)
@@ -106,12 +108,12 @@ function run.any(self, job)
   return result
 end
 
---- The error of a result with another exit code than 0.
+--- The error for a result with another exit code than 0.
 function run.failed(job, result)
   return scrub_error(secret_of(job), failure.of(job.op, result, job.network))
 end
 
---- Runs git; a non-zero exit is nil, GitAuthError or GitCommandError.
+--- Runs git; a non-zero exit code is nil, GitAuthError or GitCommandError.
 ---@param job wrenn.git.Job
 function run.git(self, job)
   local result, err = run.any(self, job)

@@ -1,12 +1,12 @@
--- The arguments of a git method: some by position, the rest by name, checked
--- so that git takes none of them for one of its options.
+-- The arguments of a git method: some positional, the rest named, and checked
+-- so that git takes none of them for an option.
 
 local check = require("wrenn.check")
 
 local words = {}
 
--- What git is given where it also takes options. Everything else stands
--- behind "--" or belongs to an option.
+-- Arguments in places where git also accepts options. All others come after
+-- "--" or belong to an option.
 local guarded = {
   url = true, remote = true, branch = true, name = true, key = true,
   ref = true, source = true, start_point = true, initial_branch = true,
@@ -16,7 +16,7 @@ local may_be_empty = { value = true, password = true, cwd = true,
   author_name = true, author_email = true }
 local common = { cwd = "string", envs = "map", timeout = "seconds|boolean" }
 
---- Raises misuse. `level` is error's, counted from the caller of this.
+--- Raises misuse. `level` is that of error, counted from the caller.
 function words.refuse(kind, name, fname, what, level)
   error(("bad %s '%s' to '%s' (%s)"):format(kind, name, fname, what),
     level + 1)
@@ -83,7 +83,7 @@ local function take_positional(call, fname, names, spec, ...)
       end
       return value
     elseif value ~= nil and not name then
-      return value -- check.options says what is wrong with it
+      return value -- check.options reports what is wrong
     elseif value ~= nil then
       call[name] = check.arg(value, name, fname,
         (spec[name]:gsub("list", "table")), 4)
@@ -92,8 +92,8 @@ local function take_positional(call, fname, names, spec, ...)
 end
 
 --- Reads the arguments of the method `fname` of a Git. `names` are those that
---- may come by position ("dest?" where one may be missing); all of them and
---- those in `spec` may come in the options table. Returns them by name.
+--- may be positional ("dest?" if it is optional); all of them and those in
+--- `spec` may be in the options table. Returns them by name.
 function words.take(self, fname, names, spec, ...)
   check.self(self, "is_git", fname, 3)
   local call = {}
@@ -110,14 +110,14 @@ function words.take(self, fname, names, spec, ...)
   end
   if type(call.paths) == "string" then
     call.paths = { call.paths }
-  elseif call.paths then -- by position its items are not checked yet
+  elseif call.paths then -- positional: its items have not been checked
     check.options({ paths = call.paths }, fname, { paths = "list" }, 3)
   end
   check_values(call, fname, 3)
   return call
 end
 
---- Appends the words that follow, and those of lists among them; skips false.
+--- Appends the words that follow, including those in lists; skips false.
 function words.add(list, ...)
   for i = 1, select("#", ...) do
     local word = select(i, ...)
