@@ -66,5 +66,6 @@ check luacheck luacheck --quiet "${lua_dirs[@]}" rockspec
 check "Lua 5.1 syntax" parse_lua
 check shellcheck shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run bin/wrenn
 check "file sizes" sizes
+check "arrows between rooms" lua5.4 scripts/arrows.lua
 check versions versions
 [ "$faults" -eq 0 ] || die "$faults of the checks found something."

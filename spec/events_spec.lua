@@ -4,8 +4,8 @@
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
-local http = require("wrenn.http")
-local sse = require("wrenn.sse")
+local http = require("wrenn.wire.http")
+local sse = require("wrenn.wire.sse")
 local wrenn = require("wrenn")
 
 describe("server-sent events", function()

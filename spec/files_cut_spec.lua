@@ -5,7 +5,7 @@
 local core = require("wrenn.core")
 local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
-local tar = require("wrenn.tar")
+local tar = require("wrenn.files.tar")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule

@@ -1,9 +1,9 @@
 -- What of file calls shows on the wire only: the form's boundary, and how long
 -- a silent server is waited for.
 
-local multipart = require("wrenn.multipart")
+local multipart = require("wrenn.wire.multipart")
 local peer = require("spec.support.peer")
-local scheduler = require("wrenn.scheduler")
+local scheduler = require("wrenn.task.scheduler")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule

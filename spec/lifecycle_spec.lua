@@ -15,8 +15,8 @@ local function state(status)
 end
 
 describe("waiting for a status", function()
-  local scheduler = require("wrenn.scheduler")
-  local wait = require("wrenn.wait")
+  local scheduler = require("wrenn.task.scheduler")
+  local wait = require("wrenn.client.status")
   local now, sleep = scheduler.now, scheduler.sleep
 
   after_each(function()

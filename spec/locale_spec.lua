@@ -21,7 +21,7 @@ describe("a locale with a decimal comma", function()
   end)
 
   local code = [[
-    local json, core = require("wrenn.json"), require("wrenn.core")
+    local json, core = require("wrenn.wire.json"), require("wrenn.core")
     local function look()
       local decoded = json.decode('{"a":0.25,"b":[1.5e1,-3],"c":1e-2}')
       io.write(json.encode({ 0.5 }), " ", decoded.a * 100, " ",

@@ -3,7 +3,7 @@
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
-local http = require("wrenn.http")
+local http = require("wrenn.wire.http")
 local wrenn = require("wrenn")
 
 describe("numbers of a scripted server", function()

@@ -5,7 +5,7 @@ local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
 local core = require("wrenn.core")
-local http = require("wrenn.http")
+local http = require("wrenn.wire.http")
 local wrenn = require("wrenn")
 
 local decode = require("cjson").decode

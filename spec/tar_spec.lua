@@ -2,7 +2,7 @@
 -- hostile archive does to a directory. No behaviour cases of the wire.
 
 local core = require("wrenn.core")
-local tar = require("wrenn.tar")
+local tar = require("wrenn.files.tar")
 
 -- A header of any kind, with a right checksum unless one is given.
 local function raw(fields)

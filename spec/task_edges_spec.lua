@@ -2,7 +2,7 @@
 -- where nothing can yield, coroutines that are closed.
 
 local core = require("wrenn.core")
-local scheduler = require("wrenn.scheduler")
+local scheduler = require("wrenn.task.scheduler")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 

@@ -2,7 +2,7 @@
 -- no error lost.
 
 local core = require("wrenn.core")
-local nested = require("wrenn.nested")
+local nested = require("wrenn.task.nested")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")

@@ -5,7 +5,7 @@
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
-local tar = require("wrenn.tar")
+local tar = require("wrenn.files.tar")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule

@@ -1,7 +1,7 @@
 -- capsule.files:watch, with inotifywait and without. No behaviour cases of the
 -- wire: it goes through the exec stream (131-150 hold for that).
 
-local changes = require("wrenn.files.changes")
+local changes = require("wrenn.files.watch_decoder")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local watches = require("wrenn.files.watch")

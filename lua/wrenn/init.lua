@@ -2,7 +2,7 @@
 
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
-local nested = require("wrenn.nested")
+local nested = require("wrenn.task.nested")
 local task = require("wrenn.task")
 
 ---@class wrenn

@@ -208,7 +208,7 @@ return function(host, names)
     host.print(name .. " " .. tostring(value):gsub("\n", "/"))
   end
   local ok, err = attempt(function()
-    say("host", require("wrenn.host").here().name)
+    say("host", require("wrenn.task.hosts").here().name)
     local capsule = check(wrenn.Capsule.create({ wait = true }))
     for name in names:gmatch("%S+") do
       parts[name](host, capsule, say)

@@ -1,11 +1,11 @@
 -- Jupyter's HTTP API: the kernels of a capsule.
 
 local errors = require("wrenn.errors")
-local json = require("wrenn.json")
-local proxy = require("wrenn.proxy")
-local scheduler = require("wrenn.scheduler")
-local shapes = require("wrenn.shapes")
-local url = require("wrenn.url")
+local json = require("wrenn.wire.json")
+local proxy = require("wrenn.capsule.proxy")
+local scheduler = require("wrenn.task.scheduler")
+local shapes = require("wrenn.wire.shapes")
+local url = require("wrenn.wire.url")
 
 local kernels = {}
 

@@ -1,7 +1,7 @@
 -- The messages of a Jupyter kernel's WebSocket. No I/O: text out, tables in.
 
 local core = require("wrenn.core")
-local json = require("wrenn.json")
+local json = require("wrenn.wire.json")
 
 local messages = {}
 

@@ -4,9 +4,9 @@
 local errors = require("wrenn.errors")
 local kernels = require("wrenn.code_runner.kernels")
 local messages = require("wrenn.code_runner.messages")
-local nested = require("wrenn.nested")
+local nested = require("wrenn.task.nested")
 local results = require("wrenn.code_runner.results")
-local scheduler = require("wrenn.scheduler")
+local scheduler = require("wrenn.task.scheduler")
 local task = require("wrenn.task")
 
 local Session = {}

@@ -9,10 +9,10 @@ local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
 local kill = require("wrenn.commands.kill")
 local run = require("wrenn.commands.run")
-local scheduler = require("wrenn.scheduler")
-local streams = require("wrenn.stream")
+local scheduler = require("wrenn.task.scheduler")
+local streams = require("wrenn.commands.stream")
 local task = require("wrenn.task")
-local url = require("wrenn.url")
+local url = require("wrenn.wire.url")
 local words = require("wrenn.commands.words")
 
 local durable = {}

@@ -1,13 +1,13 @@
 -- The requests that capsule.commands is built on: run a command to its end,
 -- list the processes, signal one. `self` is a wrenn.Commands.
 
-local api = require("wrenn.api")
+local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
-local http = require("wrenn.http")
+local http = require("wrenn.wire.http")
 local literal = require("wrenn.commands.literal")
-local url = require("wrenn.url")
+local url = require("wrenn.wire.url")
 local words = require("wrenn.commands.words")
 
 local exec = {}

@@ -3,8 +3,8 @@
 
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
-local nested = require("wrenn.nested")
-local source = require("wrenn.source")
+local nested = require("wrenn.task.nested")
+local source = require("wrenn.wire.source")
 local task = require("wrenn.task")
 
 local stdin = {}

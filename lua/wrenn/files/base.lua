@@ -3,10 +3,10 @@
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
-local http = require("wrenn.http")
-local nested = require("wrenn.nested")
+local http = require("wrenn.wire.http")
+local nested = require("wrenn.task.nested")
 local task = require("wrenn.task")
-local url = require("wrenn.url")
+local url = require("wrenn.wire.url")
 
 local unpack = table.unpack or unpack
 

@@ -5,11 +5,11 @@
 local base = require("wrenn.files.base")
 local check = require("wrenn.check")
 local core = require("wrenn.core")
-local download = require("wrenn.download")
+local download = require("wrenn.wire.download")
 local errors = require("wrenn.errors")
 local reason = require("wrenn.files.reason")
 local send = require("wrenn.files.send")
-local tar = require("wrenn.tar")
+local tar = require("wrenn.files.tar")
 
 local Files = base.Files
 local local_error = base.local_error

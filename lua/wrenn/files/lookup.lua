@@ -3,7 +3,7 @@
 
 local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
-local http = require("wrenn.http")
+local http = require("wrenn.wire.http")
 
 local lookup = {}
 

@@ -3,12 +3,12 @@
 
 local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
-local http = require("wrenn.http")
-local multipart = require("wrenn.multipart")
+local http = require("wrenn.wire.http")
+local multipart = require("wrenn.wire.multipart")
 local reason = require("wrenn.files.reason")
 local server = require("wrenn.server")
-local source = require("wrenn.source")
-local upload = require("wrenn.upload")
+local source = require("wrenn.wire.source")
+local upload = require("wrenn.wire.upload")
 
 local send = {}
 

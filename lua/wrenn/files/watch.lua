@@ -2,7 +2,7 @@
 --- helper runs in the capsule.
 
 local base = require("wrenn.files.base")
-local changes = require("wrenn.files.changes")
+local changes = require("wrenn.files.watch_decoder")
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local task = require("wrenn.task")

@@ -4,7 +4,7 @@
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
-local url = require("wrenn.url")
+local url = require("wrenn.wire.url")
 local words = require("wrenn.git.words")
 
 local credentials = {}

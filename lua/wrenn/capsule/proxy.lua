@@ -1,0 +1,171 @@
+-- Requests and WebSockets to a port of a capsule, through the port proxy. What
+-- answers there is whatever runs in the capsule: nothing in this file knows
+-- the API key, so none of it can send the key.
+
+local check = require("wrenn.check")
+local errors = require("wrenn.errors")
+local http = require("wrenn.wire.http")
+local scheduler = require("wrenn.task.scheduler")
+local url = require("wrenn.wire.url")
+local websocket = require("wrenn.capsule.websocket")
+
+local proxy = {}
+
+-- The transport's own business.
+local RESERVED = { host = true, ["content-length"] = true,
+  ["transfer-encoding"] = true, connection = true, upgrade = true }
+
+local function misuse(name, fname, what, level)
+  error(("bad option '%s' to '%s' (%s)"):format(name, fname, what), level + 1)
+end
+
+local function check_headers(headers, fname, level)
+  for name, value in pairs(headers or {}) do
+    if not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+      misuse("headers", fname, "a name is malformed", level + 1)
+    elseif RESERVED[name:lower()] then
+      misuse("headers", fname, name .. " cannot be set", level + 1)
+    elseif value:find("%c") then
+      misuse("headers", fname, "the value of " .. name
+        .. " holds a control character", level + 1)
+    end
+  end
+end
+
+local function check_path(path, fname, level)
+  if path and not path:find("^/[^%c #]*$") then
+    misuse("path", fname, "it must begin with a slash, and be escaped",
+      level + 1)
+  end
+end
+
+--- The URL of a port: "http" or "ws" as the scheme, both secure where the API
+--- is.
+function proxy.url(capsule, port, scheme)
+  local settings = capsule.client.settings
+  return ("%s%s://%d-%s.%s"):format(scheme,
+    settings.scheme == "https" and "s" or "", port, url.escape(capsule.id),
+    settings.proxy_domain)
+end
+
+local function header_lines(settings, headers)
+  local lines, agent = {}, settings.user_agent or http.USER_AGENT
+  for name, value in pairs(headers or {}) do
+    if name:lower() == "user-agent" then
+      agent = nil
+    end
+    lines[#lines + 1] = name .. ": " .. value
+  end
+  if agent then
+    lines[#lines + 1] = "User-Agent: " .. agent
+  end
+  return lines
+end
+
+-- Starts an operation with a port. Returns it and its inbox, or nil, err.
+local function start(method, capsule, port, options)
+  local client = capsule.client
+  if client.closed then
+    return nil, errors.from_core("closed", "the client is closed")
+  end
+  options.url = proxy.url(capsule, port, method) .. (options.path or "/")
+  options.headers = header_lines(client.settings, options.headers)
+  return scheduler.start(method, http.net_options(client.settings, options))
+end
+
+-- All headers by their name in lower case; those that repeat in one value.
+local function headers_of(text)
+  local headers = {}
+  for name, value in text:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
+    name = name:lower()
+    headers[name] = headers[name] and headers[name] .. ", " .. value or value
+  end
+  return headers
+end
+
+--- Sends a request to a port, with checked options, and waits for the answer.
+--- Returns {status, headers, body}, whatever the status is; or nil, err.
+function proxy.send(capsule, port, opts)
+  local limit = opts.timeout or capsule.client.settings.timeout
+  local op, inbox = start("http", capsule, port, {
+    method = opts.method or "GET", path = opts.path, headers = opts.headers,
+    body = opts.body, total = limit,
+  })
+  if not op then
+    return nil, inbox
+  end
+  local event, err = http.next(op, inbox)
+  if not event then
+    return nil, err
+  elseif event.kind == "failed" then
+    return nil, errors.from_core(event[1], event[2], event[3])
+  end
+  return { status = event[1], headers = headers_of(event[2]), body = event[3] }
+end
+
+--- Opens a WebSocket to a port, with checked options. Returns the operation
+--- and its inbox, or nil, err.
+function proxy.open(capsule, port, opts)
+  local op, inbox = start("ws", capsule, port,
+    { path = opts.path, headers = opts.headers, codec = "raw" })
+  if not op then
+    return nil, inbox
+  end
+  local event, err = http.next(op, inbox)
+  if not event then
+    return nil, err
+  elseif event.kind == "opened" then
+    return op, inbox
+  end
+  return nil, http.refusal(event)
+end
+
+-- ---- methods of a capsule ---------------------------------------------------
+
+local request_spec = {
+  method = "string", path = "string", headers = "map", body = "bytes",
+  timeout = "seconds",
+}
+
+--- capsule:request.
+function proxy.request(capsule, port, opts)
+  check.self(capsule, "is_capsule", "request")
+  check.word(port, "port", "request")
+  opts = check.options(opts, "request", request_spec)
+  check_headers(opts.headers, "request", 2)
+  check_path(opts.path, "request", 2)
+  if opts.method and not opts.method:find("^%a[%a-]*$") then
+    misuse("method", "request", "a word expected", 2)
+  end
+  return proxy.send(capsule, port, opts)
+end
+
+--- capsule:websocket.
+function proxy.websocket(capsule, port, opts)
+  check.self(capsule, "is_capsule", "websocket")
+  check.word(port, "port", "websocket")
+  opts = check.options(opts, "websocket",
+    { path = "string", headers = "map" })
+  check_headers(opts.headers, "websocket", 2)
+  check_path(opts.path, "websocket", 2)
+  local op, inbox = proxy.open(capsule, port, opts)
+  if not op then
+    return nil, inbox
+  end
+  local socket = websocket.new(op, inbox)
+  return socket, nil, nil, socket
+end
+
+--- capsule:get_url.
+function proxy.get_url(capsule, port, opts)
+  check.self(capsule, "is_capsule", "get_url")
+  check.word(port, "port", "get_url")
+  opts = check.options(opts, "get_url", { scheme = "string" })
+  local scheme = opts.scheme or "http"
+  if scheme ~= "http" and scheme ~= "ws" then
+    misuse("scheme", "get_url", "http or ws expected", 2)
+  end
+  return proxy.url(capsule, port, scheme)
+end
+
+return proxy

@@ -1,0 +1,129 @@
+--- client.capsules: one method for each endpoint of capsules.
+
+local api = require("wrenn.wire.api")
+local check = require("wrenn.check")
+local resource = require("wrenn.client.resource")
+
+local call, order, path = resource.call, resource.order, resource.path
+
+---@class wrenn.Capsules
+local Capsules = resource.class("is_capsules")
+
+Capsules.create_spec = {
+  template = "string", vcpus = "integer", memory_mb = "integer",
+  disk_size_mb = "integer", timeout = "seconds", metadata = "map",
+  volumes = "list",
+}
+
+---@class wrenn.CreateOptions
+---@field template? string      the server's default when absent
+---@field vcpus? integer
+---@field memory_mb? integer
+---@field disk_size_mb? integer  servers of 0.2 only
+---@field timeout? number       seconds without activity until it is paused
+---@field metadata? table<string, string>  labels; servers from 0.4 on
+---@field volumes? string[]     ids or names of volumes to mount, 4 at the
+---  most; servers from 0.4 on
+
+--- POST /v1/capsules.
+---@param opts? wrenn.CreateOptions
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:create(opts)
+  check.self(self, "is_capsules", "create")
+  opts = check.options(opts, "create", Capsules.create_spec)
+  return call(self, "capsule", "POST", "/v1/capsules",
+    { json = api.create_body(opts) })
+end
+
+--- GET /v1/capsules.
+---@return table[]|nil list  newest first
+---@return wrenn.Error? err
+function Capsules:list()
+  check.self(self, "is_capsules", "list")
+  return call(self, "capsules", "GET", "/v1/capsules")
+end
+
+--- GET /v1/capsules/{id}.
+---@param id string
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:get(id)
+  check.self(self, "is_capsules", "get")
+  return call(self, "capsule", "GET", path("/v1/capsules/{}", id, "id", "get"))
+end
+
+--- DELETE /v1/capsules/{id}. Returns once the server has accepted it.
+---@param id string
+---@return true|nil
+---@return wrenn.Error? err
+function Capsules:destroy(id)
+  check.self(self, "is_capsules", "destroy")
+  return order(self, "DELETE", path("/v1/capsules/{}", id, "id", "destroy"))
+end
+
+--- POST /v1/capsules/{id}/pause.
+---@param id string
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:pause(id)
+  check.self(self, "is_capsules", "pause")
+  return call(self, "capsule", "POST",
+    path("/v1/capsules/{}/pause", id, "id", "pause"))
+end
+
+--- POST /v1/capsules/{id}/resume.
+---@param id string
+---@return table|nil info
+---@return wrenn.Error? err
+function Capsules:resume(id)
+  check.self(self, "is_capsules", "resume")
+  return call(self, "capsule", "POST",
+    path("/v1/capsules/{}/resume", id, "id", "resume"))
+end
+
+--- POST /v1/capsules/{id}/ping: counts as activity.
+---@param id string
+---@return true|nil
+---@return wrenn.Error? err
+function Capsules:ping(id)
+  check.self(self, "is_capsules", "ping")
+  return order(self, "POST", path("/v1/capsules/{}/ping", id, "id", "ping"))
+end
+
+--- What the team's capsules add up to. GET /v1/capsules/stats.
+---@param opts? {range?: "5m"|"1h"|"6h"|"24h"|"30d"}  of the series; "1h"
+---@return {range: string, current: table, peaks: table, series: table}|nil
+---@return wrenn.Error? err
+function Capsules:stats(opts)
+  check.self(self, "is_capsules", "stats")
+  opts = check.options(opts, "stats", { range = "string" })
+  return call(self, "stats", "GET", "/v1/capsules/stats",
+    { query = { range = opts.range } })
+end
+
+--- What the team's capsules have used day by day. GET /v1/capsules/usage.
+---@param opts? {from?: string, to?: string}  "YYYY-MM-DD", both included, 92
+---  days at the most; the last 30 days
+---@return {from: string, to: string, points: table[]}|nil
+---@return wrenn.Error? err
+function Capsules:usage(opts)
+  check.self(self, "is_capsules", "usage")
+  opts = check.options(opts, "usage", { from = "string", to = "string" })
+  return call(self, "usage", "GET", "/v1/capsules/usage",
+    { query = { from = opts.from, to = opts.to } })
+end
+
+--- What a capsule uses. GET /v1/capsules/{id}/metrics.
+---@param id string
+---@param opts? {range?: "5m"|"10m"|"1h"|"2h"|"6h"|"12h"|"24h"}  "10m"
+---@return {sandbox_id: string, range: string, points: table[]}|nil
+---@return wrenn.Error? err  NotFoundError when it neither runs nor is paused
+function Capsules:metrics(id, opts)
+  check.self(self, "is_capsules", "metrics")
+  local where = path("/v1/capsules/{}/metrics", id, "id", "metrics")
+  opts = check.options(opts, "metrics", { range = "string" })
+  return call(self, "metrics", "GET", where, { query = { range = opts.range } })
+end
+
+return Capsules

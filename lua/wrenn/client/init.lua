@@ -1,0 +1,118 @@
+--- The low-level client: one method for each endpoint of the API.
+
+local check = require("wrenn.check")
+local config = require("wrenn.client.config")
+local http = require("wrenn.wire.http")
+local revive = require("wrenn.client.revive")
+local scheduler = require("wrenn.task.scheduler")
+
+local Capsules = require("wrenn.client.capsules")
+local resources = {
+  capsules = Capsules,
+  events = require("wrenn.client.events"),
+  snapshots = require("wrenn.client.snapshots"),
+  volumes = require("wrenn.client.volumes"),
+}
+
+---@class wrenn.Client
+---@field capsules wrenn.Capsules
+---@field events wrenn.Events
+---@field snapshots wrenn.Snapshots
+---@field volumes wrenn.Volumes
+local Client = { is_client = true, revive = revive }
+Client.__index = Client
+
+-- A key must not be readable from a value that is printed.
+function Client:__tostring()
+  return "wrenn.Client (" .. self.settings.base_url .. ")"
+end
+
+--- GET /health, without waiting longer than `timeout`.
+---@param opts? {timeout?: number}
+---@return {status: string, version: string}|nil
+---@return wrenn.Error? err
+function Client:health(opts)
+  check.self(self, "is_client", "health")
+  opts = check.options(opts, "health", { timeout = "seconds" })
+  return http.call(self,
+    { method = "GET", path = "/health", timeout = opts.timeout }, "health")
+end
+
+--- Closes the client: later calls through it return nil, err. What is under
+--- way goes on; connections that it has left for others to use are closed.
+function Client:close()
+  self.closed = true
+  scheduler.let_go(self.settings.owner)
+end
+
+Client.__close = Client.close
+
+local M = {}
+
+local count = 0 -- of the clients there have been
+
+---@class wrenn.ClientOptions
+---@field api_key? string         else WRENN_API_KEY
+---@field base_url? string        else WRENN_BASE_URL, https://app.wrenn.dev/api
+---@field proxy_domain? string    else WRENN_PROXY_DOMAIN, or from the base URL
+---@field timeout? number         seconds for a call (30)
+---@field connect_timeout? number seconds (10)
+---@field retries? integer        of calls that may be repeated (2)
+---@field proxy? string|false     an http, https, socks4, socks4a, socks5 or
+---  socks5h URL, for every host; false: none, whatever the environment says
+---@field ca_file? string         PEM file to trust instead of the system's
+---@field insecure? boolean       accept any certificate
+---@field user_agent? string
+---@field on_event? fun(event: table)  called after each attempt of a request
+---@field auto_resume? boolean    brings a capsule back that turns out to be
+---  paused, and repeats the call, once (false). What was sent from a function
+---  or a file is not repeated: it is CapsuleStateError or ConflictError
+
+--- Makes a client.
+---@param opts? wrenn.ClientOptions
+---@return wrenn.Client|nil
+---@return wrenn.Error? err  ConfigurationError
+function M.new(opts, level)
+  opts = check.options(opts, "Client", config.spec, level or 2)
+  if opts.user_agent and opts.user_agent:find("%c") then
+    error("bad option 'user_agent' to 'Client' (control character)", level or 2)
+  end
+  local settings, err = config.resolve(opts)
+  if not settings then
+    return nil, err
+  end
+  count = count + 1
+  settings.owner = count
+  local self = setmetatable({ settings = settings }, Client)
+  for name, class in pairs(resources) do
+    self[name] = setmetatable({ client = self }, class)
+  end
+  return self
+end
+
+-- What a call takes to make a client of its own, in place of `client`.
+M.shared_names = { "api_key", "base_url" }
+
+--- Whether a client that is given is what such an option asks for as well.
+function M.agrees(client, name, value)
+  if name == "api_key" then
+    return client.settings.key() == value
+  end
+  return client.settings.base_url == (value:gsub("/+$", ""))
+end
+
+--- Picks `client` out of a call's options, or makes one from them.
+function M.from_options(opts)
+  if opts.client then
+    return opts.client
+  end
+  local own = {}
+  for _, name in ipairs(M.shared_names) do
+    own[name] = opts[name]
+  end
+  return M.new(own)
+end
+
+M.create_spec = Capsules.create_spec
+
+return M

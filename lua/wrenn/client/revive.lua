@@ -1,0 +1,89 @@
+-- A capsule that was paused behind the caller's back: by its server after a time
+-- without activity, or by somebody else. A 0.1 server goes on calling it running
+-- for a while, and its host answers that there is no such capsule.
+
+local errors = require("wrenn.errors")
+local server = require("wrenn.server")
+local wait = require("wrenn.client.status")
+
+local revive = {}
+
+-- Calls below a capsule's path that are about its status.
+local OWN = { pause = true, resume = true, ping = true }
+
+--- The capsule that a request needs to be running, if any.
+local function capsule_of(request)
+  local id, rest = request.path:match("^/v1/capsules/([^/]+)/(.+)$")
+  return id and not OWN[rest] and id or nil
+end
+
+local function is_wanted(client, id)
+  return client.settings.auto_resume or client.auto_resume
+    and client.auto_resume[id]
+end
+
+--- Has a capsule of a client come back by itself from now on.
+function revive.want(client, id)
+  client.auto_resume = client.auto_resume or {}
+  client.auto_resume[id] = true
+end
+
+local function state_error(id, status, err)
+  return errors.new("CapsuleStateError",
+    ("capsule %s is not running, whatever its status says (%s)")
+      :format(id, tostring(status)), {
+      status = status, status_code = err.status_code,
+      request_id = err.request_id, cause = err,
+    })
+end
+
+--- Sees to it that a capsule runs: a paused one is resumed, and any waited for.
+--- Returns its info, or nil, err.
+function revive.bring_back(client, id, limit)
+  local info, err = wait.for_status(client, id, "settled", limit)
+  if info and info.status == "paused" then
+    info, err = client.capsules:resume(id)
+    if info and (info.status ~= "running" or server.is_late(client, info)) then
+      info, err = wait.for_status(client, id, "ready", limit)
+    end
+  end
+  return info, err
+end
+
+--- What becomes of a request that has failed: its error, a better one, or,
+--- where the capsule is to come back by itself, the answer that again() gets.
+function revive.answer(client, request, err, again)
+  local id = capsule_of(request)
+  local is_gone = wait.is_gone(err)
+  local wanted = id and is_wanted(client, id) and not request.upload
+  if not id or not (is_gone or wanted and err.status_code == 409) then
+    return nil, err
+  end
+  local info = client.capsules:get(id)
+  local status = info and info.status
+  if wanted and wait.may_come_back[status] then
+    local back, why = revive.bring_back(client, id)
+    if not back then
+      return nil, why
+    end
+    return again()
+  end
+  return nil, is_gone and info and state_error(id, status, err) or err
+end
+
+--- Before a WebSocket to a capsule that is to come back by itself: it would
+--- fail after the upgrade. Returns true, or nil, err.
+function revive.ensure(client, request)
+  local id = capsule_of(request)
+  if not id or not is_wanted(client, id) then
+    return true
+  end
+  local ok, err = client.capsules:ping(id)
+  if ok or not (wait.is_gone(err) or err.status_code == 409) then
+    return true -- its own error tells more
+  end
+  ok, err = revive.bring_back(client, id)
+  return ok and true, err
+end
+
+return revive

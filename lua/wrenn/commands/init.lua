@@ -1,0 +1,371 @@
+--- Commands in a capsule: capsule.commands.
+
+local check = require("wrenn.check")
+local durable = require("wrenn.commands.durable")
+local errors = require("wrenn.errors")
+local exec = require("wrenn.commands.exec")
+local kill = require("wrenn.commands.kill")
+local literal = require("wrenn.commands.literal")
+local run = require("wrenn.commands.run")
+local server = require("wrenn.server")
+local stdin = require("wrenn.commands.stdin")
+local streams = require("wrenn.commands.stream")
+
+---@class wrenn.Commands
+local Commands = { is_commands = true }
+Commands.__index = Commands
+
+---@class wrenn.CommandHandle
+---@field pid integer
+---@field tag string
+---@field capsule_id string
+local Handle = { is_handle = true }
+Handle.__index = Handle
+
+local STDIN = "bytes|table|callable|userdata"
+
+-- ---- run -------------------------------------------------------------------
+
+local run_spec = {
+  timeout = "seconds|boolean", envs = "map", cwd = "string", tag = "string",
+  args = "list", user = "string", stdin = STDIN, background = "boolean",
+  durable = "boolean", check = "boolean", on_stdout = "callable",
+  on_stderr = "callable", timeout_signal = "string",
+}
+
+local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
+
+-- Raises for what no server can be told. JSON carries UTF-8 only; the words, the
+-- directory and values in the environment find another way, a name does not.
+local function check_texts(opts, fname, level)
+  for _, name in ipairs({ "tag", "user" }) do
+    check.utf8(opts[name], "option", name, fname, level + 1)
+  end
+  for name, value in pairs(opts.envs or {}) do
+    local what
+    if name == "" or name:find("=", 1, true) then
+      what = "a name is empty or holds '='"
+    elseif not check.is_utf8(name) or not check.is_utf8(value)
+      and not literal.is_variable(name)
+    then
+      what = "it is no UTF-8"
+    end
+    if what then
+      error(("bad option 'envs' to '%s' (%s)"):format(fname, what), level + 1)
+    end
+  end
+end
+
+-- Checks what run and stream have in common.
+local function check_start(opts, fname, level)
+  if opts.timeout == true then
+    error(("bad option 'timeout' to '%s' (number or false expected)")
+      :format(fname), level + 1)
+  end
+  check_texts(opts, fname, level + 1)
+  stdin.check(opts.stdin, fname, level + 1)
+  return opts
+end
+
+-- 0 asks for the server's own limit, as it does on the wire.
+local function with_limit(opts)
+  if opts.timeout ~= 0 then
+    return opts
+  end
+  local copy = {}
+  for name, value in pairs(opts) do
+    copy[name] = value
+  end
+  copy.timeout = false
+  return copy
+end
+
+local function check_run(opts)
+  check_start(opts, "run", 3)
+  if opts.user == "" or opts.user and opts.user:find("[%c:]") then
+    error("bad option 'user' to 'run' (no name of a user)", 3)
+  end
+  if opts.timeout_signal and not signals[opts.timeout_signal] then
+    error("bad option 'timeout_signal' to 'run' (SIGKILL or SIGTERM expected)",
+      3)
+  end
+  if opts.durable and not opts.background then
+    error("bad option 'durable' to 'run' (it goes with background=true)", 3)
+  end
+  if opts.background and (opts.check or opts.on_stdout or opts.on_stderr) then
+    error("bad option 'background' to 'run' (it does not go with check,"
+      .. " on_stdout or on_stderr)", 3)
+  end
+end
+
+local function check_exit(result, cmd, wanted)
+  if result and wanted and result.exit_code ~= 0 then
+    return nil, errors.new("CommandError",
+      ("'%s' exited with %d"):format(cmd, result.exit_code),
+      { result = result })
+  end
+  return result
+end
+
+local function run_background(self, cmd, opts)
+  local answer, err = run.background(self, cmd, opts)
+  if not answer then
+    return nil, err
+  end
+  local handle = setmetatable({
+    pid = answer.pid, tag = answer.tag, capsule_id = self.capsule_id,
+    commands = self,
+  }, Handle)
+  if opts.timeout then
+    handle.stop_timer = run.limit(self, handle.pid, opts.timeout)
+  end
+  return handle
+end
+
+---@class wrenn.RunOptions
+---@field timeout? number|false    seconds (30; none in the background); false or
+---  0: the server's own limit, which is 30 s, or none with on_stdout/on_stderr,
+---  whose streams know none. When it is over, the command and all that it has
+---  started is killed, and the TimeoutError's `result` holds what was printed until then
+---  ({stdout, stderr, exit_code=-1}; `incomplete` is true when the server did
+---  not give it). A limit of 30 s or more is kept up to one second early.
+---  In the background this process keeps it, for as long as it holds the
+---  handle; with `durable` the capsule does.
+---@field timeout_signal? "SIGKILL"|"SIGTERM"  what ends a foreground command
+---  when its time is over ("SIGKILL"). Who ignores SIGTERM is killed a second
+---  later, and the error then lacks the output
+---@field envs? table<string, string>  added to the capsule's environment
+---@field cwd? string              the home directory when absent
+---@field user? string             the capsule's default user when absent
+---@field stdin? string|string[]|file*|fun(): string|nil, any
+---  the input, of any size and any bytes; none when absent
+---@field args? string[]           makes `cmd` a program: no shell is involved
+---@field background? boolean      returns a handle at once
+---@field durable? boolean         with background: keeps the output in the
+---  capsule, to be read again from anywhere; see wrenn.DurableHandle
+---@field tag? string              a name to find a background command by
+---@field check? boolean           a non-zero exit is nil, CommandError
+---@field on_stdout? fun(data: string)  called with the output as it comes
+---@field on_stderr? fun(data: string)
+
+--- Runs a command. A string is a shell line; with `args` it is a program.
+--- POST /v1/capsules/{id}/exec, or the exec stream with on_stdout/on_stderr.
+--- `stdin` makes a file for it first, POST .../files/stream/write, that the
+--- command's start removes; `user` looks the user up first.
+---@param cmd string
+---@param opts? wrenn.RunOptions
+---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|wrenn.CommandHandle|wrenn.DurableHandle|nil
+---@return wrenn.Error? err  a non-zero exit code is none, unless `check`;
+---  ValidationError when there is no such user
+function Commands:run(cmd, opts)
+  check.self(self, "is_commands", "run")
+  check.text(cmd, "cmd", "run")
+  opts = with_limit(check.options(opts, "run", run_spec))
+  check_run(opts)
+  if opts.durable then
+    return durable.start(self, cmd, opts)
+  elseif opts.background then
+    return run_background(self, cmd, opts)
+  end
+  local result, err
+  if opts.on_stdout or opts.on_stderr then
+    result, err = run.streamed(self, cmd, opts)
+  else
+    result, err = run.foreground(self, cmd, opts)
+  end
+  if not result then
+    return nil, err
+  end
+  return check_exit(result, cmd, opts.check)
+end
+
+--- Finds a durable command again, from any process and however long it has
+--- ended. POST /v1/capsules/{id}/exec.
+---@param tag string  as its handle told
+---@return wrenn.DurableHandle|nil
+---@return wrenn.Error? err  NotFoundError when there is none
+function Commands:durable(tag)
+  check.self(self, "is_commands", "durable")
+  check.text(tag, "tag", "durable")
+  return durable.find(self, tag)
+end
+
+-- ---- streams ---------------------------------------------------------------
+
+local stream_spec = {
+  args = "list", envs = "map", cwd = "string", timeout = "seconds|boolean",
+  user = "string", stdin = STDIN,
+}
+
+local function four(object, err)
+  if not object then
+    return nil, err
+  end
+  return object, nil, nil, object
+end
+
+--- Starts a command and streams its output, as text: bytes that are no UTF-8
+--- arrive as replacement characters (a durable command's stream has none).
+--- The wire has no field for the directory and the environment here: the one
+--- travels as an argument, the other as a file that the command's first step
+--- removes. WebSocket /v1/capsules/{id}/exec/stream.
+---@param cmd string
+---@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, user?: string, stdin?: any, timeout?: number|false}
+---  as of run, but there is no time limit when `timeout` is absent
+---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
+---@return wrenn.Error? err
+function Commands:stream(cmd, opts)
+  check.self(self, "is_commands", "stream")
+  check.text(cmd, "cmd", "stream")
+  opts = with_limit(
+    check_start(check.options(opts, "stream", stream_spec), "stream", 2))
+  return four(run.stream(self, cmd, opts))
+end
+
+--- Streams what a running process prints from now on; on servers since 0.3
+--- preceded by the last 256 KiB.
+--- WebSocket /v1/capsules/{id}/processes/{pid or tag}/stream.
+---@param pid_or_tag integer|string  a number is a pid, a string a tag
+---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
+---@return wrenn.Error? err
+function Commands:connect(pid_or_tag)
+  check.self(self, "is_commands", "connect")
+  exec.check_selector(pid_or_tag, "connect")
+  local path, err = exec.selector_path(self, pid_or_tag, "/stream")
+  if not path then
+    return nil, err
+  end
+  local stream
+  stream, err = streams.open(self.client, path)
+  if not stream then
+    return nil, err
+  end
+  -- Of a process that there is not, or not any more, nothing is told.
+  stream.judge = function(event)
+    local process, why
+    if event.kind == "closed" then
+      process, why = exec.find(self, pid_or_tag)
+    end
+    return not process and why and { kind = "over", why }
+  end
+  return four(stream)
+end
+
+-- ---- processes -------------------------------------------------------------
+
+--- Lists the processes that were started through the API.
+--- GET /v1/capsules/{id}/processes.
+---@return {pid: integer, tag?: string, cmd: string, args?: string[]}[]|nil
+---@return wrenn.Error? err
+function Commands:list()
+  check.self(self, "is_commands", "list")
+  return exec.list(self)
+end
+
+local function kill_tree(self, pid, opts, selector)
+  local ok, err = kill.tree(self, { pid }, opts)
+  return ok, not ok and (err or exec.unknown_process(selector or pid)) or nil
+end
+
+--- Sends a signal to a process and what it has started; true means sent, not
+--- gone. DELETE /v1/capsules/{id}/processes/{pid or tag}; on 0.1 servers, which
+--- signal one process and leave what it has started alone, GET .../processes
+--- and POST .../exec.
+---@param pid_or_tag integer|string  a number is a pid, a string a tag
+---@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}  SIGKILL; `tree`
+---  takes the pid of any process in the capsule, and signals it and all below
+---@return true|nil
+---@return wrenn.Error? err  NotFoundError
+function Commands:kill(pid_or_tag, opts)
+  check.self(self, "is_commands", "kill")
+  opts = check.options(opts, "kill", { signal = "string", tree = "boolean" })
+  local signal = signals[opts.signal or "SIGKILL"]
+  if not signal then
+    error("bad option 'signal' to 'kill' (SIGKILL or SIGTERM expected)", 2)
+  end
+  exec.check_selector(pid_or_tag, "kill")
+  if opts.tree then
+    if type(pid_or_tag) ~= "number" then
+      error("bad option 'tree' to 'kill' (it goes with a pid)", 2)
+    end
+    return kill_tree(self, pid_or_tag, { signal = signal })
+  end
+  local traits, err = server.traits(self.client)
+  if not traits then
+    return nil, err
+  elseif traits.process_groups then
+    return exec.signal(self, pid_or_tag, opts.signal)
+  end
+  local process
+  process, err = exec.find(self, pid_or_tag)
+  if not process then
+    return nil, err
+  end
+  return kill_tree(self, process.pid, { signal = signal, whole = true },
+    pid_or_tag)
+end
+
+-- ---- handles ---------------------------------------------------------------
+
+--- As commands:connect(handle.pid).
+function Handle:stream()
+  check.self(self, "is_handle", "stream")
+  return self.commands:connect(self.pid)
+end
+
+--- As commands:kill(handle.pid, opts).
+function Handle:kill(opts)
+  check.self(self, "is_handle", "kill")
+  return self.commands:kill(self.pid, opts)
+end
+
+-- Whether a failure to attach means that the process was gone before.
+local function was_over(self, stream, err)
+  if stream.pid or not (err:is("NotFoundError") or err:is("AgentError")
+    or err.details and err.details.kind == "closed")
+  then
+    return false
+  end
+  for _, process in ipairs(exec.list(self.commands) or { self }) do
+    if process.pid == self.pid then
+      return false
+    end
+  end
+  return true
+end
+
+--- Waits for the command's end.
+---@param opts? {timeout?: number}  seconds; the command goes on after them
+---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
+---  what was printed from now on
+---@return wrenn.Error? err  NotFoundError when it had ended before: its exit
+---  code is then unknown, unless it is durable
+function Handle:wait(opts)
+  check.self(self, "is_handle", "wait")
+  opts = check.options(opts, "wait", { timeout = "seconds" })
+  local stream, err = self.commands:connect(self.pid)
+  if not stream then
+    return nil, err
+  end
+  if opts.timeout then
+    streams.limit(stream, opts.timeout)
+  end
+  local result
+  result, err = stream:wait()
+  if not result and was_over(self, stream, err) then
+    return nil, errors.new("NotFoundError",
+      ("process %d has ended before, so its exit code is unknown; a durable"
+        .. " command keeps it"):format(self.pid), { cause = err })
+  end
+  return result, err
+end
+
+local M = { check_texts = check_texts }
+
+--- Its `owner`, when one is set, is the capsule, whose `info` tells which
+--- server it is on.
+function M.new(client, capsule_id)
+  return setmetatable({ client = client, capsule_id = capsule_id }, Commands)
+end
+
+return M

@@ -1,0 +1,341 @@
+--- Terminals in a capsule: capsule:pty and capsule:pty_connect.
+
+local api = require("wrenn.wire.api")
+local check = require("wrenn.check")
+local core = require("wrenn.core")
+local directory = require("wrenn.commands.directory")
+local errors = require("wrenn.errors")
+local exec = require("wrenn.commands.exec")
+local find_user = require("wrenn.commands.user")
+local http = require("wrenn.wire.http")
+local input = require("wrenn.pty.input")
+local json = require("wrenn.wire.json")
+local literal = require("wrenn.commands.literal")
+local scheduler = require("wrenn.task.scheduler")
+local shapes = require("wrenn.wire.shapes")
+local streams = require("wrenn.commands.stream")
+local task = require("wrenn.task")
+local words = require("wrenn.commands.words")
+
+local unpack = table.unpack or unpack
+
+---@class wrenn.Pty
+---@field pid? integer        from the started event on
+---@field tag? string         to connect to it again
+---@field exit_code? integer  after an exit event
+---@field err? wrenn.Error    after an end without one: why
+local Pty = { is_pty = true }
+Pty.__index = Pty
+
+-- Seconds that a scope waits for the end of what it has killed.
+local PATIENCE = 1
+
+-- Ends the session from this side. Whoever waits for an event is told.
+local function finish(self, err)
+  self.ended = true
+  self.err = err
+  input.stop(self)
+  if self.op then
+    scheduler.forget(self.inbox)
+    self.op:close()
+    self.op = nil
+  end
+  self.inbox:finish()
+end
+
+local function fail(self, err)
+  self.failure = err
+  finish(self, err)
+  return nil, err
+end
+
+-- An end that may have a reason which the server does not tell, or not in the
+-- same way each time: nothing came before it.
+local function is_doubtful(event)
+  return event.kind == "closed" or event.type == "error" and event.fatal
+end
+
+-- Takes the next event. Besides: true when another is to be waited for, in an
+-- inbox that may be another.
+local function take(self, event)
+  local kind = event.kind
+  if self.judge and is_doubtful(event) then
+    streams.judge(self, event)
+    return nil, nil, true
+  end
+  self.judge = nil
+  if kind == "closed" then
+    finish(self, errors.new("ConnectionError",
+      "the terminal's connection ended without an exit event"
+        .. (event[2] ~= "" and ": " .. event[2] or ""),
+      { details = { kind = "closed", close_code = event[1] } }))
+    return nil
+  elseif kind == "failed" then
+    return fail(self, errors.from_core(event[1], event[2]))
+  elseif kind == "broken" then
+    return fail(self, event[1])
+  elseif kind == "over" then
+    self.never_began = true
+    finish(self, event[1])
+    return nil
+  end
+  local name = event.type
+  if name == "output" then
+    if (self.deaf or self.nudges > 0) and input.hear(self, event) then
+      return nil, nil, true
+    end
+    if self.guessed or not self.encoding then
+      self.encoding, self.guessed = event.binary and "binary" or "base64", nil
+    end
+  elseif name == "started" then
+    local ok, why = shapes.check_start(
+      { type = name, pid = event.pid or self.pid })
+    if not ok then
+      return fail(self, errors.new("ProtocolError", why))
+    end
+    self.pid, self.tag = event.pid or self.pid, event.tag or self.tag
+  elseif name == "ping" then
+    self.op:send('{"type":"pong"}')
+  elseif name == "exit" then
+    self.exit_code = event.exit_code
+    finish(self)
+  elseif name == "error" then
+    self.err = streams.in_band_error(event.data)
+    if event.fatal then
+      finish(self, self.err)
+    end
+  end
+  return event
+end
+
+-- A wait that is interrupted leaves the terminal as it is.
+local read
+function read(self, next_event)
+  if self.ended then
+    return nil, self.failure
+  end
+  local inbox = self.inbox
+  local event, err = next_event(inbox)
+  local again = not event and inbox ~= self.inbox
+  if event then
+    self.taken = self.taken + 1
+    if self.ended then -- another task has read the end, or closed it
+      return nil, self.failure
+    end
+    event, err, again = take(self, event)
+  elseif self.ended then -- for another reader
+    return nil, self.failure
+  end
+  if again then
+    return read(self, next_event)
+  end
+  return event, err
+end
+
+--- Waits for the next event: {type="started", pid=, tag=},
+--- {type="output", data=}, {type="exit", exit_code=},
+--- {type="error", data=, fatal=} or {type="ping"}, which has been answered.
+--- Types this version does not know come as they are. Several tasks may read
+--- one terminal: each event goes to one of them, and the end to all.
+---@return table|nil event  nil at the end: see exit_code and err
+---@return wrenn.Error? err  when the connection broke, or the terminal never
+---  started. Or when this task was cancelled: the session then goes on
+function Pty:read()
+  check.self(self, "is_pty", "read")
+  local event, err = read(self, scheduler.next)
+  if not event and not err and self.never_began then
+    err = self.err
+  end
+  return event, err
+end
+
+function Pty:__call()
+  local event, err = read(self, scheduler.next_of_iterator)
+  if err then
+    error(err, 0)
+  end
+  return event
+end
+
+-- ---- input -----------------------------------------------------------------
+
+--- Types into the terminal, in an encoding the server understands: as it
+--- writes itself, else as its version tells (GET /health, asked once). Returns
+--- once all but the last 64 KiB are on their way; the rest follows by itself,
+--- and before a resize, kill or close. The bytes of one write stay together,
+--- whichever other tasks write. Long input is sent at a pace that real servers,
+--- which drop what their queue cannot hold, can follow; who types much into a
+--- program that answers has to read its output meanwhile, in another task.
+--- What a program leaves unread for 5 s such a server throws away, and what is
+--- under way when the connection is lost may be lost with it: neither can be
+--- noticed here, and true does not mean that the program has read anything.
+---@param bytes string
+---@return true|nil
+---@return wrenn.Error? err
+function Pty:write(bytes)
+  check.self(self, "is_pty", "write")
+  check.arg(bytes, "bytes", "write", "string")
+  return input.write(self, bytes)
+end
+
+--- Tells the terminal its size.
+---@param cols integer
+---@param rows integer
+---@return true|nil
+---@return wrenn.Error? err
+function Pty:resize(cols, rows)
+  check.self(self, "is_pty", "resize")
+  check.word(cols, "cols", "resize")
+  check.word(rows, "rows", "resize")
+  return input.control(self, "resize",
+    json.encode({ type = "resize", cols = cols, rows = rows }))
+end
+
+--- Kills the program in the terminal; an exit event follows.
+---@return true|nil
+---@return wrenn.Error? err
+function Pty:kill()
+  check.self(self, "is_pty", "kill")
+  local ok, err = input.control(self, "kill", '{"type":"kill"}')
+  if not ok and self.deaf and not self.ended then
+    return exec.signal(self.commands, self.pid) -- it cannot be told itself
+  end
+  return ok, err
+end
+
+--- Lets go of the terminal, after what was written has left. The program goes
+--- on: see kill, and pty_connect to come back. Closing again does nothing.
+function Pty:close()
+  check.self(self, "is_pty", "close")
+  local op = self.op
+  if not op then
+    return
+  end
+  input.flush(self)
+  self.op = nil
+  local rest = scheduler.reroute(self.inbox)
+  finish(self, errors.new("CancelledError", "the terminal was closed"))
+  op:close() -- the core waits for the peer for 1 s at the most
+  task.shield(function()
+    repeat
+      local event = scheduler.next(rest)
+    until not event or event.kind == "closed" or event.kind == "failed"
+  end)
+  scheduler.forget(rest)
+end
+
+-- Old servers may swallow a kill behind a burst of input, and a connection that
+-- ends before the program has started may take the kill with it. Then the end
+-- is waited for, and the kill goes the other way if it does not come.
+local function kill_for_sure(self)
+  local doubtful = input.is_recent(self) or not self.pid
+  local deadline = scheduler.now() + PATIENCE
+  self:kill()
+  while doubtful and not self.ended and scheduler.now() < deadline do
+    local event = self.inbox:take()
+    if event then
+      take(self, event)
+    else
+      scheduler.sleep(0.01)
+    end
+  end
+  if doubtful and not self.ended and self.pid then
+    exec.signal(self.commands, self.pid)
+  end
+end
+
+-- Leaving its scope ends a session that was started there, by this process; one
+-- that was only connected to goes on.
+function Pty:__close()
+  if self.owned == core.pid() and not self.ended then
+    task.shield(function()
+      kill_for_sure(self)
+    end)
+  end
+  self:close()
+end
+
+local M = {}
+
+--- The message that starts a terminal. Early servers ignore the user it names,
+--- so the program changes to it by itself when it has to. Or nil, err.
+local function first_message(commands, opts)
+  local first = api.pty_start(opts)
+  local list = { first.cmd, unpack(first.args or {}) }
+  if opts.user then
+    local user, err = find_user(commands, opts.user)
+    if not user then
+      return nil, err
+    elseif not user.is_default then
+      list = words.as_user(words.of(first.cmd, first.args or {}), user, opts)
+    end
+  end
+  if first.cwd and not check.is_utf8(first.cwd) then
+    list, first.cwd = words.in_directory(list, first.cwd), nil
+  end
+  list, first.envs = literal.wrap(list, first.envs)
+  first.cmd, first.args = list[1], list[2] and { unpack(list, 2) } or nil
+  return first
+end
+
+local function open(client, path, first, known)
+  local op, inbox =
+    http.open(client, { path = path, codec = "pty", first = first })
+  if not op then
+    return nil, inbox
+  end
+  known.client, known.op, known.inbox, known.taken = client, op, inbox, 0
+  input.init(known)
+  return setmetatable(known, Pty)
+end
+
+local function path_of(commands)
+  return exec.path(commands, "/pty")
+end
+
+-- An end in place of what the server told: `kind` as for streams.judge.
+local function verdict(kind, err)
+  return { kind = kind, err }
+end
+
+--- Starts a terminal; the options have been checked.
+function M.start(commands, opts)
+  local first, err = first_message(commands, opts)
+  if not first then
+    return nil, err
+  end
+  return open(commands.client, path_of(commands), first, {
+    commands = commands, owned = core.pid(), encoding = opts.encoding,
+    -- It never started.
+    judge = function(event)
+      local fault = opts.cwd and directory.look(commands, opts.cwd)
+      if fault then
+        return verdict("broken", fault)
+      elseif event.kind then
+        return verdict("over", errors.new("ConnectionError",
+          "the connection ended before the terminal had started",
+          { details = { kind = "closed", close_code = event[1] } }))
+      end
+    end,
+  })
+end
+
+--- Connects to a terminal. An old server answers an unknown tag with silence,
+--- and a newer one with the end: look first, and then.
+function M.connect(commands, tag)
+  local process, err = exec.find(commands, tag)
+  if not process then
+    return nil, err
+  end
+  return open(commands.client, path_of(commands),
+    { type = "connect", tag = tag }, {
+      commands = commands, owned = false, tag = tag, pid = process.pid,
+      deaf = true,
+      judge = function(event)
+        local found, why = exec.find(commands, tag)
+        return not found and event.kind and verdict("broken", why) or nil
+      end,
+    })
+end
+
+return M

@@ -1,0 +1,143 @@
+-- Chooses the host: what the program's own loop is, and so how a call waits.
+--
+-- A host is a table with
+--   name
+--   block(loop, pending)  waits in place; true, or nil and a code or an error.
+--                         `pending`: whether the loop has operations
+-- and, when it has a loop of its own,
+--   can_start()    true, or nil, err where nothing may be started
+--   fiber(co)      how the running coroutine is suspended and woken: see
+--                  waiter.lua; or nil, err. Its is_stale(), if it has one: the
+--                  coroutine is another's now
+--   watch(loop)    sees to it that the loop is stepped
+--   watch_timer(loop)  the same, where nobody waits but a timer is to fire
+--   run_soon()     has scheduler.run_ready called soon
+--   kills          whether it ends threads half-way, without a word
+--   spawn(body, outlives)  runs a function in a thread of the host's, one that
+--                  outlives what the caller belongs to if need be; returns its
+--                  fiber
+--   is_wait(...)   whether a yield of these values is a wait
+--   stayed_behind()  whether this is a forked child that must not touch the loop
+--                  it runs in: its calls wait in place
+--   report(err)    what became of a task that nobody waits for
+
+local poll = require("wrenn.task.hosts.poll")
+local fiber = require("wrenn.task.fiber")
+
+local hosts = {}
+
+local scheduler
+local chosen
+local loaded = {}
+
+local modules = {
+  poll = "wrenn.task.hosts.poll",
+  uv = "wrenn.task.hosts.uv",
+  cqueues = "wrenn.task.hosts.cqueues",
+  copas = "wrenn.task.hosts.copas",
+  openresty = "wrenn.task.hosts.openresty",
+}
+
+--- Gives the hosts what they drive.
+function hosts.serve(one)
+  scheduler = one
+end
+
+local function load(name)
+  local host = loaded[name]
+  if not host then
+    host = require(modules[name])
+    if host.serve then
+      host.serve(scheduler)
+    end
+    loaded[name] = host
+  end
+  return host
+end
+
+--- Chooses by name; false when there is no such host.
+function hosts.use(name, opts)
+  if not modules[name] then
+    return false
+  end
+  chosen = load(name)
+  if chosen.configure then
+    chosen.configure(opts or {})
+  end
+  return true
+end
+
+-- Only what is there is looked for; nothing is loaded that was not.
+local function detect()
+  local present, vim = package.loaded, rawget(_G, "vim")
+  if present.ngx and present.ngx.get_phase then
+    chosen = load("openresty")
+  elseif vim and vim.schedule then
+    chosen = load("uv")
+  elseif present.cqueues and present.cqueues.running() then
+    return load("cqueues")
+  elseif type(present.copas) == "table" and present.copas.running then
+    return load("copas")
+  end
+  return chosen or poll
+end
+
+--- The host here and now.
+function hosts.here()
+  return chosen or detect()
+end
+
+function hosts.can_start()
+  local host = hosts.here()
+  if host.can_start then
+    return host.can_start()
+  end
+  return true
+end
+
+function hosts.fiber(co)
+  local host = hosts.here()
+  if host.fiber then
+    return host.fiber(co)
+  end
+end
+
+function hosts.watch(loop)
+  local host = hosts.here()
+  if loop and host.watch then
+    host.watch(loop)
+  end
+end
+
+function hosts.watch_timer(loop)
+  local host = hosts.here()
+  if host.watch_timer then
+    host.watch_timer(loop)
+  end
+end
+
+function hosts.stayed_behind()
+  local host = hosts.here()
+  return host.stayed_behind ~= nil and host.stayed_behind()
+end
+
+function hosts.run_soon()
+  local host = hosts.here()
+  if host.run_soon then
+    host.run_soon()
+  end
+end
+
+function hosts.block(loop, pending)
+  return hosts.here().block(loop, pending)
+end
+
+function hosts.is_wait(...)
+  if (...) == fiber.WAIT then
+    return true
+  end
+  local host = hosts.here()
+  return host.is_wait ~= nil and host.is_wait(...)
+end
+
+return hosts

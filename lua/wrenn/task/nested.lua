@@ -1,0 +1,72 @@
+-- What runs inside a waiter and may wait as well: protected calls, generators.
+
+local hosts = require("wrenn.task.hosts")
+local scheduler = require("wrenn.task.scheduler")
+
+local nested = {}
+
+local unpack = table.unpack or unpack
+
+--- As coroutine.wrap, for a coroutine that waits: its waits are its caller's.
+function nested.wrap(fn)
+  local co = coroutine.create(fn)
+  local function relay(ok, ...)
+    if not ok then
+      error((...), 0)
+    elseif coroutine.status(co) ~= "dead" and hosts.is_wait(...) then
+      return relay(coroutine.resume(co, coroutine.yield(...)))
+    end
+    return ...
+  end
+  return function(...)
+    scheduler.adopt(co, scheduler.current())
+    return relay(coroutine.resume(co, ...))
+  end
+end
+
+--- pcall that waits may be made in, on every Lua: where pcall itself cannot be
+--- yielded from, the function gets a coroutine that passes yields on.
+nested.call = pcall
+if _VERSION == "Lua 5.1" and not package.loaded.jit then
+  local function go_on(call, ...)
+    if call.results then
+      return true, unpack(call.results, 1, call.results.n)
+    end
+    return coroutine.resume(call.co, ...)
+  end
+
+  local function relay(call, ok, ...)
+    if not ok or call.results or coroutine.status(call.co) == "dead" then
+      return ok, ...
+    end
+    return relay(call, go_on(call, coroutine.yield(...)))
+  end
+
+  -- What waits for something of the host's is resumed by that, and its caller
+  -- still stands in relay.
+  local function leave(call, ...)
+    if coroutine.status(call.caller) == "suspended" then
+      call.results = { n = select("#", ...), ... }
+      local ok, err = coroutine.resume(call.caller)
+      if not ok then
+        error(err, 0)
+      end
+    end
+    return ...
+  end
+
+  function nested.call(fn, ...)
+    local waiter = scheduler.current()
+    if not waiter then
+      return pcall(fn, ...)
+    end
+    local call = { caller = coroutine.running() }
+    call.co = coroutine.create(function(...)
+      return leave(call, fn(...)) -- it also keeps its caller alive
+    end)
+    scheduler.adopt(call.co, waiter)
+    return relay(call, coroutine.resume(call.co, ...))
+  end
+end
+
+return nested

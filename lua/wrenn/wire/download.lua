@@ -1,0 +1,176 @@
+--- A streaming download: an iterator of byte strings.
+
+local check = require("wrenn.check")
+local errors = require("wrenn.errors")
+local http = require("wrenn.wire.http")
+local json = require("wrenn.wire.json")
+local scheduler = require("wrenn.task.scheduler")
+local task = require("wrenn.task")
+
+---@class wrenn.Download
+---@field size? integer  of the file when the download began; nil where it was
+---  not asked for
+local Download = { is_download = true }
+Download.__index = Download
+
+local function finish(self, err)
+  self.ended = true
+  self.failure = err
+  if self.op then
+    scheduler.forget(self.inbox)
+    self.op:cancel()
+    self.op = nil
+  end
+  return nil, err
+end
+
+-- ---- the end ---------------------------------------------------------------
+
+-- Once a server has begun to answer it cannot report a failure: it sends
+-- nothing for a missing file, as for an empty one, and ends early, in good
+-- order, when the capsule is gone. Its Content-Length is that of what it sends,
+-- not of the file. So the size decides: as it was before the first byte, and,
+-- where that does not fit, as it is now.
+
+local function broke_off(self, total, cause)
+  return errors.new("ConnectionError",
+    ("the download of %s ended after %d of %d bytes"):format(self.path,
+      self.bytes, total),
+    { details = { kind = "broken", sent = true }, retryable = true,
+      cause = cause })
+end
+
+local function judge(self)
+  local now, err = self.count()
+  if not now then
+    return self.bytes == 0 and self.size == 0 and err
+      or broke_off(self, self.size, err)
+  elseif self.bytes == now or self.size == 0 and self.bytes > 0 then
+    return nil -- what says 0 may hold more, and another number each time
+  elseif now == self.size or self.bytes == 0 then
+    return broke_off(self, now)
+  end
+  return errors.new("ConflictError",
+    ("%s has changed while it was read: it had %d bytes and now has %d")
+      :format(self.path, self.size, now), { retryable = true })
+end
+
+local function fits(self)
+  return not self.count or self.size > 0 and self.bytes >= self.size
+end
+
+-- A task of its own asks: whoever waits for the answer may be interrupted, and
+-- some iterators can wait for events only.
+local function check_end(self, next_event)
+  if fits(self) then
+    return finish(self)
+  elseif not self.verdict then
+    self.verdict = scheduler.inbox()
+    task.background(function()
+      self.verdict:put({ judge(self) })
+    end)
+  end
+  local verdict, err = next_event(self.verdict)
+  if not verdict then
+    return nil, err
+  end
+  self.verdict:put(verdict) -- another reader may wait for it too
+  if self.ended then
+    return nil, self.failure
+  end
+  return finish(self, verdict[1])
+end
+
+-- ---- reading ---------------------------------------------------------------
+
+local function read(self, next_event)
+  if self.ended then
+    return nil, self.failure
+  elseif self.all then
+    return check_end(self, next_event)
+  end
+  local event, err = next_event(self.inbox)
+  if self.ended then -- another task has read the end, or closed it
+    return nil, self.failure
+  elseif self.all then
+    return check_end(self, next_event)
+  elseif not event then
+    return finish(self, err)
+  elseif event.kind == "chunk" then
+    self.bytes = self.bytes + #event[1]
+    return event[1]
+  elseif event.kind == "failed" then
+    return finish(self, errors.from_core(event[1], event[2], event[3]))
+  end
+  self.all = true
+  return check_end(self, next_event)
+end
+
+--- Waits for the next piece.
+---@return string|nil bytes  nil at the end
+---@return wrenn.Error? err  when the transfer broke: ConnectionError when less
+---  came than there is, ConflictError when the file has changed meanwhile
+function Download:read()
+  check.self(self, "is_download", "read")
+  return read(self, scheduler.next)
+end
+
+-- As an iterator it raises when the transfer breaks, as io.lines does: half a
+-- file must not look like a whole one.
+function Download:__call()
+  local piece, err = read(self, scheduler.next_of_iterator)
+  if err then
+    error(err, 0)
+  end
+  return piece
+end
+
+--- Breaks the transfer off. Closing again does nothing.
+function Download:close()
+  check.self(self, "is_download", "close")
+  if not self.ended then
+    finish(self, errors.new("CancelledError", "the download was closed"))
+  end
+end
+
+Download.__close = Download.close
+
+local M = {}
+
+--- Opens a download of what the server is to know as `wire`, once it has begun
+--- to answer. `size` is what there is to come, and `count` returns what there
+--- is now, or nil, err; without them it is for the caller to see that nothing
+--- is missing.
+function M.open(client, endpoint, wire, path, size, count)
+  local op, inbox = http.start(client, {
+    method = "POST", path = endpoint, stream = true,
+    body = json.encode({ path = wire }), content_type = "application/json",
+    idle = client.settings.timeout,
+  })
+  if not op then
+    return nil, inbox
+  end
+  local event, err = http.next(op, inbox)
+  if not event then
+    return nil, err
+  elseif event.kind ~= "headers" then
+    return nil, (select(2, http.answer(event)))
+  elseif event[1] < 200 or event[1] >= 300 then
+    op:cancel()
+    return nil, errors.from_response(event[1], nil, "",
+      http.header_finder(event[2]))
+  end
+  local header = http.header_finder(event[2])
+  if http.is_page(header) then
+    op:cancel()
+    return nil, errors.new("ProtocolError",
+      ("POST %s: the answer is a web page"):format(endpoint),
+      { status_code = event[1] })
+  end
+  return setmetatable({
+    op = op, inbox = inbox, path = path, bytes = 0, size = size,
+    count = count,
+  }, Download)
+end
+
+return M
