@@ -54,7 +54,7 @@ local calls = {
       ['{"exit_code":0,"stderr":"*","encoding":"base64"}'] =
         "'stderr' is not valid base64",
     } },
-  { "POST /v1/capsules/cl-1/exec", function(c)
+  { "POST /v1/capsules/cl-1/exec", function(c) -- in the background
     return c.commands:run("x", { background = true })
   end, '{"pid":7,"tag":"t"}', {
     ["{}"] = "'pid' is missing",
@@ -161,11 +161,13 @@ describe("an answer", function()
   for _, case in ipairs(calls) do
     local name, call, good, bad = case[1], case[2], case[3], case[4]
 
-    it("of " .. name .. " is taken when it has what it must", function()
+    local title = ("of %s, like %s, "):format(name, good)
+
+    it(title .. "is taken when it has what it must", function()
       assert(call(capsule_of({ 200, good }, { 200, '{"status":"ok"}' })))
     end)
 
-    it("of " .. name .. " is refused when it is none", function()
+    it(title .. "is refused when it is none", function()
       refused(call, { name, "is empty" }, { 200, "" })
       refused(call, { name, "is empty" }, { 204, "" })
       refused(call, { name, "not JSON" },

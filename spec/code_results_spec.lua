@@ -1,5 +1,4 @@
--- What a kernel says and what comes of it, without a connection: behaviour
--- cases 297, 307 and 308.
+-- What a kernel says and what comes of it, without a connection.
 
 local messages = require("wrenn.code_runner.messages")
 local results = require("wrenn.code_runner.results")

@@ -1,5 +1,5 @@
 -- Running code in a real Jupyter kernel, in a capsule of wrenn-local and
--- through its port proxy: behaviour cases 309-316.
+-- through its port proxy.
 
 local core = require("wrenn.core")
 local runner = require("wrenn.code_runner")
@@ -33,21 +33,21 @@ describe("a kernel in a local capsule", function()
     return assert(execution.error)
   end
 
-  it("calculates (309)", function()
+  it("calculates", function()
     local execution = run("1 + 1")
     assert.are.equal("2", execution.text)
     assert.is_true(execution.execution_count >= 1)
     assert.are.equal(1, #execution.results)
   end)
 
-  it("keeps its state (310)", function()
+  it("keeps its state", function()
     assert.is_nil(run("x = 5").text)
     assert.are.equal("5", run("x").text)
     run("import math\ndef double(n):\n    return n * 2")
     assert.are.equal("8", run("double(math.floor(4.5))").text)
   end)
 
-  it("prints (311)", function()
+  it("prints", function()
     local seen = {}
     local execution = run("import sys\nprint('out')\nsys.stderr.write('err')"
       .. "\nNone", { on_stdout = function(text) seen[#seen + 1] = text end })
@@ -62,7 +62,7 @@ describe("a kernel in a local capsule", function()
     assert.are.same({}, execution.logs.stderr)
   end)
 
-  it("fails as Python does (312)", function()
+  it("fails as Python does", function()
     assert.are.equal("SyntaxError", error_of("def )(").name)
     local err = error_of("raise ValueError('boom')")
     assert.are.same({ "ValueError", "boom" }, { err.name, err.value })
@@ -70,7 +70,7 @@ describe("a kernel in a local capsule", function()
     assert.are.equal("NameError", error_of("never_set").name)
   end)
 
-  it("displays, beside its value (313)", function()
+  it("displays, beside its value", function()
     local execution = run("from IPython.display import HTML, display\n"
       .. "display(HTML('<i>shown</i>'))\n'final'")
     assert.are.equal("'final'", execution.text)
@@ -88,7 +88,7 @@ describe("a kernel in a local capsule", function()
     assert.is_truthy(list[4].svg:find("<svg", 1, true))
   end)
 
-  it("shares its files (315)", function()
+  it("shares its files", function()
     run("open('from-kernel', 'w').write('content')")
     assert.are.equal("content", code.files:read("from-kernel"))
     assert.are.equal("420",
@@ -206,7 +206,7 @@ describe("a kernel in a local capsule", function()
     assert.are.equal("2", run("kept").text)
   end)
 
-  it("is another one in another capsule (314, 316)", function()
+  it("is another one in another capsule", function()
     run("secret = 1")
     local other = assert(runner.Capsule.create(s:options()))
     -- Neither the capsule nor its Jupyter is running yet.

@@ -1,5 +1,4 @@
--- Running code, on the client's side: behaviour cases 288-292, 294-298,
--- 300-304, 306-308 and 316, with scripted peers for Jupyter.
+-- Running code, on the client's side, with scripted peers for Jupyter.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
@@ -46,7 +45,7 @@ describe("running code", function()
     return list
   end
 
-  it("takes place in a capsule of the right template (288)", function()
+  it("takes place in a capsule of the right template", function()
     capsule_of({})
     assert(runner.Capsule(p:options({ template = "mine" })))
     local list = p:received()
@@ -56,7 +55,7 @@ describe("running code", function()
       cjson.decode(list[2]:match("\r\n\r\n(.*)$")).template)
   end)
 
-  it("uses the kernel of the right name (289, 291)", function()
+  it("uses the kernel of the right name", function()
     local code = capsule_of({ kernels =
       '[{"id":"k-0","name":"python3"},{"id":"k-1","name":"wrenn"}]' })
     assert.are.equal("wrenn", code.kernel)
@@ -77,7 +76,7 @@ describe("running code", function()
     end)
   end
 
-  it("starts the kernel that was asked for (289)", function()
+  it("starts the kernel that was asked for", function()
     local code = capsule_of({}, { kernel = "python3" })
     assert(code:run_code("1"))
     assert.are.equal('{"name":"python3"}', asked()[2]:match("\r\n\r\n(.*)$"))
@@ -89,7 +88,7 @@ describe("running code", function()
     assert.are.equal('{"name":"python3"}', asked()[2]:match("\r\n\r\n(.*)$"))
   end)
 
-  it("waits for Jupyter to come up (294)", function()
+  it("waits for Jupyter to come up", function()
     local code = capsule_of({ http = [[
       tries = (tries or 0) + 1
       if tries == 1 then return c:respond(503, "") end
@@ -121,7 +120,7 @@ describe("running code", function()
   for status, name in pairs({ [401] = "AuthenticationError",
     [403] = "ForbiddenError", [404] = "NotFoundError",
     [409] = "ConflictError" }) do
-    it(("fails at once with a %d (295)"):format(status), function()
+    it(("fails at once with a %d"):format(status), function()
       local code = capsule_of({ http = ("c:respond(%d, '{\"message\":\"no\"}')"
         .. " do return end"):format(status) })
       local execution, err = code:run_code("1")
@@ -151,7 +150,7 @@ describe("running code", function()
     end)
   end
 
-  it("fails when Jupyter does not come up (296)", function()
+  it("fails when Jupyter does not come up", function()
     local code = capsule_of({ http = 'c:respond(503, "down") do return end' })
     local begin = core.now()
     local execution, err = code:run_code("1", { jupyter_timeout = 1 })
@@ -181,7 +180,7 @@ describe("running code", function()
     end
   end)
 
-  it("sends the documented request, with new ids (297)", function()
+  it("sends the documented request, with new ids", function()
     local code = capsule_of({})
     local source = 'print("x")\n\t\\ "é" \0'
     assert(code:run_code(source))
@@ -205,7 +204,7 @@ describe("running code", function()
       first.parent_header, first.metadata, first.buffers })
   end)
 
-  it("gathers what is printed, in its pieces (298)", function()
+  it("gathers what is printed, in its pieces", function()
     local code = capsule_of({ exec = [[
       say(id, "status", { execution_state = "busy" })
       say(id, "stream", { name = "stdout", text = "hello\n" })
@@ -225,7 +224,7 @@ describe("running code", function()
       execution.execution_count, execution.timed_out, execution.results })
   end)
 
-  it("gives the value and what is displayed (307, 308)", function()
+  it("gives the value and what is displayed", function()
     local code = capsule_of({ exec = [[
       say(id, "display_data", { data = { ["text/plain"] = "<d>",
         ["text/html"] = "<b>" } })
@@ -251,7 +250,7 @@ describe("running code", function()
     assert.is_nil(execution.execution_count)
   end)
 
-  it("reports an error once, and reads on (300)", function()
+  it("reports an error once, and reads on", function()
     local code = capsule_of({ exec = [[
       say(id, "error", { ename = "ValueError", evalue = "boom",
         traceback = { "line1", "line2" } })
@@ -310,7 +309,7 @@ describe("running code", function()
       assert.are.equal("3", assert(code:run_code("1 + 2")).text)
     end)
 
-  it("ignores what belongs to others, and what is none (301)", function()
+  it("ignores what belongs to others, and what is none", function()
     local code = capsule_of({ exec = [[
       say("other", "stream", { name = "stdout", text = "no" })
       say(nil, "stream", { name = "stdout", text = "no" })
@@ -337,7 +336,7 @@ describe("running code", function()
     assert.are.same({ nil, false }, { execution.error, execution.timed_out })
   end)
 
-  it("leaves what comes after the end (302)", function()
+  it("leaves what comes after the end", function()
     local code = capsule_of({ exec = [[
       idle(id)
       say(id, "stream", { name = "stdout", text = "late" })
@@ -351,7 +350,7 @@ describe("running code", function()
     assert.are.equal(2, #asked()) -- one socket for all
   end)
 
-  it("interrupts what takes too long (303)", function()
+  it("interrupts what takes too long", function()
     local code = capsule_of({ exec = [[
       say(id, "stream", { name = "stdout", text = "partial" })
       if code == "quick" then idle(id) end
@@ -408,7 +407,7 @@ describe("running code", function()
     ["no frame"] = "c:close()", ["a reset"] = "c:sleep(0.05) c:reset()",
     ["the kernel's death"] =
       'say(nil, "status", { execution_state = "restarting" })' }) do
-    it("is told of a socket's end by " .. how .. " (304)", function()
+    it("is told of a socket's end by " .. how .. "", function()
       local code = capsule_of({ exec = ([[
         say(id, "stream", { name = "stdout", text = "partial" })
         if runs > 1 then
@@ -484,7 +483,7 @@ describe("running code", function()
     assert.are.equal("GET /api/kernels/k-new/channels", lines()[5])
   end)
 
-  it("knows one language (306)", function()
+  it("knows one language", function()
     local code = capsule_of({})
     local ok, why = pcall(code.run_code, code, "1",
       { language = "javascript" })
@@ -681,7 +680,7 @@ describe("running code", function()
     end)
   end)
 
-  it("ends with the capsule, and closing again is nothing (316)", function()
+  it("ends with the capsule, and closing again is nothing", function()
     local code = capsule_of({})
     code:close()
     assert(code:run_code("x"))

@@ -1,4 +1,4 @@
--- capsule.commands: behaviour cases 50-68, 74, 75, 78-82, 86-88, 91-94, 96, 99.
+-- capsule.commands: run, in the foreground and the background, list and kill.
 
 local cjson = require("cjson")
 local compat = require("spec.support.compat")
@@ -37,29 +37,29 @@ describe("the request of a command", function()
   end
 
   local bodies = {
-    ["a shell line (51)"] = { "echo hi", nil,
+    ["a shell line"] = { "echo hi", nil,
       { cmd = "/bin/sh", args = { "-c", "echo hi" }, background = false,
         timeout_sec = 30 } },
-    ["cwd, envs and timeout (52)"] = { "x",
+    ["cwd, envs and timeout"] = { "x",
       { cwd = "/w", envs = { A = "b" }, timeout = 60, tag = "t" },
       { cmd = "/bin/sh", args = { "-c", "x" }, background = false,
         timeout_sec = 60, cwd = "/w", envs = { A = "b" }, tag = "t" } },
     ["an empty environment"] = { "x", { envs = {} },
       { cmd = "/bin/sh", args = { "-c", "x" }, background = false,
         timeout_sec = 30, envs = {} } },
-    ["no timeout (54)"] = { "x", { timeout = false },
+    ["no timeout"] = { "x", { timeout = false },
       { cmd = "/bin/sh", args = { "-c", "x" }, background = false } },
     ["a fraction of a second"] = { "x", { timeout = 0.2 },
       { cmd = "/bin/sh", args = { "-c", "x" }, background = false,
         timeout_sec = 1 } },
-    ["a program with arguments (74)"] = { "echo", { args = { "$HOME", "a b" } },
+    ["a program with arguments"] = { "echo", { args = { "$HOME", "a b" } },
       { cmd = "echo", args = { "$HOME", "a b" }, background = false,
         timeout_sec = 30 } },
     ["a program without any, which is no shell line"] = { "my prog",
       { args = {} },
       { cmd = "/bin/sh", args = { "-c", 'exec "$0"', "my prog" },
         background = false, timeout_sec = 30 } },
-    ["the background, without a timeout (88)"] = { "x",
+    ["the background, without a timeout"] = { "x",
       { background = true, timeout = 30, tag = "t" },
       { cmd = "/bin/sh", args = { "-c", "x" }, background = true, tag = "t" } },
   }
@@ -75,11 +75,11 @@ describe("the request of a command", function()
   end
 
   local answers = {
-    ["its exit code alone (80)"] = { '{"exit_code":-1}',
+    ["its exit code alone"] = { '{"exit_code":-1}',
       { stdout = "", stderr = "", exit_code = -1 } },
-    ["nulls (81)"] = { '{"stdout":null,"stderr":null,"exit_code":0}',
+    ["nulls"] = { '{"stdout":null,"stderr":null,"exit_code":0}',
       { stdout = "", stderr = "", exit_code = 0 } },
-    ["base64 (79)"] = {
+    ["base64"] = {
       '{"stdout":"YmluYXJ5/wBvdXQ=","encoding":"base64","exit_code":0}',
       { stdout = "binary\255\0out", stderr = "", exit_code = 0 } },
     ["text"] = { '{"stdout":"a","stderr":"b","exit_code":3,"duration_ms":12}',
@@ -107,7 +107,7 @@ describe("the request of a command", function()
     end)
   end
 
-  it("lists processes that lack fields (92)", function()
+  it("lists processes that lack fields", function()
     local capsule = capsule_of({ 200, '{"processes":[{"pid":11}]}' },
       { 200, "{}" })
     assert.are.same({ { pid = 11 } }, (capsule.commands:list()))
@@ -191,7 +191,7 @@ describe("the request of a command", function()
       body(5))
   end)
 
-  it("that ran into its limit is a TimeoutError (75)", function()
+  it("that ran into its limit is a TimeoutError", function()
     for _, answer in ipairs({
       { 502, '{"error":{"code":"agent_error","message":'
         .. '"exec: context deadline exceeded"}}' },
@@ -259,7 +259,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       end)
     end
 
-    it("in a missing directory is an error (62)", function()
+    it("in a missing directory is an error", function()
       local result, err =
         capsule.commands:run("pwd", { cwd = "/no/such/dir/xyz" })
       assert.is_nil(result)
@@ -353,25 +353,25 @@ describe("a command in wrenn-local", function()
   end
 
   local cases = {
-    { "prints (50)", "echo hello", nil, "hello\n", "", 0 },
-    { "prints errors (55)", "echo error >&2", nil, "", "error\n", 0 },
-    { "fails (56)", "exit 42", nil, "", "", 42 },
-    { "fails as false does (57)", "false", nil, "", "", 1 },
-    { "prints lines in order (58)", "printf 'a\\nb\\nc\\n'", nil,
+    { "prints", "echo hello", nil, "hello\n", "", 0 },
+    { "prints errors", "echo error >&2", nil, "", "error\n", 0 },
+    { "fails", "exit 42", nil, "", "", 42 },
+    { "fails as false does", "false", nil, "", "", 1 },
+    { "prints lines in order", "printf 'a\\nb\\nc\\n'", nil,
       "a\nb\nc\n", "", 0 },
-    { "runs in a directory (60)", "pwd", { cwd = "/tmp" }, "/tmp\n", "", 0 },
-    { "runs at home (61)", '[ "$(pwd)" = "$HOME" ]; echo $?', nil, "0\n",
+    { "runs in a directory", "pwd", { cwd = "/tmp" }, "/tmp\n", "", 0 },
+    { "runs at home", '[ "$(pwd)" = "$HOME" ]; echo $?', nil, "0\n",
       "", 0 },
-    { "gets an environment (64)", "echo $GREETING",
+    { "gets an environment", "echo $GREETING",
       { envs = { GREETING = "hi" } }, "hi\n", "", 0 },
-    { "gets awkward values whole (67)", 'printf "%s" "$X"',
+    { "gets awkward values whole", 'printf "%s" "$X"',
       { envs = { X = "a b&c|d;e'\"$(x)\n" } }, "a b&c|d;e'\"$(x)\n", "", 0 },
-    { "gets arguments whole (74)", "printf",
+    { "gets arguments whole", "printf",
       { args = { "%s.", "$HOME", "a b", "" } }, "$HOME.a b..", "", 0 },
-    { "dies of a signal (84)", "kill -9 $$", nil, "", "", -1 },
-    { "reports a child's signal (85)", "sh -c 'kill -9 $$'; echo $?", nil,
+    { "dies of a signal", "kill -9 $$", nil, "", "", -1 },
+    { "reports a child's signal", "sh -c 'kill -9 $$'; echo $?", nil,
       "137\n", nil, 0 },
-    { "prints bytes that are no text (78)", "printf '\\377'; echo t >&2", nil,
+    { "prints bytes that are no text", "printf '\\377'; echo t >&2", nil,
       "\255", "t\n", 0 },
   }
   for _, case in ipairs(cases) do
@@ -393,27 +393,27 @@ describe("a command in wrenn-local", function()
     assert.is_truthy(result.stderr:find("not found", 1, true))
   end)
 
-  it("has a home and a path (68)", function()
+  it("has a home and a path", function()
     local home, path = run("echo $HOME; echo $PATH").stdout
       :match("^(.-)\n(.-)\n$")
     assert.are.equal(walls.home(capsule), home)
     assert.is_truthy(path:find("/usr/bin", 1, true))
   end)
 
-  it("leaves no state behind (63, 66)", function()
+  it("leaves no state behind", function()
     run("cd /tmp; export SECRET=1", { envs = { OTHER = "2" } })
     assert.are.equal(walls.home(capsule) .. " []\n",
       run("echo $(pwd) [$SECRET$OTHER]").stdout)
   end)
 
-  it("in a missing directory is an API error (62)", function()
+  it("in a missing directory is an API error", function()
     local result, err = capsule.commands:run("pwd", { cwd = "/no/such/xyz" })
     assert.is_nil(result)
     assert.is_true(err:is("ValidationError"))
     assert.are.equal(502, err.status_code)
   end)
 
-  it("that runs too long is an error soon (75)", function()
+  it("that runs too long is an error soon", function()
     local begin = os.time()
     local result, err = capsule.commands:run("sleep 20", { timeout = 1 })
     assert.is_nil(result)
@@ -422,7 +422,7 @@ describe("a command in wrenn-local", function()
     assert.are.same({}, (capsule.commands:list()))
   end)
 
-  it("prints 5 MiB, complete and in order (82)", function()
+  it("prints 5 MiB, complete and in order", function()
     local out = run("seq 1 900000 | head -c 5242880").stdout
     assert.are.equal(5242880, #out)
     assert.are.equal("1\n2\n3\n", out:sub(1, 6))
@@ -450,7 +450,7 @@ describe("a command in wrenn-local", function()
       { result.stdout, result.stderr, result.exit_code })
   end)
 
-  it("runs in the background, is listed and killed (86, 87, 91, 93, 94)",
+  it("runs in the background, is listed and killed",
     function()
       local tagged = run("sleep 30", { background = true, tag = "bg-test" })
       local plain = run("sleep 30", { background = true })
@@ -488,7 +488,7 @@ describe("a command in wrenn-local", function()
     handle:kill()
   end)
 
-  it("may handle SIGTERM (96)", function()
+  it("may handle SIGTERM", function()
     local handle = run("trap 'echo got it; exit 0' TERM; echo set;"
       .. " while :; do sleep 0.05; done", { background = true })
     wrenn.task.sleep(0.2)

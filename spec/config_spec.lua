@@ -1,5 +1,5 @@
--- Configuration: behaviour cases 265, 266, 285, 319-322; proxies and TLS
--- settings; that events tell what was sent.
+-- Configuration: keys, URLs, proxies and TLS settings; that events tell what
+-- was sent.
 
 local core = require("wrenn.core")
 local compat = require("spec.support.compat")
@@ -25,7 +25,7 @@ local function run_with(environment, code)
 end
 
 describe("a client", function()
-  it("without a key says what to set (265)", function()
+  it("without a key says what to set", function()
     assert.are.equal("nil\tConfigurationError: No API key provided: set"
       .. " WRENN_API_KEY or pass api_key",
       run_with({}, "print(wrenn.Client())"))
@@ -33,7 +33,7 @@ describe("a client", function()
       "print(wrenn.Capsule.create())"):find("No API key", 1, true))
   end)
 
-  it("takes key and URL from the environment, arguments first (266)",
+  it("takes key and URL from the environment, arguments first",
     function()
       local p = peer.answering({ 200, "[]" })
       local environment = { WRENN_API_KEY = "wrn_env", WRENN_BASE_URL = p.url }
@@ -54,7 +54,7 @@ describe("a client", function()
       :find("No API key", 1, true))
   end)
 
-  it("sends the key with a WebSocket as well (266)", function()
+  it("sends the key with a WebSocket as well", function()
     local p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
       { 401, "" })
     local capsule = assert(wrenn.Capsule.connect("cl-1", p:options()))
@@ -66,7 +66,7 @@ describe("a client", function()
   end)
 
   for _, path in ipairs({ "", "/", "/api", "/api/" }) do
-    it(("joins a base URL that ends in '%s' (285)"):format(path), function()
+    it(("joins a base URL that ends in '%s'"):format(path), function()
       local p = peer.answering({ 200, "[]" })
       assert(wrenn.Capsule.list(p:options({ base_url = p.url .. path })))
       assert.are.equal("GET " .. path:gsub("/$", "") .. "/v1/capsules ",
@@ -97,7 +97,7 @@ describe("a client", function()
       "https://8080-cl-1.api.example.com:9443" },
   }
   for _, case in ipairs(proxied) do
-    it("knows the URL of a port below " .. case[1] .. " (319-321)", function()
+    it("knows the URL of a port below " .. case[1] .. "", function()
       local p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' })
       local capsule = assert(wrenn.Capsule.connect("cl-1", p:options()))
       capsule.client = assert(wrenn.Client({ api_key = "k",
@@ -109,7 +109,7 @@ describe("a client", function()
     end)
   end
 
-  it("takes the proxy domain from argument or environment (322)", function()
+  it("takes the proxy domain from argument or environment", function()
     local code = "print(wrenn.Client{api_key='k',base_url='http://h',"
       .. "proxy_domain=%s}.settings.proxy_domain)"
     local environment = { WRENN_PROXY_DOMAIN = "env.example" }

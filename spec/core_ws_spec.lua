@@ -1,5 +1,5 @@
 -- wrenn.core's WebSockets: opening, messages, closing, refusals, silence and
--- back-pressure, against scripted peers (behaviour cases 109-111, 149-151).
+-- back-pressure, against scripted peers.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")

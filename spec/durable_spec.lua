@@ -1,6 +1,6 @@
 -- Durable commands: what they print is kept in the capsule and read from any
 -- byte on, after a disconnect, a pause, or from another process, without losing
--- or repeating one. Behaviour cases 86, 90, 94, 96 for them; every generation.
+-- or repeating one; every generation.
 
 local core = require("wrenn.core")
 local server = require("spec.support.server")

@@ -1,5 +1,4 @@
--- Errors and how answers become them: behaviour cases 267, 268, 270-278, 286;
--- the key that is never shown.
+-- Errors and how answers become them; the key that is never shown.
 
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
@@ -50,7 +49,7 @@ describe("an answer", function()
     { 599, "new", "InternalError" },
   }
   for _, case in ipairs(types) do
-    it(("%d %s is a %s (268, 270, 271, 273)"):format(case[1], case[2],
+    it(("%d %s is a %s"):format(case[1], case[2],
       case[3]), function()
       local err = get({ case[1], envelope(case[2]) })
       assert.are.equal(case[3], err.type)
@@ -60,7 +59,7 @@ describe("an answer", function()
     end)
   end
 
-  it("of the newer shape keeps all it says (272)", function()
+  it("of the newer shape keeps all it says", function()
     local err = get({ 409, envelope("sandbox_not_running",
       ',"request_id":"req_1","retryable":true,"details":{"status":"paused"}') })
     assert.is_true(err:is("ConflictError"))
@@ -73,7 +72,7 @@ describe("an answer", function()
       get({ 404, envelope("not_found"), "X-Request-ID: req_2" }).request_id)
   end)
 
-  it("of HTML is an error with the status and the text (274)", function()
+  it("of HTML is an error with the status and the text", function()
     for _, page in ipairs({ "<html>Bad Gateway</html>",
       '<!DOCTYPE html><html><head><title>Bad Gateway</title><link href="x">'
         .. "</head></html>",
@@ -92,14 +91,14 @@ describe("an answer", function()
     ["numbers where text belongs"] = '{"error":{"code":1,"message":2}}',
     ["nothing"] = "",
   }) do
-    it("of 400 with " .. name .. " is an error object (276)", function()
+    it("of 400 with " .. name .. " is an error object", function()
       local err = get({ 400, body })
       assert.are.same({ "ValidationError", 400 }, { err.type, err.status_code })
       assert.is_true(#err.message > 0)
     end)
   end
 
-  it("of 429 says when to come back (277)", function()
+  it("of 429 says when to come back", function()
     local err = get({ 429, envelope("rate_limited"), "Retry-After: 60" })
     assert.is_true(err:is("RateLimitError"))
     assert.are.equal(60, err.retry_after)
@@ -139,7 +138,7 @@ describe("an answer", function()
     end
   ]]
 
-  it("that fails twice on the way is asked for again (278)", function()
+  it("that fails twice on the way is asked for again", function()
     p = peer.start(flaky)
     local begin = require("wrenn.core").now()
     assert(wrenn.Capsule.get_info("cl-1", p:options()))
@@ -147,7 +146,7 @@ describe("an answer", function()
     assert.are.equal(3, #p:received())
   end)
 
-  it("to a POST is never asked for again (278)", function()
+  it("to a POST is never asked for again", function()
     p = peer.start(flaky)
     local capsule, err = wrenn.Capsule.create(p:options())
     assert.is_nil(capsule)

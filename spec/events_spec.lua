@@ -1,5 +1,5 @@
--- The event stream: behaviour cases 334, 336-340, on the client's side and
--- against wrenn-local; and the codec underneath.
+-- The event stream, on the client's side and against wrenn-local; and the codec
+-- underneath.
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
@@ -37,14 +37,14 @@ describe("server-sent events", function()
     assert.are.same({ "a b ", "c" }, decode("data:   a b \n\ndata:c\n\n"))
   end)
 
-  it("are not made of comments and other fields (336)", function()
+  it("are not made of comments and other fields", function()
     assert.are.same({}, decode(": keepalive\n\n: keepalive\n\n"))
     assert.are.same({}, decode("event: x\nid: 5\nretry: 1\n\n"))
     assert.are.same({ "a" },
       decode("event: x\n: c\nid: 5\ndatabase: y\ndata: a\nfoo\n\n"))
   end)
 
-  it("are not there before they are whole (337)", function()
+  it("are not there before they are whole", function()
     assert.are.same({ "a" }, decode("data: a\n\ndata: b\n"))
     assert.are.same({ "a" }, decode("data: a\n\ndata: b"))
   end)
@@ -220,7 +220,7 @@ describe("events of a scripted server", function()
     [403] = "ForbiddenError", [404] = "NotFoundError",
     [503] = "HostUnavailableError" })
   do
-    it("are refused by a " .. status .. " before the first one (338)",
+    it("are refused by a " .. status .. " before the first one",
       function()
         local stream, err = start(([[
           c:request()
@@ -245,7 +245,7 @@ describe("events of a scripted server", function()
   end)
 
   for how, ending in pairs({ reset = "c:reset()", close = "c:close()" }) do
-    it("go on after a " .. how .. ", and say so (337)", function()
+    it("go on after a " .. how .. ", and say so", function()
       local stream = assert(start(([[
         if n == 1 then
           %s
@@ -489,7 +489,7 @@ for _, generation in ipairs({ "0.2", "0.2.2", "0.3", "0.4" }) do
       end
     end
 
-    it("tell what is done with a capsule (339)", function()
+    it("tell what is done with a capsule", function()
       local stream = assert(client.events:stream())
       local capsule = assert(wrenn.Capsule.create({ client = client,
         wait = true }))
@@ -584,7 +584,7 @@ for _, generation in ipairs({ "0.2", "0.2.2", "0.3", "0.4" }) do
       second:close()
     end)
 
-    it("need the key (338)", function()
+    it("need the key", function()
       local other = assert(wrenn.Client(s:options({ api_key = "wrn_no" })))
       local stream, err = other.events:stream()
       assert.is_nil(stream)
@@ -616,7 +616,7 @@ describe("the event stream of wrenn-local", function()
     return text
   end
 
-  it("greets, and keeps the connection alive (334)", function()
+  it("greets, and keeps the connection alive", function()
     local s = server.start()
     local client = assert(wrenn.Client(s:options()))
     local greeting = 'event: connected\ndata: {"message":"connected"}\n\n'
@@ -672,7 +672,7 @@ describe("the event stream of wrenn-local", function()
     s:stop()
   end)
 
-  it("tells of a capsule that is paused for being idle (340)", function()
+  it("tells of a capsule that is paused for being idle", function()
     local s = server.start("", "WRENN_LOCAL_IDLE_SECOND_MS=10")
     local client = assert(wrenn.Client(s:options()))
     local stream = assert(client.events:stream())

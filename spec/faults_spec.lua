@@ -1,7 +1,6 @@
 -- Every operation and every fault of the way: the right typed error within the
--- deadline, no success that is none, nothing left open (behaviour cases of
--- errors, over all operations). One peer serves all: the first part of the
--- path says which fault it has to commit.
+-- deadline, no success that is none, nothing left open. One peer serves all: the
+-- first part of the path says which fault it has to commit.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")

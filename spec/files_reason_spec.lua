@@ -62,7 +62,7 @@ generations.each(function(g)
     end)
 
     for _, case in ipairs(cases) do
-      it(("are told: %s %s"):format(case[1], case[2]:sub(1, 12)), function()
+      it(("are told: %s %s"):format(case[1], case[2]:gsub("n+", "n")), function()
         local argument
         if case[1] ~= "list" then
           argument = "x"

@@ -1,5 +1,4 @@
--- capsule.files: behaviour cases 171, 172, 174-178, 184, 187, 188, 190, 192,
--- 198-202, 204, 205, 210-212.
+-- capsule.files: read, write, list, exists, make_dir and remove.
 
 local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")
@@ -29,14 +28,14 @@ describe("files of a scripted server", function()
     return assert(Capsule.connect("cl-1", p:options())).files
   end
 
-  it("are listed as deep as asked (190)", function()
+  it("are listed as deep as asked", function()
     local files = files_of({ 200, '{"entries":[]}' })
     assert.are.same({}, (files:list("/a", { depth = 3 })))
     assert.are.same({ path = "/a", depth = 3 },
       require("cjson").decode(p:received()[2]:match("\r\n\r\n(.*)$")))
   end)
 
-  it("are sent with their path first (178)", function()
+  it("are sent with their path first", function()
     local files = files_of({ 204 })
     assert.is_true(files:upload_stream("/p q", { "ab", "cd" }))
     local request = p:received()[2]
@@ -49,7 +48,7 @@ describe("files of a scripted server", function()
 
   local missing = {
     ["404"] = failure(404, "not_found", "gone"),
-    ["502 that says 404 (184)"] = failure(502, "agent_error",
+    ["502 that says 404"] = failure(502, "agent_error",
       "read file: read file /x: status 404: path '/x' does not exist"),
     ["502 with the system's words"] = failure(502, "agent_error",
       "error removing: No such file or directory"),
@@ -69,9 +68,9 @@ describe("files of a scripted server", function()
   end
 
   for name, answer in pairs({
-    ["conflict (200)"] = failure(409, "conflict", "directory exists"),
-    ["already_exists (201)"] = failure(409, "already_exists", "x"),
-    ["an internal error (201)"] = failure(500, "internal",
+    ["conflict"] = failure(409, "conflict", "directory exists"),
+    ["already_exists"] = failure(409, "already_exists", "x"),
+    ["an internal error"] = failure(500, "internal",
       "already_exists: directory already exists: /tmp/x"),
   }) do
     it("make_dir of what exists is as good: " .. name, function()
@@ -80,7 +79,7 @@ describe("files of a scripted server", function()
     end)
   end
 
-  it("make_dir keeps the error when nothing is there (202)", function()
+  it("make_dir keeps the error when nothing is there", function()
     local files = files_of(failure(409, "conflict", "no"), { 200, "{}" })
     local entry, err = files:make_dir("/tmp/x")
     assert.is_nil(entry)
@@ -163,9 +162,9 @@ describe("files of wrenn-local", function()
   end)
 
   local contents = {
-    ["text (171)"] = "hello world",
-    ["bytes (172)"] = "\0\1\2\255",
-    ["nothing (176)"] = "",
+    ["text"] = "hello world",
+    ["bytes"] = "\0\1\2\255",
+    ["nothing"] = "",
     ["line ends and boundaries"] = "\r\n--\r\n\r\n----\r\n",
     ["3 MiB"] = ("0123456789abcde\n"):rep(196608),
   }
@@ -182,13 +181,13 @@ describe("files of wrenn-local", function()
     end)
   end
 
-  it("are made with their directories, and replaced (174, 175)", function()
+  it("are made with their directories, and replaced", function()
     assert.is_true(files:write("/tmp/deep/nested/dir/f", "longer"))
     assert.is_true(files:write("/tmp/deep/nested/dir/f", "new"))
     assert.are.equal("new", files:read("/tmp/deep/nested/dir/f"))
   end)
 
-  it("are seen by commands, and theirs are seen here (211)", function()
+  it("are seen by commands, and theirs are seen here", function()
     assert.is_true(files:write("/tmp/ours", "ours"))
     assert.are.equal("ours", capsule.commands:run("cat /tmp/ours").stdout)
     assert(capsule.commands:run("printf theirs > /tmp/theirs"))
@@ -197,7 +196,7 @@ describe("files of wrenn-local", function()
 
   for _, path in ipairs({ "/tmp/ä b.txt", "/tmp/$(x) 'q' \"d\"", "~/home.txt",
     "relative.txt", "/tmp/line\nbreak" }) do
-    it("may be called " .. path:gsub("\n", "\\n") .. " (212)", function()
+    it("may be called " .. path:gsub("\n", "\\n") .. "", function()
       assert.is_true(files:write(path, path))
       assert.are.equal(path, files:read(path))
       assert.is_true(files:exists(path))
@@ -206,7 +205,7 @@ describe("files of wrenn-local", function()
     end)
   end
 
-  it("are listed, one level or more (187, 188)", function()
+  it("are listed, one level or more", function()
     assert.is_true(files:write("/tmp/l/a.txt", "12"))
     assert.is_true(files:write("/tmp/l/sub/b.txt", ""))
     local function names(depth)
@@ -227,7 +226,7 @@ describe("files of wrenn-local", function()
     assert.is_true(compat.is_integer(entry.modified_at))
   end)
 
-  it("of a missing directory are not found (192)", function()
+  it("of a missing directory are not found", function()
     local list, err = files:list("/tmp/none")
     assert.is_nil(list)
     assert.is_true(err:is("NotFoundError"))
@@ -239,14 +238,14 @@ describe("files of wrenn-local", function()
     ["/tmp/e/f/x"] = false, ["~"] = true, ["/tmp/e/broken"] = true,
   }
   for path, expected in pairs(existence) do
-    it(("exist or not: %s (198)"):format(path), function()
+    it(("exist or not: %s"):format(path), function()
       assert.is_true(files:write("/tmp/e/f", ""))
       assert(capsule.commands:run("ln -sf /nowhere /tmp/e/broken"))
       assert.are.equal(expected, (files:exists(path)))
     end)
   end
 
-  it("make directories, new and old (199, 200)", function()
+  it("make directories, new and old", function()
     local entry = assert(files:make_dir("/tmp/m/n"))
     assert.are.same({ "n", "/tmp/m/n", "directory" },
       { entry.name, entry.path, entry.type })
@@ -258,7 +257,7 @@ describe("files of wrenn-local", function()
     assert.is_true(err:is("ValidationError"))
   end)
 
-  it("are removed, with all that is in them (204, 205)", function()
+  it("are removed, with all that is in them", function()
     assert.is_true(files:write("/tmp/r/a/b", "x"))
     assert.is_true(files:remove("/tmp/r"))
     assert.is_false(files:exists("/tmp/r"))
@@ -267,7 +266,7 @@ describe("files of wrenn-local", function()
     assert.is_true(err:is("NotFoundError"))
   end)
 
-  it("that are missing are not found (184)", function()
+  it("that are missing are not found", function()
     for _, call in ipairs({ files.read, files.download_stream }) do
       local content, err = call(files, "/tmp/none")
       assert.is_nil(content)
@@ -325,7 +324,7 @@ describe("files of wrenn-local", function()
       capsule.commands:run("printf 'still works'").stdout)
   end)
 
-  it("of a paused capsule are refused (210)", function()
+  it("of a paused capsule are refused", function()
     assert(capsule:pause({ wait = true }))
     local content, err = files:read("/tmp/f")
     assert.is_nil(content)

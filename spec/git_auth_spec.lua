@@ -1,6 +1,5 @@
--- capsule.git with credentials, and what a git that failed means: behaviour
--- cases 234-238, 240, 241 and 244. Where the documented SDK puts credentials
--- into the URL (236), here they never come near it.
+-- capsule.git with credentials, and what a git that failed means. Where the
+-- documented SDK puts credentials into the URL, here they never come near it.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
@@ -77,7 +76,7 @@ describe("a git that failed", function()
     "fatal: unable to access 'https://h/r/': The requested URL returned error:"
       .. " 403",
   }
-  it("for want of a right to be there says so (234)", function()
+  it("for want of a right to be there says so", function()
     for _, stderr in ipairs(auth) do
       ended(128, stderr)
       local result, err = git:clone("https://h/r")
@@ -112,7 +111,7 @@ describe("a git that failed", function()
     answer({ 200, "{}" })
   end)
 
-  it("says what it printed, or that it failed (235)", function()
+  it("says what it printed, or that it failed", function()
     ended(1, " \n", "nothing to commit\n")
     local _, err = git:commit("m")
     assert.are.equal("nothing to commit", err.message)
@@ -134,7 +133,7 @@ describe("a git that failed", function()
     assert.is_true(err:is("NotFoundError"))
   end)
 
-  it("looks for a remote first, for credentials (240)", function()
+  it("looks for a remote first, for credentials", function()
     ended(2, "error: No such remote 'origin'\n")
     for _, name in ipairs({ "push", "pull", "fetch" }) do
       local result, err = git[name](git, login())
@@ -151,7 +150,7 @@ describe("a git that failed", function()
     assert.are.equal(3, #p:received())
   end)
 
-  it("has nothing to do with misuse (237, 238, 241)", function()
+  it("has nothing to do with misuse", function()
     answer({ 200, "{}" })
     local https = "https://h/r"
     local calls = {
@@ -239,7 +238,7 @@ describe("a git that failed", function()
   end)
 end)
 
-describe("the directory of an address (244)", function()
+describe("the directory of an address", function()
   for address, expected in pairs({
     ["https://h/u/repo.git/"] = "repo", ["https://h/u/repo"] = "repo",
     ["http://h/repo.git"] = "repo", ["https://h/u/repo/.git"] = "repo",

@@ -1,5 +1,5 @@
--- capsule.git: behaviour cases 216-218, 222-226, 228, 230, 242 and 243. Its
--- command lines are in git_words_spec.lua, credentials in git_auth_spec.lua.
+-- capsule.git against a real git. Its command lines are in git_words_spec.lua,
+-- credentials in git_auth_spec.lua.
 
 local git_host = require("spec.support.git_host")
 local server = require("spec.support.server")
@@ -42,7 +42,7 @@ describe("git in a capsule", function()
     return assert(git:status({ cwd = dir }))
   end
 
-  it("makes a repository and commits (216-218, 226)", function()
+  it("makes a repository and commits", function()
     assert(git:init("first", { initial_branch = "main" }))
     assert.is_true(capsule.files:exists("first/.git"))
     local now = status("first")
@@ -75,7 +75,7 @@ describe("git in a capsule", function()
     assert.is_truthy(err.message:find("nothing to commit", 1, true))
   end)
 
-  it("has branches (222, 223)", function()
+  it("has branches", function()
     local dir = repository()
     local here = { cwd = dir }
     local function names()
@@ -107,7 +107,7 @@ describe("git in a capsule", function()
     assert.are.equal("changed\n", sh(dir, "cat f"))
   end)
 
-  it("tells a detached head (225)", function()
+  it("tells a detached head", function()
     local dir = repository()
     sh(dir, "git checkout -q --detach")
     local now = status(dir)
@@ -118,7 +118,7 @@ describe("git in a capsule", function()
       (git:branches({ cwd = dir })))
   end)
 
-  it("counts what an upstream has and has not (224, 243)", function()
+  it("counts what an upstream has and has not", function()
     local from = repository()
     assert(git:clone(walls.home(capsule) .. "/" .. from, "copy" .. from))
     local dir = "copy" .. from
@@ -192,7 +192,7 @@ describe("git in a capsule", function()
       file.index_status, file.renamed_from, file.status })
   end)
 
-  it("tells every kind of conflict (228)", function()
+  it("tells every kind of conflict", function()
     local dir = repository()
     sh(dir, [[
       blob=$(git hash-object -w f)
@@ -214,7 +214,7 @@ describe("git in a capsule", function()
     assert.is_true(now.has_conflicts)
   end)
 
-  it("keeps a configuration (230)", function()
+  it("keeps a configuration", function()
     local dir = repository()
     local here = { cwd = dir }
     assert(git:set_config("a.b", "-x y\n'z'\n", here))
@@ -308,7 +308,7 @@ describe("git in a capsule", function()
       :find("1 file changed", 1, true))
   end)
 
-  it("fails as git does, and in a missing directory (242)", function()
+  it("fails as git does, and in a missing directory", function()
     local result, err = git:status({ cwd = "/tmp" })
     assert.is_nil(result)
     assert.is_true(err:is("GitCommandError"))

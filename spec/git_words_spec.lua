@@ -1,5 +1,4 @@
--- The git that capsule.git asks for: behaviour cases 213, 214, 219, 220, 229,
--- 231 and 232. What it does is in git_spec.lua.
+-- The git that capsule.git asks for. What it does is in git_spec.lua.
 
 local cjson = require("cjson")
 local parse = require("wrenn.git.parse")
@@ -106,7 +105,7 @@ describe("the git that is asked for", function()
       paths = { "a" } } }, { "diff", "--no-color", "--no-ext-diff", "--cached",
       "--name-only", "-z", "v1", "--", "a" } },
   }
-  it("gets each word unchanged (213, 214, 219, 220, 231)", function()
+  it("gets each word unchanged", function()
     for i, call in ipairs(calls) do
       git[call[1]](git, call[2][1], call[2][2], call[2][3])
       local request = body(i + 1)
@@ -119,7 +118,7 @@ describe("the git that is asked for", function()
     end
   end)
 
-  it("has the environment and the time of the call (213)", function()
+  it("has the environment and the time of the call", function()
     git:status({ envs = { GIT_TERMINAL_PROMPT = "1", A = "b" }, timeout = 5 })
     local request = body(2)
     assert.are.same({ GIT_TERMINAL_PROMPT = "1", LC_ALL = "C", A = "b" },
@@ -196,7 +195,7 @@ describe("the git that is asked for", function()
     { "'envs'", "status", { envs = { 1 } } },
     { "'cwd'", "branches", { cwd = 1 } },
   }
-  it("is none when an argument is wrong (232)", function()
+  it("is none when an argument is wrong", function()
     for i, case in ipairs(misuses) do
       local ok, err = pcall(function()
         return git[case[2]](git, case[3], case[4], case[5]) or nil
@@ -210,7 +209,7 @@ describe("the git that is asked for", function()
     assert.are.equal(1, #p:received())
   end)
 
-  it("may answer with nothing (229)", function()
+  it("may answer with nothing", function()
     assert.are.same({ ahead = 0, behind = 0, detached = false, files = {},
       is_clean = true, has_staged = false, has_untracked = false,
       has_conflicts = false }, (git:status()))

@@ -1,5 +1,5 @@
--- Capsules from creation to destruction: behaviour cases 1-8, 19-25, 27, 28,
--- 31, 34, 36, 37, 42-45, on the client's side and against wrenn-local.
+-- Capsules from creation to destruction, on the client's side and against
+-- wrenn-local.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
@@ -75,7 +75,7 @@ describe("a capsule of a scripted server", function()
     return list
   end
 
-  it("is created from a 202, with the server's values (2)", function()
+  it("is created from a 202, with the server's values", function()
     p = peer.answering({ 202, '{"id":"sb-1","status":"starting",'
       .. '"template":"base-python","vcpus":2,"memory_mb":1024}' })
     local capsule = assert(Capsule.create(p:options()))
@@ -86,7 +86,7 @@ describe("a capsule of a scripted server", function()
     assert.is_true(compat.is_integer(capsule.info.vcpus))
   end)
 
-  it("is asked for with {} when nothing is set (3)", function()
+  it("is asked for with {} when nothing is set", function()
     p = peer.answering({ 202, '{"id":"sb-1","status":"starting"}' })
     assert(Capsule(p:options()))
     assert.is_truthy(p:received()[1]:find("\r\n\r\n{}$"))
@@ -101,7 +101,7 @@ describe("a capsule of a scripted server", function()
       timeout_sec = 91, metadata = { a = "b" } }, require("cjson").decode(body))
   end)
 
-  it("without an id is a protocol error (4)", function()
+  it("without an id is a protocol error", function()
     p = peer.answering({ 202, "{}" })
     local capsule, err = Capsule.create(p:options())
     assert.is_nil(capsule)
@@ -109,7 +109,7 @@ describe("a capsule of a scripted server", function()
     assert.are.equal("POST /v1/capsules: 'id' is missing", err.message)
   end)
 
-  it("is waited for over several polls (6)", function()
+  it("is waited for over several polls", function()
     p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
       state("starting"), state("starting"), state("running"))
     local capsule = assert(Capsule.create(p:options({ wait = true })))
@@ -118,7 +118,7 @@ describe("a capsule of a scripted server", function()
   end)
 
   for _, status in ipairs({ "error", "stopped", "missing" }) do
-    it("that becomes " .. status .. " fails the wait at once (7)", function()
+    it("that becomes " .. status .. " fails the wait at once", function()
       p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
         state(status), { 202, "" })
       local capsule, err = Capsule.create(p:options({ wait = true }))
@@ -129,7 +129,7 @@ describe("a capsule of a scripted server", function()
     end)
   end
 
-  it("that never starts times out, and is destroyed again (8)", function()
+  it("that never starts times out, and is destroyed again", function()
     p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
       state("starting"))
     local capsule, err =
@@ -157,7 +157,7 @@ describe("a capsule of a scripted server", function()
     assert.are.equal("DELETE /v1/capsules/cl-1", list[#list])
   end)
 
-  it("is connected to with one request when it runs (34)", function()
+  it("is connected to with one request when it runs", function()
     p = peer.answering(state("running"))
     assert(Capsule.connect("cl-1", p:options()))
     assert.are.same({ "GET /v1/capsules/cl-1" }, requests())
@@ -286,7 +286,7 @@ describe("a capsule of a scripted server", function()
     assert.is_true(core.now() - begin < 10)
   end)
 
-  it("that is being paused is waited for, then resumed (36)", function()
+  it("that is being paused is waited for, then resumed", function()
     p = peer.answering(state("pausing"), state("pausing"), state("paused"),
       { 202, '{"id":"cl-1","status":"resuming"}' }, state("running"))
     local capsule = assert(Capsule.connect("cl-1", p:options()))
@@ -295,14 +295,14 @@ describe("a capsule of a scripted server", function()
   end)
 
   for status, body in pairs({ [204] = "", [202] = "", [200] = "{}" }) do
-    it("is destroyed by a " .. status .. " (24)", function()
+    it("is destroyed by a " .. status .. "", function()
       p = peer.answering({ status, body })
       assert.is_true(Capsule.destroy("cl-1", p:options()))
       assert.are.same({ "DELETE /v1/capsules/cl-1" }, requests())
     end)
   end
 
-  it("is gone when polling gives 404 (25)", function()
+  it("is gone when polling gives 404", function()
     p = peer.answering({ 202, "" }, state("stopping"), { 404, '{"error":'
       .. '{"code":"not_found","message":"sandbox not found"}}' })
     assert.is_true(Capsule.destroy("cl-1", p:options({ wait = true })))
@@ -316,7 +316,7 @@ describe("a capsule of a scripted server", function()
     assert.is_true(err:is("CapsuleStateError"))
   end)
 
-  it("must not answer with nothing where a capsule is expected (44)",
+  it("must not answer with nothing where a capsule is expected",
     function()
       p = peer.answering({ 202, "" })
       local info, err = Capsule.pause("cl-1", p:options())
@@ -324,7 +324,7 @@ describe("a capsule of a scripted server", function()
       assert.is_true(err:is("ProtocolError"))
     end)
 
-  it("may have a status nobody has heard of (45)", function()
+  it("may have a status nobody has heard of", function()
     p = peer.answering(state("snapshotting"))
     local info = assert(Capsule.get_info("cl-1", p:options()))
     assert.are.equal("snapshotting", info.status)
@@ -339,7 +339,7 @@ describe("a capsule of a scripted server", function()
     assert.are.equal("GET /v1/capsules/%2E%2E", requests()[2])
   end)
 
-  it("leaving its scope is destroyed, whatever the error (27)", function()
+  it("leaving its scope is destroyed, whatever the error", function()
     p = peer.answering({ 202, '{"id":"cl-1","status":"running"}' },
       { 500, "broken" })
     local ok, err = pcall(wrenn.with, assert(Capsule.create(p:options())),
@@ -387,7 +387,7 @@ describe("a capsule of wrenn-local", function()
     s:stop()
   end)
 
-  it("has an id of the documented form and is listed (1, 19)", function()
+  it("has an id of the documented form and is listed", function()
     assert.is_truthy(capsule.id:match("^cl%-[0-9a-z]+$"))
     assert.are.equal(28, #capsule.id)
     local second = assert(Capsule.create(s:options()))
@@ -398,7 +398,7 @@ describe("a capsule of wrenn-local", function()
     assert.are.equal("stopped", second:get_info().status)
   end)
 
-  it("is not found under another id (22)", function()
+  it("is not found under another id", function()
     local info, err =
       Capsule.get_info("cl-" .. ("0"):rep(25), s:options())
     assert.is_nil(info)
@@ -406,14 +406,14 @@ describe("a capsule of wrenn-local", function()
     assert.are.equal(404, err.status_code)
   end)
 
-  it("takes a ping, which counts as activity (37)", function()
+  it("takes a ping, which counts as activity", function()
     local before = capsule:get_info().last_active_at
     wrenn.task.sleep(1.1)
     assert.is_true(capsule:ping())
     assert.is_true(capsule:get_info().last_active_at > before)
   end)
 
-  it("is paused and resumed with all that is in it (28, 31, 42, 43)",
+  it("is paused and resumed with all that is in it",
     function()
       assert(capsule.files:write("/tmp/kept", "kept"))
       local handle =
@@ -436,13 +436,13 @@ describe("a capsule of wrenn-local", function()
       assert.is_true(handle:kill())
     end)
 
-  it("refuses a wrong key (267)", function()
+  it("refuses a wrong key", function()
     local list, err = Capsule.list(s:options({ api_key = "wrn_wrong" }))
     assert.is_nil(list)
     assert.is_true(err:is("AuthenticationError"))
   end)
 
-  it("destroys twice without complaint (24)", function()
+  it("destroys twice without complaint", function()
     local other = assert(Capsule.create(s:options()))
     assert.is_true(Capsule.destroy(other.id, s:options()))
     assert.is_true(Capsule.destroy(other.id, s:options({ wait = true })))

@@ -1,6 +1,5 @@
--- wrenn-local's errors, keys and other transport, in every generation:
--- behaviour cases 13-15, 22, 69, 70, 182-184, 208, 210, 267, 279, 280, 282-284,
--- 286, on the wire.
+-- wrenn-local's errors, keys and other transport, in every generation, on the
+-- wire.
 
 local generations = require("spec.support.generations")
 local wire = require("spec.support.wire")
@@ -46,7 +45,7 @@ generations.each(function(g)
       assert.is_nil(next(expected))
     end
 
-    it("refuses a missing or wrong key (267)", function()
+    it("refuses a missing or wrong key", function()
       assert_error(w:request("GET", "/v1/capsules", nil, { key = false }), 401,
         g.pick("unauthorized", "auth_session_required"),
         g.pick("X-API-Key or Authorization: Bearer <token> required",
@@ -61,7 +60,7 @@ generations.each(function(g)
         w:request("GET", "/v1/capsules/x", nil, { key = "no" }).status)
     end)
 
-    it("keeps what is for people from keys (282)", function()
+    it("keeps what is for people from keys", function()
       for _, place in ipairs({ "/v1/teams", "/v1/hosts", "/v1/me",
         "/v1/api-keys/1", "/v1/admin/x" }) do
         local answer = w:request("GET", place)
@@ -71,13 +70,13 @@ generations.each(function(g)
       end
     end)
 
-    it("tells its health to anybody (283)", function()
+    it("tells its health to anybody", function()
       local answer = w:request("GET", "/health", nil, { key = false })
       assert.are.same({ 200, { status = "ok", version = g.version } },
         { answer.status, answer.json })
     end)
 
-    it("has a request id on every answer, or on none (284)", function()
+    it("has a request id on every answer, or on none", function()
       local seen = {}
       for _, answer in ipairs({
         w:request("GET", "/health"), w:request("GET", path),
@@ -94,7 +93,7 @@ generations.each(function(g)
       end
     end)
 
-    it("knows no other paths and methods (286)", function()
+    it("knows no other paths and methods", function()
       local answer = w:request("GET", "/v1/nowhere")
       assert.are.same({ 404, "404 page not found\n" },
         { answer.status, answer.body })
@@ -103,7 +102,7 @@ generations.each(function(g)
       assert.are.same({ 405, "" }, { answer.status, answer.body })
     end)
 
-    it("refuses what is no id, and one that nobody has (22)", function()
+    it("refuses what is no id, and one that nobody has", function()
       local bad = g.pick("invalid sandbox ID", "Invalid sandbox ID.")
       for _, id in ipairs({ "abc", "cl-1", "sb-0000000000000000000000000",
         "cl-000000000000000000000000A" }) do
@@ -117,7 +116,7 @@ generations.each(function(g)
       end
     end)
 
-    it("refuses bodies that are no JSON (15)", function()
+    it("refuses bodies that are no JSON", function()
       local bad = g.pick("invalid JSON body", "Invalid JSON body.")
       for _, where in ipairs({ "/v1/capsules", path .. "/exec",
         path .. "/files/read" }) do
@@ -130,7 +129,7 @@ generations.each(function(g)
         "invalid_request", bad)
     end)
 
-    it("wants the fields that it needs (69)", function()
+    it("wants the fields that it needs", function()
       local code = g.pick("invalid_request", "validation_failed")
       for _, body in ipairs({ "{}", '{"cmd":""}', '{"cmd":null}' }) do
         assert_error(w:request("POST", path .. "/exec", body), 400, code,
@@ -145,7 +144,7 @@ generations.each(function(g)
       end
     end)
 
-    it("wants a form, and its two parts (182, 183)", function()
+    it("wants a form, and its two parts", function()
       local code = g.pick("invalid_request", "validation_failed")
       assert_error(w:request("POST", path .. "/files/write", { path = "/x" }),
         400, "invalid_request", g.pick("expected multipart/form-data",
@@ -166,7 +165,7 @@ generations.each(function(g)
       end
     end)
 
-    it("refuses templates that are none (13, 14)", function()
+    it("refuses templates that are none", function()
       local answer = w:request("POST", "/v1/capsules",
         { template = "no-such" })
       assert_error(answer, 404, g.pick("not_found", "template_not_found"),
@@ -179,7 +178,7 @@ generations.each(function(g)
       end
     end)
 
-    it("looks at a capsule's state before a body (70, 210)", function()
+    it("looks at a capsule's state before a body", function()
       local paused = w:create()
       w:request("POST", paused .. "/pause")
       w:until_status(paused:match("cl%-.*"), "paused")
@@ -247,7 +246,7 @@ generations.each(function(g)
     local sockets = { "/exec/stream", "/processes/1/stream", "/pty" }
 
     if g.waits then
-      it("opens WebSockets to strangers, and tells them (279)", function()
+      it("opens WebSockets to strangers, and tells them", function()
         for i, rest in ipairs(sockets) do
           local socket = assert(w:open(path .. rest,
             { key = i ~= 1 and "wrong" }))
@@ -258,20 +257,20 @@ generations.each(function(g)
         end
       end)
 
-      it("waits for a stranger to say something (279)", function()
+      it("waits for a stranger to say something", function()
         local socket = assert(w:open(path .. "/pty", { key = "wrong" }))
         assert.are.same({ nil, "silent" }, { socket:read(2) })
         assert.are.equal("authentication failed", socket:read(20).data)
         assert.are.same({ {}, 1006 }, { socket:drain() })
       end)
 
-      it("looks at the id before that (118)", function()
+      it("looks at the id before that", function()
         local socket, answer = w:open("/v1/capsules/abc/pty", { key = "no" })
         assert.is_nil(socket)
         assert_error(answer, 400, "invalid_request", "invalid sandbox ID")
       end)
     else
-      it("refuses WebSockets with a wrong key (280)", function()
+      it("refuses WebSockets with a wrong key", function()
         for _, rest in ipairs(sockets) do
           for _, place in ipairs({ path, "/v1/capsules/abc" }) do
             local socket, answer = w:open(place .. rest, { key = "wrong" })

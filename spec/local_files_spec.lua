@@ -1,5 +1,4 @@
--- wrenn-local's files in every generation, on the wire: behaviour cases 171,
--- 172, 174-177, 180-184, 186-189, 192-196, 199, 200, 204-208, 211, 212.
+-- wrenn-local's files in every generation, on the wire.
 
 local generations = require("spec.support.generations")
 local wire = require("spec.support.wire")
@@ -62,7 +61,7 @@ generations.each(function(g)
     local INTERNAL = { g.pick(502, 500),
       g.pick("agent_error", "internal_error") }
 
-    it("is read as it was written (171, 172, 174, 175, 176)", function()
+    it("is read as it was written", function()
       for _, call in ipairs({ "write", "stream/write" }) do
         write("/tmp/deep/nested/dir/f", "hello world", call)
         assert.are.equal("hello world", read("/tmp/deep/nested/dir/f"))
@@ -74,7 +73,7 @@ generations.each(function(g)
       end
     end)
 
-    it("keeps its mode, and is made with one (174)", function()
+    it("keeps its mode, and is made with one", function()
       write("/tmp/new", "x")
       assert.are.equal("644\n", w:sh(path, "stat -c %a /tmp/new").stdout)
       w:sh(path, "chmod 750 /tmp/new; ln -s /tmp/new /tmp/link")
@@ -83,7 +82,7 @@ generations.each(function(g)
         w:sh(path, "stat -c %a /tmp/new; cat /tmp/new").stdout)
     end)
 
-    it("may come before its path, but not in a stream (177)", function()
+    it("may come before its path, but not in a stream", function()
       local answer = files("write",
         wire.form({ "file", "first" }, { "other", "x" }, { "path", "/tmp/f" }))
       assert.are.equal(204, answer.status)
@@ -98,7 +97,7 @@ generations.each(function(g)
       assert.are.equal("", read("/tmp/g"))
     end)
 
-    it("may be 100 MiB at the most, unless it is streamed (180)", function()
+    it("may be 100 MiB at the most, unless it is streamed", function()
       local body, options = wire.form({ "path", "/tmp/big" },
         { "file", ("x"):rep(101 * MIB) })
       assert_error(files("write", body, options), 413,
@@ -109,7 +108,7 @@ generations.each(function(g)
     end)
 
     if g.labels then
-      it("may be of any size when it is streamed (181)", function()
+      it("may be of any size when it is streamed", function()
         write("/tmp/big", ("0123456789abcdef"):rep(150 * MIB / 16),
           "stream/write")
         assert.are.equal(("%d\n"):format(150 * MIB),
@@ -134,7 +133,7 @@ generations.each(function(g)
       op:cancel()
     end)
 
-    it("that is missing is no failure of its own (184, 192, 205)", function()
+    it("that is missing is no failure of its own", function()
       write("/tmp/file", "")
       for _, name in ipairs({ "/tmp/none", "/tmp/none/none",
         "/tmp/file/none" }) do
@@ -155,7 +154,7 @@ generations.each(function(g)
         INTERNAL[2], g.pick("error resolving path: Not a directory"))
     end)
 
-    it("that cannot be streamed is an empty one (186)", function()
+    it("that cannot be streamed is an empty one", function()
       w:sh(path, "mkfifo /tmp/fifo; ln -s gone /tmp/broken; mkdir /tmp/d")
       for _, name in ipairs({ "/tmp/none", "/tmp/fifo", "/tmp/broken",
         "/tmp/d", "~bob/x" }) do
@@ -208,7 +207,7 @@ generations.each(function(g)
         g.pick("agent_error", "invalid_request"), "path is not a directory")
     end)
 
-    it("is listed (187, 188, 189, 193)", function()
+    it("is listed", function()
       write("/tmp/d/a.txt", "abc")
       write("/tmp/d/sub/b.txt", "")
       local shallow, by_path = list("/tmp/d")
@@ -237,7 +236,7 @@ generations.each(function(g)
         files("list", { path = "/tmp/empty" }).body)
     end)
 
-    it("is listed as a link (194, 195, 196)", function()
+    it("is listed as a link", function()
       w:sh(path, "mkdir -p /tmp/real/in; echo x > /tmp/real/f;"
         .. " ln -s real /tmp/link; ln -s gone /tmp/broken;"
         .. " ln -s real/f /tmp/to-file; mkfifo /tmp/fifo")
@@ -260,7 +259,7 @@ generations.each(function(g)
       assert.is_truthy(by_path["/tmp/link/in"])
     end)
 
-    it("lies in directories that are made (199, 200)", function()
+    it("lies in directories that are made", function()
       local answer = files("mkdir", { path = "/tmp/a/b/c" })
       assert.are.equal(200, answer.status)
       local entry = answer.json.entry
@@ -272,7 +271,7 @@ generations.each(function(g)
           .. "directory already exists: /tmp/a/b/c")
     end)
 
-    it("is removed (204, 206)", function()
+    it("is removed", function()
       w:sh(path, "mkdir -p /tmp/d/e; echo > /tmp/d/e/f; echo > /tmp/f;"
         .. " mkdir /tmp/kept; echo x > /tmp/kept/f; ln -s kept /tmp/link")
       for _, name in ipairs({ "/tmp/d", "/tmp/f", "/tmp/link" }) do
@@ -283,7 +282,7 @@ generations.each(function(g)
         w:sh(path, "ls /tmp; cat /tmp/kept/f").stdout)
     end)
 
-    it("may be named relative to home (207, 208)", function()
+    it("may be named relative to home", function()
       for _, name in ipairs({ "~/x", "x", "./x", g.home .. "/x" }) do
         w:sh(path, "rm -f ~/x")
         write(name, name)
@@ -373,7 +372,7 @@ generations.each(function(g)
       end
     end)
 
-    it("is the same for commands, whatever its name (211, 212)", function()
+    it("is the same for commands, whatever its name", function()
       local name = "/tmp/\195\164 b.txt"
       write(name, "from files")
       assert.are.equal("from files", w:sh(path, "cat '" .. name .. "'").stdout)

@@ -1,5 +1,4 @@
--- wrenn-local's port proxy, with a service in a capsule: behaviour cases 324,
--- 325-328 and 330-333.
+-- wrenn-local's port proxy, with a service in a capsule.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
@@ -80,7 +79,7 @@ describe("a port of a local capsule", function()
     return asked
   end
 
-  it("is reached without a key, on the loopback (324, 328)", function()
+  it("is reached without a key, on the loopback", function()
     local asked = echo("/echo?a=b%20c&d", { host_of(capsule, port) })
     assert.are.equal("GET", asked.method)
     assert.are.equal("/echo?a=b%20c&d", asked.path)
@@ -88,7 +87,7 @@ describe("a port of a local capsule", function()
     assert.are.equal("127.0.0.1", asked.named["x-forwarded-for"])
   end)
 
-  it("is reached whatever follows in the host name (332)", function()
+  it("is reached whatever follows in the host name", function()
     for _, rest in ipairs({ "localhost", "localhost:1", "a.b.example:65535",
       "x" }) do
       local status = fetch(s, "/echo",
@@ -97,7 +96,7 @@ describe("a port of a local capsule", function()
     end
   end)
 
-  it("leaves other host names to the API (333)", function()
+  it("leaves other host names to the API", function()
     for _, name in ipairs({ "localhost", port .. "-" .. capsule.id,
       "x" .. port .. "-" .. capsule.id .. ".localhost", "80-sb-1.localhost",
       capsule.id .. ".localhost" }) do
@@ -180,7 +179,7 @@ describe("a port of a local capsule", function()
     assert.are.equal(200, (fetch(s, "/echo", { host_of(capsule, port) })))
   end)
 
-  it("is 502 after three tries when nothing listens (325)", function()
+  it("is 502 after three tries when nothing listens", function()
     local begin = core.now()
     local status, body, headers = fetch(s, "/", { host_of(capsule, 1) })
     assert.are.equal(502, status)
@@ -190,7 +189,7 @@ describe("a port of a local capsule", function()
     assert.is_true(core.now() - begin >= 0.29)
   end)
 
-  it("is 400 for a port or an id that is none (326)", function()
+  it("is 400 for a port or an id that is none", function()
     for _, name in ipairs({ "0-" .. capsule.id, "70000-" .. capsule.id,
       "99999999999999999999-" .. capsule.id }) do
       local status, body = fetch(s, "/", { "Host: " .. name .. ".h" },
@@ -201,7 +200,7 @@ describe("a port of a local capsule", function()
     assert.are.same({ 400, "invalid sandbox ID\n" }, { status, body })
   end)
 
-  it("is 404 for a capsule that nobody knows (327)", function()
+  it("is 404 for a capsule that nobody knows", function()
     local status, body = fetch(s, "/",
       { "Host: 80-cl-0000000000000000000000000.h" })
     assert.are.same({ 404, "sandbox not found\n" }, { status, body })
@@ -281,7 +280,7 @@ describe("a port of a local capsule", function()
     pipe:close()
   end)
 
-  it("carries WebSockets both ways, text and binary (330)", function()
+  it("carries WebSockets both ways, text and binary", function()
     local socket = assert(capsule:websocket(port, { path = "/ws?hello" }))
     assert.are.same({ "hello", false }, { socket:read() })
     assert(socket:send("text"))
@@ -347,7 +346,7 @@ describe("the port of a capsule that stops", function()
     s:stop()
   end)
 
-  it("is 409 while it is paused, and cut when it becomes so (327)", function()
+  it("is 409 while it is paused, and cut when it becomes so", function()
     local capsule = assert(Capsule.create(s:options({ wait = true })))
     local port = guest(capsule)
     local socket = assert(capsule:websocket(port, { path = "/ws" }))
@@ -389,7 +388,7 @@ describe("the port of a capsule that stops", function()
     assert.are.equal(409, (fetch(s, "/", { host_of(capsule, port) })))
   end)
 
-  it("counts as activity (331)", function()
+  it("counts as activity", function()
     local capsule = assert(Capsule.create(s:options({ wait = true })))
     local port = guest(capsule)
     local function active()

@@ -1,5 +1,4 @@
--- wrenn-local's terminals in every generation, on the wire: behaviour cases
--- 135, 136, 138-141, 144, 151-154, 160, 162-166, 168-170.
+-- wrenn-local's terminals in every generation, on the wire.
 
 local core = require("wrenn.core")
 local generations = require("spec.support.generations")
@@ -60,7 +59,7 @@ generations.each(function(g)
       end
     end
 
-    it("is a shell, with a tag and a pid (135, 136)", function()
+    it("is a shell, with a tag and a pid", function()
       local socket, started = start()
       assert.are.equal("started", started.type)
       assert.is_truthy(started.tag:match("^pty%-" .. ("%x"):rep(8) .. "$"))
@@ -84,7 +83,7 @@ generations.each(function(g)
       end
     end)
 
-    it("starts where and with what it is told (138, 139, 140)", function()
+    it("starts where and with what it is told", function()
       local socket = start({ cmd = "/bin/sh", cwd = "/tmp",
         args = { "-c", 'pwd; echo "marker-$PTY_VAR [$TERM]"' },
         envs = { PTY_VAR = "xyzzy" } })
@@ -103,7 +102,7 @@ generations.each(function(g)
       assert.are.equal(g.typed, out == "HI\r\n" or nil)
     end)
 
-    it("has the size it is given, or 80x24 (141, 168)", function()
+    it("has the size it is given, or 80x24", function()
       local socket = start({ cols = 0, rows = 0, cmd = "/bin/sh", args = {
         "-c", "stty size; while read x; do stty size; done" } })
       socket:until_output("24 80\r\n")
@@ -117,7 +116,7 @@ generations.each(function(g)
       assert.are.equal(-1, socket:until_type("exit").exit_code)
     end)
 
-    it("is pinged, and does not mind being answered or not (144)", function()
+    it("is pinged, and does not mind being answered or not", function()
       local socket = sh("while read x; do echo got-$x; done")
       for _ = 1, 2 do
         assert.are.same({ type = "ping" }, (socket:until_type("ping")))
@@ -129,7 +128,7 @@ generations.each(function(g)
       socket:cancel()
     end)
 
-    it("carries bytes both ways, in its own encoding (151, 152)", function()
+    it("carries bytes both ways, in its own encoding", function()
       local bytes = {}
       for i = 0, 255 do
         bytes[#bytes + 1] = string.char(i)
@@ -151,7 +150,7 @@ generations.each(function(g)
       assert.are.same({ [g.binary and "binary" or "output"] = true }, kinds)
     end)
 
-    it("drops what is not in its encoding (152, 153, 154)", function()
+    it("drops what is not in its encoding", function()
       local socket = sh("stty -echo; echo go;"
         .. " while read x; do echo got-$x; done")
       socket:until_output("go\r\n")
@@ -203,7 +202,7 @@ generations.each(function(g)
       return seen:match("^(.-\r\n)\r\n(.*)$")
     end
 
-    it("compresses its messages for those who like it (170)", function()
+    it("compresses its messages for those who like it", function()
       local accepted = "Sec-WebSocket-Extensions: permessage-deflate;"
         .. " server_no_context_takeover; client_no_context_takeover\r\n"
       assert.are.equal(g.binary or false,
@@ -217,7 +216,7 @@ generations.each(function(g)
     end)
 
     if g.binary then
-      it("understands compressed messages, and sends them (170)", function()
+      it("understands compressed messages, and sends them", function()
         local first = '{"type":"start","cmd":"/bin/sh","args":["-c",'
           .. '"seq -s, 1 2000; read x; sleep 0.5; echo got-$x"]}'
         local head, frames = upgrade("/pty", OFFER,
@@ -232,7 +231,7 @@ generations.each(function(g)
         assert.is_true(#frames < 6000, #frames)
       end)
 
-      it("is ended by what is no compression (170)", function()
+      it("is ended by what is no compression", function()
         local _, frames = upgrade("/pty", OFFER,
           raw.frame(0xc1, "\255\255\255\255"), "\136")
         assert.are.equal("\136", frames:sub(1, 1)) -- a close frame
@@ -264,7 +263,7 @@ generations.each(function(g)
       until message and wire.output(message) == "\0"
     end
 
-    it("wants a first message that makes sense (160)", function()
+    it("wants a first message that makes sense", function()
       assert_fatal(open({ type = "connect" }), "connect requires a 'tag' field")
       assert_fatal(open({ type = "connect", tag = "" }),
         "connect requires a 'tag' field")
@@ -279,7 +278,7 @@ generations.each(function(g)
       assert_silent_end(open({ type = "start", cwd = "/no/such" }))
     end)
 
-    it("says what is wrong with the capsule at once (162)", function()
+    it("says what is wrong with the capsule at once", function()
       local paused, id = w:create()
       w:request("POST", paused .. "/pause")
       w:until_status(id, "paused")
@@ -313,7 +312,7 @@ generations.each(function(g)
       end
     end)
 
-    it("goes on without its client, who may come back (163, 164, 165)",
+    it("goes on without its client, who may come back",
       function()
         local socket, started = sh("stty -echo; echo first; read x; echo $x;"
           .. " read x; exit 3")
@@ -359,7 +358,7 @@ generations.each(function(g)
       assert.are.equal(-1, third:until_type("exit").exit_code)
     end)
 
-    it("that nobody knows is silence, or the end (166)", function()
+    it("that nobody knows is silence, or the end", function()
       local sockets = {}
       for i, tag in ipairs({ "pty-00000000", ("x"):rep(200) }) do
         sockets[i] = open({ type = "connect", tag = tag })
@@ -390,7 +389,7 @@ generations.each(function(g)
       end
     end)
 
-    it("drops what comes too fast for its queue (169)", function()
+    it("drops what comes too fast for its queue", function()
       local socket = sh("stty raw -echo; echo go;"
         .. " timeout --foreground 2 cat | wc -c; echo end")
       socket:until_output("go\n")
@@ -402,7 +401,7 @@ generations.each(function(g)
       assert.is_true(count >= 65 and count < 20000, count)
     end)
 
-    it("loses what is typed far ahead, and goes on (169)", function()
+    it("loses what is typed far ahead, and goes on", function()
       local socket = sh("stty raw -echo; echo go;"
         .. " while ! [ -e /tmp/read ]; do sleep 0.05; done;"
         .. " timeout --foreground 2 cat | wc -c; echo end")
@@ -422,7 +421,7 @@ generations.each(function(g)
     end)
 
     if g.name == "0.1" or g.name == "0.4" then
-      it("loses what is not read for 5 s, and goes on (169)", function()
+      it("loses what is not read for 5 s, and goes on", function()
         local socket = sh("stty raw -echo; echo go;"
           .. " while ! [ -e /tmp/late ]; do sleep 0.05; done;"
           .. " head -c 1 >/tmp/one; timeout --foreground 2 cat | wc -c")
@@ -459,7 +458,7 @@ generations.each(function(g)
     end)
 
     if g.typed then
-      it("shows who comes back the last 256 KiB (164)", function()
+      it("shows who comes back the last 256 KiB", function()
         local socket, started = sh("stty -opost -echo; seq 1 100000;"
           .. " echo ready; read x")
         socket:until_output("ready\n")

@@ -1,5 +1,4 @@
--- wrenn-local's command streams in every generation, on the wire: behaviour
--- cases 103-106, 114-118, 120-124, 126-130, 132.
+-- wrenn-local's command streams in every generation, on the wire.
 
 local core = require("wrenn.core")
 local generations = require("spec.support.generations")
@@ -77,7 +76,7 @@ generations.each(function(g)
       return frames, table.concat(out.stdout), table.concat(out.stderr), how
     end
 
-    it("starts, prints, exits and ends abruptly (103, 104, 105)", function()
+    it("starts, prints, exits and ends abruptly", function()
       local frames, out, err, how =
         collect(stream("for i in 1 2 3; do echo n$i; done; echo e >&2; exit 5"))
       assert.are.equal("start", frames[1].type)
@@ -87,7 +86,7 @@ generations.each(function(g)
       assert.are.equal(ABRUPT, how)
     end)
 
-    it("tells an exit of 0, and leaves out what is empty (106)", function()
+    it("tells an exit of 0, and leaves out what is empty", function()
       local socket = stream("exit 0")
       local _, start = socket:read()
       local _, exit = socket:read()
@@ -109,7 +108,7 @@ generations.each(function(g)
       assert.are.equal(g.home .. "\n[]\n", out)
     end)
 
-    it("wants a first message that starts something (114, 115)", function()
+    it("wants a first message that starts something", function()
       for _, first in ipairs({ { type = "start" }, { type = "foo" },
         { type = "start", cmd = "" }, { cmd = "x" } }) do
         local frames, _, _, how = collect(open(first))
@@ -127,7 +126,7 @@ generations.each(function(g)
       end
     end)
 
-    it("says what is wrong with the capsule (116, 117, 118)", function()
+    it("says what is wrong with the capsule", function()
       local paused, id = w:create()
       w:request("POST", paused .. "/pause")
       w:until_status(id, "paused")
@@ -146,7 +145,7 @@ generations.each(function(g)
       end
     end)
 
-    it("is only looked at by its client (120, 130)", function()
+    it("is only looked at by its client", function()
       local socket = stream("sleep 60")
       local pid = ("%d"):format(socket:read().pid)
       socket:cancel()
@@ -172,7 +171,7 @@ generations.each(function(g)
       w:request("DELETE", path .. "/processes/" .. pid)
     end)
 
-    it("carries text, not bytes (121, 122)", function()
+    it("carries text, not bytes", function()
       local _, out = collect(stream("printf '\\377\\n'"))
       assert.are.equal("\239\191\189\n", out)
       local socket = stream("printf '<&>'")
@@ -184,7 +183,7 @@ generations.each(function(g)
       assert.is_truthy(raw:find("\\u003c\\u0026\\u003e", 1, true))
     end)
 
-    it("keeps the order inside each of its two (123)", function()
+    it("keeps the order inside each of its two", function()
       local _, out, err = collect(stream(
         "for i in $(seq 300); do echo o$i; echo e$i >&2; done"))
       local expected = {}
@@ -196,14 +195,14 @@ generations.each(function(g)
         { (out:gsub("o", "")), (err:gsub("e", "")) })
     end)
 
-    it("delivers 20 MiB before the exit (124)", function()
+    it("delivers 20 MiB before the exit", function()
       local frames, out = collect(stream("seq 1 2700000"))
       assert.are.equal(20488896, #out)
       assert.are.equal("2700000\n", out:sub(-8))
       assert.are.equal("exit", frames[#frames].type)
     end)
 
-    it("attaches by pid and by tag, to several at once (126, 129)", function()
+    it("attaches by pid and by tag, to several at once", function()
       local pid = background("while ! [ -e /tmp/go ]; do sleep 0.05; done;"
         .. " echo later; exit 3", "with space:1?")
       local sockets = { attach(pid), attach("with%20space:1%3F"), attach(pid) }
@@ -253,7 +252,7 @@ generations.each(function(g)
       end
     end)
 
-    it("shows a newcomer what was printed before, or not (127)", function()
+    it("shows a newcomer what was printed before, or not", function()
       local pid = background("echo early; echo err >&2; touch /tmp/printed;"
         .. " while ! [ -e /tmp/more ]; do sleep 0.05; done; echo late")
       wait_until(function()
@@ -269,7 +268,7 @@ generations.each(function(g)
     end)
 
     if g.typed then
-      it("shows a newcomer the last 256 KiB (127)", function()
+      it("shows a newcomer the last 256 KiB", function()
         local pid = background("seq 1 200000; touch /tmp/all;"
           .. " while ! [ -e /tmp/end ]; do sleep 0.05; done")
         wait_until(function()
@@ -310,7 +309,7 @@ generations.each(function(g)
       end)
     end
 
-    it("of a process that is not there is quiet (128)", function()
+    it("of a process that is not there is quiet", function()
       local pid = background("true")
       wait_until(function()
         return not listed(pid)
@@ -321,7 +320,7 @@ generations.each(function(g)
       end
     end)
 
-    it("ends with -1 when its process is killed (132)", function()
+    it("ends with -1 when its process is killed", function()
       local socket = stream("echo up; exec sleep 60")
       local pid = ("%d"):format(socket:read().pid)
       socket:until_output("up\n")

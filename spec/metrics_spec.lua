@@ -1,5 +1,5 @@
--- Statistics, usage and metrics: behaviour cases 46, 48, 49, on the client's
--- side and against wrenn-local; and the client's health call.
+-- Statistics, usage and metrics, on the client's side and against wrenn-local;
+-- and the client's health call.
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -26,7 +26,7 @@ describe("numbers of a scripted server", function()
     return list
   end
 
-  it("are asked for with nothing that was not given (46)", function()
+  it("are asked for with nothing that was not given", function()
     start({ 200, "{}" })
     assert(client.capsules:stats())
     assert(client.capsules:usage())
@@ -122,7 +122,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.4" }) do
 
     local invalid = { 400, "invalid_request" }
 
-    it("add the team's capsules up (46)", function()
+    it("add the team's capsules up", function()
       local stats = assert(client.capsules:stats())
       assert.are.equal("1h", stats.range)
       assert.are.same({ running_count = 1, vcpus_reserved = 2,
@@ -143,7 +143,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.4" }) do
       end
     end)
 
-    it("add up what was used day by day (46)", function()
+    it("add up what was used day by day", function()
       local usage = assert(client.capsules:usage())
       assert.are.equal(os.date("!%Y-%m-%d"), usage.to)
       assert.are.equal(os.date("!%Y-%m-%d", os.time() - 30 * 86400),
@@ -156,7 +156,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.4" }) do
           to = "2001-04-03" })).points)
     end)
 
-    it("refuse days that make no sense (48)", function()
+    it("refuse days that make no sense", function()
       for _, opts in ipairs({
         { from = "2026-05-02", to = "2026-05-01" },
         { from = "2001-01-01", to = "2001-04-04" },
@@ -167,7 +167,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.4" }) do
       end
     end)
 
-    it("say what a capsule uses, running or paused (46)", function()
+    it("say what a capsule uses, running or paused", function()
       assert(capsule.files:write("f", ("x"):rep(100000)))
       local metrics = assert(capsule:metrics())
       assert.are.same({ capsule.id, "10m" },
@@ -188,7 +188,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.4" }) do
       assert(capsule:resume({ wait = true }))
     end)
 
-    it("are not there for a capsule that is gone (49)", function()
+    it("are not there for a capsule that is gone", function()
       local gone = assert(wrenn.Capsule.create({ client = client,
         wait = true }))
       assert.is_true(gone:destroy({ wait = true }))

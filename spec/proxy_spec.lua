@@ -1,5 +1,5 @@
--- Requests and WebSockets to a capsule's port, on the client's side: behaviour
--- cases 319-322 (with config_spec), 328 and 330.
+-- Requests and WebSockets to a capsule's port, on the client's side; its URLs
+-- are in config_spec.lua.
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
@@ -71,7 +71,7 @@ describe("a port of a capsule", function()
     assert.is_truthy(list[3]:find("^HEAD / "))
   end)
 
-  it("never gets the API key (328)", function()
+  it("never gets the API key", function()
     local capsule = capsule_of([[
       if req.headers.upgrade then
         c:upgrade(req)
@@ -183,7 +183,7 @@ describe("a port of a capsule", function()
       capsule:get_url(80, { scheme = "ws" }))
   end)
 
-  it("is reached below the proxy domain that was given (322)", function()
+  it("is reached below the proxy domain that was given", function()
     local capsule = capsule_of("", { proxy_domain = "ports.example:8443" })
     assert.are.equal("http://80-cl-1.ports.example:8443", capsule:get_url(80))
   end)
@@ -226,7 +226,7 @@ describe("a port of a capsule", function()
       assert.is_truthy(asked()[1]:find("\r\n[Oo]rigin: ?http://o\r\n"))
     end)
 
-    it("sends and reads, text and binary (330)", function()
+    it("sends and reads, text and binary", function()
       local socket = socket_of([[
         for _ = 1, 2 do
           local opcode, data = c:read_frame()

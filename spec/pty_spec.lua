@@ -1,4 +1,4 @@
--- Terminals: behaviour cases 133-136, 138-142, 145-152, 156-159, 163-166, 169.
+-- Terminals.
 
 local cjson = require("cjson")
 local peer = require("spec.support.peer")
@@ -53,14 +53,14 @@ describe("a terminal of a scripted server", function()
     return list
   end
 
-  it("begins with the defaults (133)", function()
+  it("begins with the defaults", function()
     local term = assert(capsule_of("c:close()"):pty())
     events_of(term)
     assert.are.same({ type = "start", cmd = "/bin/bash", cols = 80, rows = 24 },
       cjson.decode(frames()[1]))
   end)
 
-  it("begins with what was asked for (134)", function()
+  it("begins with what was asked for", function()
     local term = assert(capsule_of("c:close()"):pty({ cmd = "/bin/zsh",
       cols = 100, rows = 5, args = { "-l" }, envs = { A = "b" }, cwd = "/w" }))
     events_of(term)
@@ -69,7 +69,7 @@ describe("a terminal of a scripted server", function()
       cjson.decode(frames()[1]))
   end)
 
-  it("tells its tag and pid, and ends with its exit (135, 156)", function()
+  it("tells its tag and pid, and ends with its exit", function()
     local term = assert(capsule_of([[
       c:text('{"type":"started","tag":"pty-1","pid":42}')
       c:text('{"type":"output","data":"bHMgLWxhCg=="}')
@@ -83,7 +83,7 @@ describe("a terminal of a scripted server", function()
     assert.are.same({ "pty-1", 42, 3 }, { term.tag, term.pid, term.exit_code })
   end)
 
-  it("answers a ping with one pong, and shows it (145, 146, 147)", function()
+  it("answers a ping with one pong, and shows it", function()
     local term = assert(capsule_of([[
       c:text('{"type":"ping"}')
       c:read_frame()
@@ -116,7 +116,7 @@ describe("a terminal of a scripted server", function()
     assert.is_nil(table.concat(list, "\n", 4):find("pong", 1, true))
   end)
 
-  it("goes on after an error, unless it is fatal (157)", function()
+  it("goes on after an error, unless it is fatal", function()
     local term = assert(capsule_of([[
       c:text('{"type":"error","data":"hiccup"}')
       c:text('{"type":"output","data":"eA=="}')
@@ -129,7 +129,7 @@ describe("a terminal of a scripted server", function()
     assert.are.equal("gone", term.err.message)
   end)
 
-  it("ends quietly without an exit (158)", function()
+  it("ends quietly without an exit", function()
     local term = assert(capsule_of("c:close()"):pty())
     assert.are.same({}, events_of(term))
     assert.is_nil(term.exit_code)
@@ -144,21 +144,21 @@ describe("a terminal of a scripted server", function()
     assert.is_true(err:is("ProtocolError"))
   end)
 
-  it("is typed into as base64 for an old server (150)", function()
+  it("is typed into as base64 for an old server", function()
     local term = assert(capsule_of("c:read_frame() c:close()"):pty())
     assert.is_true(term:write("ls\n"))
     events_of(term)
     assert.are.equal('{"type":"input","data":"bHMK"}', frames()[2])
   end)
 
-  it("is typed into as bytes for a new server (152)", function()
+  it("is typed into as bytes for a new server", function()
     local term = assert(capsule_of("c:read_frame() c:close()", "0.3.0"):pty())
     assert.is_true(term:write("\0\255"))
     events_of(term)
     assert.are.equal("\0\255", frames()[2])
   end)
 
-  it("is typed into as the server writes (9.5, 151)", function()
+  it("is typed into as the server writes", function()
     local term = assert(capsule_of([[
       c:binary("\0\255") c:read_frame() c:close() ]], "0.1.5"):pty())
     assert.are.same({ type = "output", data = "\0\255", binary = true },
@@ -176,7 +176,7 @@ describe("a terminal of a scripted server", function()
     assert.are.equal("x", frames()[2])
   end)
 
-  it("is resized, and refuses sizes that are none (142)", function()
+  it("is resized, and refuses sizes that are none", function()
     local term = assert(capsule_of("c:read_frame() c:close()"):pty())
     for _, size in ipairs({ { 0, 24 }, { 80, 0 }, { -1, 5 }, { 1.5, 5 },
       { "80", 24 } }) do
@@ -188,7 +188,7 @@ describe("a terminal of a scripted server", function()
       cjson.decode(frames()[2]))
   end)
 
-  it("leaving its scope is killed and closed (159)", function()
+  it("leaving its scope is killed and closed", function()
     local capsule = capsule_of([[
       local opcode
       repeat opcode = c:read_frame() until opcode == 8 or not opcode
@@ -277,7 +277,7 @@ describe("a terminal of a scripted server", function()
     end
   end
 
-  it("sends few messages to a silent server, whatever is typed (169)",
+  it("sends few messages to a silent server, whatever is typed",
     function()
       local capsule = capsule_of(SILENT)
       local term = assert(capsule:pty())
@@ -469,7 +469,7 @@ describe("a terminal of wrenn-local", function()
     return out
   end
 
-  it("is a shell (135, 136)", function()
+  it("is a shell", function()
     local term = assert(capsule:pty())
     assert.is_true(term:write("echo pty-result-$((6*7))\nexit\n"))
     assert.is_truthy(read_until(term):find("pty-result-42", 1, true))
@@ -479,7 +479,7 @@ describe("a terminal of wrenn-local", function()
     term:close()
   end)
 
-  it("starts where and with what it is told (138, 139, 140)", function()
+  it("starts where and with what it is told", function()
     local term = assert(capsule:pty({ cwd = "/tmp",
       envs = { PTY_VAR = "xyzzy" } }))
     term:write("pwd; echo marker-$PTY_VAR; exit\n")
@@ -492,7 +492,7 @@ describe("a terminal of wrenn-local", function()
     assert.are.equal(0, term.exit_code)
   end)
 
-  it("has the size it is given (141)", function()
+  it("has the size it is given", function()
     local term = assert(capsule:pty({ cols = 91, rows = 17 }))
     term:write("stty size\n")
     read_until(term, "17 91")
@@ -505,7 +505,7 @@ describe("a terminal of wrenn-local", function()
     term:close()
   end)
 
-  it("is left and come back to by its tag (163, 165)", function()
+  it("is left and come back to by its tag", function()
     local term = assert(capsule:pty())
     term:write("echo ready\n")
     read_until(term, "ready\r\n")
@@ -519,7 +519,7 @@ describe("a terminal of wrenn-local", function()
     again:close()
   end)
 
-  it("is not found under an unknown tag (166)", function()
+  it("is not found under an unknown tag", function()
     local term, err = capsule:pty_connect("pty-00000000")
     assert.is_nil(term)
     assert.is_true(err:is("NotFoundError"))
@@ -596,7 +596,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.same({}, list)
     end
 
-    it("is typed into, and exits (136)", function()
+    it("is typed into, and exits", function()
       local term = assert(capsule:pty({ user = "root" }))
       term:write("id -un; echo pty-result-$((6*7))\nexit 3\n")
       local out = read_until(term)
@@ -680,7 +680,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       no_process_is_left()
     end)
 
-    it("goes on without its scope when it was connected to (163)", function()
+    it("goes on without its scope when it was connected to", function()
       local term = start_shell()
       read_until(term, "#")
       local tag, pid = term.tag, term.pid

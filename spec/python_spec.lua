@@ -1,5 +1,5 @@
 -- What the Python SDK has and no other spec asks for by name; see
--- docs/python.md. Behaviour cases 1, 19, 24, 28, 31, 34, 37, 64, 146, 147.
+-- docs/python.md.
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -188,7 +188,7 @@ describe("what a Python program passes along", function()
 end)
 
 describe("a command of wrenn-local", function()
-  it("gets several variables at once (64)", function()
+  it("gets several variables at once", function()
     local s = server.start()
     local capsule = assert(Capsule.create(s:options({ wait = true })))
     local result = assert(capsule.commands:run("echo $A-$B-$C",
@@ -228,7 +228,7 @@ describe("a terminal's pong", function()
     return names, term
   end
 
-  it("is not sent without a ping (146)", function()
+  it("is not sent without a ping", function()
     local names = events_of([[
       c:text('{"type":"output","data":""}')
       c:text('{"type":"exit","exit_code":0}')
@@ -240,7 +240,7 @@ describe("a terminal's pong", function()
     end
   end)
 
-  it("may find the connection gone (147)", function()
+  it("may find the connection gone", function()
     local names, term = events_of([[ c:text('{"type":"ping"}') c:close() ]])
     assert.are.same({ "ping" }, names)
     assert.is_true(term.err:is("ConnectionError"))

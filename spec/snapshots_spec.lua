@@ -1,5 +1,5 @@
--- Snapshots and templates: behaviour cases 245-250, 252-256, on the client's
--- side and against wrenn-local of every generation.
+-- Snapshots and templates, on the client's side and against wrenn-local of
+-- every generation.
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -66,7 +66,7 @@ describe("snapshots of a scripted server", function()
     return found
   end
 
-  it("are made by a 201 with the template (246)", function()
+  it("are made by a 201 with the template", function()
     local snapshots = snapshots_of({ 201, '{"name":"s1","type":"snapshot",'
       .. '"vcpus":1,"memory_mb":512,"size_bytes":9}' })
     local made = assert(snapshots:create("cl-1", { name = "s1" }))
@@ -76,7 +76,7 @@ describe("snapshots of a scripted server", function()
     assert.are.same({ sandbox_id = "cl-1", name = "s1" }, body(1))
   end)
 
-  it("are pending after a 202 with the capsule (246)", function()
+  it("are pending after a 202 with the capsule", function()
     local snapshots = snapshots_of(accepted)
     local made = assert(snapshots:create("cl-1", { name = "s1" }))
     assert.are.same({ "s1", "snapshot", true, "snapshotting" },
@@ -87,7 +87,7 @@ describe("snapshots of a scripted server", function()
     assert.are.same({ sandbox_id = "cl-1" }, body(2))
   end)
 
-  it("are asked to be replaced only with overwrite (249)", function()
+  it("are asked to be replaced only with overwrite", function()
     local snapshots = snapshots_of({ 201, '{"name":"s1"}' })
     assert(snapshots:create("cl-1", { name = "s1", overwrite = true }))
     assert(snapshots:create("cl-1", { name = "s1", overwrite = false }))
@@ -131,7 +131,7 @@ describe("snapshots of a scripted server", function()
     assert.is_true(err:is("TimeoutError"))
   end)
 
-  it("are listed from an array (254)", function()
+  it("are listed from an array", function()
     local snapshots = snapshots_of({ 200, list_of("a", "b") })
     assert.are.same({ "a", "b" }, names(snapshots:list()))
     assert.are.same({ "b" }, names(snapshots:list({ q = "B" })))
@@ -140,7 +140,7 @@ describe("snapshots of a scripted server", function()
       "GET /v1/snapshots?type=base" }, targets())
   end)
 
-  it("are listed from all pages, each once (254)", function()
+  it("are listed from all pages, each once", function()
     local snapshots = snapshots_of(page(1, 3, "a1", "a2"),
       page(2, 3, "a2", "a3"), page(3, 3, "a4"))
     assert.are.same({ "a1", "a2", "a3", "a4" },
@@ -274,7 +274,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       return assert(capsule:create_snapshot({ name = name, wait = true }))
     end
 
-    it("are made, whichever way it answers (245-247)", function()
+    it("are made, whichever way it answers", function()
       local made = assert(capsule:create_snapshot({ name = "first" }))
       assert.are.equal(not at_once, made.pending or false)
       if made.pending then
@@ -300,7 +300,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.equal(generation == "0.1" and "paused" or "running", status)
     end)
 
-    it("have the files and the size of their capsule (253)", function()
+    it("have the files and the size of their capsule", function()
       snapshot("files")
       local copy = new_capsule({ template = "files", vcpus = 1,
         memory_mb = 64 })
@@ -351,7 +351,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.equal("kept\n", capsule.files:read("~/d/f"))
     end)
 
-    it("have names of their own (248, 250)", function()
+    it("have names of their own", function()
       snapshot("taken")
       make_running()
       local code = typed and "conflict" or "template_name_taken"
@@ -380,7 +380,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.is_truthy(list[1].name:find("^template%-%x%x%x%x%x%x%x%x$"))
     end)
 
-    it("need a capsule that is there (252)", function()
+    it("need a capsule that is there", function()
       make_running()
       local gone = new_capsule()
       assert.is_true(gone:destroy({ wait = true }))
@@ -401,7 +401,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
         "cl-" .. ("0"):rep(25), { name = "early" }))[1])
     end)
 
-    it("are listed newest first, before the platform's (254)", function()
+    it("are listed newest first, before the platform's", function()
       snapshot("listed")
       local list = assert(client.snapshots:list())
       local found = {}
@@ -422,7 +422,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
         assert(client.snapshots:list({ q = "LISTE" }))[1].name)
     end)
 
-    it("are deleted once; the platform's are not (255, 256)", function()
+    it("are deleted once; the platform's are not", function()
       snapshot("doomed")
       assert.is_true(client.snapshots:delete("doomed"))
       assert.are.same({ 404, typed and "template_not_found" or "not_found" },

@@ -1,4 +1,4 @@
--- Streams: behaviour cases 102-105, 108-112, 120, 123, 124, 126-130, 132.
+-- Streams of commands, on the client's side and against wrenn-local.
 
 local cjson = require("cjson")
 local compat = require("spec.support.compat")
@@ -47,7 +47,7 @@ describe("a stream of a scripted server", function()
     return cjson.decode(p:received()[3])
   end
 
-  it("sends the argv it was given (102)", function()
+  it("sends the argv it was given", function()
     local capsule = capsule_of([[ c:close() ]])
     events_of(assert(capsule.commands:stream("/usr/bin/env",
       { args = { "python", "-V" } })))
@@ -123,7 +123,7 @@ describe("a stream of a scripted server", function()
     assert.is_nil(stream:read())
   end)
 
-  it("ends after one error event (108)", function()
+  it("ends after one error event", function()
     local capsule = capsule_of([[
       c:text('{"type":"error","data":"sandbox not found"}')
       c:text('{"type":"stdout","data":"late"}')
@@ -136,8 +136,8 @@ describe("a stream of a scripted server", function()
   end)
 
   for name, ending in pairs({
-    ["its connection ends (109)"] = "c:close()",
-    ["its connection is reset (110)"] = "c:sleep(0.05) c:reset()",
+    ["its connection ends"] = "c:close()",
+    ["its connection is reset"] = "c:sleep(0.05) c:reset()",
     ["a close frame comes"] = "c:close_frame(1000)",
   }) do
     it("ends quietly when " .. name .. ", and says so", function()
@@ -153,7 +153,7 @@ describe("a stream of a scripted server", function()
     end)
   end
 
-  it("passes on what it does not know (111, 112)", function()
+  it("passes on what it does not know", function()
     local capsule = capsule_of([[
       c:text('{"type":"weird","data":"x"}') c:text("{}")
       c:text('{"type":"exit"}')
@@ -308,7 +308,7 @@ describe("a stream of wrenn-local", function()
     s:stop()
   end)
 
-  it("starts, prints and exits (103, 104, 105)", function()
+  it("starts, prints and exits", function()
     local stream = assert(capsule.commands:stream(
       "for i in 1 2 3; do echo n$i; done; exit 5"))
     local kinds, out = {}, {}
@@ -321,14 +321,14 @@ describe("a stream of wrenn-local", function()
     assert.are.equal(5, kinds.exit.exit_code)
   end)
 
-  it("keeps the order inside stdout and inside stderr (123)", function()
+  it("keeps the order inside stdout and inside stderr", function()
     local result = assert(assert(capsule.commands:stream(
       "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done")):wait())
     assert.are.equal("o1\no2\no3\no4\no5\n", result.stdout)
     assert.are.equal("e1\ne2\ne3\ne4\ne5\n", result.stderr)
   end)
 
-  it("delivers all of 20 MiB before the exit (124)", function()
+  it("delivers all of 20 MiB before the exit", function()
     local result = assert(assert(capsule.commands:stream(
       "seq 1 3000000 | head -c 20971520")):wait())
     assert.are.equal(20971520, #result.stdout)
@@ -365,7 +365,7 @@ describe("a stream of wrenn-local", function()
     assert.are.same({}, (capsule.commands:list()))
   end)
 
-  it("attaches by tag, to several at once (126, 129)", function()
+  it("attaches by tag, to several at once", function()
     local handle = assert(capsule.commands:run(
       "sleep 0.3; echo both; exit 2", { background = true, tag = "two" }))
     local a = assert(capsule.commands:connect("two"))
@@ -376,7 +376,7 @@ describe("a stream of wrenn-local", function()
     end
   end)
 
-  it("of a process that has ended is quiet (128)", function()
+  it("of a process that has ended is quiet", function()
     local handle = assert(capsule.commands:run("true", { background = true }))
     wrenn.task.sleep(0.3)
     local count = 0
@@ -389,7 +389,7 @@ describe("a stream of wrenn-local", function()
     assert.is_nil(stream.exit_code)
   end)
 
-  it("ends with -1 when the process is killed (132)", function()
+  it("ends with -1 when the process is killed", function()
     local stream = assert(capsule.commands:stream("sleep 60"))
     local start = assert(stream:read())
     assert.is_true(capsule.commands:kill(start.pid))
@@ -420,7 +420,7 @@ describe("a stream of wrenn-local", function()
     assert.are.equal(3, stream.exit_code)
   end)
 
-  it("is left, and the process goes on (120, 130)", function()
+  it("is left, and the process goes on", function()
     for _, leave in ipairs({ "stop", "close" }) do
       local stream = assert(capsule.commands:stream("echo up; sleep 60"))
       local pid = assert(stream:read()).pid

@@ -1,5 +1,5 @@
 -- The tar codec, bytes in and out, hostile ones too; and what unpacking a
--- hostile archive does to a directory. No behaviour cases of the wire.
+-- hostile archive does to a directory.
 
 local core = require("wrenn.core")
 local tar = require("wrenn.files.tar")

@@ -1,6 +1,5 @@
 -- Time limits: what outlasts one is killed with all that it has started, and
--- what it had printed is in the error. Behaviour cases 51, 52, 54, 75, 99; in
--- every generation.
+-- what it had printed is in the error; in every generation.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
@@ -38,7 +37,7 @@ describe("the request of a command with a limit", function()
     end)
   end
 
-  it("carries none for false (54)", function()
+  it("carries none for false", function()
     assert.is_nil(body_for({ timeout = false }).timeout_sec)
   end)
 end)

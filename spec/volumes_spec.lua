@@ -1,5 +1,4 @@
--- Volumes: behaviour cases 258-262, 264, on the client's side and against
--- wrenn-local.
+-- Volumes, on the client's side and against wrenn-local.
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -98,7 +97,7 @@ describe("volumes of wrenn-local", function()
     s:stop()
   end)
 
-  it("are made with a name and a size (258)", function()
+  it("are made with a name and a size", function()
     local volume = assert(volumes:create({ name = "Cache", size = "20Gi" }))
     assert.is_truthy(volume.id:find("^vol%-[0-9a-z]+$"))
     assert.are.equal(29, #volume.id)
@@ -126,7 +125,7 @@ describe("volumes of wrenn-local", function()
     assert.are.equal(300, assert(volumes:create({ size_mb = 300 })).size_mb)
   end)
 
-  it("have limits (259)", function()
+  it("have limits", function()
     for _, opts in ipairs({ { size = "50M" }, { size = "21Gi" }, {},
       { size = "abc" }, { size = "-1G" }, { size = "1T" }, { size = "1 G" },
       { size = "99999999999999999999G" }, { size_mb = 99 },
@@ -144,7 +143,7 @@ describe("volumes of wrenn-local", function()
     assert(volumes:create({ name = ("x"):rep(37), size = "1G" }))
   end)
 
-  it("have names of their own (260)", function()
+  it("have names of their own", function()
     assert(volumes:create({ name = "twin", size = "1G" }))
     for _, name in ipairs({ "twin", "vl-twin", "TWIN" }) do
       assert.are.same({ 409, "volume_name_taken" },
@@ -163,7 +162,7 @@ describe("volumes of wrenn-local", function()
       failure(volumes:delete("vol-" .. ("0"):rep(25))))
   end)
 
-  mounted("are mounted, kept from others and survive (261, 262)", function()
+  mounted("are mounted, kept from others and survive", function()
     local volume = assert(volumes:create({ name = "data", size = "1G" }))
     local first = assert(new_capsule({ volumes = { "data", volume.id } }))
     local attached = assert(volumes:get("data"))
@@ -198,7 +197,7 @@ describe("volumes of wrenn-local", function()
     assert.are.same({ 404, "volume_not_found" }, failure(volumes:get("data")))
   end)
 
-  mounted("that a capsule does not get stay free (264)", function()
+  mounted("that a capsule does not get stay free", function()
     local refs = {}
     for i = 1, 5 do
       refs[i] = "five-" .. i

@@ -1,5 +1,4 @@
--- capsule.files:watch, with inotifywait and without. No behaviour cases of the
--- wire: it goes through the exec stream (131-150 hold for that).
+-- capsule.files:watch, with inotifywait and without.
 
 local changes = require("wrenn.files.watch_decoder")
 local peer = require("spec.support.peer")

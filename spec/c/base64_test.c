@@ -1,6 +1,5 @@
 /*
- * Base64, the form of a PTY's input and output in text frames.
- * Covers the coding side of the protocol's cases 78 and 79: what is sent is
+ * Base64, the form of a PTY's input and output in text frames: what is sent is
  * standard and padded, what comes is accepted with and without padding and
  * refused when it is malformed.
  */

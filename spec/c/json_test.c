@@ -1,7 +1,6 @@
 /*
- * The JSON reader and the string writer. Covers what the frames' cases 106,
- * 109 to 112 and 145 rest on: a message is strictly JSON and valid UTF-8 or
- * it is refused, and text arrives as it was before it was escaped.
+ * The JSON reader and the string writer: a message is strictly JSON and valid
+ * UTF-8 or it is refused, and text arrives as it was before it was escaped.
  */
 #include "json.h"
 
