@@ -62,7 +62,7 @@ generations.each(function(g)
     end)
 
     for _, case in ipairs(cases) do
-      it(("are told: %s %s"):format(case[1], case[2]:gsub("n+", "n")), function()
+      it("are told: " .. case[1] .. " " .. case[2]:gsub("n+", "n"), function()
         local argument
         if case[1] ~= "list" then
           argument = "x"
