@@ -17,6 +17,7 @@
 #include "box/walls.h"
 #include "model/events.h"
 #include "model/stats.h"
+#include "util/clock.h"
 #include "util/data.h"
 
 #define PTY_PING_MS 30000
@@ -260,13 +261,6 @@ static void find_agent(program *p) {
   die(1, "wrenn-agent is missing: it belongs beside ", self);
 }
 
-/* A time that the environment may change: tests cannot wait for long. */
-static uint64_t time_of(const char *name, uint64_t usual_ms) {
-  const char *text = getenv(name);
-  uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
-  return ms > 0 ? ms : usual_ms;
-}
-
 /* As many descriptors as may be had. Returns what the limit was: commands get
  * that one, as some programs walk up to it. */
 static uint64_t raise_limit(uint64_t *now) {
@@ -386,8 +380,8 @@ int main(int argc, char **argv) {
   uint64_t open_files = raise_limit(&p.server.open_files);
   signal(SIGPIPE, SIG_IGN);
   uv_loop_init(&p.loop);
-  if (p.options.keys.count == 0 && !keys_make(&p.options.keys))
-    die(1, "no random bytes to be had", "");
+  if (p.options.keys.count == 0)
+    keys_make(&p.options.keys);
   p.server.loop = &p.loop;
   p.server.teams = p.options.keys.count;
   memcpy(p.server.keys, p.options.keys.list, sizeof(p.server.keys));
@@ -398,9 +392,9 @@ int main(int argc, char **argv) {
   p.server.traits = &p.traits;
   if (!p.options.user)
     p.options.user = account_find(p.traits.user);
-  p.server.pty_ping_ms = time_of("WRENN_LOCAL_PTY_PING_MS", PTY_PING_MS);
-  p.server.head_ms = time_of("WRENN_LOCAL_HEAD_MS", HEAD_MS);
-  p.server.kept_ms = time_of("WRENN_LOCAL_KEPT_MS", KEPT_MS);
+  p.server.pty_ping_ms = clock_ms("WRENN_LOCAL_PTY_PING_MS", PTY_PING_MS);
+  p.server.head_ms = clock_ms("WRENN_LOCAL_HEAD_MS", HEAD_MS);
+  p.server.kept_ms = clock_ms("WRENN_LOCAL_KEPT_MS", KEPT_MS);
   int port = server_start(&p.server, p.options.address, p.options.port);
   if (port < 0)
     die(1, "cannot listen: ", uv_strerror(port));
@@ -410,20 +404,22 @@ int main(int argc, char **argv) {
   const char *failed = data_open(&p.data, p.options.data);
   if (failed)
     die(1, failed, strerror(errno));
-  p.server.capsules = (capsules){.loop = &p.loop,
-                                 .generation = p.options.generation,
-                                 .events = events_start(&p.loop),
-                                 .traits = p.server.traits,
-                                 .data = p.data.path,
-                                 .agent = p.agent,
-                                 .bwrap = p.options.bwrap ? p.bwrap : NULL,
-                                 .private_network = p.options.private_network,
-                                 .user = p.options.user,
-                                 .keep_data = !p.data.own,
-                                 .open_files = open_files,
-                                 .all_gone = on_all_gone,
-                                 .arg = &p};
-  if (!accounts_write(p.data.path, p.server.capsules.user))
+  p.server.capsules =
+      (capsules){.site = {.loop = &p.loop,
+                          .bwrap = p.options.bwrap ? p.bwrap : NULL,
+                          .agent = p.agent,
+                          .etc = p.data.path,
+                          .user = p.options.user,
+                          .open_files = open_files,
+                          .private_network = p.options.private_network},
+                 .generation = p.options.generation,
+                 .events = events_start(&p.loop),
+                 .traits = p.server.traits,
+                 .data = p.data.path,
+                 .keep_data = !p.data.own,
+                 .all_gone = on_all_gone,
+                 .arg = &p};
+  if (!accounts_write(p.data.path, p.options.user))
     die(1, "cannot use the data folder: ", strerror(errno));
   capsules_start(&p.server.capsules);
   for (int i = 0; i < p.server.teams; i++)

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "api/api.h"
 #include "base64.h"
+#include "util/random.h"
 
 #define DEFAULT_TIMEOUT 30
 
@@ -135,13 +135,6 @@ static void on_started(void *arg, process *p, const char *error,
   unref(e);
 }
 
-static void make_tag(char tag[14]) {
-  unsigned number = 0;
-  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-    number = (unsigned)uv_hrtime();
-  snprintf(tag, 14, "proc-%08x", number);
-}
-
 static void start_exec(conn *c, api_plan *p, bool background,
                        int64_t timeout_sec) {
   char tag[14];
@@ -153,7 +146,8 @@ static void start_exec(conn *c, api_plan *p, bool background,
   if (!background) {
     p->plan.tag = NULL;
   } else if (!p->plan.tag) {
-    make_tag(tag);
+    strcpy(tag, "proc-");
+    random_hex(tag + 5, 8);
     p->plan.tag = tag;
   }
   e->conn = c;
@@ -170,7 +164,7 @@ static void start_exec(conn *c, api_plan *p, bool background,
   e->timer.data = e;
   c->task = (conn_task){.drop = drop_exec, .state = e};
   session_join(c->capsule, &e->session);
-  if (!process_start(c->capsule, &p->plan, on_started, e)) {
+  if (!process_start(&c->capsule->box, &p->plan, on_started, e)) {
     unref(e);
     conn_reply_fault(c, FAULT_UNREACHABLE, NULL);
   }
@@ -223,7 +217,7 @@ void handle_processes(conn *c) {
     return;
   capsule_touch(c->capsule);
   wrenn_buf_puts(&json, "{\"processes\":[");
-  for (process *p = c->capsule->processes; p; p = p->next) {
+  for (process *p = c->capsule->box.processes; p; p = p->next) {
     process_put(p, &json);
     if (p->next)
       wrenn_buf_puts(&json, ",");
@@ -261,7 +255,7 @@ void handle_kill(conn *c) {
   if (!api_running(c, true))
     return;
   capsule_touch(c->capsule);
-  process *p = process_find(c->capsule, c->selector);
+  process *p = process_find(&c->capsule->box, c->selector);
   if (!p) {
     char text[300];
     process_unknown(c->selector, text, sizeof(text));

@@ -71,8 +71,7 @@ static void send_order(job *j, const char *op, const char *more) {
   wrenn_buf_printf(&order, "{\"op\":\"%s\",\"path\":", op);
   wrenn_json_put_string(&order, j->path, strlen(j->path));
   wrenn_buf_printf(&order, "%s}", more);
-  j->pending = j->conn->capsule->box &&
-               sandbox_order(j->conn->capsule->box, &order, on_order_done, j);
+  j->pending = box_order(&j->conn->capsule->box, &order, on_order_done, j);
   wrenn_buf_free(&order);
   if (!j->pending)
     conn_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "util/random.h"
 
 const char *keys_add(keys *k, const char *key) {
   if (!*key || strlen(key) > KEY_MAX)
@@ -39,12 +40,8 @@ const char *keys_read(keys *k, const char *path) {
   return wrong || k->count > before ? wrong : "it holds no API key";
 }
 
-bool keys_make(keys *k) {
-  unsigned char bytes[16];
-  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-    return false;
+void keys_make(keys *k) {
   strcpy(k->made, "wrn_");
-  for (size_t i = 0; i < sizeof(bytes); i++)
-    snprintf(k->made + 4 + 2 * i, 3, "%02x", bytes[i]);
-  return !keys_add(k, k->made);
+  random_hex(k->made + 4, sizeof(k->made) - 5);
+  keys_add(k, k->made);
 }

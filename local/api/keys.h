@@ -16,7 +16,7 @@ typedef struct keys {
 const char *keys_add(keys *k, const char *key);
 const char *keys_read(keys *k, const char *path);
 
-/* Makes one up; false when there are no random bytes. */
-bool keys_make(keys *k);
+/* Makes one up. */
+void keys_make(keys *k);
 
 #endif

@@ -51,7 +51,7 @@ static int64_t number_of(const wrenn_json *json, const char *name) {
 
 /* Of all its CPUs, since the point before. */
 static double cpu_pct(capsule *of, int64_t cpu_ms) {
-  uint64_t now = uv_now(of->all->loop);
+  uint64_t now = uv_now(of->all->site.loop);
   uint64_t passed = now - of->metrics.sampled;
   int64_t used = cpu_ms - of->metrics.cpu_ms;
   of->metrics.sampled = now;
@@ -95,11 +95,11 @@ static bool ask(conn *c, const char *range, time_t since) {
   wrenn_buf order = {0};
   asking *a = calloc(1, sizeof(*a));
   bool asked = false;
-  if (!a || !c->capsule->box)
+  if (!a)
     goto out;
   *a = (asking){c, c->capsule, range, since};
   wrenn_buf_puts(&order, "{\"op\":\"usage\"}");
-  asked = sandbox_order(c->capsule->box, &order, on_usage, a);
+  asked = box_order(&c->capsule->box, &order, on_usage, a);
 
 out:
   wrenn_buf_free(&order);

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "api/api.h"
 #include "api/pty.h"
 #include "base64.h"
 #include "box/accounts.h"
+#include "util/random.h"
 
 #define HIGH ((size_t)512 * 1024)
 
@@ -149,13 +149,12 @@ static bool read_user(const terminal *t, const wrenn_json *message,
     return false;
   name[wrenn_json_decode(&value, name)] = '\0';
   *user = account_find(name);
-  return *user && account_exists(t->capsule->all->user, name);
+  return *user && account_exists(t->capsule->all->site.user, name);
 }
 
 static void start(terminal *t, const wrenn_json *message) {
   api_plan p;
-  char tag[16];
-  unsigned number = 0;
+  char tag[] = "pty-01234567";
   const account *user;
   if (!read_user(t, message, &user)) {
     refuse(t, "failed to start pty: there is no such user");
@@ -165,9 +164,7 @@ static void start(terminal *t, const wrenn_json *message) {
     fail(t, "failed to read first message: a field has a wrong type");
     return;
   }
-  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-    number = (unsigned)uv_hrtime();
-  snprintf(tag, sizeof(tag), "pty-%08x", number);
+  random_hex(tag + strlen("pty-"), 8);
   p.plan.tag = tag;
   p.plan.user = user;
   p.plan.pty = true;
@@ -179,7 +176,7 @@ static void start(terminal *t, const wrenn_json *message) {
     p.plan.cmd = t->traits->pty_cmd;
   t->refs++;
   t->hears = t->busy = true;
-  if (!process_start(t->capsule, &p.plan, on_started, t)) {
+  if (!process_start(&t->capsule->box, &p.plan, on_started, t)) {
     t->busy = false;
     fail(t, "sandbox host is not reachable");
     terminal_unref(t);
@@ -201,7 +198,7 @@ static void connect_to(terminal *t, const wrenn_json *message) {
   char *tag = malloc(value.len + 1);
   if (tag) {
     tag[wrenn_json_decode(&value, tag)] = '\0';
-    p = process_find_tag(t->capsule, tag);
+    p = process_find_tag(&t->capsule->box, tag);
   }
   free(tag);
   if (p) {

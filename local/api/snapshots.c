@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "api/api.h"
 #include "model/events.h"
 #include "model/templates.h"
+#include "util/random.h"
 
 #define PER_PAGE 50
 #define PER_PAGE_MAX 200
@@ -89,7 +89,6 @@ static void on_made(void *arg, const char *error, int64_t bytes) {
 static bool take_name(conn *c, const char *asked,
                       char name[TEMPLATE_NAME_MAX + 1]) {
   const templates *all = &c->server->templates;
-  unsigned number;
   if (asked && *asked) {
     if (!template_name_ok(asked)) {
       conn_reply_fault(c, FAULT_SNAPSHOT_NAME, asked);
@@ -98,9 +97,8 @@ static bool take_name(conn *c, const char *asked,
     snprintf(name, TEMPLATE_NAME_MAX + 1, "%s", asked);
   } else {
     do {
-      if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-        abort();
-      snprintf(name, TEMPLATE_NAME_MAX + 1, "template-%08x", number);
+      strcpy(name, "template-");
+      random_hex(name + strlen(name), 8);
     } while (template_find(all, c->team, name));
   }
   const template *taken = template_find(all, c->team, name);

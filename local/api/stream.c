@@ -99,7 +99,7 @@ static void start(stream *s, const wrenn_json *message) {
   } else {
     capsule_touch(s->capsule);
     s->waiting = true;
-    if (!process_start(s->capsule, &p.plan, on_started, s)) {
+    if (!process_start(&s->capsule->box, &p.plan, on_started, s)) {
       s->waiting = false;
       fail(s, "sandbox host is not reachable");
     }
@@ -198,7 +198,7 @@ void handle_process_stream(conn *c) {
   c->selector = NULL;
   stream *s = accept_stream(c);
   if (s) {
-    process *p = process_find(s->capsule, selector);
+    process *p = process_find(&s->capsule->box, selector);
     s->begun = true;
     capsule_touch(s->capsule);
     if (p)

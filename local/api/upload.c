@@ -193,7 +193,7 @@ static void open_file(upload *u) {
   wrenn_json_put_string(&order, u->path.data, u->path.len);
   wrenn_buf_puts(&order, "}");
   u->asked = true;
-  u->opening = of->box && sandbox_order(of->box, &order, on_opened, u);
+  u->opening = box_order(&of->box, &order, on_opened, u);
   wrenn_buf_free(&order);
   if (!u->opening)
     fail(u, FAULT_UNREACHABLE, "");

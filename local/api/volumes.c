@@ -194,7 +194,7 @@ bool api_volumes(conn *c, const wrenn_json *body, capsule_wishes *wishes) {
                      "a capsule from a snapshot takes no volumes");
     return false;
   }
-  if (count > 0 && !c->server->capsules.bwrap) {
+  if (count > 0 && !c->server->capsules.site.bwrap) {
     conn_reply_error(c, 501, "not_implemented",
                      "volumes are mounted with --isolation bwrap only");
     return false;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "buf.h"
-#include "model/record.h"
+#include "util/path.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -61,7 +61,7 @@ static void put_user(wrenn_buf *text, const account *user) {
 
 static bool write_file(const char *folder, const char *name, mode_t mode,
                        const wrenn_buf *text) {
-  char *path = record_path(folder, name);
+  char *path = path_join(folder, name);
   bool ok = false;
   int fd = -1;
   if (!path || text->oom || (unlink(path) && errno != ENOENT))

@@ -29,21 +29,20 @@ bool jupyter_installed(void) {
 }
 
 /* One of the template, or one whose files come from such a one. */
-static bool wants_jupyter(const capsule *c) {
+static bool wants_jupyter(const box *b) {
   char path[JUPYTER_SOCKET_MAX];
-  snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/python3", c->folder);
+  snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/python3", b->folder);
   struct stat info;
-  return strcmp(c->template, JUPYTER_TEMPLATE) == 0 || lstat(path, &info) == 0;
+  return strcmp(b->template, JUPYTER_TEMPLATE) == 0 || lstat(path, &info) == 0;
 }
 
-bool jupyter_socket(const capsule *c, long port,
-                    char path[JUPYTER_SOCKET_MAX]) {
-  if (port != JUPYTER_PORT || !c->has_jupyter)
+bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]) {
+  if (port != JUPYTER_PORT || !b->has_jupyter)
     return false;
-  if (c->all->bwrap)
+  if (b->site->bwrap)
     snprintf(path, JUPYTER_SOCKET_MAX, "/run/jupyter.sock");
   else
-    snprintf(path, JUPYTER_SOCKET_MAX, "%s/jupyter.sock", c->folder);
+    snprintf(path, JUPYTER_SOCKET_MAX, "%s/jupyter.sock", b->folder);
   return true;
 }
 
@@ -76,18 +75,18 @@ static void put_argument(wrenn_buf *order, const char *text) {
 /* Its output goes into a file, and its end is nobody's business: the ends of
  * the pipes are closed with the reply. */
 static void on_started(void *arg, const sandbox_reply *reply) {
-  const capsule *c = arg;
+  const box *b = arg;
   if (reply->error)
-    fprintf(stderr, "wrenn-local: no Jupyter in %s: %s\n", c->id, reply->text);
+    fprintf(stderr, "wrenn-local: no Jupyter in %s: %s\n", b->id, reply->text);
 }
 
-void jupyter_start(capsule *c) {
+void jupyter_start(box *b) {
   char socket[JUPYTER_SOCKET_MAX];
   const char *kernel = first_there(kernels, COUNT(kernels));
   wrenn_buf order = {0};
   const wrenn_json none = {.type = WRENN_JSON_NULL};
-  c->has_jupyter = kernel && wants_jupyter(c);
-  if (!jupyter_socket(c, JUPYTER_PORT, socket))
+  b->has_jupyter = kernel && wants_jupyter(b);
+  if (!jupyter_socket(b, JUPYTER_PORT, socket))
     return;
   wrenn_buf_puts(&order, "{\"op\":\"spawn\",\"cwd\":\"~\",\"cmd\":\"/bin/sh\","
                          "\"args\":[\"-c\"");
@@ -95,12 +94,12 @@ void jupyter_start(capsule *c) {
   put_argument(&order, "sh");
   put_argument(&order, kernel);
   put_argument(&order, socket);
-  put_argument(&order, c->all->bwrap ? "ipc" : "tcp");
-  put_argument(&order, capsule_top(c));
-  put_argument(&order, c->all->traits->friendly ? "wrenn" : "");
+  put_argument(&order, b->site->bwrap ? "ipc" : "tcp");
+  put_argument(&order, box_top(b));
+  put_argument(&order, b->site->friendly ? "wrenn" : "");
   wrenn_buf_puts(&order, "],\"group\":true");
-  process_put_envs(c, c->all->user, &none, &order);
+  process_put_envs(b, b->site->user, &none, &order);
   wrenn_buf_puts(&order, "}");
-  sandbox_order(c->box, &order, on_started, c);
+  box_order(b, &order, on_started, b);
   wrenn_buf_free(&order);
 }

@@ -6,7 +6,7 @@
 #ifndef WRENN_LOCAL_BOX_JUPYTER_H
 #define WRENN_LOCAL_BOX_JUPYTER_H
 
-#include "model/capsule.h"
+#include "box/box.h"
 
 #define JUPYTER_TEMPLATE "code-runner-beta"
 #define JUPYTER_PORT 8888
@@ -22,10 +22,10 @@ bool jupyter_installed(void);
 /* Starts it in a capsule whose agent is ready; nothing for one that is not
  * of the template and was not made from one that was. It takes seconds until
  * it answers. */
-void jupyter_start(capsule *c);
+void jupyter_start(box *b);
 
 /* The socket file, as the capsule sees it, that stands for a port of a
  * capsule. False when the port is one like all others. */
-bool jupyter_socket(const capsule *c, long port, char path[JUPYTER_SOCKET_MAX]);
+bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]);
 
 #endif

@@ -87,24 +87,24 @@ static void on_quiet(uv_timer_t *timer) {
   tell_end(p);
 }
 
-void process_exited(capsule *c, int64_t pid, int code) {
-  process *p = c->processes;
+void process_exited(box *b, int64_t pid, int code) {
+  process *p = b->processes;
   while (p && (p->pid != pid || p->exited))
     p = p->next;
   if (!p)
     return;
   p->exited = true;
   p->code = code;
-  if (!c->all->traits->lists_to_the_end)
+  if (!b->site->lists_to_the_end)
     unlist(p);
   if (p->pty && p->open_pipes > 0)
     uv_timer_start(&p->timer, on_quiet, PTY_QUIET_MS, PTY_QUIET_MS);
   tell_end(p);
 }
 
-void processes_end(capsule *c) {
-  while (c->processes) {
-    process *p = c->processes;
+void processes_end(box *b) {
+  while (b->processes) {
+    process *p = b->processes;
     unlist(p);
     p->exited = true;
     p->code = -1;
@@ -128,8 +128,8 @@ bool process_signal(process *p, int signal, sandbox_done *done, void *arg) {
   wrenn_buf order = {0};
   wrenn_buf_printf(&order, "{\"op\":\"kill\",\"pid\":%lld,\"signal\":%d%s}",
                    (long long)p->pid, signal,
-                   p->of->all->traits->kills_group ? ",\"group\":true" : "");
-  bool sent = p->of->box && sandbox_order(p->of->box, &order, done, arg);
+                   p->of->site->kills_group ? ",\"group\":true" : "");
+  bool sent = box_order(p->of, &order, done, arg);
   wrenn_buf_free(&order);
   return sent;
 }
@@ -145,18 +145,18 @@ static bool is_pid(const char *selector, int64_t *pid) {
   return *pid <= UINT32_MAX;
 }
 
-process *process_find_tag(const capsule *c, const char *tag) {
-  process *p = c->processes;
+process *process_find_tag(const box *b, const char *tag) {
+  process *p = b->processes;
   while (p && !(p->tag && strcmp(p->tag, tag) == 0))
     p = p->next;
   return p;
 }
 
-process *process_find(const capsule *c, const char *selector) {
+process *process_find(const box *b, const char *selector) {
   int64_t pid;
   if (!is_pid(selector, &pid))
-    return process_find_tag(c, selector);
-  process *p = c->processes;
+    return process_find_tag(b, selector);
+  process *p = b->processes;
   while (p && p->pid != pid)
     p = p->next;
   return p;

@@ -5,7 +5,7 @@
 #ifndef WRENN_LOCAL_BOX_PROCESS_H
 #define WRENN_LOCAL_BOX_PROCESS_H
 
-#include "model/capsule.h"
+#include "box/box.h"
 
 typedef enum process_output {
   PROCESS_STDOUT,
@@ -24,8 +24,8 @@ typedef struct process_sink {
 } process_sink;
 
 struct process {
-  process *next; /* of the capsule's */
-  capsule *of;
+  process *next; /* of the box's */
+  box *of;
   int64_t pid;
   char *tag;       /* or NULL */
   wrenn_buf words; /* "cmd":...,"args":[...] as the API shows them */
@@ -67,18 +67,18 @@ typedef void process_started(void *arg, process *p, const char *error,
 
 /* Starts a process; `done` is called once, later, or not at all when this
  * returns false. */
-bool process_start(capsule *c, const process_plan *plan, process_started *done,
+bool process_start(box *b, const process_plan *plan, process_started *done,
                    void *arg);
 
 /* Appends the environment as a member of an order: the usual one of a user, and
  * what is given. */
-void process_put_envs(const capsule *c, const struct account *user,
+void process_put_envs(const box *b, const struct account *user,
                       const wrenn_json *envs, wrenn_buf *out);
 
 /* Finds a listed process: digits that fit 32 bits are a pid, anything else is
  * a tag. NULL when there is none. */
-process *process_find(const capsule *c, const char *selector);
-process *process_find_tag(const capsule *c, const char *tag);
+process *process_find(const box *b, const char *selector);
+process *process_find_tag(const box *b, const char *tag);
 
 /* Says that there is none with this selector. */
 void process_unknown(const char *selector, char *text, size_t size);
@@ -120,16 +120,16 @@ void process_input_end(process *p); /* drops what waits */
 void process_resize(process *p, int64_t cols, int64_t rows);
 
 /* Sends a signal to it, or to its process group, as the generation does; false
- * when the capsule cannot. */
+ * when the sandbox cannot. */
 bool process_signal(process *p, int signal, sandbox_done *done, void *arg);
 
 /* Appends the process as the API lists it. */
 void process_put(const process *p, wrenn_buf *out);
 
 /* The agent says that a process has ended. */
-void process_exited(capsule *c, int64_t pid, int code);
+void process_exited(box *b, int64_t pid, int code);
 
-/* The capsule has ended, and all of its processes with it. */
-void processes_end(capsule *c);
+/* The sandbox has ended, and all of its processes with it. */
+void processes_end(box *b);
 
 #endif

@@ -31,7 +31,7 @@ static void end_first(process *p) {
  * only what has waited for too long. */
 static bool type_first(process *p) {
   uv_stream_t *stream = (uv_stream_t *)&p->pipes[0];
-  uint64_t now = uv_now(p->of->all->loop);
+  uint64_t now = uv_now(p->of->site->loop);
   input *in = p->inputs;
   if (in->until == 0)
     in->until = now + PATIENCE_MS;
@@ -77,7 +77,7 @@ bool process_write(process *p, char *data, size_t len, process_typed *done,
 }
 
 void process_input_init(process *p) {
-  uv_timer_init(p->of->all->loop, &p->typing);
+  uv_timer_init(p->of->site->loop, &p->typing);
   p->typing.data = p;
   p->open_handles++;
 }

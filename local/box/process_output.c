@@ -140,7 +140,7 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
 static void take(process *p, process_output which, const char *data,
                  size_t len) {
   p->printed = true;
-  if (p->of->all->traits->replays)
+  if (p->of->site->replays)
     gather(p, which, data, len);
   else
     hand_on(p, which, data, len);
@@ -197,7 +197,7 @@ void process_update(process *p) {
 }
 
 void process_output_init(process *p) {
-  uv_timer_init(p->of->all->loop, &p->breath);
+  uv_timer_init(p->of->site->loop, &p->breath);
   p->breath.data = p;
   p->open_handles++;
 }

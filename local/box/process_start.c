@@ -8,7 +8,7 @@
 #include "box/process.h"
 
 typedef struct start {
-  capsule *of;
+  box *of;
   process_started *done;
   void *arg;
   char *tag;
@@ -36,7 +36,7 @@ static bool open_pipes(process *p, const sandbox_reply *reply) {
   unsigned count = p->pty ? 1 : 2;
   bool ok = true;
   for (unsigned i = 0; i < count; i++) {
-    uv_pipe_init(p->of->all->loop, &p->pipes[i], 0);
+    uv_pipe_init(p->of->site->loop, &p->pipes[i], 0);
     p->pipes[i].data = p;
     p->open_handles++;
     p->open_pipes++;
@@ -72,7 +72,7 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   s->words = (wrenn_buf){0};
   if (wrenn_json_get(&reply->json, "pid", &pid))
     wrenn_json_int(&pid, &p->pid);
-  uv_timer_init(s->of->all->loop, &p->timer);
+  uv_timer_init(s->of->site->loop, &p->timer);
   p->timer.data = p;
   p->open_handles = 1;
   process_output_init(p);
@@ -88,8 +88,8 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   free_start(s);
 }
 
-void process_put_envs(const capsule *c, const account *user,
-                      const wrenn_json *envs, wrenn_buf *out) {
+void process_put_envs(const box *b, const account *user, const wrenn_json *envs,
+                      wrenn_buf *out) {
   wrenn_json_iter it;
   wrenn_json name, value;
   wrenn_buf_printf(out,
@@ -97,7 +97,7 @@ void process_put_envs(const capsule *c, const account *user,
                    "/usr/bin:/sbin:/bin\",\"USER=%s\",\"LOGNAME=%s\","
                    "\"WRENN_SANDBOX=true\",\"WRENN_SANDBOX_ID=%s\","
                    "\"WRENN_TEMPLATE_ID=%s\",\"HOME=%s%s\"",
-                   user->name, user->name, c->id, c->template, capsule_top(c),
+                   user->name, user->name, b->id, b->template, box_top(b),
                    user->home);
   wrenn_json_walk(&it, envs);
   while (wrenn_json_next(&it, &name, &value) > 0) {
@@ -119,14 +119,14 @@ static void put_words(const process_plan *plan, wrenn_buf *out) {
   }
 }
 
-bool process_start(capsule *c, const process_plan *plan, process_started *done,
+bool process_start(box *b, const process_plan *plan, process_started *done,
                    void *arg) {
   wrenn_buf order = {0};
   bool sent = false;
   start *s = calloc(1, sizeof(*s));
-  if (!s || !c->box)
+  if (!s || !b->sandbox)
     goto out;
-  s->of = c;
+  s->of = b;
   s->done = done;
   s->arg = arg;
   s->pty = plan->pty;
@@ -138,22 +138,22 @@ bool process_start(capsule *c, const process_plan *plan, process_started *done,
   wrenn_json_put_string(&order, *plan->cwd ? plan->cwd : "~",
                         *plan->cwd ? strlen(plan->cwd) : 1);
   put_words(plan, &order);
-  const account *user = plan->user ? plan->user : c->all->user;
-  process_put_envs(c, user, &plan->envs, &order);
-  if (user != c->all->user) {
-    wrenn_buf_printf(&order, ",\"home\":\"%s%s\"", capsule_top(c), user->home);
-    if (c->all->bwrap)
+  const account *user = plan->user ? plan->user : b->site->user;
+  process_put_envs(b, user, &plan->envs, &order);
+  if (user != b->site->user) {
+    wrenn_buf_printf(&order, ",\"home\":\"%s%s\"", box_top(b), user->home);
+    if (b->site->bwrap)
       wrenn_buf_printf(&order, ",\"user\":\"%s\"", user->name);
   }
-  if (c->all->traits->login_shell)
+  if (b->site->login_shell)
     wrenn_buf_puts(&order, ",\"shell\":true");
-  if (c->all->traits->kills_group)
+  if (b->site->kills_group)
     wrenn_buf_puts(&order, ",\"group\":true");
   if (plan->pty)
     wrenn_buf_printf(&order, ",\"pty\":{\"cols\":%lld,\"rows\":%lld}",
                      (long long)plan->cols, (long long)plan->rows);
   wrenn_buf_puts(&order, "}");
-  sent = sandbox_order(c->box, &order, on_spawned, s);
+  sent = box_order(b, &order, on_spawned, s);
 
 out:
   wrenn_buf_free(&order);

@@ -1,9 +1,9 @@
 /* Answers to requests: whole ones, errors, streamed ones. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "http/conn.h"
+#include "util/random.h"
 
 /* The answer is complete: on to the next request, or the end. */
 static void answer_done(conn *c) {
@@ -18,13 +18,10 @@ static void answer_done(conn *c) {
 }
 
 const char *conn_request_id(conn *c) {
-  uint64_t number;
   if (*c->request_id)
     return c->request_id;
-  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-    number = uv_hrtime();
-  snprintf(c->request_id, sizeof(c->request_id), "req_%016llx",
-           (unsigned long long)number);
+  strcpy(c->request_id, "req_");
+  random_hex(c->request_id + 4, sizeof(c->request_id) - 5);
   return c->request_id;
 }
 

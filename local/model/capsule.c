@@ -1,15 +1,14 @@
 /* A capsule's status, and what depends on it. */
 #include "model/capsule.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "box/jupyter.h"
-#include "box/process.h"
 #include "model/events.h"
 #include "model/jobs.h"
-#include "model/stats.h"
 #include "model/volumes.h"
+#include "util/clock.h"
 
 /* How long a change of status takes at least, as on a real server. */
 #define CHANGE_MS 20
@@ -35,7 +34,7 @@ static void put_time(wrenn_buf *out, const char *name, time_t when) {
   char text[32];
   if (!when)
     return;
-  stats_time(text, when);
+  clock_text(text, when);
   wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
 }
 
@@ -166,6 +165,7 @@ void capsule_remove_folder(capsule *c) {
   if (!stays && c->folder) {
     job_remove(c->all, c->folder);
     c->folder = NULL;
+    c->box.folder = "";
   }
   capsules_release(c->all);
 }
@@ -196,23 +196,24 @@ static void on_started(uv_timer_t *timer) {
   capsule_set_status(c, CAPSULE_RUNNING);
 }
 
-void capsule_ready(void *arg) {
-  capsule *c = arg;
-  jupyter_start(c);
+static capsule *capsule_of(box *b) {
+  return (capsule *)((char *)b - offsetof(capsule, box));
+}
+
+void capsule_ready(box *b) {
+  capsule *c = capsule_of(b);
   if (c->status == CAPSULE_STARTING)
     change_later(c, on_started);
 }
 
-void capsule_gone(void *arg) {
-  capsule *c = arg;
+void capsule_gone(box *b) {
+  capsule *c = capsule_of(b);
   bool meant = c->status == CAPSULE_STOPPING;
   uv_timer_stop(&c->timer);
-  c->ended = uv_now(c->all->loop);
+  c->ended = uv_now(c->all->site.loop);
   c->status = meant ? CAPSULE_STOPPED : CAPSULE_ERROR;
   capsule_cut(c);
-  processes_end(c);
-  sandbox_free(c->box);
-  c->box = NULL;
+  box_end(b);
   capsule_set_status(c, c->status);
   capsule_remove_folder(c);
 }
@@ -244,7 +245,7 @@ static void after_resume(void *arg, const sandbox_reply *reply) {
 bool capsule_order(capsule *c, const char *order, sandbox_done *done) {
   wrenn_buf message = {0};
   wrenn_buf_printf(&message, "{\"op\":\"%s\"}", order);
-  bool sent = c->box && sandbox_order(c->box, &message, done, c);
+  bool sent = box_order(&c->box, &message, done, c);
   wrenn_buf_free(&message);
   return sent;
 }
@@ -279,8 +280,7 @@ void capsule_resume(capsule *c) {
 
 static void on_stop_due(uv_timer_t *timer) {
   capsule *c = timer->data;
-  if (c->box)
-    sandbox_stop(c->box);
+  box_stop(&c->box);
 }
 
 bool capsule_destroy(capsule *c) {
@@ -294,13 +294,9 @@ bool capsule_destroy(capsule *c) {
   return true;
 }
 
-const char *capsule_top(const capsule *c) {
-  return c->all->bwrap ? "" : c->folder;
-}
-
 void capsule_touch(capsule *c) {
   c->active = time(NULL);
-  c->used = uv_now(c->all->loop);
+  c->used = uv_now(c->all->site.loop);
 }
 
 /* ---- metrics ------------------------------------------------------------- */

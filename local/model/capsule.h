@@ -9,7 +9,7 @@
 #include <time.h>
 #include <uv.h>
 
-#include "box/sandbox.h"
+#include "box/box.h"
 #include "buf.h"
 #include "model/generation.h"
 
@@ -17,7 +17,6 @@
 #define CAPSULE_HOST_IP "127.0.0.1" /* where the host finds its ports */
 
 typedef struct capsule capsule;
-typedef struct process process;
 
 typedef enum capsule_status {
   CAPSULE_STARTING,
@@ -66,11 +65,9 @@ struct capsule {
   char *labels; /* the user's metadata, as members of JSON; or NULL */
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
-  sandbox *box; /* NULL before and after */
-  bool has_jupyter;
+  box box;
   bool idle; /* why it is paused, or about to be */
   bool away; /* paused, and it is not known yet: its status does not say so */
-  process *processes;
   struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
   size_t volume_count;
   struct copying *copying; /* its tree, now; or NULL */
@@ -90,27 +87,22 @@ struct capsule {
 #define CAPSULE_BUCKETS 1024
 
 typedef struct capsules {
-  uv_loop_t *loop;
+  box_site site;
   generation generation;
   struct events *events; /* told of each change of status; or NULL */
   const traits *traits;
   capsule *first, *last;
   capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
-  const char *data;           /* folder that holds one for each capsule */
-  const struct account *user; /* whom commands run as */
-  bool keep_data;             /* what is left of them at the end stays */
-  const char *agent;          /* path of wrenn-agent */
-  const char *bwrap;          /* its path; NULL: no walls */
-  uint64_t open_files;        /* how many descriptors a command may have */
+  const char *data; /* folder that holds one for each capsule */
+  bool keep_data;   /* what is left of them at the end stays */
   bool ending;
   unsigned live; /* with a sandbox, a folder, or work on one under way */
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
-  uint64_t second_ms;   /* of a timeout_sec */
-  uv_timer_t monitor;   /* finds out about those that are away */
-  bool private_network; /* each has a loopback of its own, and no more */
+  uint64_t second_ms; /* of a timeout_sec */
+  uv_timer_t monitor; /* finds out about those that are away */
 } capsules;
 
 typedef struct capsule_wishes {
@@ -187,13 +179,9 @@ bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg);
 /* snapshotting.c: what of the two is under way ends early, and fails. */
 void capsule_copy_stop(capsule *c);
 
-/* The sandbox's hooks: it is ready; it has ended. `arg` is the capsule. */
-void capsule_ready(void *arg);
-void capsule_gone(void *arg);
-
-/* Where a user's home is, as its agent sees it: the folder that home lies in
- * is to be put in front. */
-const char *capsule_top(const capsule *c);
+/* The hooks of its box: it is ready; it has ended. */
+void capsule_ready(box *b);
+void capsule_gone(box *b);
 
 /* Something was done with it: it is not idle. */
 void capsule_touch(capsule *c);

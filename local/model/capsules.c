@@ -2,13 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
-#include "box/process.h"
-#include "box/walls.h"
 #include "model/events.h"
 #include "model/volumes.h"
+#include "util/clock.h"
+#include "util/path.h"
+#include "util/random.h"
 
 #define REAPER_MS 2000
 #define MONITOR_MS 15000
@@ -18,17 +18,6 @@
 #define ENDED_MAX 10000
 
 /* ---- ids ----------------------------------------------------------------- */
-
-static void make_id(char id[CAPSULE_ID_LEN + 1]) {
-  static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-  unsigned char bytes[CAPSULE_ID_LEN - 3];
-  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-    abort();
-  memcpy(id, "cl-", 3);
-  for (size_t i = 0; i < sizeof(bytes); i++)
-    id[i + 3] = digits[bytes[i] % 36];
-  id[CAPSULE_ID_LEN] = '\0';
-}
 
 bool capsule_id_ok(const char *id) {
   return strlen(id) == CAPSULE_ID_LEN && strncmp(id, "cl-", 3) == 0 &&
@@ -88,39 +77,23 @@ static void free_capsule(capsule *c) {
 }
 
 static bool make_path(capsule *c) {
-  size_t size = strlen(c->all->data) + CAPSULE_ID_LEN + 2;
-  c->folder = malloc(size);
-  if (c->folder)
-    snprintf(c->folder, size, "%s/%s", c->all->data, c->id);
+  c->folder = path_join(c->all->data, c->id);
+  c->box = (box){.site = &c->all->site,
+                 .hooks = {capsule_ready, capsule_gone},
+                 .id = c->id,
+                 .template = c->template,
+                 .folder = c->folder};
   return c->folder != NULL;
-}
-
-static void on_process_exited(void *arg, int64_t pid, int code) {
-  process_exited(arg, pid, code);
 }
 
 bool capsule_start(capsule *c) {
   char inside[CAPSULE_VOLUMES][VOLUME_MOUNT_SIZE];
   sandbox_bind binds[CAPSULE_VOLUMES];
-  const sandbox_options options = {
-      .loop = c->all->loop,
-      .bwrap = c->all->bwrap,
-      .folder = c->folder,
-      .agent = c->all->agent,
-      .etc = c->all->data,
-      .user = c->all->user,
-      .binds = binds,
-      .bind_count = c->volume_count,
-      .open_files = c->all->open_files,
-      .hooks = {capsule_ready, on_process_exited, capsule_gone, c},
-      .private_network = c->all->private_network};
   for (size_t i = 0; i < c->volume_count; i++) {
     volume_mount_path(c->volumes[i], inside[i]);
     binds[i] = (sandbox_bind){c->volumes[i]->folder, inside[i]};
   }
-  if (walls_make_folders(c->folder) == 0)
-    c->box = sandbox_start(&options);
-  return c->box != NULL;
+  return box_start(&c->box, binds, c->volume_count);
 }
 
 /* Its folder is made, or about to be. */
@@ -139,14 +112,15 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
   if (!c)
     return NULL;
   c->all = all;
-  make_id(c->id);
+  strcpy(c->id, "cl-");
+  random_id(c->id + 3, CAPSULE_ID_LEN - 3);
   c->team = wishes->team;
   memcpy(c->template, wishes->template, sizeof(c->template));
   c->vcpus = wishes->vcpus;
   c->memory_mb = wishes->memory_mb;
   c->disk_size_mb = wishes->disk_size_mb;
   c->timeout_sec = wishes->timeout_sec;
-  uv_timer_init(all->loop, &c->timer);
+  uv_timer_init(all->site.loop, &c->timer);
   c->timer.data = c;
   c->status = c->told = CAPSULE_STARTING;
   c->created = c->updated = time(NULL);
@@ -175,7 +149,7 @@ static bool is_forgotten(const capsule *c, uint64_t now) {
 
 static void on_reaper(uv_timer_t *timer) {
   capsules *all = timer->data;
-  uint64_t now = uv_now(all->loop);
+  uint64_t now = uv_now(all->site.loop);
   capsule *next;
   for (capsule *c = all->first; c; c = c->next)
     if (is_idle(c, now))
@@ -196,20 +170,23 @@ static void on_monitor(uv_timer_t *timer) {
       capsule_set_status(c, CAPSULE_PAUSED);
 }
 
-/* A time that the environment may change: tests cannot wait for long. */
-static uint64_t time_of(const char *name, uint64_t usual_ms) {
-  const char *text = getenv(name);
-  uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
-  return ms > 0 ? ms : usual_ms;
+/* What the boxes need to know of the generation. */
+static void tell_site(box_site *site, const traits *t) {
+  site->login_shell = t->login_shell;
+  site->kills_group = t->kills_group;
+  site->replays = t->replays;
+  site->lists_to_the_end = t->lists_to_the_end;
+  site->friendly = t->friendly;
 }
 
 void capsules_start(capsules *all) {
-  uint64_t monitor_ms = time_of("WRENN_LOCAL_MONITOR_MS", MONITOR_MS);
-  all->second_ms = time_of("WRENN_LOCAL_IDLE_SECOND_MS", 1000);
-  uv_timer_init(all->loop, &all->reaper);
+  tell_site(&all->site, all->traits);
+  uint64_t monitor_ms = clock_ms("WRENN_LOCAL_MONITOR_MS", MONITOR_MS);
+  all->second_ms = clock_ms("WRENN_LOCAL_IDLE_SECOND_MS", 1000);
+  uv_timer_init(all->site.loop, &all->reaper);
   all->reaper.data = all;
   uv_timer_start(&all->reaper, on_reaper, REAPER_MS, REAPER_MS);
-  uv_timer_init(all->loop, &all->monitor);
+  uv_timer_init(all->site.loop, &all->monitor);
   all->monitor.data = all;
   uv_timer_start(&all->monitor, on_monitor, monitor_ms, monitor_ms);
 }
@@ -223,8 +200,7 @@ void capsules_end(capsules *all) {
   for (capsule *c = all->first; c; c = c->next) {
     capsule_destroy(c);
     uv_timer_stop(&c->timer);
-    if (c->box)
-      sandbox_stop(c->box);
+    box_stop(&c->box);
   }
   if (all->live == 0)
     all->all_gone(all->arg);

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "model/stats.h"
 #include "model/team.h"
+#include "util/clock.h"
 
 #define KEEPALIVE_MS 30000
 /* A listener for whom as many wait loses the next. */
@@ -39,15 +40,8 @@ static void on_timer(uv_timer_t *timer) {
   wrenn_buf_free(&text);
 }
 
-/* Tests cannot wait for long. */
-static uint64_t keepalive_ms(void) {
-  const char *text = getenv("WRENN_LOCAL_KEEPALIVE_MS");
-  uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
-  return ms > 0 ? ms : KEEPALIVE_MS;
-}
-
 events *events_start(uv_loop_t *loop) {
-  uint64_t every = keepalive_ms();
+  uint64_t every = clock_ms("WRENN_LOCAL_KEEPALIVE_MS", KEEPALIVE_MS);
   events *e = calloc(1, sizeof(*e));
   if (!e)
     return NULL;
@@ -67,7 +61,7 @@ void events_free(events *e) { free(e); }
 static void begin(wrenn_buf *out, int team, const char *kind,
                   const char *outcome) {
   char now[32];
-  stats_time(now, time(NULL));
+  clock_text(now, time(NULL));
   wrenn_buf_printf(out, "event: %s\ndata: {\"event\":\"%s\"", kind, kind);
   if (outcome)
     wrenn_buf_printf(out, ",\"outcome\":\"%s\"", outcome);

@@ -64,7 +64,7 @@ job_copy *job_copy_start(capsules *all, const char *from, const char *to,
   j->arg = arg;
   atomic_init(&j->stop, false);
   if (!j->from || !j->to ||
-      uv_queue_work(all->loop, &j->work, run_copy, after_copy)) {
+      uv_queue_work(all->site.loop, &j->work, run_copy, after_copy)) {
     free_copy(j);
     return NULL;
   }
@@ -99,6 +99,6 @@ void job_remove(capsules *all, char *path) {
   r->all = all;
   r->path = path;
   capsules_hold(all);
-  if (uv_queue_work(all->loop, &r->work, run_removal, after_removal))
+  if (uv_queue_work(all->site.loop, &r->work, run_removal, after_removal))
     after_removal(&r->work, 0);
 }

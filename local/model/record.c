@@ -9,19 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "util/path.h"
 #include "util/tree.h"
 
 #define RECORD "record.json"
 #define FRESH "record.new"
 #define MAX_SIZE 4096
-
-char *record_path(const char *a, const char *b) {
-  size_t size = strlen(a) + strlen(b) + 2;
-  char *path = malloc(size);
-  if (path)
-    snprintf(path, size, "%s/%s", a, b);
-  return path;
-}
 
 static bool write_all(const char *path, const wrenn_buf *text) {
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -32,7 +25,7 @@ static bool write_all(const char *path, const wrenn_buf *text) {
 }
 
 bool record_write(const char *folder, const wrenn_buf *text) {
-  char *fresh = record_path(folder, FRESH), *path = record_path(folder, RECORD);
+  char *fresh = path_join(folder, FRESH), *path = path_join(folder, RECORD);
   bool ok = fresh && path && !text->oom && write_all(fresh, text) &&
             rename(fresh, path) == 0;
   free(fresh);
@@ -41,7 +34,7 @@ bool record_write(const char *folder, const wrenn_buf *text) {
 }
 
 void record_drop(const char *folder) {
-  char *path = record_path(folder, RECORD);
+  char *path = path_join(folder, RECORD);
   if (path)
     unlink(path);
   free(path);
@@ -49,7 +42,7 @@ void record_drop(const char *folder) {
 
 /* Reads the record into `text`, which the JSON points into. */
 static bool read_record(const char *folder, char *text, wrenn_json *record) {
-  char *path = record_path(folder, RECORD);
+  char *path = path_join(folder, RECORD);
   int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
   const char *why;
   free(path);
@@ -74,7 +67,7 @@ bool record_each(const char *above, record_ours *ours, record_found *found,
     wrenn_json record;
     if (!ours(item->d_name))
       continue;
-    char *path = record_path(above, item->d_name);
+    char *path = path_join(above, item->d_name);
     if (path && read_record(path, text, &record)) {
       found(arg, path, &record);
       continue;

@@ -9,9 +9,6 @@
 #include "buf.h"
 #include "json.h"
 
-/* "<a>/<b>", allocated. */
-char *record_path(const char *a, const char *b);
-
 /* Writes a folder's record in one go. False when that fails. */
 bool record_write(const char *folder, const wrenn_buf *text);
 

@@ -43,7 +43,7 @@ static void on_filled(void *arg, const char *error, int64_t bytes) {
     fprintf(stderr, "wrenn-local: cannot fill a capsule: %s\n", error);
   /* It may have been destroyed meanwhile. */
   if (error || c->status != CAPSULE_STARTING || !capsule_start(c))
-    capsule_gone(c);
+    capsule_gone(&c->box);
 }
 
 bool capsule_fill(capsule *c, template *from) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "util/clock.h"
 
 #define SAMPLE_MS 10000
 #define SAMPLES 8640 /* a day of them */
@@ -33,13 +34,6 @@ struct stats {
   day days[DAYS];
   size_t day_count;
 };
-
-void stats_time(char *text, time_t when) {
-  struct tm utc;
-  text[0] = '\0';
-  if (gmtime_r(&when, &utc))
-    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
 
 static sample take_sample(const stats *s) {
   sample now = {.when = time(NULL)};
@@ -71,7 +65,7 @@ static day *today(stats *s, time_t when) {
 /* Brings everything up to this moment. */
 static sample count(stats *s) {
   sample now = take_sample(s);
-  uint64_t loop_now = uv_now(s->of->loop);
+  uint64_t loop_now = uv_now(s->of->site.loop);
   double minutes = (double)(loop_now - s->counted) / 60000;
   day *d = today(s, now.when);
   s->counted = loop_now;
@@ -127,7 +121,7 @@ static void put_series(const stats *s, wrenn_buf *out, time_t since,
     wrenn_buf_puts(out, first ? "" : ",");
     first = false;
     if (field == offsetof(sample, when)) {
-      stats_time(text, one->when);
+      clock_text(text, one->when);
       wrenn_buf_printf(out, "\"%s\"", text);
     } else {
       memcpy(&number, (const char *)one + field, sizeof(number));
@@ -202,7 +196,7 @@ static bool read_date(conn *c, const char *name, int64_t *number) {
 
 static void put_date(wrenn_buf *out, const char *name, int64_t number) {
   char text[32];
-  stats_time(text, (time_t)(number * DAY));
+  clock_text(text, (time_t)(number * DAY));
   wrenn_buf_printf(out, "\"%s\":\"%.10s\"", name, text);
 }
 

@@ -12,7 +12,4 @@ stats *stats_start(uv_loop_t *loop, const capsules *of, int team);
 /* Ends it; the loop frees it. */
 void stats_end(stats *s);
 
-/* A time as the API writes it; `text` has room for 32 bytes. */
-void stats_time(char *text, time_t when);
-
 #endif

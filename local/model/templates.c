@@ -3,14 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "json.h"
 #include "model/jobs.h"
 #include "model/record.h"
-#include "model/stats.h"
 #include "model/team.h"
+#include "util/clock.h"
+#include "util/path.h"
+#include "util/random.h"
 
 #define TREE "tree"
 #define FOLDER_LEN 16
@@ -99,7 +100,7 @@ bool templates_open(templates *all, capsules *capsules) {
     *(all->last ? &all->last->next : &all->first) = t;
     all->last = t;
   }
-  char *above = record_path(capsules->data, "snapshots");
+  char *above = path_join(capsules->data, "snapshots");
   bool ok = above && record_each(above, is_folder_name, on_found, all);
   free(above);
   return ok;
@@ -147,12 +148,9 @@ const char *template_slug(const template *t, char slug[TEMPLATE_SLUG_SIZE]) {
 
 /* Folders have names of their own: a snapshot's may change. */
 static char *make_folder(const templates *all) {
-  unsigned long long number;
-  char name[64];
-  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-    return NULL;
-  snprintf(name, sizeof(name), "snapshots/%016llx", number);
-  char *folder = record_path(all->capsules->data, name);
+  char name[] = "snapshots/0123456789abcdef";
+  random_hex(name + strlen("snapshots/"), FOLDER_LEN);
+  char *folder = path_join(all->capsules->data, name);
   if (folder && mkdir(folder, 0700)) {
     free(folder);
     return NULL;
@@ -176,7 +174,7 @@ template *template_make(templates *all, const char *name, const capsule *of) {
   return t;
 }
 
-char *template_tree(const template *t) { return record_path(t->folder, TREE); }
+char *template_tree(const template *t) { return path_join(t->folder, TREE); }
 
 bool template_save(const template *t) {
   wrenn_buf text = {0};
@@ -226,7 +224,7 @@ static const char *truth(bool is) { return is ? "true" : "false"; }
 void template_put(const template *t, int team, wrenn_buf *out) {
   char created[32], slug[TEMPLATE_SLUG_SIZE];
   generation g = t->all->capsules->generation;
-  stats_time(created, t->created);
+  clock_text(created, t->created);
   wrenn_buf_printf(out, "{\"name\":\"%s\",\"type\":\"%s\"", t->name,
                    t->platform ? "base" : "snapshot");
   if (!t->platform)

@@ -3,14 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "json.h"
 #include "model/jobs.h"
 #include "model/record.h"
-#include "model/stats.h"
 #include "model/team.h"
+#include "util/clock.h"
+#include "util/path.h"
+#include "util/random.h"
 
 #define PREFIX "vl-"
 
@@ -50,7 +51,7 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
     return;
   }
   v->home = path;
-  v->folder = record_path(path, "data");
+  v->folder = path_join(path, "data");
   record_text(record, "id", v->id, sizeof(v->id));
   record_text(record, "name", v->name, sizeof(v->name));
   v->team = (int)record_number(record, "team");
@@ -66,7 +67,7 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
 
 bool volumes_open(volumes *all, capsules *capsules) {
   *all = (volumes){.capsules = capsules};
-  char *above = record_path(capsules->data, "volumes");
+  char *above = path_join(capsules->data, "volumes");
   bool ok = above && record_each(above, id_ok, on_found, all);
   free(above);
   return ok;
@@ -128,17 +129,6 @@ bool volume_read_name(const char *given, char name[VOLUME_NAME_MAX + 1]) {
 
 /* ---- one of them --------------------------------------------------------- */
 
-static void make_id(char id[VOLUME_ID_LEN + 1]) {
-  static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-  unsigned char bytes[VOLUME_ID_LEN - 4];
-  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-    abort();
-  memcpy(id, "vol-", 4);
-  for (size_t i = 0; i < sizeof(bytes); i++)
-    id[i + 4] = digits[bytes[i] % 36];
-  id[VOLUME_ID_LEN] = '\0';
-}
-
 static bool save(const volume *v) {
   wrenn_buf text = {0};
   wrenn_buf_printf(&text,
@@ -156,8 +146,8 @@ static bool save(const volume *v) {
 static bool make_folders(volume *v) {
   char name[VOLUME_ID_LEN + 10];
   snprintf(name, sizeof(name), "volumes/%s", v->id);
-  v->home = record_path(v->all->capsules->data, name);
-  v->folder = v->home ? record_path(v->home, "data") : NULL;
+  v->home = path_join(v->all->capsules->data, name);
+  v->folder = v->home ? path_join(v->home, "data") : NULL;
   return v->folder && mkdir(v->home, 0700) == 0 &&
          mkdir(v->folder, 0777) == 0 && chmod(v->folder, 0777) == 0;
 }
@@ -166,7 +156,8 @@ volume *volume_make(volumes *all, int team, const char *name, int64_t size_mb) {
   volume *v = calloc(1, sizeof(*v));
   if (!v)
     return NULL;
-  make_id(v->id);
+  strcpy(v->id, "vol-");
+  random_id(v->id + 4, VOLUME_ID_LEN - 4);
   if (name)
     snprintf(v->name, sizeof(v->name), "%s", name);
   else
@@ -233,7 +224,7 @@ void volumes_follow(capsule *c) {
 
 static void put_time(wrenn_buf *out, const char *name, time_t when) {
   char text[32];
-  stats_time(text, when);
+  clock_text(text, when);
   wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
 }
 

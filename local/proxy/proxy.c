@@ -152,15 +152,14 @@ static void dial(proxy *p) {
   char socket[JUPYTER_SOCKET_MAX];
   wrenn_buf order = {0};
   wrenn_buf_printf(&order, "{\"op\":\"dial\",\"port\":%ld", p->port);
-  if (jupyter_socket(p->capsule, p->port, socket)) {
+  if (jupyter_socket(&p->capsule->box, p->port, socket)) {
     wrenn_buf_puts(&order, ",\"socket\":");
     wrenn_json_put_string(&order, socket, strlen(socket));
   }
   wrenn_buf_puts(&order, "}");
   p->dials++;
   p->refs++;
-  if (!p->capsule->box ||
-      !sandbox_order(p->capsule->box, &order, on_dialled, p)) {
+  if (!box_order(&p->capsule->box, &order, on_dialled, p)) {
     p->refs--;
     proxy_fail(p, PROXY_CUT);
   }

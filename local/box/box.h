@@ -1,0 +1,67 @@
+/*
+ * The inside of one capsule: its sandbox, the processes in it, and what these
+ * are told. What a capsule is to the API, nothing here knows.
+ */
+#ifndef WRENN_LOCAL_BOX_BOX_H
+#define WRENN_LOCAL_BOX_BOX_H
+
+#include <stdbool.h>
+
+#include "box/sandbox.h"
+
+typedef struct box box;
+typedef struct process process;
+
+/* What all boxes of a server have in common. */
+typedef struct box_site {
+  uv_loop_t *loop;
+  const char *bwrap;          /* its path; NULL: no walls */
+  const char *agent;          /* path of wrenn-agent */
+  const char *etc;            /* folder with the files of accounts.h */
+  const struct account *user; /* whom commands run as */
+  uint64_t open_files;        /* how many descriptors a command may have */
+  bool private_network;       /* none but a loopback for each */
+
+  /* How processes are run and shown, which differs between generations. */
+  bool login_shell;      /* around each command, and for a line without args */
+  bool kills_group;      /* each command is the leader of one */
+  bool replays;          /* output is gathered, and newcomers get the last */
+  bool lists_to_the_end; /* of the output, not of the process */
+  bool friendly;         /* the Python kernel is found as `wrenn` too */
+} box_site;
+
+typedef struct box_hooks {
+  void (*ready)(box *b);
+  void (*gone)(box *b); /* nothing runs any more; box_end is to follow */
+} box_hooks;
+
+struct box {
+  const box_site *site;
+  box_hooks hooks;
+  const char *id, *template; /* of the capsule: its programs are told */
+  const char *folder;        /* and its folder */
+  sandbox *sandbox;          /* NULL before and after */
+  process *processes;
+  bool has_jupyter;
+};
+
+/* Starts the sandbox in the folder, with more folders of the host's in it;
+ * false when it cannot be started. `gone` may come without `ready`. */
+bool box_start(box *b, const sandbox_bind *binds, size_t count);
+
+/* Sends an order to the agent, as sandbox_order does; false when there is no
+ * sandbox, too. */
+bool box_order(const box *b, const wrenn_buf *order, sandbox_done *done,
+               void *arg);
+
+/* Ends the sandbox, if there is one; `gone` follows. */
+void box_stop(box *b);
+
+/* Tells of the end of every process, and frees the sandbox that is gone. */
+void box_end(box *b);
+
+/* Where a user's home is, as the agent sees it: the folder that home lies in
+ * is to be put in front. */
+const char *box_top(const box *b);
+
+#endif
