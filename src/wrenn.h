@@ -229,26 +229,6 @@ WRENN_API size_t wrenn_ws_unsent(const wrenn_loop *loop, wrenn_id id);
  * peer's answer is awaited for 1 s at the most. Ends with CLOSED. */
 WRENN_API wrenn_status wrenn_ws_close(wrenn_loop *loop, wrenn_id id);
 
-/* ---- relay --------------------------------------------------------------- */
-
-/* For a host that reads sockets but cannot watch a descriptor (OpenResty): a
- * thread waits for the loop's fd in its place and talks to it over a unix
- * socket. The host connects, sends a byte, gets it back once the loop has
- * something to do, steps the loop, sends it again, and so on. */
-typedef struct wrenn_relay wrenn_relay;
-
-/* Starts a relay of a loop, which is watched from here on. Takes one
- * connection, of this process; ends with that. NULL with *why set on failure.
- * End it with wrenn_relay_stop. */
-WRENN_API wrenn_relay *wrenn_relay_start(wrenn_loop *loop, wrenn_status *why);
-
-/* Where to connect to, once. Lives as long as the relay. */
-WRENN_API const char *wrenn_relay_path(const wrenn_relay *relay);
-
-/* Ends the thread and frees the relay; before or after its loop. In a forked
- * child it does nothing. NULL is allowed. */
-WRENN_API void wrenn_relay_stop(wrenn_relay *relay);
-
 /* ---- any operation ------------------------------------------------------- */
 
 /* Starts a timer that fires once, and never early. */

@@ -1,12 +1,11 @@
 /* wrenn.core: the module and its plain functions. */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../base64.h"
-#include "binding.h"
+#include "module.h"
 
 static int core_now(lua_State *L) {
   struct timespec now;
@@ -58,54 +57,22 @@ static int core_base64_decode(lua_State *L) {
   return 1;
 }
 
-static int core_loop(lua_State *L) {
-  wrenn_status status;
-  binding_loop **box = lua_newuserdata(L, sizeof(binding_loop *));
-  *box = NULL;
-  luaL_getmetatable(L, "wrenn.loop");
-  lua_setmetatable(L, -2);
-  binding_loop *shared = calloc(1, sizeof(*shared));
-  if (!shared)
-    return binding_push_failure(L, WRENN_E_MEMORY);
-  shared->refs = 1;
-  shared->loop = wrenn_loop_new(&status);
-  *box = shared;
-  return shared->loop ? 1 : binding_push_failure(L, status);
-}
-
-void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
-                       const luaL_Reg *meta) {
-  luaL_newmetatable(L, name);
-  luaL_setfuncs(L, meta, 0);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
-}
-
-static const luaL_Reg functions[] = {{"loop", core_loop},
-                                     {"now", core_now},
+static const luaL_Reg functions[] = {{"now", core_now},
                                      {"pid", core_pid},
                                      {"random", core_random},
                                      {"base64_encode", core_base64_encode},
                                      {"base64_decode", core_base64_decode},
-                                     {"sha256", binding_sha256},
-                                     {"settle", binding_settle},
-                                     {"tree", binding_tree},
-                                     {"file_type", binding_file_type},
-                                     {"make_dirs", binding_make_dirs},
                                      {NULL, NULL}};
 
 WRENN_API int luaopen_wrenn_core(lua_State *L);
 
 int luaopen_wrenn_core(lua_State *L) {
-  binding_open_loop(L);
-  binding_open_op(L);
-  binding_open_hash(L);
-  binding_open_relay(L);
-  binding_open_tree(L);
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
+  binding_add_hash(L);
+  binding_add_loop(L);
+  binding_add_settle(L);
+  binding_add_tree(L);
   lua_pushliteral(L, WRENN_VERSION);
   lua_setfield(L, -2, "_VERSION");
   return 1;

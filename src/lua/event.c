@@ -1,5 +1,5 @@
 /* Events as Lua values. Frames become the very table the user receives. */
-#include "binding.h"
+#include "module.h"
 
 static void set_string(lua_State *L, const char *name, const char *text,
                        size_t len) {
@@ -85,6 +85,9 @@ static bool push_plain_frame(lua_State *L, const wrenn_frame *frame) {
   return true;
 }
 
+/* loop:frames(id, list, last): appends the frames of one operation that are
+ * next in the queue to a list with `last` entries. Returns how many and their
+ * bytes, of messages as they came. */
 static int loop_frames(lua_State *L) {
   wrenn_loop *loop = binding_check_loop(L, 1, NULL);
   wrenn_id id = (wrenn_id)luaL_checknumber(L, 2);
@@ -103,16 +106,6 @@ static int loop_frames(lua_State *L) {
   lua_pushinteger(L, count);
   lua_pushinteger(L, (lua_Integer)bytes);
   return 2;
-}
-
-void binding_add_frames(lua_State *L) {
-  lua_pushliteral(L, "type"); /* in the order of the WORDs */
-  lua_pushliteral(L, "data");
-  lua_pushliteral(L, "stdout");
-  lua_pushliteral(L, "stderr");
-  lua_pushliteral(L, "output");
-  lua_pushcclosure(L, loop_frames, WORD_OUTPUT);
-  lua_setfield(L, -2, "frames");
 }
 
 static int push_data(lua_State *L, const wrenn_event *event) {
@@ -137,7 +130,7 @@ static int push_failed(lua_State *L, const wrenn_event *event) {
   return 2 + push_answer(L, event) + push_data(L, event);
 }
 
-int binding_push_event(lua_State *L, const wrenn_event *event) {
+static int push_event(lua_State *L, const wrenn_event *event) {
   lua_pushinteger(L, (lua_Integer)event->id);
   switch (event->type) {
   case WRENN_EV_HEADERS:
@@ -172,4 +165,24 @@ int binding_push_event(lua_State *L, const wrenn_event *event) {
     return 2 + push_failed(L, event);
   }
   return luaL_error(L, "unknown event");
+}
+
+/* loop:next(): nothing, or the id, the type and what that type comes with. */
+static int loop_next(lua_State *L) {
+  wrenn_event event;
+  if (!wrenn_loop_next(binding_check_loop(L, 1, NULL), &event))
+    return 0;
+  return push_event(L, &event);
+}
+
+void binding_add_events(lua_State *L) {
+  static const luaL_Reg methods[] = {{"next", loop_next}, {NULL, NULL}};
+  luaL_setfuncs(L, methods, 0);
+  lua_pushliteral(L, "type"); /* in the order of the WORDs */
+  lua_pushliteral(L, "data");
+  lua_pushliteral(L, "stdout");
+  lua_pushliteral(L, "stderr");
+  lua_pushliteral(L, "output");
+  lua_pushcclosure(L, loop_frames, WORD_OUTPUT);
+  lua_setfield(L, -2, "frames");
 }

@@ -1,7 +1,7 @@
 /* wrenn.core.sha256: a hash that is fed piece by piece. */
 #include <openssl/evp.h>
 
-#include "binding.h"
+#include "module.h"
 
 #define CLASS "wrenn.sha256"
 
@@ -11,7 +11,7 @@ static EVP_MD_CTX *check_hash(lua_State *L) {
   return *box;
 }
 
-int binding_sha256(lua_State *L) {
+static int core_sha256(lua_State *L) {
   EVP_MD_CTX **box = lua_newuserdata(L, sizeof(EVP_MD_CTX *));
   *box = NULL;
   luaL_getmetatable(L, CLASS);
@@ -56,9 +56,11 @@ static int hash_hex(lua_State *L) {
   return 1;
 }
 
-void binding_open_hash(lua_State *L) {
+void binding_add_hash(lua_State *L) {
+  static const luaL_Reg functions[] = {{"sha256", core_sha256}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"update", hash_update}, {"hex", hash_hex}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", hash_gc}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
   binding_new_class(L, CLASS, methods, meta);
 }

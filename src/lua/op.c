@@ -5,7 +5,7 @@
 
 #include "../buf.h"
 #include "../frame.h"
-#include "binding.h"
+#include "module.h"
 
 #define MAX_HEADERS 64
 
@@ -32,13 +32,6 @@ static binding_op *check_op(lua_State *L) {
 
 static wrenn_loop *loop_of(const binding_op *op) {
   return op->shared ? op->shared->loop : NULL;
-}
-
-static int push_outcome(lua_State *L, wrenn_status status) {
-  if (status)
-    return binding_push_failure(L, status);
-  lua_pushboolean(L, 1);
-  return 1;
 }
 
 /* ---- options (a table at index 2; what is read stays on the stack) ------- */
@@ -156,7 +149,7 @@ static wrenn_status send_parts(lua_State *L, int table, size_t count,
   return status;
 }
 
-int binding_http(lua_State *L) {
+static int loop_http(lua_State *L) {
   binding_loop *shared;
   wrenn_loop *loop = binding_check_loop(L, 1, &shared);
   const char *lines[MAX_HEADERS];
@@ -192,7 +185,7 @@ int binding_http(lua_State *L) {
   return 1;
 }
 
-int binding_ws(lua_State *L) {
+static int loop_ws(lua_State *L) {
   binding_loop *shared;
   wrenn_loop *loop = binding_check_loop(L, 1, &shared);
   const char *lines[MAX_HEADERS];
@@ -214,7 +207,7 @@ int binding_ws(lua_State *L) {
   return 1;
 }
 
-int binding_timer(lua_State *L) {
+static int loop_timer(lua_State *L) {
   binding_loop *shared;
   wrenn_loop *loop = binding_check_loop(L, 1, &shared);
   uint32_t ms = (uint32_t)binding_to_ms(L, 2, 0);
@@ -237,7 +230,7 @@ static int op_send(lua_State *L) {
   wrenn_loop *loop = loop_of(op);
   if (!loop)
     return binding_push_failure(L, WRENN_E_CLOSED);
-  return push_outcome(
+  return binding_push_outcome(
       L, wrenn_ws_send(loop, op->id, data, len, lua_toboolean(L, 3)));
 }
 
@@ -254,7 +247,7 @@ static int op_send_input(lua_State *L) {
       frame.oom ? WRENN_E_MEMORY
                 : wrenn_ws_send(loop, op->id, frame.data, frame.len, false);
   wrenn_buf_free(&frame);
-  return push_outcome(L, status);
+  return binding_push_outcome(L, status);
 }
 
 static int op_send_body(lua_State *L) {
@@ -304,17 +297,21 @@ static int op_gc(lua_State *L) {
   return 0;
 }
 
-void binding_open_op(lua_State *L) {
+void binding_add_ops(lua_State *L) {
+  static const luaL_Reg starters[] = {{"http", loop_http},
+                                      {"ws", loop_ws},
+                                      {"timer", loop_timer},
+                                      {NULL, NULL}};
   static const luaL_Reg methods[] = {{"id", op_id},
                                      {"send", op_send},
                                      {"send_input", op_send_input},
                                      {"send_body", op_send_body},
                                      {"unsent", op_unsent},
-
                                      {"close", op_close},
                                      {"cancel", op_cancel},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", op_gc}, {"__close", op_cancel}, {NULL, NULL}};
+  luaL_setfuncs(L, starters, 0);
   binding_new_class(L, "wrenn.op", methods, meta);
 }

@@ -1,5 +1,5 @@
 /* Sets right what a JSON decoder leaves to its users. */
-#include "binding.h"
+#include "module.h"
 
 /* Replaces the value at the top by its whole number, where the language has
  * them. Returns whether it did. */
@@ -51,9 +51,17 @@ static void settle(lua_State *L, int container) {
   }
 }
 
-int binding_settle(lua_State *L) {
+/* wrenn.core.settle(container): takes the null values, which are userdata, out
+ * of a decoded JSON container and those in it, and makes whole numbers
+ * integers. Returns the container. */
+static int core_settle(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   settle(L, 1);
   return 1;
+}
+
+void binding_add_settle(lua_State *L) {
+  static const luaL_Reg functions[] = {{"settle", core_settle}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
 }

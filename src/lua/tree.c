@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "binding.h"
+#include "module.h"
 
 #define TREE "wrenn.tree"
 #define FILE_CLASS "wrenn.file"
@@ -204,7 +204,7 @@ static int file_close(lua_State *L) { return box_close(L, FILE_CLASS); }
 
 /* ---- the tree ------------------------------------------------------------ */
 
-int binding_tree(lua_State *L) {
+static int core_tree(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   int *box = new_box(L, TREE);
   *box = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -469,7 +469,7 @@ static int tree_list(lua_State *L) {
 /* ---- what a path of the user's leads to ---------------------------------- */
 
 /* Returns "file", "directory" or "other", and the size; nil and why. */
-int binding_file_type(lua_State *L) {
+static int core_file_type(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   struct stat info;
   if (stat(path, &info)) {
@@ -485,7 +485,7 @@ int binding_file_type(lua_State *L) {
 
 /* Makes a directory and those it lies in, links among them followed: it is the
  * user's own path. */
-int binding_make_dirs(lua_State *L) {
+static int core_make_dirs(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   size_t len = strlen(path);
   char *copy = lua_newuserdata(L, len + 1);
@@ -502,7 +502,11 @@ int binding_make_dirs(lua_State *L) {
   return push_outcome(L, 0, "");
 }
 
-void binding_open_tree(lua_State *L) {
+void binding_add_tree(lua_State *L) {
+  static const luaL_Reg functions[] = {{"tree", core_tree},
+                                       {"file_type", core_file_type},
+                                       {"make_dirs", core_make_dirs},
+                                       {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"make_dir", tree_make_dir}, {"create", tree_create},
       {"open", tree_open},         {"symlink", tree_symlink},
@@ -519,6 +523,7 @@ void binding_open_tree(lua_State *L) {
   static const luaL_Reg file_meta[] = {{"__gc", file_close}, {NULL, NULL}};
   static const luaL_Reg listing_meta[] = {{"__gc", listing_gc}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
   binding_new_class(L, TREE, methods, meta);
   binding_new_class(L, FILE_CLASS, file_methods, file_meta);
   binding_new_class(L, "wrenn.listing", none, listing_meta);

@@ -1,0 +1,76 @@
+#include "binding.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                       const luaL_Reg *meta) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, meta, 0);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+static const char *const codes[] = {
+    [WRENN_OK] = "ok",
+    [WRENN_E_ARGUMENT] = "argument",
+    [WRENN_E_MEMORY] = "memory",
+    [WRENN_E_CLOSED] = "closed",
+    [WRENN_E_FORKED] = "forked",
+    [WRENN_E_SYSTEM] = "system",
+    [WRENN_E_RESOLVE] = "resolve",
+    [WRENN_E_CONNECT] = "connect",
+    [WRENN_E_TLS] = "tls",
+    [WRENN_E_TIMEOUT] = "timeout",
+    [WRENN_E_BROKEN] = "broken",
+    [WRENN_E_PROTOCOL] = "protocol",
+    [WRENN_E_TOO_LARGE] = "too_large",
+    [WRENN_E_REFUSED] = "refused",
+    [WRENN_E_CANCELLED] = "cancelled",
+};
+
+void binding_push_code(lua_State *L, wrenn_status status) {
+  lua_pushstring(L, codes[status]);
+}
+
+int binding_push_failure(lua_State *L, wrenn_status status) {
+  lua_pushnil(L);
+  binding_push_code(L, status);
+  lua_pushstring(L, wrenn_strerror(status));
+  return 3;
+}
+
+int binding_push_outcome(lua_State *L, wrenn_status status) {
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int64_t binding_to_ms(lua_State *L, int index, int64_t none) {
+  if (lua_isnoneornil(L, index))
+    return none;
+  lua_Number ms = ceil(luaL_checknumber(L, index) * 1000);
+  if (!(ms > 0))
+    return 0;
+  return ms < INT32_MAX ? (int64_t)ms : INT32_MAX;
+}
+
+wrenn_loop *binding_check_loop(lua_State *L, int index, binding_loop **shared) {
+  binding_loop **box = luaL_checkudata(L, index, BINDING_LOOP);
+  wrenn_loop *loop = *box ? (*box)->loop : NULL;
+  if (!loop)
+    luaL_error(L, "the loop is closed");
+  if (shared)
+    *shared = *box;
+  return loop;
+}
+
+void binding_release_loop(binding_loop *shared) {
+  if (--shared->refs > 0)
+    return;
+  wrenn_loop_free(shared->loop);
+  free(shared);
+}

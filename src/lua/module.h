@@ -1,0 +1,21 @@
+/* What the files of the binding add to the module. Each of these functions
+ * adds its functions to the table at the top of the stack, and makes the
+ * metatables that go with them. They are called from above only: core.c calls
+ * the first group, loop.c the second. */
+#ifndef WRENN_LUA_MODULE_H
+#define WRENN_LUA_MODULE_H
+
+#include "binding.h"
+
+/* Functions of the module. */
+void binding_add_hash(lua_State *L);   /* sha256 */
+void binding_add_loop(lua_State *L);   /* loop */
+void binding_add_settle(lua_State *L); /* settle */
+void binding_add_tree(lua_State *L);   /* tree, file_type, make_dirs */
+
+/* Methods of a loop. */
+void binding_add_events(lua_State *L); /* next, frames */
+void binding_add_ops(lua_State *L);    /* http, ws, timer */
+void binding_add_relay(lua_State *L);  /* relay */
+
+#endif
