@@ -19,6 +19,7 @@ fault() {
 names() {
   grep -oP '\]\(\K[^)#:]+(?=[)#])' "$1"
   grep -oP '(?<![\w./$-])(src|lua|local|spec|bench|scripts|examples|docs|bin|rockspec|\.ci)/[\w./*-]*' "$1"
+  # shellcheck disable=SC2016 # backquotes are what it looks for
   grep -oP '`\K[\w][\w./*-]*(\.(c|h|lua|sh|md|svg|conf|py)|/)(?=`)' "$1"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# lint.sh: everything that finds fault without running the code.
+# lint.sh: all checks that do not run the code.
 . "$(dirname "$0")/common.sh"
 
 scripts/setup.sh dev
@@ -68,4 +68,5 @@ check shellcheck shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run bin/wrenn
 check "file sizes" sizes
 check "arrows between rooms" lua5.4 scripts/arrows.lua
 check versions versions
+check documents scripts/docs.sh
 [ "$faults" -eq 0 ] || die "$faults of the checks found something."
