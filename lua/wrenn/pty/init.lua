@@ -196,11 +196,10 @@ end
 ---@return wrenn.Error? err
 function Pty:kill()
   check.self(self, "is_pty", "kill")
-  local ok, err = input.control(self, "kill", '{"type":"kill"}')
-  if not ok and self.deaf and not self.ended then
+  if self.op and input.is_deaf(self) then
     return exec.signal(self.commands, self.pid) -- it cannot be told itself
   end
-  return ok, err
+  return input.control(self, "kill", '{"type":"kill"}')
 end
 
 --- Lets go of the terminal, after what was written has left. The program goes

@@ -174,7 +174,8 @@ exit 3
 ]]
 local WAKE_LIMIT, NUDGE_AGAIN, NUDGE_SHOWS = 10, 0.5, 5
 
-local function is_deaf(self)
+--- Whether the server does not listen to the terminal yet.
+function input.is_deaf(self)
   return self.deaf and not encoding_seen(self)
 end
 
@@ -200,7 +201,7 @@ end
 -- Waits until it has printed, or is time for another nudge.
 local function listen(self)
   local deadline = scheduler.now() + NUDGE_AGAIN
-  while is_deaf(self) and not self.ended and scheduler.now() < deadline do
+  while input.is_deaf(self) and not self.ended and scheduler.now() < deadline do
     local ok, err = scheduler.sleep(POLL)
     if not ok then
       return nil, err
@@ -211,7 +212,7 @@ end
 
 local function wake(self)
   local deadline = scheduler.now() + WAKE_LIMIT
-  while is_deaf(self) do
+  while input.is_deaf(self) do
     if self.ended or not self.op then
       return nil, ended_error(self)
     elseif scheduler.now() > deadline then

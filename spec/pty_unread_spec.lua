@@ -1,0 +1,62 @@
+-- Terminals whose program reads nothing: a server is busy for 5 s with each
+-- piece of input then, and swallows what it finds behind it. In every
+-- generation, side by side.
+
+local generations = require("spec.support.generations")
+local wrenn = require("wrenn")
+
+-- Reads to the end, or to some output; returns all of the output.
+local function read_until(term, text)
+  local out = ""
+  while not (text and out:find(text, 1, true)) do
+    local ev = wrenn.check(wrenn.task.with_timeout(60, function()
+      local event, err = term:read()
+      return event or false, err
+    end))
+    if ev.type == "output" then
+      out = out .. ev.data
+    elseif ev.type == "exit" then
+      break
+    end
+  end
+  return out
+end
+
+local function check(capsule)
+  local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",
+    "stty raw -echo; echo go; while :; do stty size; sleep 0.1; done" } }))
+  read_until(term, "go")
+  assert.is_true(term:write(("x"):rep(300000)))
+  assert.is_true(term:resize(120, 40))
+  read_until(term, "40 120")
+  assert.is_true(term:write(("x"):rep(300000)))
+  assert.is_true(term:kill())
+  read_until(term)
+  assert.are.equal(-1, term.exit_code)
+  term:close()
+  assert.are.same({}, (capsule.commands:list()))
+end
+
+describe("a terminal whose program reads nothing", function()
+  local servers = {}
+
+  teardown(function()
+    for _, s in ipairs(servers) do
+      s:stop()
+    end
+  end)
+
+  it("is resized and killed right behind a burst of input", function()
+    local capsules = {}
+    generations.each(function(g)
+      local s = generations.start(g)
+      servers[#servers + 1] = s
+      capsules[#capsules + 1] =
+        assert(wrenn.Capsule.create(s:options({ wait = true })))
+    end)
+    assert(wrenn.task.map(capsules, function(capsule)
+      check(capsule)
+      return true
+    end))
+  end)
+end)
