@@ -1,4 +1,5 @@
--- Argument checks: misuse raises at the caller's line and names the argument.
+-- Argument checks: misuse raises at the line of the caller and names the
+-- argument.
 
 local check = {}
 
@@ -25,8 +26,8 @@ local function fail(kind, name, fname, what, level)
     level + 2)
 end
 
---- `types` is a list as in "string|nil". `level` counts from the function
---- that was misused: 2 is its caller.
+--- `types` is a list such as "string|nil". `level` is that of error, counted
+--- from the misused function: 2 is its caller.
 function check.arg(value, name, fname, types, level)
   if type(value) ~= types and not matches(value, types) then
     fail("argument", name, fname, ("%s expected, got %s")
@@ -46,7 +47,7 @@ function check.text(value, name, fname, level)
   return value
 end
 
--- The characters of UTF-8 beyond ASCII.
+-- The characters beyond ASCII in UTF-8.
 local C = "[\128-\191]"
 local characters = {
   "[\194-\223]" .. C, "\224[\160-\191]" .. C, "\237[\128-\159]" .. C,
@@ -54,7 +55,7 @@ local characters = {
   "[\241-\243]" .. C .. C .. C, "\244[\128-\143]" .. C .. C,
 }
 
---- Whether bytes are UTF-8, and so can travel as JSON.
+--- Whether bytes are valid UTF-8, which JSON requires.
 function check.is_utf8(bytes)
   if not bytes:find("[\128-\255]") then
     return true
@@ -100,7 +101,7 @@ local function is_word(value)
   return value >= 1 and value <= 65535 and value % 1 == 0
 end
 
---- A port, or a side of a terminal: what has 16 bits and is not 0.
+--- Ports, and the sides of a terminal: 16 bits and not 0.
 function check.word(value, name, fname, level)
   check.arg(value, name, fname, "integer", (level or 2) + 1)
   if not is_word(value) then
@@ -115,7 +116,7 @@ local function check_string(value, name, fname, level)
   end
 end
 
--- "bytes" is a string that may hold a NUL.
+-- "bytes" is a string that may contain NUL bytes.
 local kinds = {
   string = function(value, name, fname, level)
     check_string(value, name, fname, level + 1)
@@ -149,8 +150,8 @@ local base_types = {
   word = "number", string = "string", bytes = "string",
 }
 
---- Checks an options table: `spec` gives a type, or a kind above, by name.
---- Returns the table, an empty one for nil.
+--- Checks an options table: `spec` maps names to a type, or to a kind above.
+--- Returns the table, or an empty one for nil.
 function check.options(opts, fname, spec, level)
   level = level or 2
   if opts == nil then
@@ -180,7 +181,7 @@ function check.options(opts, fname, spec, level)
   return opts
 end
 
---- Raises when a method was called without its object.
+--- Raises if a method was called without its object.
 function check.self(self, class, fname, level)
   if type(self) ~= "table" or not self[class] then
     fail("argument", "self", fname, "call it with a colon",

@@ -57,7 +57,7 @@ local by_status = {
   [504] = "AgentError",
 }
 
--- Codes that say more than their status does.
+-- Codes that are more precise than their status.
 local by_code = {
   host_has_sandboxes = "HostHasCapsulesError",
   host_has_capsules = "HostHasCapsulesError",
@@ -83,21 +83,20 @@ local by_core_code = {
   argument = "ValidationError",
 }
 
-local MAX_TEXT = 2048 -- bytes of a server's text
+local MAX_TEXT = 2048 -- bytes of a text from the server
 local MAX_PAGE = 500
 local MAX_NAME = 128 -- of a code or an id
 local MAX_DEPTH = 8
 
 -- ---- texts -----------------------------------------------------------------
 
--- Secrets, by what they belong to: they are forgotten with it.
+-- Secrets by owner; they are forgotten when the owner is collected.
 local secrets = setmetatable({}, { __mode = "k" })
 
--- A shorter one is found in any text: what it stands in tells it, or nothing
--- does.
+-- Shorter secrets occur in ordinary text and cannot be removed reliably.
 local LEAST_SECRET = 6
 
---- Keeps strings out of the texts of all errors, as long as their owner lives.
+--- Removes strings from the texts of all errors as long as their owner lives.
 function errors.keep_secret(owner, list)
   local kept = {}
   for _, secret in ipairs(list) do
@@ -108,7 +107,7 @@ function errors.keep_secret(owner, list)
   secrets[owner] = kept
 end
 
---- Replaces a string in a text, wherever it is.
+--- Replaces a literal string everywhere in a text.
 function errors.replace(text, part, by)
   if not text:find(part, 1, true) then
     return text
@@ -116,8 +115,8 @@ function errors.replace(text, part, by)
   return (text:gsub((part:gsub("%W", "%%%0")), by))
 end
 
--- Takes secrets out of a text: those of clients, and credentials in URLs. Of a
--- URL of another scheme a name alone is no secret: ssh://git@host.
+-- Removes secrets from a text: those of clients, and credentials in URLs. In
+-- other schemes a user name alone is not secret: ssh://git@host.
 local function blank(text)
   text = text:gsub("()://([^%s/]*)@", function(at, user)
     local scheme = text:sub(math.max(at - 5, 1), at - 1)
@@ -133,7 +132,7 @@ local function blank(text)
   return text
 end
 
---- The beginning of a text that is too long; not within a character.
+--- Shortens a text without splitting a character.
 function errors.cut(text, limit)
   limit = limit or MAX_TEXT
   if #text <= limit then
@@ -142,14 +141,14 @@ function errors.cut(text, limit)
   return text:sub(1, limit):gsub("[\194-\244][\128-\191]*$", "") .. "..."
 end
 
---- A text of somebody else's as one line of printable ones, of a sane length.
+--- Turns a foreign text into one printable line of limited length.
 function errors.text(text, limit)
   text = errors.cut(text, 2 * (limit or MAX_TEXT))
   text = text:gsub("\194[\128-\159]", " "):gsub("[%c%s]+", " ")
   return errors.cut((text:gsub("^ ", ""):gsub(" $", "")), limit)
 end
 
--- What a server has said beside the message; its own table is changed.
+-- The server's details besides the message; modifies the server's table.
 local function tidy(value, depth)
   if type(value) == "string" then
     return blank(errors.text(value))
@@ -164,7 +163,7 @@ local function tidy(value, depth)
   return value
 end
 
---- Whether the error is of a type or of one below it in the tree.
+--- Whether the error has a type or one below it in the tree.
 ---@param name string  e.g. "ConflictError"
 ---@return boolean
 function Error:is(name)
@@ -178,7 +177,7 @@ function Error:is(name)
   return false
 end
 
---- One readable line.
+--- Returns one readable line.
 function Error:__tostring()
   local notes = {}
   if self.status_code then
@@ -201,7 +200,7 @@ function Error.__concat(a, b)
   return tostring(a) .. tostring(b)
 end
 
---- Makes an error. `fields` become its own.
+--- Creates an error. `fields` are copied into it.
 ---@param type_name string
 ---@param message string
 ---@param fields? table
@@ -215,14 +214,14 @@ function errors.new(type_name, message, fields)
   return setmetatable(err, Error)
 end
 
---- Whether a value is one of these errors.
+--- Whether a value is an object of this class.
 ---@param value any
 ---@return boolean
 function errors.is_error(value)
   return getmetatable(value) == Error
 end
 
---- Turns whatever was raised into one of these errors.
+--- Turns any raised value into an object of this class.
 ---@param value any
 ---@param traceback? string
 ---@return wrenn.Error
@@ -236,7 +235,8 @@ function errors.wrap(value, traceback)
   })
 end
 
---- From a code of wrenn.core. `sent`: whether a request has left before.
+--- Creates an error from a code of wrenn.core. `sent`: whether an earlier
+--- attempt may have reached the server.
 ---@param code string
 ---@param message string
 ---@param sent? boolean
@@ -258,7 +258,7 @@ local function first_text(...)
   end
 end
 
--- Of a page its heading, or its title, or what there is, without the markup.
+-- The heading or title of an HTML page, or its text without markup.
 local function text_of_page(html)
   local text = html:match("<[hH]1[^>]*>(.-)</")
     or html:match("<[tT][iI][tT][lL][eE]>(.-)</") or html
@@ -278,14 +278,15 @@ local function name_of(value)
 end
 
 local function type_of(status, code)
-  if status < 400 then -- a redirect, or no answer to an upgrade
+  if status < 400 then -- a redirect, or not an answer to an upgrade
     return "ProtocolError"
   end
   return by_code[code] or by_status[status]
     or (status >= 500 and "InternalError" or "WrennError")
 end
 
---- From an HTTP answer that is not a success. `decoded` is its JSON, if any.
+--- Creates an error from an unsuccessful HTTP answer. `decoded` is its JSON, if
+--- it is JSON.
 ---@param status integer
 ---@param decoded any
 ---@param body string

@@ -13,7 +13,7 @@ local wrenn = {
   Capsule = require("wrenn.capsule"),
 }
 
---- Makes a low-level client.
+--- Creates a low-level client.
 ---@param opts? wrenn.ClientOptions
 ---@return wrenn.Client|nil
 ---@return wrenn.Error? err  ConfigurationError
@@ -22,9 +22,9 @@ function wrenn.Client(opts)
   return client, err
 end
 
---- assert for every Lua: raises the second value when the first is nil or
---- false, and returns all of them otherwise. (PUC Lua 5.1's own assert refuses
---- errors that are not strings.)
+--- assert for every Lua: raises the second value if the first is nil or false,
+--- and returns all values otherwise. (assert of PUC Lua 5.1 rejects error
+--- objects that are not strings.)
 function wrenn.check(...)
   if not (...) then
     local err = select(2, ...)
@@ -42,10 +42,10 @@ local function leave(close, resource, lift, ok, ...)
   return ...
 end
 
---- Calls a function with a resource and closes that afterwards, whatever
---- happens: what Lua 5.4 does for `local r <close>`, on every Lua. A capsule
---- that was created is destroyed. So it is when the coroutine is killed by its
---- host (a request in OpenResty) or dropped half-way.
+--- Calls a function with a resource and closes the resource afterwards in any
+--- case: `local r <close>` of Lua 5.4 for every Lua. A capsule made by create
+--- is destroyed. This also happens if the coroutine is killed by its host (a
+--- request in OpenResty) or collected.
 ---@generic T
 ---@param resource T
 ---@param fn fun(resource: T): any
@@ -60,8 +60,8 @@ function wrenn.with(resource, fn)
   return leave(close, resource, lift, nested.call(fn, resource))
 end
 
---- One turn of the network without waiting, for a host with a loop of its own
---- such as a game. Raises the error of a task that nobody waits for.
+--- Runs one turn of the network without waiting, for programs with their own
+--- loop such as games. Raises the error of a task that nobody waits for.
 function wrenn.update()
   return task.update()
 end
@@ -70,10 +70,10 @@ local function warn_deprecated(text)
   io.stderr:write("wrenn: ", text, "\n")
 end
 
--- Loaded when they are asked for.
+-- Loaded on first use.
 local lazy = { code_runner = true, code_interpreter = true }
 
--- Old names, said once to be old.
+-- Old names, which print a warning once.
 return setmetatable(wrenn, {
   __index = function(_, name)
     if lazy[name] then

@@ -1,5 +1,5 @@
--- What a client has to know about its server beforehand: the API has no
--- negotiation, but every generation tells its version.
+-- The abilities of servers: the API has no negotiation, but every generation
+-- tells its version.
 
 local server = {}
 
@@ -9,18 +9,18 @@ local server = {}
 ---@field command_fields boolean envs and cwd of a foreground command count
 ---@field process_groups boolean a kill reaches the whole process group
 ---@field login_shell boolean    commands go through a login shell, which
----  rewrites words that begin with ~
+---  replaces a leading ~ in words
 ---@field binary_terminals boolean a terminal's bytes travel in binary frames
 ---@field late_pause boolean     a capsule is said to be running for some time
----  after an idle one was paused
+---  after it was paused for inactivity
 
---- 0.1.5 takes 2 MiB in one request, with what frames them. So much any server
---- takes.
+--- 0.1.5 accepts 2 MiB in one request, including the multipart framing. Every
+--- server accepts this much.
 server.PART = 2 * 1024 * 1024 - 64 * 1024
 
--- Each generation has what the one before has, save what is named here. The
--- patches of 0.1 differ more than they should: what holds for one of them
--- counts for all.
+-- Each generation has the traits of the one before except for those listed
+-- here. The patch versions of 0.1 differ: a limitation of one of them is
+-- assumed for all.
 local generations = {
   { generation = "0.1", max_part = server.PART, command_fields = false,
     process_groups = false, login_shell = false, binary_terminals = false,
@@ -31,8 +31,8 @@ local generations = {
   { generation = "0.3", login_shell = true },
 }
 
--- A server that tells no version is treated as whichever generation needs the
--- most care in a question.
+-- A server that does not tell its version gets, for each trait, the value that
+-- is safe with every generation.
 local unknown = {
   max_part = server.PART, command_fields = false, process_groups = false,
   login_shell = true, binary_terminals = false, late_pause = true,
@@ -56,7 +56,7 @@ local function parse(version)
   end
 end
 
---- The traits of the server with that version.
+--- Returns the traits of a server with this version.
 ---@param version any  as GET /health has it
 ---@return wrenn.Traits
 function server.of_version(version)
@@ -79,7 +79,7 @@ end
 
 local known = setmetatable({}, { __mode = "k" })
 
---- The traits of a client's server, which is asked once: GET /health.
+--- Returns the traits of the client's server, which is asked once: GET /health.
 ---@param client wrenn.Client
 ---@return wrenn.Traits|nil
 ---@return wrenn.Error? err  when the server could not be reached
@@ -88,7 +88,7 @@ function server.traits(client)
     local answer, err =
       client:health({ timeout = client.settings.connect_timeout })
     if not answer and not err.status_code then
-      if err.details then -- what the caller is about has not left yet
+      if err.details then -- the request of the caller has not been sent yet
         err.details.sent = false
       end
       return nil, err
@@ -98,9 +98,9 @@ function server.traits(client)
   return known[client]
 end
 
---- Whether a capsule that is said to be running may be paused. Unless the
---- server's version is known already, what it says about the capsule tells:
---- only 0.1 gives addresses, and names the hypervisor by its product.
+--- Whether a capsule that is reported as running may be paused. If the version
+--- is not known yet, the capsule's info is used: only 0.1 contains addresses,
+--- and the hypervisor's product name.
 function server.is_late(client, info)
   local traits = known[client]
   if traits and traits.generation then
@@ -111,8 +111,8 @@ function server.is_late(client, info)
     or metadata.firecracker_version ~= nil
 end
 
---- Takes note that a request was too large for a client's server. Its version
---- does not tell that of the daemon in the capsule.
+--- Records that a request was too large for a server: the daemon in a capsule
+--- may have another version than the server.
 function server.limit_parts(client)
   local traits = {}
   for name, value in pairs(known[client] or unknown) do

@@ -26,7 +26,7 @@ Capsule.__index = Capsule
 local shared_spec = { api_key = "string", base_url = "string",
   client = "table" }
 
--- The options of a call: its own, and those that choose the client.
+-- The options of a call: its own, and those that select the client.
 local function spec_with(own)
   local spec = {}
   for _, names in ipairs({ shared_spec, own }) do
@@ -37,7 +37,7 @@ local function spec_with(own)
   return spec
 end
 
--- `level` as error has it: 3 is the caller of the method that calls this.
+-- `level` is that of error: 3 is the caller of the calling method.
 local function options(opts, fname, spec, level)
   level = level or 3
   opts = check.options(opts, fname, spec, level)
@@ -70,9 +70,9 @@ local function new(class, client, info, owned)
   return self
 end
 
--- The dual form: a capsule and options, or an id and options that also choose
--- the client. Returns client, id, opts and the capsule if there is one; or nil,
--- err.
+-- Handles both forms of a call: a capsule and options, or an id and options
+-- that also select the client. Returns client, id, opts, and the capsule if
+-- there is one; or nil, err.
 local function target(self_or_id, opts, fname, spec)
   if type(self_or_id) == "string" then
     check.text(self_or_id, "id", fname, 3)
@@ -97,14 +97,14 @@ local create_spec = spec_with(clients.create_spec)
 create_spec.wait, create_spec.wait_timeout = "boolean", "seconds"
 create_spec.auto_resume = "boolean"
 
--- Destroys what a failed call has made, whoever interrupted it.
+-- Destroys the capsule of a failed call, even if the caller was interrupted.
 local function take_back(client, id)
   task.shield(function()
     client.capsules:destroy(id)
   end)
 end
 
--- A capsule of which too little was told is there all the same.
+-- An answer with missing fields may still have created a capsule.
 local function make(client, request)
   local info, err = client.capsules:create(request)
   local told = err and err.details and err.details.answer
@@ -187,9 +187,9 @@ local function connect(class, id, opts)
   return new(class, client, info, false)
 end
 
---- Connects to a capsule that exists: one that is being paused is waited for,
---- a paused one resumed, and any waited for until it is running. GET .../{id},
---- POST .../resume; on 0.1 servers also POST .../ping.
+--- Connects to an existing capsule: waits while it is being paused, resumes it
+--- if it is paused, and waits until it is running. GET .../{id}, POST
+--- .../resume; on 0.1 servers also POST .../ping.
 ---@param id string
 ---@param opts? {wait_timeout?: number, auto_resume?: boolean, api_key?: string, base_url?: string, client?: wrenn.Client}
 ---@return wrenn.Capsule|nil
@@ -200,8 +200,7 @@ function Capsule.connect(id, opts)
   return connect(Capsule, id, opts)
 end
 
--- For classes that extend this one: the checks of options, and what makes an
--- object of a class from checked ones.
+-- For derived classes: the checks of the options, and the constructors.
 Capsule.extension = {
   options = options, create = create, connect = connect,
   create_spec = create_spec, connect_spec = connect_spec,
@@ -225,7 +224,7 @@ local function matches(info, opts)
   return true
 end
 
---- Lists the team's capsules, newest first; the filters apply on this side.
+--- Lists the team's capsules, newest first. The filters are applied locally.
 --- GET /v1/capsules.
 ---@param opts? {status?: string, template?: string, metadata?: table<string, string>, api_key?: string, base_url?: string, client?: wrenn.Client}
 ---@return table[]|nil infos
@@ -254,7 +253,7 @@ end
 
 local change_spec = spec_with({ wait = "boolean", timeout = "seconds" })
 
--- Asks for a change of status of a target and, with `wait`, waits for it.
+-- Requests a change of status and, with `wait`, waits for it.
 local function change(fname, client, id, opts, self)
   if not client then
     return nil, id
@@ -289,8 +288,7 @@ function Capsule.destroy(self_or_id, opts)
   return true
 end
 
---- Pauses a capsule: its processes stop where they are.
---- POST /v1/capsules/{id}/pause.
+--- Pauses a capsule: its processes are stopped. POST /v1/capsules/{id}/pause.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
 ---@return table|nil info
@@ -321,7 +319,7 @@ local function ask(client, id, _, self)
   return info, not info and err or nil
 end
 
---- What the server knows about a capsule. GET /v1/capsules/{id}.
+--- Returns the server's information about a capsule. GET /v1/capsules/{id}.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? table
 ---@return table|nil info
@@ -330,7 +328,8 @@ function Capsule.get_info(self_or_id, opts)
   return ask(target(self_or_id, opts, "get_info", plain_spec))
 end
 
---- Counts as activity, so that the capsule is not paused. POST .../ping.
+--- Counts as activity, which keeps the capsule from being paused. POST
+--- .../ping.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? table
 ---@return true|nil
@@ -347,8 +346,8 @@ end
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? {timeout?: number}  seconds (30)
 ---@return table|nil info
----@return wrenn.Error? err  CapsuleStateError when it cannot become so,
----  TimeoutError with the last status
+---@return wrenn.Error? err  CapsuleStateError if it cannot be running any more,
+---   TimeoutError with the last status
 function Capsule.wait_ready(self_or_id, opts)
   local client, id, checked, self = target(self_or_id, opts, "wait_ready",
     spec_with({ timeout = "seconds" }))
@@ -362,8 +361,8 @@ function Capsule.wait_ready(self_or_id, opts)
   return info, err
 end
 
---- Whether a capsule is running, asked of the server; where its word cannot be
---- believed (0.1), of the capsule: a ping, which counts as activity.
+--- Whether a capsule is running. Asks the server, or, where its answer is not
+--- reliable (0.1), the capsule: a ping, which counts as activity.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? table
 ---@return boolean|nil
@@ -378,8 +377,8 @@ function Capsule.is_running(self_or_id, opts)
   return wait.runs(client, info)
 end
 
--- Leaving its scope destroys what create made, but not in a forked child. A
--- failure of that must not hide the error that the scope is left with.
+-- At the end of a scope, destroys a capsule made by create, except in a forked
+-- child. A failure must not hide the error that ended the scope.
 function Capsule:__close()
   if self.owned == core.pid() then
     task.shield(function()
@@ -394,8 +393,8 @@ end
 
 -- ---- snapshots and metrics -------------------------------------------------
 
---- Makes a template of the capsule; see wrenn.Snapshots:create.
---- POST /v1/snapshots.
+--- Creates a template from the capsule; see wrenn.Snapshots:create. POST
+--- /v1/snapshots.
 ---@param opts? wrenn.SnapshotOptions
 ---@return wrenn.Template|nil
 ---@return wrenn.Error? err
@@ -405,8 +404,8 @@ function Capsule:create_snapshot(opts)
   return self.client.snapshots:create(self.id, opts)
 end
 
---- What the capsule uses; see wrenn.Capsules:metrics.
---- GET /v1/capsules/{id}/metrics.
+--- Returns the resource usage of the capsule; see wrenn.Capsules:metrics. GET
+--- /v1/capsules/{id}/metrics.
 ---@param opts? {range?: string}  "10m"
 ---@return {sandbox_id: string, range: string, points: table[]}|nil
 ---@return wrenn.Error? err
@@ -421,8 +420,8 @@ end
 ---@class wrenn.UrlOptions
 ---@field scheme? "http"|"ws"  "http"; secure where the API is
 
---- The URL of a port of the capsule, through the port proxy. Its domain is
---- the client's `proxy_domain`.
+--- Returns the URL of a port of the capsule, through the port proxy. Its domain
+--- is the client's `proxy_domain`.
 ---@type fun(self: table, port: integer, opts?: wrenn.UrlOptions): string
 Capsule.get_url = proxy.get_url
 
@@ -439,9 +438,9 @@ Capsule.get_url = proxy.get_url
 ---@field body string
 
 --- Sends a request to a port of the capsule, through the port proxy, without
---- the API key. Whatever is answered is a result, a 404 or a 502 of the proxy
---- included. Redirects are not followed, and nothing is sent again. Returns
---- nil, err when no answer came.
+--- the API key. Any answer is a result, including a 404, or a 502 of the proxy.
+--- Redirects are not followed, and nothing is repeated. Returns nil, err if
+--- there was no answer.
 ---@type fun(self, port: integer, opts?: wrenn.PortRequest): wrenn.PortAnswer?
 Capsule.request = proxy.request
 
@@ -450,8 +449,9 @@ Capsule.request = proxy.request
 ---@field headers? table<string, string>
 
 --- Opens a WebSocket to a port of the capsule, through the port proxy, without
---- the API key. Returns it, nil, nil and it again, for `for`; or nil, err. A
---- refused upgrade is an error by its status.
+--- the API key. Returns the WebSocket, nil, nil and the WebSocket again, for
+--- use in `for`; or nil, err. A refused upgrade is an error according to its
+--- status.
 ---@type fun(self, port: integer, opts?: wrenn.PortSocketOptions): table?
 Capsule.websocket = proxy.websocket
 
@@ -493,10 +493,10 @@ function Capsule:pty(opts)
   return four(pty.start(self.commands, opts))
 end
 
---- Connects to a terminal that is running. WebSocket /v1/capsules/{id}/pty.
----@param tag string  as its started event told
+--- Connects to a running terminal. WebSocket /v1/capsules/{id}/pty.
+---@param tag string  from its started event
 ---@return wrenn.Pty|nil  followed by nil, nil and the terminal again, for `for`
----@return wrenn.Error? err  NotFoundError when there is none with that tag
+---@return wrenn.Error? err  NotFoundError if there is no terminal with that tag
 function Capsule:pty_connect(tag)
   check.self(self, "is_capsule", "pty_connect")
   check.text(tag, "tag", "pty_connect")

@@ -1,6 +1,6 @@
--- Requests and WebSockets to a port of a capsule, through the port proxy. What
--- answers there is whatever runs in the capsule: nothing in this file knows
--- the API key, so none of it can send the key.
+-- Requests and WebSockets to a port of a capsule, through the port proxy. They
+-- are answered by programs in the capsule, so this file has no access to the
+-- API key.
 
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
@@ -11,7 +11,7 @@ local websocket = require("wrenn.capsule.websocket")
 
 local proxy = {}
 
--- The transport's own business.
+-- Headers that the transport sets itself.
 local RESERVED = { host = true, ["content-length"] = true,
   ["transfer-encoding"] = true, connection = true, upgrade = true }
 
@@ -39,8 +39,8 @@ local function check_path(path, fname, level)
   end
 end
 
---- The URL of a port: "http" or "ws" as the scheme, both secure where the API
---- is.
+--- Returns the URL of a port for the scheme "http" or "ws", or their secure
+--- forms if the API's URL is secure.
 function proxy.url(capsule, port, scheme)
   local settings = capsule.client.settings
   return ("%s%s://%d-%s.%s"):format(scheme,
@@ -62,7 +62,7 @@ local function header_lines(settings, headers)
   return lines
 end
 
--- Starts an operation with a port. Returns it and its inbox, or nil, err.
+-- Starts an operation on a port. Returns it and its inbox, or nil, err.
 local function start(method, capsule, port, options)
   local client = capsule.client
   if client.closed then
@@ -73,7 +73,7 @@ local function start(method, capsule, port, options)
   return scheduler.start(method, http.net_options(client.settings, options))
 end
 
--- All headers by their name in lower case; those that repeat in one value.
+-- Returns the headers by lower-case name, joining repeated ones.
 local function headers_of(text)
   local headers = {}
   for name, value in text:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
@@ -84,7 +84,7 @@ local function headers_of(text)
 end
 
 --- Sends a request to a port, with checked options, and waits for the answer.
---- Returns {status, headers, body}, whatever the status is; or nil, err.
+--- Returns {status, headers, body} for any status; or nil, err.
 function proxy.send(capsule, port, opts)
   local limit = opts.timeout or capsule.client.settings.timeout
   local op, inbox = start("http", capsule, port, {
@@ -127,7 +127,7 @@ local request_spec = {
   timeout = "seconds",
 }
 
---- capsule:request.
+--- Implements capsule:request.
 function proxy.request(capsule, port, opts)
   check.self(capsule, "is_capsule", "request")
   check.word(port, "port", "request")
@@ -140,7 +140,7 @@ function proxy.request(capsule, port, opts)
   return proxy.send(capsule, port, opts)
 end
 
---- capsule:websocket.
+--- Implements capsule:websocket.
 function proxy.websocket(capsule, port, opts)
   check.self(capsule, "is_capsule", "websocket")
   check.word(port, "port", "websocket")
@@ -156,7 +156,7 @@ function proxy.websocket(capsule, port, opts)
   return socket, nil, nil, socket
 end
 
---- capsule:get_url.
+--- Implements capsule:get_url.
 function proxy.get_url(capsule, port, opts)
   check.self(capsule, "is_capsule", "get_url")
   check.word(port, "port", "get_url")

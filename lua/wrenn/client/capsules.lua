@@ -91,7 +91,7 @@ function Capsules:ping(id)
   return order(self, "POST", path("/v1/capsules/{}/ping", id, "id", "ping"))
 end
 
---- What the team's capsules add up to. GET /v1/capsules/stats.
+--- Returns totals of the team's capsules. GET /v1/capsules/stats.
 ---@param opts? {range?: "5m"|"1h"|"6h"|"24h"|"30d"}  of the series; "1h"
 ---@return {range: string, current: table, peaks: table, series: table}|nil
 ---@return wrenn.Error? err
@@ -102,9 +102,10 @@ function Capsules:stats(opts)
     { query = { range = opts.range } })
 end
 
---- What the team's capsules have used day by day. GET /v1/capsules/usage.
----@param opts? {from?: string, to?: string}  "YYYY-MM-DD", both included, 92
----  days at the most; the last 30 days
+--- Returns the daily usage of the team's capsules. GET /v1/capsules/usage.
+---@param opts? {from?: string, to?: string}  "YYYY-MM-DD", both inclusive, at
+---  most
+---   92 days; the last 30 days
 ---@return {from: string, to: string, points: table[]}|nil
 ---@return wrenn.Error? err
 function Capsules:usage(opts)
@@ -114,11 +115,11 @@ function Capsules:usage(opts)
     { query = { from = opts.from, to = opts.to } })
 end
 
---- What a capsule uses. GET /v1/capsules/{id}/metrics.
+--- Returns the resource usage of a capsule. GET /v1/capsules/{id}/metrics.
 ---@param id string
 ---@param opts? {range?: "5m"|"10m"|"1h"|"2h"|"6h"|"12h"|"24h"}  "10m"
 ---@return {sandbox_id: string, range: string, points: table[]}|nil
----@return wrenn.Error? err  NotFoundError when it neither runs nor is paused
+---@return wrenn.Error? err  NotFoundError if it is neither running nor paused
 function Capsules:metrics(id, opts)
   check.self(self, "is_capsules", "metrics")
   local where = path("/v1/capsules/{}/metrics", id, "id", "metrics")

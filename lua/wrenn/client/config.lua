@@ -1,4 +1,5 @@
--- What a client is set to: argument, then environment, then default.
+-- The settings of a client: an argument, else an environment variable, else the
+-- default.
 
 local errors = require("wrenn.errors")
 local url = require("wrenn.wire.url")
@@ -9,7 +10,7 @@ local DEFAULT_BASE_URL = "https://app.wrenn.dev/api"
 local PRODUCT_HOST = "app.wrenn.dev"
 local PRODUCT_PROXY_DOMAIN = "wrenn.dev"
 
---- The options that a client takes, for check.options.
+--- The options of a client, for check.options.
 config.spec = {
   api_key = "string", base_url = "string", proxy_domain = "string",
   timeout = "seconds", connect_timeout = "seconds", retries = "integer",
@@ -17,7 +18,7 @@ config.spec = {
   user_agent = "string", on_event = "callable", auto_resume = "boolean",
 }
 
--- A URL that is wrong may have its credentials in any place of it.
+-- A malformed URL may contain credentials anywhere.
 local function shown(text)
   local scheme, rest = text:match("^(%a[%w+.-]*://)(.*)$")
   return (scheme or "") .. ((rest or text):gsub("^.*@", "***@"))
@@ -27,7 +28,7 @@ local function misconfigured(message)
   return nil, errors.new("ConfigurationError", message)
 end
 
--- An empty argument is none, as an empty variable is.
+-- An empty argument, like an empty variable, counts as absent.
 local function given(value)
   return value ~= "" and value or nil
 end
@@ -45,8 +46,8 @@ local PROXY_SCHEMES = {
   socks4 = true, socks4a = true, socks5 = true, socks5h = true,
 }
 
--- What the core takes: a URL, "" for no proxy whatever the environment says,
--- nil for what it says. How that is read is libcurl's business.
+-- The form that the core takes: a URL, "" for no proxy, nil for that of the
+-- environment, which libcurl reads.
 local function proxy_of(option)
   if type(option) == "boolean" then
     return not option and "" or nil
@@ -63,7 +64,7 @@ local function proxy_of(option)
   return option
 end
 
--- What no error may show: the key, and the proxies' passwords in their shapes.
+-- What errors must not contain: the key, and the proxy passwords in all forms.
 local function secrets_of(key, proxy)
   local list = { key }
   for _, from in ipairs({ proxy or "", os.getenv("http_proxy") or "",
@@ -80,8 +81,8 @@ local function secrets_of(key, proxy)
   return list
 end
 
--- No name lies below an address; for those of this machine there is another
--- name.
+-- Subdomains of an IP address do not exist; localhost takes its place for those
+-- of this machine.
 local function domain_of_host(authority)
   local host = host_of(authority)
   if host == PRODUCT_HOST then
@@ -124,7 +125,7 @@ function config.resolve(opts)
       .. " not '" .. shown(domain) .. "'")
   end
   local settings = {
-    -- A function, so that no dump of a client shows the key.
+    -- A function, so that a dump of a client does not contain the key.
     key = function()
       return key
     end,

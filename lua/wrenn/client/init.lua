@@ -22,12 +22,12 @@ local resources = {
 local Client = { is_client = true, revive = revive }
 Client.__index = Client
 
--- A key must not be readable from a value that is printed.
+-- A printed client must not contain the key.
 function Client:__tostring()
   return "wrenn.Client (" .. self.settings.base_url .. ")"
 end
 
---- GET /health, without waiting longer than `timeout`.
+--- GET /health, with a time limit of `timeout`.
 ---@param opts? {timeout?: number}
 ---@return {status: string, version: string}|nil
 ---@return wrenn.Error? err
@@ -38,8 +38,8 @@ function Client:health(opts)
     { method = "GET", path = "/health", timeout = opts.timeout }, "health")
 end
 
---- Closes the client: later calls through it return nil, err. What is under
---- way goes on; connections that it has left for others to use are closed.
+--- Closes the client: later calls through it return nil, err. Calls in progress
+--- continue; unused connections are closed.
 function Client:close()
   self.closed = true
   scheduler.let_go(self.settings.owner)
@@ -49,7 +49,7 @@ Client.__close = Client.close
 
 local M = {}
 
-local count = 0 -- of the clients there have been
+local count = 0 -- number of clients created
 
 ---@class wrenn.ClientOptions
 ---@field api_key? string         else WRENN_API_KEY
@@ -59,16 +59,16 @@ local count = 0 -- of the clients there have been
 ---@field connect_timeout? number seconds (10)
 ---@field retries? integer        of calls that may be repeated (2)
 ---@field proxy? string|false     an http, https, socks4, socks4a, socks5 or
----  socks5h URL, for every host; false: none, whatever the environment says
+---  socks5h URL, for every host; false: none, ignoring the environment
 ---@field ca_file? string         PEM file to trust instead of the system's
 ---@field insecure? boolean       accept any certificate
 ---@field user_agent? string
 ---@field on_event? fun(event: table)  called after each attempt of a request
 ---@field auto_resume? boolean    brings a capsule back that turns out to be
----  paused, and repeats the call, once (false). What was sent from a function
----  or a file is not repeated: it is CapsuleStateError or ConflictError
+---  paused, and repeats the call once (false). Data of a function or a file is
+---  not sent again: the call fails with CapsuleStateError or ConflictError
 
---- Makes a client.
+--- Creates a client.
 ---@param opts? wrenn.ClientOptions
 ---@return wrenn.Client|nil
 ---@return wrenn.Error? err  ConfigurationError
@@ -90,10 +90,10 @@ function M.new(opts, level)
   return self
 end
 
--- What a call takes to make a client of its own, in place of `client`.
+-- The options of a call that create a client, instead of `client`.
 M.shared_names = { "api_key", "base_url" }
 
---- Whether a client that is given is what such an option asks for as well.
+--- Whether a given client agrees with such an option.
 function M.agrees(client, name, value)
   if name == "api_key" then
     return client.settings.key() == value
@@ -101,7 +101,7 @@ function M.agrees(client, name, value)
   return client.settings.base_url == (value:gsub("/+$", ""))
 end
 
---- Picks `client` out of a call's options, or makes one from them.
+--- Takes `client` from the options of a call, or creates one from them.
 function M.from_options(opts)
   if opts.client then
     return opts.client

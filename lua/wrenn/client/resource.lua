@@ -1,4 +1,4 @@
--- What the resources of a client (client.capsules and so on) have in common.
+-- The common part of a client's resources (client.capsules and so on).
 
 local check = require("wrenn.check")
 local http = require("wrenn.wire.http")
@@ -6,15 +6,16 @@ local url = require("wrenn.wire.url")
 
 local resource = {}
 
---- A class of resources; `flag` is the field that tells its objects.
+--- Creates a class of resources; `flag` is the field that identifies its
+--- objects.
 function resource.class(flag)
   local class = { [flag] = true }
   class.__index = class
   return class
 end
 
---- Sends a request of a resource's client. Returns the decoded answer, which
---- is of that shape; or nil, err.
+--- Sends a request. Returns the decoded answer, which has the given shape; or
+--- nil, err.
 function resource.call(self, shape, method, path, request)
   request = request or {}
   request.method, request.path = method, path
@@ -25,14 +26,14 @@ function resource.call(self, shape, method, path, request)
   return value
 end
 
---- As call, where success is all that the answer tells.
+--- Like call, for answers without content.
 function resource.order(self, method, path, request)
   request = request or {}
   request.method, request.path = method, path
   return http.order(self.client, request)
 end
 
---- A path with a checked value in it; `name` is the argument's.
+--- Builds a path with a checked value; `name` is the name of the argument.
 function resource.path(template, value, name, fname)
   return url.path(template, check.text(value, name, fname, 3))
 end

@@ -1,6 +1,6 @@
--- A capsule that was paused behind the caller's back: by its server after a time
--- without activity, or by somebody else. A 0.1 server goes on calling it running
--- for a while, and its host answers that there is no such capsule.
+-- Capsules that were paused behind the caller's back, by the server after a
+-- time of inactivity or by somebody else. A 0.1 server still reports such a
+-- capsule as running for a while, and its host answers that it does not exist.
 
 local errors = require("wrenn.errors")
 local server = require("wrenn.server")
@@ -8,10 +8,10 @@ local wait = require("wrenn.client.status")
 
 local revive = {}
 
--- Calls below a capsule's path that are about its status.
+-- Requests below a capsule's path that concern its status.
 local OWN = { pause = true, resume = true, ping = true }
 
---- The capsule that a request needs to be running, if any.
+--- Returns the id of the capsule that has to run for a request, or nil.
 local function capsule_of(request)
   local id, rest = request.path:match("^/v1/capsules/([^/]+)/(.+)$")
   return id and not OWN[rest] and id or nil
@@ -22,7 +22,7 @@ local function is_wanted(client, id)
     and client.auto_resume[id]
 end
 
---- Has a capsule of a client come back by itself from now on.
+--- Enables auto_resume for a capsule of a client.
 function revive.want(client, id)
   client.auto_resume = client.auto_resume or {}
   client.auto_resume[id] = true
@@ -37,8 +37,8 @@ local function state_error(id, status, err)
     })
 end
 
---- Sees to it that a capsule runs: a paused one is resumed, and any waited for.
---- Returns its info, or nil, err.
+--- Makes a capsule run: resumes it if it is paused, and waits until it is
+--- running. Returns its info, or nil, err.
 function revive.bring_back(client, id, limit)
   local info, err = wait.for_status(client, id, "settled", limit)
   if info and info.status == "paused" then
@@ -50,8 +50,8 @@ function revive.bring_back(client, id, limit)
   return info, err
 end
 
---- What becomes of a request that has failed: its error, a better one, or,
---- where the capsule is to come back by itself, the answer that again() gets.
+--- Handles a failed request: returns its error or a better one, or, with
+--- auto_resume, the result of again().
 function revive.answer(client, request, err, again)
   local id = capsule_of(request)
   local is_gone = wait.is_gone(err)
@@ -71,8 +71,8 @@ function revive.answer(client, request, err, again)
   return nil, is_gone and info and state_error(id, status, err) or err
 end
 
---- Before a WebSocket to a capsule that is to come back by itself: it would
---- fail after the upgrade. Returns true, or nil, err.
+--- Called before a WebSocket to a capsule with auto_resume is opened, as it
+--- would only fail after the upgrade. Returns true, or nil, err.
 function revive.ensure(client, request)
   local id = capsule_of(request)
   if not id or not is_wanted(client, id) then
@@ -80,7 +80,7 @@ function revive.ensure(client, request)
   end
   local ok, err = client.capsules:ping(id)
   if ok or not (wait.is_gone(err) or err.status_code == 409) then
-    return true -- its own error tells more
+    return true -- the error of the request is more precise
   end
   ok, err = revive.bring_back(client, id)
   return ok and true, err

@@ -1,4 +1,4 @@
---- client.snapshots: templates, and snapshots of capsules to make them.
+--- client.snapshots: templates, and snapshots of capsules, which create them.
 
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
@@ -14,9 +14,9 @@ local call, order, path = resource.call, resource.order, resource.path
 ---@class wrenn.Snapshots
 local Snapshots = resource.class("is_snapshots")
 
--- A server may take long over a snapshot before it answers.
+-- A server may need a long time for a snapshot before it answers.
 local DEFAULT_TIMEOUT = 60
--- Between the capsule's going on and the template's being listed.
+-- The time between the end of a snapshot and its listing as a template.
 local GRACE = 5
 local PAUSE = 0.2
 
@@ -41,7 +41,8 @@ Snapshots.create_spec = {
 ---@field pending? boolean   it is not there yet
 ---@field capsule? table     while pending: the capsule's info
 
--- The snapshots of a page or of a whole list, and how many pages there are.
+-- Returns the snapshots of a page or of a complete list, and the number of
+-- pages.
 local function get_page(self, query)
   local answer, err = call(self, "templates", "GET", "/v1/snapshots",
     { query = query })
@@ -51,7 +52,7 @@ local function get_page(self, query)
   return api.template_page(answer)
 end
 
--- Pages shift when something is made meanwhile: each template counts once.
+-- Pages shift if a template is created meanwhile: count each one once.
 local function add_new(list, seen, templates)
   for _, template in ipairs(templates) do
     local name = template.name
@@ -96,13 +97,13 @@ local function list_all(self, opts)
     end
     add_new(list, seen, page.templates)
   end
-  -- Servers before 0.4 do not know q.
+  -- Servers before 0.4 ignore q.
   return opts.q and filter(list, opts.q) or list
 end
 
---- Lists the templates that capsules can be created from: the team's own, the
---- platform's and, from 0.4 on, public ones of other teams. A list in pages is
---- read to its end. GET /v1/snapshots.
+--- Lists the templates that capsules can be created from: those of the team,
+--- those of the platform and, from 0.4 on, public ones of other teams. Reads
+--- all pages. GET /v1/snapshots.
 ---@param opts? {type?: "base"|"snapshot", q?: string}  q: part of a name or of
 ---  a team's slug
 ---@return wrenn.Template[]|nil
@@ -127,8 +128,8 @@ local function find(self, name)
   end
 end
 
--- The template, once it is listed. The capsule goes on whether the snapshot
--- has succeeded or not.
+-- Waits for the template to be listed. The capsule continues whether the
+-- snapshot succeeded or not.
 local function await_template(self, name, deadline)
   local give_up = math.min(deadline, scheduler.now() + GRACE)
   while true do
@@ -170,10 +171,10 @@ end
 ---@field wait? boolean       return when it is listed (false)
 ---@field timeout? number     seconds for all of it (60)
 
---- Makes a template of a capsule, which must be running or paused. Servers up
---- to 0.2 answer when it is made, those of 0.1 with the capsule paused; newer
---- ones go on making it: then the result has `pending`, unless `wait` is set.
---- POST /v1/snapshots.
+--- Creates a template from a capsule, which must be running or paused. Servers
+--- up to 0.2 answer when the template is complete, those of 0.1 with the
+--- capsule paused. Newer ones answer before: the result then has `pending`,
+--- unless `wait` is set. POST /v1/snapshots.
 ---@param capsule_id string
 ---@param opts? wrenn.SnapshotOptions
 ---@return wrenn.Template|nil
@@ -203,8 +204,8 @@ end
 
 -- ---- one of them -----------------------------------------------------------
 
---- Deletes a snapshot. Capsules that were made from it go on.
---- DELETE /v1/snapshots/{name}.
+--- Deletes a snapshot. Capsules created from it are not affected. DELETE
+--- /v1/snapshots/{name}.
 ---@param name string
 ---@return true|nil
 ---@return wrenn.Error? err  ForbiddenError for the platform's templates
@@ -213,8 +214,8 @@ function Snapshots:delete(name)
   return order(self, "DELETE", path("/v1/snapshots/{}", name, "name", "delete"))
 end
 
---- Renames a snapshot, which is not public any more then. Servers from 0.4 on.
---- PATCH /v1/snapshots/{name}.
+--- Renames a snapshot, which makes it private. Servers from 0.4 on. PATCH
+--- /v1/snapshots/{name}.
 ---@param name string
 ---@param new_name string
 ---@return true|nil
@@ -227,8 +228,8 @@ function Snapshots:rename(name, new_name)
     { json = { new_name = new_name } })
 end
 
---- Lets other teams use a snapshot as "<team slug>/<name>", or not. Servers
---- from 0.4 on. PATCH /v1/snapshots/{name}/visibility.
+--- Makes a snapshot available to other teams as "<team slug>/<name>", or
+--- private again. Servers from 0.4 on. PATCH /v1/snapshots/{name}/visibility.
 ---@param name string
 ---@param public boolean
 ---@return true|nil

@@ -1,5 +1,5 @@
--- Waiting for a capsule's status. What a call answered is never taken for the
--- final state: servers differ, and the work goes on after the answer.
+-- Waits for the status of a capsule. The answer of a call is never taken for
+-- the final state: servers differ, and the work continues after the answer.
 
 local errors = require("wrenn.errors")
 local scheduler = require("wrenn.task.scheduler")
@@ -8,12 +8,12 @@ local server = require("wrenn.server")
 local wait = {}
 
 local DEFAULT_LIMIT = 30
--- Pauses between polls: short at first, for servers that are quick.
+-- Intervals between polls: short at first, for fast servers.
 local PAUSES = { 0.02, 0.05, 0.1, 0.2 }
 local LATER = { ready = 0.5, settled = 0.5, resume = 0.5, destroy = 0.5,
   pause = 2, snapshot = 0.5 }
 
--- `target`: success. `back`: the work was given up, once it had begun.
+-- `target`: success. `back`: the work began and was given up.
 local goals = {
   ready = { target = { running = true } },
   resume = { target = { running = true }, begun = "resuming",
@@ -23,15 +23,15 @@ local goals = {
   snapshot = { target = { running = true, paused = true } },
 }
 
--- Something to wait for, or paused, which is to be looked at.
+-- Statuses that will change, and paused, which is checked.
 goals.settled = { target = { running = true, paused = true } }
 
---- Of which status a capsule may run again.
+--- Statuses from which a capsule may run again.
 wait.may_come_back = { running = true, paused = true, pausing = true,
   resuming = true }
 
---- Whether an error says that the host has no such capsule, as it says of one
---- that it has paused.
+--- Whether an error says that the host has no such capsule, which it also says
+--- of a paused capsule.
 function wait.is_gone(err)
   return (err.status_code == 404 or err.status_code == 502)
     and err.message:find("sandbox not found: cl-", 1, true) ~= nil
@@ -45,7 +45,8 @@ local function state_error(id, status, goal)
       goal), { status = status })
 end
 
--- The capsule now. Its not being there is a status when it is to be gone.
+-- Returns the capsule's info. When waiting for its end, "not found" is a
+-- status.
 local function look(client, id, goal)
   local info, err = client.capsules:get(id)
   if info then
@@ -56,8 +57,8 @@ local function look(client, id, goal)
   return nil, err
 end
 
---- Whether a capsule that is told to be running runs; where that cannot be
---- believed, it is pinged. Or nil, err.
+--- Whether a capsule that is reported as running does run; where that is not
+--- reliable, it is pinged. Or nil, err.
 function wait.runs(client, info)
   if info.status ~= "running" or not server.is_late(client, info) then
     return info.status == "running"
@@ -71,8 +72,8 @@ function wait.runs(client, info)
   return nil, err
 end
 
---- Polls until the capsule has reached a goal: "ready", "resume", "pause",
---- "destroy", "snapshot" (a snapshot of it is over) or "settled" (it runs, or is
+--- Polls until a goal is reached: "ready", "resume", "pause", "destroy",
+--- "snapshot" (a snapshot has ended) or "settled" (the capsule is running or
 --- paused). Returns its info; or nil, err.
 function wait.for_status(client, id, goal, limit)
   local rule = goals[goal]

@@ -23,8 +23,8 @@ local create_spec =
 ---@field created_at string
 ---@field last_attached_at? string
 
---- Makes a volume. Attach it with `volumes = { "cache" }` when a capsule is
---- created. POST /v1/volumes.
+--- Creates a volume. To attach it, pass `volumes = { "cache" }` when creating a
+--- capsule. POST /v1/volumes.
 ---@param opts {name?: string, size?: string, size_mb?: integer}  size: "20Gi",
 ---  "512Mi" or a number of megabytes, 100 MB at the least; `name` gets a "vl-"
 ---  in front and is made from the id when absent

@@ -1,12 +1,12 @@
--- How a coroutine of our own, or of a host that has no threads, is suspended and
--- woken: it yields, and the scheduler resumes it.
+-- A coroutine that the scheduler resumes: it suspends itself by a yield. For
+-- tasks of the library, and for hosts without threads.
 
 local Fiber = {}
 Fiber.__index = Fiber
 
 local fiber = {}
 
---- What such a coroutine yields.
+--- The value that such a coroutine yields.
 fiber.WAIT = {}
 
 local function mark_suspended(self)
@@ -24,9 +24,9 @@ local function mark_running(self)
   end
 end
 
---- Makes the fiber of a coroutine that has yet to be started, or of the running
---- one. It holds the coroutine only while that is suspended: the scheduler's
---- weak table of waiters would keep it alive for ever otherwise.
+--- Creates the fiber of a new coroutine, or of the running one. A fiber refers
+--- to its coroutine only while that is suspended; otherwise the scheduler's
+--- weak table of waiters would never release it.
 function fiber.new(scheduler, co, more)
   local self = setmetatable(more or {}, Fiber)
   self.scheduler = scheduler
@@ -38,14 +38,14 @@ function fiber.new(scheduler, co, more)
   return self
 end
 
--- Somebody else may resume the coroutine as well: then it goes on unwoken.
+-- Other code may resume the coroutine as well; it then continues without wake.
 function Fiber:suspend()
   mark_suspended(self)
   coroutine.yield(fiber.WAIT)
   mark_running(self)
 end
 
--- In 5.4 a coroutine that waits may be closed, and says so.
+-- In Lua 5.4 a suspended coroutine may be closed, and __close reports that.
 if coroutine.close then -- luacheck: ignore 143
   Fiber.suspend = load([[
     local mark_suspended, mark_running, WAIT = ...
@@ -72,7 +72,7 @@ function Fiber:wake()
   end
 end
 
---- Lets it go on. Returns what was raised, with where that was.
+--- Resumes it. Returns the error with a traceback, if it raised one.
 function Fiber:resume()
   self.woken = false
   local co = self.co

@@ -1,14 +1,14 @@
--- What is left to tidy up of a coroutine that never gets there: one that its
--- host has killed while it waited, or that nobody resumes any more.
+-- Cleans up for coroutines that never finish: those killed by their host while
+-- they waited, and those that nobody resumes any more.
 
 local core = require("wrenn.core")
 
 local guard = {}
 
---- Has a function called when the returned object is collected.
+--- Calls a function when the returned object is collected.
 function guard.on_collect(fn)
   local new = rawget(_G, "newproxy")
-  if new then -- 5.1 and LuaJIT: tables are not told of their collection
+  if new then -- 5.1 and LuaJIT have no __gc for tables
     local proxy = new(true)
     getmetatable(proxy).__gc = fn
     return proxy
@@ -16,9 +16,9 @@ function guard.on_collect(fn)
   return setmetatable({}, { __gc = fn })
 end
 
---- Has `on_gone` called should one of some waiters be killed, or the running
---- coroutine be collected, before the returned function is called, which that
---- alone must hold. A forked child leaves it to its parent.
+--- Calls `on_gone` if one of the waiters is killed or the running coroutine is
+--- collected before the returned function is called. Only the coroutine may
+--- hold that function. Does nothing in a forked child.
 function guard.set(waiters, on_gone)
   local gone, home = false, core.pid()
   local function once()
@@ -36,7 +36,7 @@ function guard.set(waiters, on_gone)
     for _, waiter in ipairs(waiters) do
       waiter:release(once)
     end
-    return proxy -- which this function so holds
+    return proxy -- keeps the proxy alive until here
   end
 end
 

@@ -1,27 +1,27 @@
--- What has come of one operation and waits to be taken, in order, and who
--- waits for more of it.
+-- The events of an operation that have not been taken yet, in order, and the
+-- waiters for more.
 
 local errors = require("wrenn.errors")
 
 local Inbox = {}
 Inbox.__index = Inbox
 
--- An inbox that holds more is told to stop reading, until it is empty.
+-- An inbox above this size pauses its operation until it is empty.
 local HIGH = 256 * 1024
 
 local inbox = {}
 
---- Makes one. `pause(id, on)` holds its operation's reading back.
+--- Creates an inbox. `pause(id, on)` pauses or resumes its operation.
 function inbox.new(id, pause)
   return setmetatable({
     first = 1, last = 0, bytes = 0, id = id or false, pause = pause,
   }, Inbox)
 end
 
--- What an event weighs besides its bytes.
+-- The size of an event besides its bytes.
 local WEIGHT = 64
 
---- Takes note of events that have been put behind the last one.
+--- Registers events that were appended directly.
 function Inbox:added(count, bytes)
   self.last = self.last + count
   bytes = self.bytes + bytes + count * WEIGHT
@@ -36,14 +36,14 @@ function Inbox:added(count, bytes)
   end
 end
 
---- Puts an event in: a frame's own table, or {kind = ..., ...}. `bytes`: what
---- it carries.
+--- Appends an event: the table of a frame, or {kind = ..., ...}. `bytes` is its
+--- size.
 function Inbox:put(event, bytes)
   self[self.last + 1] = event
   self:added(1, bytes or 0)
 end
 
---- Takes the oldest event; nil when there is none.
+--- Takes the oldest event; nil if there is none.
 function Inbox:take()
   local first = self.first
   if first > self.last then
@@ -69,7 +69,7 @@ function Inbox:has_event()
   return self.first <= self.last
 end
 
---- Nothing more will be put in: nobody need wait any longer.
+--- No more events will come: wakes all waiters.
 function Inbox:finish()
   self.ended = true
   self.paused = false
@@ -89,7 +89,8 @@ function Inbox:add_waiter(waiter)
   waiters[#waiters + 1] = waiter
 end
 
---- Wakes another one for what is still there: one was woken who cannot take it.
+--- Wakes another waiter for the remaining events, if the one that was woken
+--- cannot take them.
 function Inbox:pass_on()
   if self.first <= self.last and self.waiters and self.waiters[1] then
     table.remove(self.waiters, 1):wake()
@@ -105,7 +106,7 @@ function Inbox:remove_waiter(waiter)
   end
 end
 
---- What a wait on an inbox that is empty for good comes to.
+--- The error of a wait on an inbox that is empty and finished.
 function inbox.gone()
   return errors.new("CancelledError", "it was closed while it was waited for")
 end

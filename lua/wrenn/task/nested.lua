@@ -1,4 +1,4 @@
--- What runs inside a waiter and may wait as well: protected calls, generators.
+-- Protected calls and generators that run inside a waiter and may wait.
 
 local hosts = require("wrenn.task.hosts")
 local scheduler = require("wrenn.task.scheduler")
@@ -7,7 +7,8 @@ local nested = {}
 
 local unpack = table.unpack or unpack
 
---- As coroutine.wrap, for a coroutine that waits: its waits are its caller's.
+--- Like coroutine.wrap, for a coroutine that waits: its waits become those of
+--- its caller.
 function nested.wrap(fn)
   local co = coroutine.create(fn)
   local function relay(ok, ...)
@@ -24,8 +25,8 @@ function nested.wrap(fn)
   end
 end
 
---- pcall that waits may be made in, on every Lua: where pcall itself cannot be
---- yielded from, the function gets a coroutine that passes yields on.
+--- pcall for functions that wait, on every Lua: where pcall cannot be yielded
+--- across, the function gets its own coroutine, whose yields are passed on.
 nested.call = pcall
 if _VERSION == "Lua 5.1" and not package.loaded.jit then
   local function go_on(call, ...)
@@ -42,8 +43,8 @@ if _VERSION == "Lua 5.1" and not package.loaded.jit then
     return relay(call, go_on(call, coroutine.yield(...)))
   end
 
-  -- What waits for something of the host's is resumed by that, and its caller
-  -- still stands in relay.
+  -- A wait for something of the host's is resumed by the host, while the caller
+  -- is still inside relay.
   local function leave(call, ...)
     if coroutine.status(call.caller) == "suspended" then
       call.results = { n = select("#", ...), ... }
@@ -62,7 +63,7 @@ if _VERSION == "Lua 5.1" and not package.loaded.jit then
     end
     local call = { caller = coroutine.running() }
     call.co = coroutine.create(function(...)
-      return leave(call, fn(...)) -- it also keeps its caller alive
+      return leave(call, fn(...)) -- this also keeps its caller alive
     end)
     scheduler.adopt(call.co, waiter)
     return relay(call, coroutine.resume(call.co, ...))

@@ -1,11 +1,10 @@
--- Who waits: a task, or a coroutine of the host's. Its fiber, which the host
--- makes, does the waiting: `suspend` returns after `wake`, whichever of the two
--- was called first.
+-- A task, or a coroutine of the host, that can wait. It does so with its fiber:
+-- `suspend` returns after `wake`, whichever is called first.
 
 local Waiter = {}
 Waiter.__index = Waiter
 
---- Gives `self` what a waiter has.
+--- Initializes the fields of a waiter.
 function Waiter.init(self, fiber)
   self.fiber = fiber
   self.scopes = {}
@@ -21,8 +20,9 @@ function Waiter:wake()
   self.fiber:wake()
 end
 
---- Why a wait must end now: the task was cancelled, or a time limit around it
---- has passed. While it tidies up only the limits of that count.
+--- Returns the reason to interrupt a wait: the task was cancelled, or an
+--- enclosing time limit has passed. Inside task.shield only limits set there
+--- count.
 function Waiter:interruption()
   for _, scope in ipairs(self.scopes) do
     if scope.expired and (scope.depth[self] or 0) >= self.shielded then
@@ -32,15 +32,15 @@ function Waiter:interruption()
   return self.shielded == 0 and self.cancelled or nil
 end
 
---- Has a wait look at the interruption.
+--- Makes a pending wait check for an interruption.
 function Waiter:interrupt()
   if self.waiting_for and self:interruption() then
     self:wake()
   end
 end
 
---- Puts a time limit around what follows. `depth` says who is in it, and how
---- far they were shielded when it began for them.
+--- Enters the scope of a time limit. `depth` records the waiters inside, and
+--- how deeply each was shielded at the time.
 function Waiter:enter(scope)
   scope.depth = scope.depth or setmetatable({}, { __mode = "k" })
   scope.depth[self] = self.shielded
@@ -55,20 +55,20 @@ function Waiter:leave(scope)
   end
 end
 
---- Has a function called should the waiter be killed.
+--- Registers a function to be called if the waiter is killed.
 function Waiter:hold(on_gone)
   self.held = self.held or {}
   self.held[on_gone] = true
 end
 
---- Takes that back.
+--- Removes it again.
 function Waiter:release(on_gone)
   if self.held then
     self.held[on_gone] = nil
   end
 end
 
---- It was killed.
+--- Called when the waiter was killed.
 function Waiter:let_go()
   for on_gone in pairs(self.held or {}) do
     on_gone()

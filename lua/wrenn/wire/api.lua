@@ -1,6 +1,5 @@
--- The JSON of the API in one place: request bodies in, answers out. Fields
--- that an answer lacks get the defaults the API documents; fields this
--- version does not know are passed through.
+-- The JSON of the API: bodies of requests, and answers. Missing fields of an
+-- answer get the documented defaults; unknown fields are passed through.
 
 local core = require("wrenn.core")
 
@@ -10,7 +9,7 @@ local unpack = table.unpack or unpack
 
 -- ---- capsules --------------------------------------------------------------
 
---- Body of POST /v1/capsules. Only what was set is sent.
+--- The body of POST /v1/capsules. Contains only the options that were given.
 function api.create_body(opts)
   return {
     template = opts.template,
@@ -23,15 +22,15 @@ function api.create_body(opts)
   }
 end
 
---- Whether an answer is a capsule, where it may be a template.
+--- Whether an answer is a capsule, where it may also be a template.
 function api.is_capsule(answer)
   return answer.status ~= nil
 end
 
 -- ---- templates and volumes --------------------------------------------------
 
---- The answer of GET /v1/snapshots: a whole list, or a page of one from 0.4 on.
---- Returns {templates, pages, per_page}.
+--- Parses the answer of GET /v1/snapshots: a complete list, or from 0.4 on a
+--- page of it. Returns {templates, pages, per_page}.
 function api.template_page(answer)
   local paged = answer.templates ~= nil or answer.total_pages ~= nil
     or answer[1] == nil
@@ -44,15 +43,14 @@ function api.template_page(answer)
   }
 end
 
---- Body of POST /v1/volumes.
+--- The body of POST /v1/volumes.
 function api.volume_body(opts)
   return { name = opts.name, size = opts.size, size_mb = opts.size_mb }
 end
 
 -- ---- commands --------------------------------------------------------------
 
---- Body of POST .../exec for a command as `words`: a program and what it is
---- given.
+--- The body of POST .../exec for `words`: a program and its arguments.
 function api.exec_body(words, opts)
   return {
     cmd = words[1],
@@ -79,7 +77,8 @@ local function text_field(answer, name)
   return bytes
 end
 
---- The answer of a foreground command; nil and what is wrong with it.
+--- Parses the answer of a foreground command; returns nil and a reason if it is
+--- malformed.
 function api.exec_result(answer)
   local stdout, why = text_field(answer, "stdout")
   if not stdout then

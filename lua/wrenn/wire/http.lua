@@ -1,5 +1,6 @@
--- Requests and WebSocket upgrades of a client: headers, retries, and answers
--- turned into values or errors. The only file that handles the API key.
+-- Requests and WebSocket upgrades of a client: headers, retries, and the
+-- conversion of answers into values or errors. Only this file handles the API
+-- key.
 
 local errors = require("wrenn.errors")
 local json = require("wrenn.wire.json")
@@ -13,12 +14,12 @@ http.USER_AGENT = "wrenn-lua/0.1.0"
 
 local IDEMPOTENT = { GET = true, HEAD = true, DELETE = true, PUT = true }
 local RETRY_STATUS = { [429] = true, [502] = true, [503] = true, [504] = true }
-local FIRST_PAUSE = 0.3 -- doubled for each further attempt
+local FIRST_PAUSE = 0.3 -- seconds, doubled for each further attempt
 local LONGEST_PAUSE = 30
 local RETRYABLE_KINDS =
   { connect = true, resolve = true, broken = true, timeout = true }
 
---- A function that finds a header's value in the text of the header lines.
+--- Returns a function that finds the value of a header in the header lines.
 function http.header_finder(text)
   local lines
   return function(name)
@@ -32,14 +33,14 @@ function http.header_finder(text)
   end
 end
 
---- Whether the headers announce a web page.
+--- Whether the headers belong to an HTML page.
 function http.is_page(header)
   return (header("content-type") or ""):lower():find("text/html", 1, true)
     ~= nil
 end
 
--- The header lines of a client's requests, made once for each content type.
--- Kept here, by settings: no dump of a client must show the key.
+-- The header lines of a client's requests, built once for each content type.
+-- Kept here by settings, so that a dump of a client does not contain the key.
 local header_cache = setmetatable({}, { __mode = "k" })
 
 local function headers_of(settings, request)
@@ -58,15 +59,15 @@ local function headers_of(settings, request)
     if request.content_type then
       lines[3] = "Content-Type: " .. request.content_type
     end
-    if not kind:find("boundary=", 1, true) then -- that one is never the same
+    if not kind:find("boundary=", 1, true) then -- a boundary is unique
       cache[kind] = lines
     end
   end
   return lines
 end
 
---- What every operation of a client has in common, whoever it is with: adds
---- it to the operation's options.
+--- Adds the settings that all operations of a client share to the options of an
+--- operation.
 function http.net_options(settings, options)
   options.ca_file = settings.ca_file
   options.proxy = settings.proxy
@@ -102,8 +103,8 @@ function http.start(client, request)
   }))
 end
 
---- Turns a "done" or "failed" event into an answer {status, header, body} or
---- nil, err.
+--- Converts a "done" or "failed" event into an answer {status, header, body},
+--- or nil, err.
 function http.answer(event)
   if event.kind == "failed" then
     return nil, errors.from_core(event[1], event[2], event[3])
@@ -116,8 +117,8 @@ function http.answer(event)
   return { status = status, header = header, body = body }
 end
 
---- Waits for the next event of an operation; when the waiting is interrupted
---- the operation is cancelled.
+--- Waits for the next event of an operation; cancels the operation if the wait
+--- is interrupted.
 function http.next(op, inbox)
   local event, err = scheduler.next(inbox)
   if not event then
@@ -135,7 +136,7 @@ local function attempt(client, request)
   end
   local event, err = http.next(op, inbox)
   if not event then
-    return nil, err, true -- interrupted: whoever did it wants no retry
+    return nil, err, true -- interrupted: do not retry
   end
   return http.answer(event)
 end
@@ -144,7 +145,7 @@ local function kind_of(err)
   return err.details and err.details.kind
 end
 
--- Seconds to wait before the next attempt; nil when there is to be none.
+-- Returns the seconds to wait before the next attempt; nil for no attempt.
 local function pause_before_retry(err, number)
   local pause = FIRST_PAUSE * 2 ^ (number - 1)
   if not err.status_code then
@@ -168,14 +169,14 @@ local function report(request, number, begin, answer, err)
   }
 end
 
--- Whether any attempt may have arrived is what a caller has to know.
+-- The caller has to know whether any attempt may have reached the server.
 local function note_sent(err, sent)
   local details = not err.status_code and err.details
   if details and details.kind then
     details.sent = details.sent or sent
     return details.sent
   end
-  return true -- an answer has come
+  return true -- there is an answer
 end
 
 local function with_retries(client, request)
@@ -205,7 +206,7 @@ local function with_retries(client, request)
       return nil, why
     end
     number = number + 1
-    if deadline then -- all attempts together have the time of the call
+    if deadline then -- all attempts share the time limit of the call
       request.timeout = math.max(deadline - scheduler.now(), 0.001)
     end
   end
@@ -238,8 +239,8 @@ local function no_answer(request, answer, why, value)
     { status_code = answer.status, details = { answer = value } })
 end
 
---- As http.request, for an answer that is JSON of a shape (see wrenn.shapes);
---- nil: any object or array.
+--- Like http.request, for a JSON answer of some shape (see wrenn.wire.shapes);
+--- nil allows any object or array.
 function http.call(client, request, shape)
   local answer, err = http.request(client, request)
   if not answer then
@@ -262,8 +263,8 @@ function http.call(client, request, shape)
   return value, answer
 end
 
---- Whether an answer is what accepts an order: true, or nil, err. Something
---- else than the API may answer in its place, with a page.
+--- Checks that an answer accepts the request: returns true, or nil, err. A page
+--- is not an answer of the API.
 function http.accepted(request, answer)
   if answer.body ~= "" and type(json.decode(answer.body)) ~= "table" then
     return no_answer(request, answer, "the answer is not JSON")
@@ -271,7 +272,7 @@ function http.accepted(request, answer)
   return true
 end
 
---- As http.request, where success is all that the answer tells.
+--- Like http.request, for answers without content.
 function http.order(client, request)
   local answer, err = http.request(client, request)
   if not answer then
@@ -280,8 +281,8 @@ function http.order(client, request)
   return http.accepted(request, answer)
 end
 
---- As http.request, for an answer of bytes: the API's are announced as such, a
---- page is somebody else's.
+--- Like http.request, for an answer of bytes. The API announces them as bytes;
+--- a page comes from something else.
 function http.fetch(client, request)
   local answer, err = http.request(client, request)
   if not answer then
@@ -292,7 +293,7 @@ function http.fetch(client, request)
   return answer
 end
 
---- Turns the event that says why a WebSocket did not open into an error.
+--- Converts the event of a WebSocket that did not open into an error.
 function http.refusal(event)
   if event[1] ~= "refused" then
     return errors.from_core(event[1], event[2])
@@ -302,8 +303,8 @@ function http.refusal(event)
     http.header_finder(headers))
 end
 
---- Opens a WebSocket. request: path, codec, first (a message to send).
---- Returns the operation and its inbox once it is open, or nil, err.
+--- Opens a WebSocket. request: path, codec, first (a message to send). Returns
+--- the operation and its inbox when it is open, or nil, err.
 function http.open(client, request)
   local settings = client.settings
   if client.closed then

@@ -1,15 +1,14 @@
--- JSON in lua-cjson's hands, with the two things set right that it leaves to
--- its users: whole numbers are integers where the language has them, and null
--- is nil.
+-- JSON by lua-cjson, with two corrections: whole numbers become integers where
+-- Lua has them, and null becomes nil.
 
 local core = require("wrenn.core")
 
 local json = {}
 
 local codec
-local point -- what the codec writes between a number's digits, and reads there
+local point -- the decimal point that the codec uses
 
--- The locale may change at any time; a codec learns of it when it is made.
+-- The locale may change at any time; a codec reads it when created.
 local function instance()
   local now = ("%.1f"):format(0.5):sub(2, 2)
   if now ~= point then
@@ -21,8 +20,8 @@ local function instance()
   return codec
 end
 
---- Returns the value, or nil and what is wrong with the text. JSON's null at
---- the top is nil with no reason.
+--- Returns the value, or nil and the reason if the text is malformed. For
+--- JSON's null it returns nil without a reason.
 function json.decode(text)
   local cjson = instance()
   local ok, value = pcall(cjson.decode, text)
@@ -37,8 +36,8 @@ function json.decode(text)
   return value
 end
 
---- Encodes a table that has string keys, or is a non-empty array. An empty
---- table is an object.
+--- Encodes a table with string keys or a non-empty array. An empty table is an
+--- object.
 function json.encode(value)
   return instance().encode(value)
 end

@@ -1,5 +1,5 @@
--- The multipart form of the file endpoints: the path, then the file. The path
--- comes first because the streaming endpoint reads the form as it arrives.
+-- The multipart form of the file endpoints: first the path, then the file,
+-- because the streaming endpoint reads the form as it arrives.
 
 local core = require("wrenn.core")
 
@@ -11,7 +11,7 @@ local function hex(bytes)
   end))
 end
 
---- What goes before and after the file's bytes, and the content type.
+--- Returns the bytes before and after the file, and the content type.
 function multipart.frame(path)
   local boundary = hex(core.random(16))
   local head = "--" .. boundary .. "\r\n"

@@ -1,13 +1,12 @@
--- What an answer must hold to be one: the fields of each object that servers
--- send, and their types. Whoever reads an answer may rely on what is required
--- here; fields that are optional or that this version does not know are passed
--- through.
+-- The shapes of answers: the fields of each object that servers send, and their
+-- types. Code that reads an answer may rely on the required fields; optional
+-- and unknown fields are passed through.
 
 local shapes = {}
 
--- By name: fields and their types; a question mark makes one optional, where
--- null is as good as nothing. "text" is a string that is not empty, "id" a
--- whole number above 0. "list:x" holds objects of the shape x.
+-- Fields and types by name of the shape. A question mark makes a field
+-- optional, and null then counts as absent. "text" is a string that is not
+-- empty, "id" a positive integer, "list:x" an array of objects of the shape x.
 local objects = {
   health = { status = "string?", version = "string?" },
   capsule = {
@@ -55,19 +54,19 @@ local objects = {
     actor = "table?", metadata = "table?", sandbox = "table?",
     timestamp = "string?",
   },
-  -- Jupyter's
+  -- From Jupyter.
   kernel = { id = "text", name = "string?", execution_state = "string?" },
   kernelspecs = { default = "string?", kernelspecs = "table" },
   any = {},
 }
 
--- Answers that are lists.
+-- Answers that are arrays.
 local lists = {
   capsules = "capsule", volumes = "volume",
   kernels = "kernel", template_list = "listed_template",
 }
 
--- Answers that are one thing or another, by server.
+-- Answers with alternatives, depending on the server.
 local choices = {
   templates = function(_, is_array)
     return is_array and "template_list" or "template_page"
@@ -77,7 +76,7 @@ local choices = {
   end,
 }
 
--- The fields of each shape, taken apart once.
+-- The fields of each shape, parsed once.
 local compiled = {}
 for shape, fields in pairs(objects) do
   local list = {}
@@ -99,8 +98,8 @@ local nouns = {
 
 local check_object
 
--- A complaint is passed up as what is wrong and where: the place is put
--- together on the way.
+-- Reports a mismatch: the reason, and its place, which is assembled on the way
+-- up.
 local function below(name, where)
   if where and where:sub(1, 1) ~= "[" then
     return name .. "." .. where
@@ -108,7 +107,7 @@ local function below(name, where)
   return name .. (where or "")
 end
 
--- A decoder leaves nothing to tell an empty object from an empty array.
+-- The decoder does not distinguish an empty object from an empty array.
 local function is_braces(name, text)
   return name and text:find('"' .. name .. '"%s*:%s*{%s*}') ~= nil
 end
@@ -140,7 +139,7 @@ end
 
 local function check_field(value, field, text)
   if value == nil then
-    -- Some servers write null for an empty array.
+    -- Some servers send null for an empty array.
     if field.optional or field.items
       and text:find('"' .. field.name .. '"%s*:%s*null')
     then
@@ -172,8 +171,8 @@ function check_object(value, shape, text)
   return true
 end
 
---- Checks a decoded answer; `text` is what it was decoded from. Returns true,
---- or nil and what is wrong, as in "'id' is missing".
+--- Checks a decoded answer; `text` is its JSON. Returns true, or nil and the
+--- reason, such as "'id' is missing".
 function shapes.check(shape, value, text)
   local is_array = text:find("^%s*%[") ~= nil
   local ok, why, where
@@ -195,7 +194,7 @@ function shapes.check(shape, value, text)
   return nil, (where and "'" .. where .. "'" or "the answer") .. " " .. why
 end
 
---- Checks what an operation's first frame must tell; the core has checked the
+--- Checks the required fields of the first frame; the core has checked the
 --- types.
 function shapes.check_start(frame)
   if (frame.pid or 0) < 1 then

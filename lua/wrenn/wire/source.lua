@@ -1,5 +1,5 @@
--- What an upload can be fed from: a string, an array of strings, a function
--- that returns the next piece, or an open file.
+-- The sources of an upload: a string, an array of strings, a function that
+-- returns the next piece, or an open file.
 
 local errors = require("wrenn.errors")
 
@@ -26,7 +26,7 @@ local function total(list)
   return size
 end
 
--- Bytes left in an open file; nil where that cannot be told (a pipe).
+-- The number of bytes left in an open file; nil if unknown (a pipe).
 local function left_in(file)
   local here = file:seek("cur")
   local size = here and file:seek("end")
@@ -36,7 +36,7 @@ local function left_in(file)
   return size - here
 end
 
--- A file under /proc and the like says 0 and holds more.
+-- Files in /proc and the like report the size 0 and contain more.
 local function size_of_file(file)
   local ok, size = pcall(left_in, file)
   return ok and size and size > 0 and size or nil
@@ -54,14 +54,14 @@ function source.accepts(value)
     or is_file(value)
 end
 
---- Whether a source can be opened again and gives the same.
+--- Whether a source can be read again with the same result.
 function source.repeats(value)
   return type(value) == "string"
     or type(value) == "table" and not is_file(value)
 end
 
---- Returns a function that gives the next piece (nil at the end, nil, err on
---- failure) and the size of all of it when that is known.
+--- Returns a function that returns the next piece (nil at the end, nil, err on
+--- failure), and the total size if known.
 function source.open(value)
   if type(value) == "string" then
     return each_of({ value }), #value
@@ -75,7 +75,7 @@ function source.open(value)
   return each_of(value), total(value)
 end
 
---- What a source gave instead of a piece, as an error.
+--- The error for a value that is not a piece.
 function source.failed(piece, why)
   if errors.is_error(why) then
     return why

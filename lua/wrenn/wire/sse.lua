@@ -1,4 +1,4 @@
--- Server-sent events, without I/O: bytes in, the data of whole frames out.
+-- Server-sent events. No I/O: bytes in, the data of complete events out.
 
 local sse = {}
 
@@ -7,14 +7,14 @@ local MAX_FRAME = 16 * 1024 * 1024
 local Decoder = {}
 Decoder.__index = Decoder
 
---- A decoder for one connection: what a broken one leaves half-done must not
---- reach the next.
+--- Creates a decoder for one connection: the rest of a broken connection must
+--- not be joined with the next.
 function sse.decoder()
   return setmetatable({ rest = {}, size = 0, data = {} }, Decoder)
 end
 
--- Only data counts: the event's name is in it as well, and there is no replay
--- that ids would be good for.
+-- Only data is used: it contains the event's name, and ids are useless without
+-- replay.
 local function take_line(self, line, frames)
   line = line:gsub("\r$", "")
   if line == "" then
@@ -31,8 +31,8 @@ local function take_line(self, line, frames)
   end
 end
 
---- Takes bytes; returns the data of the frames that they complete, or nil and
---- what is wrong.
+--- Decodes bytes; returns the data of the events that they complete, or nil and
+--- the reason.
 function Decoder:feed(bytes)
   local frames, at = {}, 1
   self.size = self.size + #bytes

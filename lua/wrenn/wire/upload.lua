@@ -1,4 +1,4 @@
--- A streaming upload: pieces go out as fast as the server takes them.
+-- Streaming uploads: sends pieces as fast as the server accepts them.
 
 local http = require("wrenn.wire.http")
 local multipart = require("wrenn.wire.multipart")
@@ -8,8 +8,8 @@ local source = require("wrenn.wire.source")
 
 local upload = {}
 
--- Hands a piece over and, when enough waits to be sent, waits for room.
--- Returns true; or false and the event that ended the request early.
+-- Sends a piece and, if too much is pending, waits for room. Returns true; or
+-- false and the event that ended the request early.
 local function send(op, inbox, piece, last)
   local ok, room = op:send_body(piece, last)
   if ok and room then
@@ -32,7 +32,7 @@ local function give_up(op, inbox, err)
   return nil, err
 end
 
--- Sends all pieces; results as of send.
+-- Sends all pieces; returns the same as send.
 local function send_all(op, inbox, next_piece)
   while true do
     local called, piece, why = nested.call(next_piece)
@@ -53,8 +53,8 @@ local function send_all(op, inbox, next_piece)
   end
 end
 
---- Uploads what `next_piece` gives, `size` bytes if that is known, to a path
---- in a capsule. Returns true, or nil, err.
+--- Uploads the pieces returned by `next_piece` (`size` bytes, if known) to a
+--- path in a capsule. Returns true, or nil, err.
 function upload.run(client, endpoint, path, next_piece, size)
   local head, tail, content_type = multipart.frame(path)
   local request = {
@@ -74,7 +74,7 @@ function upload.run(client, endpoint, path, next_piece, size)
     ok, event = send(op, inbox, tail, true)
   end
   if ok == nil then
-    return nil, event -- an error: the waiting or the source failed
+    return nil, event -- the wait was interrupted or the source failed
   end
   while ok or event.kind == "writable" do
     local err

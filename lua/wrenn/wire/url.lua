@@ -1,9 +1,9 @@
--- URLs put together from values that may hold anything.
+-- Builds URLs from arbitrary values.
 
 local url = {}
 
---- Escapes a value for use as a query value. Dots alone are
---- escaped too: no name can climb out of its path.
+--- Escapes a query value. A value of dots only is escaped too, so that no name
+--- leads out of its path.
 function url.escape(value)
   local text = tostring(value)
   if text:find("[^%w%-%._~]") then
@@ -17,33 +17,33 @@ function url.escape(value)
   return text
 end
 
--- What Go leaves as it is in a path. Its servers compare an encoded path with
--- their own encoding of it, and when the two differ they take the segments as
--- they came: "web%3A1" would not be decoded, where "web:1" and "a%20b" are.
+-- The characters that Go leaves unescaped in a path. A Go server compares an
+-- encoded path with its own encoding of it, and if they differ, uses the
+-- segments undecoded: "web%3A1" would not be decoded, "web:1" and "a%20b" are.
 local PLAIN_IN_PATH = {
   ["%24"] = "$", ["%26"] = "&", ["%2B"] = "+", ["%2C"] = ",", ["%3A"] = ":",
   ["%3B"] = ";", ["%3D"] = "=", ["%40"] = "@",
 }
 
---- Escapes a value for use as one path segment. A slash, and a segment of dots
---- alone, cannot be told to a Go server: see names_segment.
+--- Escapes a path segment. A Go server cannot receive a slash or a segment of
+--- dots only: see names_segment.
 function url.segment(value)
   return (url.escape(value):gsub("%%%x%x", PLAIN_IN_PATH))
 end
 
---- Whether a Go server can be told this text as a path segment.
+--- Whether a Go server can receive this text as a path segment.
 function url.names_segment(text)
   return not text:find("/", 1, true) and text ~= "." and text ~= ".."
 end
 
---- What url.escape made of a text, back.
+--- The inverse of url.escape.
 function url.unescape(text)
   return (text:gsub("%%(%x%x)", function(digits)
     return string.char(tonumber(digits, 16))
   end))
 end
 
---- Fills "/v1/capsules/{}/files" with escaped segments.
+--- Fills the gaps in "/v1/capsules/{}/files" with escaped segments.
 function url.path(template, value, ...)
   local at = template:find("{}", 1, true)
   if not at then
@@ -53,7 +53,7 @@ function url.path(template, value, ...)
     .. url.path(template:sub(at + 2), ...)
 end
 
---- A query string with its question mark, sorted by name; "" for none.
+--- Builds a query string with a leading question mark, sorted by name, or "".
 function url.query(values)
   if values == nil then
     return ""
@@ -69,8 +69,8 @@ function url.query(values)
   return "?" .. table.concat(parts, "&")
 end
 
---- Takes a base URL apart: scheme, authority (host and port) and path without
---- a trailing slash; nil when it is not an http or https URL.
+--- Splits a base URL into scheme, authority (host and port) and path without a
+--- trailing slash. Returns nil if it is not an http or https URL.
 function url.split(text)
   local scheme, authority, path = text:match("^(%a+)://([^/?#]+)([^?#]*)$")
   scheme = scheme and scheme:lower()
