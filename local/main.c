@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/events.h"
 #include "api/keys.h"
 #include "box/accounts.h"
 #include "box/walls.h"
-#include "model/events.h"
 #include "model/stats.h"
 #include "util/clock.h"
 #include "util/data.h"
@@ -41,6 +41,7 @@ typedef struct program {
   options options;
   uv_loop_t loop;
   server server;
+  event_streams streams;
   traits traits;
   char url[128];
   data_folder data;
@@ -295,7 +296,7 @@ static void end(program *p) {
   server_end(&p->server);
   for (int i = 0; i < p->server.teams; i++)
     stats_end(p->server.stats[i]);
-  events_end(p->server.capsules.events);
+  event_streams_end(&p->streams);
   capsules_end(&p->server.capsules);
 }
 
@@ -413,7 +414,7 @@ int main(int argc, char **argv) {
                           .open_files = open_files,
                           .private_network = p.options.private_network},
                  .generation = p.options.generation,
-                 .events = events_start(&p.loop),
+                 .events = &p.streams.events,
                  .traits = p.server.traits,
                  .data = p.data.path,
                  .keep_data = !p.data.own,
@@ -421,12 +422,12 @@ int main(int argc, char **argv) {
                  .arg = &p};
   if (!accounts_write(p.data.path, p.options.user))
     die(1, "cannot use the data folder: ", strerror(errno));
+  p.server.event_streams = &p.streams;
+  event_streams_start(&p.streams, &p.loop);
   capsules_start(&p.server.capsules);
   for (int i = 0; i < p.server.teams; i++)
     if (!(p.server.stats[i] = stats_start(&p.loop, &p.server.capsules, i)))
       die(1, "out of memory", "");
-  if (!p.server.capsules.events)
-    die(1, "out of memory", "");
   if (!templates_open(&p.server.templates, &p.server.capsules) ||
       !volumes_open(&p.server.volumes, &p.server.capsules))
     die(1, "cannot use the data folder: ", strerror(errno));
@@ -437,7 +438,6 @@ int main(int argc, char **argv) {
     announce(&p);
   uv_run(&p.loop, UV_RUN_DEFAULT);
   uv_loop_close(&p.loop);
-  events_free(p.server.capsules.events);
   data_close(&p.data);
   return p.exit_status;
 }

@@ -41,6 +41,7 @@ struct server {
   uint64_t head_ms; /* from a request's first byte to the end of its head */
   uint64_t kept_ms; /* from one request to the next */
   struct stats *stats[TEAMS_MAX];
+  struct event_streams *event_streams;
   capsules capsules;
   templates templates;
   volumes volumes;

@@ -1,10 +1,15 @@
-/* The event stream: what happens, told to those who listen. */
+/* What happens, told to whoever listens. */
 #ifndef WRENN_LOCAL_MODEL_EVENTS_H
 #define WRENN_LOCAL_MODEL_EVENTS_H
 
 #include "model/capsule.h"
 
-typedef struct events events;
+typedef struct events {
+  /* Called for each event, with the text of a JSON object. NULL while nobody
+   * listens: then nothing is written, either. */
+  void (*tell)(struct events *e, int team, const char *kind,
+               const wrenn_buf *json);
+} events;
 
 /* What somebody did, or what the system did by itself. */
 typedef struct event {
@@ -18,15 +23,7 @@ typedef struct event {
   const char *error;      /* why it has failed, or NULL */
 } event;
 
-/* NULL when memory is out. */
-events *events_start(uv_loop_t *loop);
-
-/* Ends what it does by itself; frees it, once the loop is over. */
-void events_end(events *e);
-void events_free(events *e);
-
-/* Tells of an action. All of it lives as long as the call. Nothing is told
- * when there is no `e`. */
+/* Tells of an action. All of it lives as long as the call. */
 void events_act(events *e, const event *what);
 
 /* A capsule's status is no more what it was: tells of what is finished by

@@ -1,15 +1,41 @@
-/* What the team's capsules add up to, over time. */
+/* What a team's capsules add up to, over time, for as long as the server
+ * runs. */
 #ifndef WRENN_LOCAL_MODEL_STATS_H
 #define WRENN_LOCAL_MODEL_STATS_H
 
 #include "model/capsule.h"
 
+#define STATS_DAYS 92 /* as many are kept */
+#define STATS_DAY 86400
+
 typedef struct stats stats;
+
+typedef struct stats_sample {
+  time_t when;
+  int64_t running, vcpus, memory_mb;
+} stats_sample;
+
+typedef struct stats_day {
+  int64_t number; /* since 1970 */
+  double cpu_minutes, ram_mb_minutes;
+} stats_day;
 
 /* Begins to look at the capsules from time to time. NULL when memory is out. */
 stats *stats_start(uv_loop_t *loop, const capsules *of, int team);
 
 /* Ends it; the loop frees it. */
 void stats_end(stats *s);
+
+/* Brings everything up to this moment, which it returns. */
+stats_sample stats_count(stats *s);
+
+/* The highest of each number. */
+stats_sample stats_peaks(const stats *s);
+
+/* The samples, oldest first: NULL when there is none with this index. */
+const stats_sample *stats_at(const stats *s, size_t index);
+
+/* The days on which there was something, oldest first, and their number. */
+const stats_day *stats_days(const stats *s, size_t *count);
 
 #endif

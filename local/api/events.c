@@ -1,0 +1,84 @@
+/* Handler: the event stream. */
+#include "api/events.h"
+
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "util/clock.h"
+
+#define KEEPALIVE_MS 30000
+/* A stream for whom as many wait loses the next. */
+#define WAITING_MAX 32
+
+struct event_stream {
+  event_stream *next;
+  conn *conn;
+};
+
+/* To one team, or to all when `team` is -1. */
+static void send_to(event_streams *all, int team, const wrenn_buf *text) {
+  event_stream *next;
+  for (event_stream *s = all->first; s && !text->oom; s = next) {
+    next = s->next;
+    if ((team < 0 || s->conn->team == team) &&
+        s->conn->out.writes < WAITING_MAX)
+      conn_stream_data(s->conn, text->data, text->len);
+  }
+}
+
+static void on_timer(uv_timer_t *timer) {
+  wrenn_buf text = {0};
+  wrenn_buf_puts(&text, ": keepalive\n\n");
+  send_to(timer->data, -1, &text);
+  wrenn_buf_free(&text);
+}
+
+void event_streams_start(event_streams *all, uv_loop_t *loop) {
+  uint64_t every = clock_ms("WRENN_LOCAL_KEEPALIVE_MS", KEEPALIVE_MS);
+  uv_timer_init(loop, &all->timer);
+  all->timer.data = all;
+  uv_timer_start(&all->timer, on_timer, every, every);
+}
+
+void event_streams_end(event_streams *all) {
+  uv_close((uv_handle_t *)&all->timer, NULL);
+}
+
+static void tell(events *e, int team, const char *kind, const wrenn_buf *json) {
+  wrenn_buf text = {0};
+  wrenn_buf_printf(&text, "event: %s\ndata: ", kind);
+  wrenn_buf_append(&text, json->data, json->len);
+  wrenn_buf_puts(&text, "\n\n");
+  send_to((event_streams *)e, team, &text); /* it is the first member */
+  wrenn_buf_free(&text);
+}
+
+static void drop(conn *c) {
+  event_streams *all = c->server->event_streams;
+  event_stream *s = c->task.state, **at = &all->first;
+  while (*at != s)
+    at = &(*at)->next;
+  *at = s->next;
+  if (!all->first)
+    all->events.tell = NULL;
+  free(s);
+}
+
+void handle_events(conn *c) {
+  static const char hello[] =
+      "event: connected\ndata: {\"message\":\"connected\"}\n\n";
+  event_streams *all = c->server->event_streams;
+  event_stream *s = calloc(1, sizeof(*s));
+  if (!s) {
+    conn_reply_fault(c, FAULT_MEMORY, NULL);
+    return;
+  }
+  s->conn = c;
+  s->next = all->first;
+  all->first = s;
+  all->events.tell = tell;
+  c->task = (conn_task){.drop = drop, .state = s};
+  conn_watch(c);
+  conn_stream_begin(c, 200, "text/event-stream", -1);
+  conn_stream_data(c, hello, sizeof(hello) - 1);
+}
