@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/events.h"
 #include "api/keys.h"
 #include "box/accounts.h"
 #include "box/walls.h"
 #include "model/stats.h"
+#include "proxy/proxy.h"
 #include "util/clock.h"
 #include "util/data.h"
 
@@ -41,7 +41,6 @@ typedef struct program {
   options options;
   uv_loop_t loop;
   server server;
-  event_streams streams;
   traits traits;
   char url[128];
   data_folder data;
@@ -291,12 +290,12 @@ static void on_all_gone(void *arg) {
 }
 
 static void end(program *p) {
-  if (p->server.ending)
+  if (p->server.http.ending)
     return;
-  server_end(&p->server);
+  http_server_end(&p->server.http);
   for (int i = 0; i < p->server.teams; i++)
     stats_end(p->server.stats[i]);
-  event_streams_end(&p->streams);
+  event_streams_end(&p->server.streams);
   capsules_end(&p->server.capsules);
 }
 
@@ -378,12 +377,12 @@ int main(int argc, char **argv) {
   if (p.options.bwrap)
     find_bwrap(&p);
   find_agent(&p);
-  uint64_t open_files = raise_limit(&p.server.open_files);
+  uint64_t open_files = raise_limit(&p.server.http.open_files);
   signal(SIGPIPE, SIG_IGN);
   uv_loop_init(&p.loop);
   if (p.options.keys.count == 0)
     keys_make(&p.options.keys);
-  p.server.loop = &p.loop;
+  p.server.http.loop = &p.loop;
   p.server.teams = p.options.keys.count;
   memcpy(p.server.keys, p.options.keys.list, sizeof(p.server.keys));
   p.server.generation = p.options.generation;
@@ -394,9 +393,17 @@ int main(int argc, char **argv) {
   if (!p.options.user)
     p.options.user = account_find(p.traits.user);
   p.server.pty_ping_ms = clock_ms("WRENN_LOCAL_PTY_PING_MS", PTY_PING_MS);
-  p.server.head_ms = clock_ms("WRENN_LOCAL_HEAD_MS", HEAD_MS);
-  p.server.kept_ms = clock_ms("WRENN_LOCAL_KEPT_MS", KEPT_MS);
-  int port = server_start(&p.server, p.options.address, p.options.port);
+  p.server.http.head_ms = clock_ms("WRENN_LOCAL_HEAD_MS", HEAD_MS);
+  p.server.http.kept_ms = clock_ms("WRENN_LOCAL_KEPT_MS", KEPT_MS);
+  p.server.http.hooks = (http_hooks){.tunnels = proxy_wants,
+                                     .begin = proxy_begin,
+                                     .request = proxy_request,
+                                     .forget = api_forget};
+  p.server.http.context_size = sizeof(request);
+  p.server.http.message_max = p.traits.message_max;
+  p.server.http.tells_ids = p.traits.typed_errors;
+  int port =
+      http_server_start(&p.server.http, p.options.address, p.options.port);
   if (port < 0)
     die(1, "cannot listen: ", uv_strerror(port));
   bool ipv6 = strchr(p.options.address, ':') != NULL;
@@ -414,7 +421,7 @@ int main(int argc, char **argv) {
                           .open_files = open_files,
                           .private_network = p.options.private_network},
                  .generation = p.options.generation,
-                 .events = &p.streams.events,
+                 .events = &p.server.streams.events,
                  .traits = p.server.traits,
                  .data = p.data.path,
                  .keep_data = !p.data.own,
@@ -422,8 +429,7 @@ int main(int argc, char **argv) {
                  .arg = &p};
   if (!accounts_write(p.data.path, p.options.user))
     die(1, "cannot use the data folder: ", strerror(errno));
-  p.server.event_streams = &p.streams;
-  event_streams_start(&p.streams, &p.loop);
+  event_streams_start(&p.server.streams, &p.loop);
   capsules_start(&p.server.capsules);
   for (int i = 0; i < p.server.teams; i++)
     if (!(p.server.stats[i] = stats_start(&p.loop, &p.server.capsules, i)))

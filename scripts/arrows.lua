@@ -19,6 +19,19 @@ local trees = {
       { "code_interpreter", "init" },
     },
   },
+  {
+    root = "local", files = "%.[ch]$", uses = '^#include "([^"]+/[^"]*)"',
+    rows = {
+      { "util" },
+      { "box", "http" },
+      { "agent", "model" },
+      { "api" },
+      { "proxy" },
+      { "main", "spec" },
+    },
+    -- What a row allows and the rooms do not want all the same.
+    never = { agent = "http", model = "http" },
+  },
 }
 
 local faults = 0
@@ -41,10 +54,11 @@ end
 local function check_line(path, line, room, row, tree, row_of)
   for used in line:gmatch(tree.uses) do
     local other = used:match("^[^./]+")
-    local its_row = row_of[other]
+    local its_row = other and row_of[other]
     if not its_row then
       fault("%s: %s is in no room", path, used)
-    elseif its_row > row or its_row == row and other ~= room then
+    elseif its_row > row or its_row == row and other ~= room
+      or tree.never and tree.never[room] == other then
       fault("%s: %s must not use %s", path, room, used)
     end
   end

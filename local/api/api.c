@@ -88,28 +88,28 @@ static bool is_key(const conn *c, const char *key) {
 
 static int team_of(const conn *c) {
   int team = -1;
-  for (int i = 0; i < c->server->teams; i++)
-    if (is_key(c, c->server->keys[i]))
+  for (int i = 0; i < server_of(c)->teams; i++)
+    if (is_key(c, server_of(c)->keys[i]))
       team = i;
   return team;
 }
 
-static bool key_is_right(const conn *c) { return c->team >= 0; }
+static bool key_is_right(const conn *c) { return request_of(c)->team >= 0; }
 
 /* A capsule of the team's; another's is none. */
 static capsule *find_own(const conn *c, const char *id) {
-  capsule *found = capsule_find(&c->server->capsules, id);
-  return found && found->team == c->team ? found : NULL;
+  capsule *found = capsule_find(&server_of(c)->capsules, id);
+  return found && found->team == request_of(c)->team ? found : NULL;
 }
 
 static bool has_key(conn *c) {
   if (key_is_right(c))
     return true;
-  conn_reply_fault(c,
-                   c->has_key     ? FAULT_WRONG_KEY
-                   : c->has_token ? FAULT_TOKEN
-                                  : FAULT_NO_KEY,
-                   NULL);
+  api_reply_fault(c,
+                  c->has_key     ? FAULT_WRONG_KEY
+                  : c->has_token ? FAULT_TOKEN
+                                 : FAULT_NO_KEY,
+                  NULL);
   return false;
 }
 
@@ -118,22 +118,22 @@ static bool find_capsule(conn *c, const route_value *value) {
   char *id = route_decode(value);
   bool ok = id && capsule_id_ok(id);
   if (!ok)
-    conn_reply_fault(c, FAULT_CAPSULE_ID, NULL);
+    api_reply_fault(c, FAULT_CAPSULE_ID, NULL);
   else
-    c->capsule = find_own(c, id);
+    request_of(c)->capsule = find_own(c, id);
   free(id);
   return ok;
 }
 
 bool api_running(conn *c, bool with_status) {
-  if (c->capsule->away) {
-    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+  if (request_of(c)->capsule->away) {
+    api_reply_fault(c, FAULT_AWAY, request_of(c)->capsule->id);
     return false;
   }
-  if (c->capsule->status == CAPSULE_RUNNING)
+  if (request_of(c)->capsule->status == CAPSULE_RUNNING)
     return true;
-  conn_reply_fault(c, with_status ? FAULT_NOT_RUNNING : FAULT_FILES_NOT_READY,
-                   capsule_status_name(c->capsule));
+  api_reply_fault(c, with_status ? FAULT_NOT_RUNNING : FAULT_FILES_NOT_READY,
+                  capsule_status_name(request_of(c)->capsule));
   return false;
 }
 
@@ -143,7 +143,7 @@ bool api_body(conn *c, wrenn_json *body) {
       wrenn_json_parse(c->body.data, c->body.len, body, &why) &&
       body->type == WRENN_JSON_OBJECT)
     return true;
-  conn_reply_fault(c, FAULT_JSON, NULL);
+  api_reply_fault(c, FAULT_JSON, NULL);
   return false;
 }
 
@@ -170,7 +170,7 @@ static bool read_text(const wrenn_json *from, const char *name, char **text) {
 bool api_text(conn *c, const wrenn_json *body, const char *name, char **text) {
   if (read_text(body, name, text))
     return true;
-  conn_reply_fault(c, FAULT_JSON, NULL);
+  api_reply_fault(c, FAULT_JSON, NULL);
   return false;
 }
 
@@ -184,7 +184,7 @@ static bool read_number(conn *c, const wrenn_json *body, const char *name,
     *number = read;
     return true;
   }
-  conn_reply_fault(c, FAULT_JSON, NULL);
+  api_reply_fault(c, FAULT_JSON, NULL);
   return false;
 }
 
@@ -205,7 +205,7 @@ char *api_path(conn *c, const wrenn_json *body) {
   if (path && *path)
     return path;
   free(path);
-  conn_reply_fault(c, FAULT_FIELD, "path");
+  api_reply_fault(c, FAULT_FIELD, "path");
   return NULL;
 }
 
@@ -276,7 +276,7 @@ static bool is_served(const conn *c, const route *r) {
   for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
     if (route_below(later[i].below, r->pattern) &&
         (later[i].method < 0 || later[i].method == (int)r->method))
-      return c->server->generation >= later[i].since;
+      return server_of(c)->generation >= later[i].since;
   return true;
 }
 
@@ -295,18 +295,19 @@ static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
 }
 
 static bool take_selector(conn *c, const route_value *value) {
-  c->selector = c->server->traits->friendly ? route_decode(value)
-                                            : route_take(c->target.data, value);
-  if (!c->selector)
-    conn_reply_fault(c, FAULT_REQUEST, "invalid selector");
-  return c->selector != NULL;
+  request_of(c)->selector = server_of(c)->traits->friendly
+                                ? route_decode(value)
+                                : route_take(c->target.data, value);
+  if (!request_of(c)->selector)
+    api_reply_fault(c, FAULT_REQUEST, "invalid selector");
+  return request_of(c)->selector != NULL;
 }
 
 /* What has to be right before a handler sees the request; answers it if not.
  * The order is the server's: key, id, capsule. */
 static bool admit(conn *c, const route *r, const route_value *values) {
   bool later =
-      r->upgrade && c->upgrade && c->server->traits->opens_to_strangers;
+      r->upgrade && c->upgrade && server_of(c)->traits->opens_to_strangers;
   if (r->admission == KEY && !later && !has_key(c))
     return false;
   if (!strchr(r->pattern, ':'))
@@ -320,8 +321,8 @@ static bool admit(conn *c, const route *r, const route_value *values) {
     return false;
   }
   /* WebSockets say that there is no such capsule after the upgrade. */
-  if (!c->capsule && !r->upgrade) {
-    conn_reply_fault(c, FAULT_NO_CAPSULE, NULL);
+  if (!request_of(c)->capsule && !r->upgrade) {
+    api_reply_fault(c, FAULT_NO_CAPSULE, NULL);
     return false;
   }
   const char *second = strchr(strchr(r->pattern, ':') + 1, ':');
@@ -333,7 +334,7 @@ static void reply_unknown(conn *c, bool known_path) {
   size_t count = sizeof(session_only) / sizeof(session_only[0]);
   for (size_t i = 0; i < count; i++)
     if (route_below(session_only[i], c->target.data)) {
-      conn_reply_fault(c, FAULT_SESSION_ONLY, NULL);
+      api_reply_fault(c, FAULT_SESSION_ONLY, NULL);
       return;
     }
   if (known_path)
@@ -351,34 +352,38 @@ static bool is_crowded(conn *c, const route *r) {
     c->keep_alive = false;
   if (r && r->method == HTTP_DELETE)
     return false;
-  return scarce || (!looks && server_is_full(c->server, SPARE_FOR_WORK));
+  return scarce || (!looks && http_server_is_full(c->server, SPARE_FOR_WORK));
 }
 
-static void reply_crowded(conn *c) {
+bool api_crowded(conn *c) {
+  c->refused = request_of(c)->crowded = is_crowded(c, NULL);
+  return c->refused;
+}
+
+void api_reply_crowded(conn *c) {
   char text[128];
   snprintf(text, sizeof(text),
            "too many open files: the server may have %llu (RLIMIT_NOFILE,"
            " ulimit -Hn)",
            (unsigned long long)c->server->open_files);
-  conn_reply_fault(c, FAULT_OPEN_FILES, text);
+  api_reply_fault(c, FAULT_OPEN_FILES, text);
 }
+
+void api_forget(conn *c) { free(request_of(c)->selector); }
 
 void api_begin(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
-  c->team = team_of(c);
-  const route *r = c->proxied ? NULL : find_route(c, values, &known_path);
+  request *q = request_of(c);
+  q->team = team_of(c);
+  const route *r = find_route(c, values, &known_path);
   bool admitted = r && (r->admission != KEY || key_is_right(c));
-  c->crowded = is_crowded(c, r);
-  c->refused = c->crowded || (!c->proxied && !admitted);
-  if (c->proxied && !c->crowded)
-    proxy_begin(c);
-  const char *query = strchr(c->target.data, '?');
-  c->query = query ? query + 1 : "";
+  q->crowded = is_crowded(c, r);
+  c->refused = q->crowded || !admitted;
   if (c->refused || !r || !r->begin)
     return;
   char *id = route_decode(&values[0]);
-  c->capsule = id ? find_own(c, id) : NULL;
+  request_of(c)->capsule = id ? find_own(c, id) : NULL;
   free(id);
   r->begin(c);
 }
@@ -386,19 +391,15 @@ void api_begin(conn *c) {
 void api_request(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
-  if (c->proxied) {
-    (c->crowded ? reply_crowded : proxy_request)(c);
-    return;
-  }
   const route *r = find_route(c, values, &known_path);
   if (!r) {
     reply_unknown(c, known_path);
   } else if (!admit(c, r, values)) {
     return; /* answered */
-  } else if (c->crowded) {
-    reply_crowded(c);
+  } else if (request_of(c)->crowded) {
+    api_reply_crowded(c);
   } else if (c->too_large) {
-    conn_reply_fault(c, FAULT_BODY_SIZE, NULL);
+    api_reply_fault(c, FAULT_BODY_SIZE, NULL);
   } else if (r->upgrade && !c->upgrade) {
     conn_reply(c, 400, "text/plain; charset=utf-8", "Bad Request\n", 12);
   } else if (r->handle) {
@@ -406,6 +407,6 @@ void api_request(conn *c) {
   } else if (c->task.end) {
     c->task.end(c);
   } else {
-    conn_reply_fault(c, FAULT_MEMORY, NULL);
+    api_reply_fault(c, FAULT_MEMORY, NULL);
   }
 }

@@ -7,10 +7,20 @@
 
 #include "api/fault.h"
 #include "api/guest_fault.h"
+#include "api/server.h"
 #include "box/process.h"
-#include "http/conn.h"
 
 #define WRENN_LOCAL_VERSION "0.1.0"
+
+/* The hooks of the HTTP server. */
+void api_begin(conn *c);
+void api_request(conn *c);
+void api_forget(conn *c);
+
+/* Refuses a request for which too few descriptors are left: true then. It is
+ * answered later. */
+bool api_crowded(conn *c);
+void api_reply_crowded(conn *c);
 
 /* ---- checks; each answers the request when it returns false -------------- */
 

@@ -12,14 +12,14 @@
 #define DISK_SIZE_MB 5120
 
 static void tell(const conn *c, const char *kind, const capsule *of) {
-  events_act(c->server->capsules.events,
+  events_act(server_of(c)->capsules.events,
              &(event){.kind = kind, .team = of->team, .capsule = of});
 }
 
 void handle_health(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_printf(&json, "{\"status\":\"ok\",\"version\":\"%s\"}\n",
-                   c->server->traits->version);
+                   server_of(c)->traits->version);
   conn_reply_json(c, 200, &json);
 }
 
@@ -59,7 +59,7 @@ static void on_left(capsule_watcher *watcher) {
   if (w->of->status == w->wanted)
     reply_done(w->conn, w->status, w->of);
   else
-    conn_reply_fault(w->conn, FAULT_NOT_DONE, capsule_status_name(w->of));
+    api_reply_fault(w->conn, FAULT_NOT_DONE, capsule_status_name(w->of));
 }
 
 /* A change has begun: answers now, or with `status` when it is done, as the
@@ -67,10 +67,10 @@ static void on_left(capsule_watcher *watcher) {
 static void reply_begun(conn *c, capsule *of, capsule_status wanted,
                         int status) {
   waiting *w = NULL;
-  if (!c->server->traits->waits) {
+  if (!server_of(c)->traits->waits) {
     reply_capsule(c, 202, of);
   } else if (!(w = calloc(1, sizeof(*w)))) {
-    conn_reply_fault(c, FAULT_MEMORY, NULL);
+    api_reply_fault(c, FAULT_MEMORY, NULL);
   } else {
     *w = (waiting){.watcher.left = on_left,
                    .conn = c,
@@ -96,7 +96,7 @@ static bool split_reference(const conn *c, const char *given,
   const char *slash = strchr(given, '/');
   *slug = '\0';
   *name = given;
-  if (slash && c->server->traits->has_slugs) {
+  if (slash && server_of(c)->traits->has_slugs) {
     *name = slash + 1;
     if (slash - given > TEMPLATE_NAME_MAX)
       return false;
@@ -112,20 +112,21 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
   char slug[TEMPLATE_NAME_MAX + 1];
   const char *name;
   if (!split_reference(c, given, slug, &name)) {
-    conn_reply_fault(c, FAULT_TEMPLATE_NAME, given);
+    api_reply_fault(c, FAULT_TEMPLATE_NAME, given);
     return false;
   }
-  template *t =
-      *slug ? template_by_slug(&c->server->templates, c->team, slug, name)
-            : template_find(&c->server->templates, c->team, name);
+  template *t = *slug ? template_by_slug(&server_of(c)->templates,
+                                         request_of(c)->team, slug, name)
+                      : template_find(&server_of(c)->templates,
+                                      request_of(c)->team, name);
   if (t && strcmp(name, JUPYTER_TEMPLATE) == 0 && !jupyter_installed()) {
-    bool typed = c->server->traits->typed_errors;
-    conn_reply_error(c, 404, typed ? "template_not_found" : "not_found", "%s",
-                     JUPYTER_MISSING);
+    bool typed = server_of(c)->traits->typed_errors;
+    api_reply_error(c, 404, typed ? "template_not_found" : "not_found", "%s",
+                    JUPYTER_MISSING);
     return false;
   }
   if (!t || !t->ready) {
-    conn_reply_fault(c, FAULT_NO_TEMPLATE, given);
+    api_reply_fault(c, FAULT_NO_TEMPLATE, given);
     return false;
   }
   snprintf(wishes->template, sizeof(wishes->template), "%s", name);
@@ -142,16 +143,16 @@ static bool take_labels(conn *c, const wrenn_json *body,
                         capsule_wishes *wishes) {
   wrenn_json object;
   wrenn_buf text = {0};
-  if (!c->server->traits->has_labels ||
+  if (!server_of(c)->traits->has_labels ||
       !wrenn_json_get(body, "metadata", &object) ||
       object.type == WRENN_JSON_NULL)
     return true;
   const char *wrong = labels_read(&object, &text);
   wrenn_buf_append(&text, "", 1); /* ends the text */
   if (wrong)
-    conn_reply_fault(c, FAULT_METADATA, wrong);
+    api_reply_fault(c, FAULT_METADATA, wrong);
   else if (text.oom)
-    conn_reply_fault(c, FAULT_MEMORY, NULL);
+    api_reply_fault(c, FAULT_MEMORY, NULL);
   else if (*text.data)
     wishes->labels = text.data;
   if (wrong || text.oom || !wishes->labels)
@@ -175,8 +176,8 @@ static void round_wishes(const traits *t, capsule_wishes *wishes) {
 }
 
 void handle_create(conn *c) {
-  const traits *t = c->server->traits;
-  capsule_wishes wishes = {.team = c->team};
+  const traits *t = server_of(c)->traits;
+  capsule_wishes wishes = {.team = request_of(c)->team};
   char *template = NULL;
   wrenn_json body;
   if (!api_body(c, &body) || !api_number(c, &body, "vcpus", &wishes.vcpus) ||
@@ -194,13 +195,13 @@ void handle_create(conn *c) {
     return;
   }
   round_wishes(t, &wishes);
-  capsule *made = capsule_create(&c->server->capsules, &wishes);
+  capsule *made = capsule_create(&server_of(c)->capsules, &wishes);
   if (made) {
     tell(c, "capsule.create", made);
     reply_begun(c, made, CAPSULE_RUNNING, 201);
   } else {
     free(wishes.labels);
-    conn_reply_fault(c, FAULT_NO_ROOM, NULL);
+    api_reply_fault(c, FAULT_NO_ROOM, NULL);
   }
 }
 
@@ -209,8 +210,8 @@ void handle_create(conn *c) {
 void handle_capsules(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_puts(&json, "[");
-  for (capsule *one = c->server->capsules.first; one; one = one->next) {
-    if (one->team != c->team || one->status == CAPSULE_STOPPED ||
+  for (capsule *one = server_of(c)->capsules.first; one; one = one->next) {
+    if (one->team != request_of(c)->team || one->status == CAPSULE_STOPPED ||
         one->status == CAPSULE_ERROR)
       continue;
     if (json.len > 1)
@@ -221,14 +222,14 @@ void handle_capsules(conn *c) {
   conn_reply_json(c, 200, &json);
 }
 
-void handle_get(conn *c) { reply_capsule(c, 200, c->capsule); }
+void handle_get(conn *c) { reply_capsule(c, 200, request_of(c)->capsule); }
 
 void handle_destroy(conn *c) {
-  bool waits = c->server->traits->waits;
-  if (capsule_destroy(c->capsule))
-    tell(c, "capsule.destroy", c->capsule);
-  if (waits && c->capsule->status == CAPSULE_STOPPING)
-    reply_begun(c, c->capsule, CAPSULE_STOPPED, 204);
+  bool waits = server_of(c)->traits->waits;
+  if (capsule_destroy(request_of(c)->capsule))
+    tell(c, "capsule.destroy", request_of(c)->capsule);
+  if (waits && request_of(c)->capsule->status == CAPSULE_STOPPING)
+    reply_begun(c, request_of(c)->capsule, CAPSULE_STOPPED, 204);
   else
     conn_reply(c, waits ? 204 : 202, NULL, "", 0);
 }
@@ -238,20 +239,20 @@ void handle_destroy(conn *c) {
 static void change(conn *c, capsule_status from, capsule_status to,
                    void (*begin)(capsule *), const char *kind,
                    fault otherwise) {
-  capsule_status now = c->capsule->status;
-  if (now == from && c->capsule->away) {
+  capsule_status now = request_of(c)->capsule->status;
+  if (now == from && request_of(c)->capsule->away) {
     char text[128];
     snprintf(text, sizeof(text), "internal: sandbox not found: %s",
-             c->capsule->id);
-    conn_reply_fault(c, FAULT_AGENT, text);
+             request_of(c)->capsule->id);
+    api_reply_fault(c, FAULT_AGENT, text);
   } else if (now == from) {
-    begin(c->capsule);
-    tell(c, kind, c->capsule);
-    reply_begun(c, c->capsule, to, 200);
-  } else if (now == to && !c->server->traits->waits) {
-    reply_capsule(c, 202, c->capsule);
+    begin(request_of(c)->capsule);
+    tell(c, kind, request_of(c)->capsule);
+    reply_begun(c, request_of(c)->capsule, to, 200);
+  } else if (now == to && !server_of(c)->traits->waits) {
+    reply_capsule(c, 202, request_of(c)->capsule);
   } else {
-    conn_reply_fault(c, otherwise, capsule_status_name(c->capsule));
+    api_reply_fault(c, otherwise, capsule_status_name(request_of(c)->capsule));
   }
 }
 
@@ -266,14 +267,15 @@ void handle_resume(conn *c) {
 }
 
 void handle_ping(conn *c) {
-  if (c->capsule->away) {
-    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+  if (request_of(c)->capsule->away) {
+    api_reply_fault(c, FAULT_AWAY, request_of(c)->capsule->id);
     return;
   }
-  if (c->capsule->status != CAPSULE_RUNNING) {
-    conn_reply_fault(c, FAULT_CANNOT_PAUSE, capsule_status_name(c->capsule));
+  if (request_of(c)->capsule->status != CAPSULE_RUNNING) {
+    api_reply_fault(c, FAULT_CANNOT_PAUSE,
+                    capsule_status_name(request_of(c)->capsule));
     return;
   }
-  capsule_touch(c->capsule);
+  capsule_touch(request_of(c)->capsule);
   conn_reply(c, 204, NULL, "", 0);
 }

@@ -20,7 +20,7 @@ static void send_to(event_streams *all, int team, const wrenn_buf *text) {
   event_stream *next;
   for (event_stream *s = all->first; s && !text->oom; s = next) {
     next = s->next;
-    if ((team < 0 || s->conn->team == team) &&
+    if ((team < 0 || request_of(s->conn)->team == team) &&
         s->conn->out.writes < WAITING_MAX)
       conn_stream_data(s->conn, text->data, text->len);
   }
@@ -54,7 +54,7 @@ static void tell(events *e, int team, const char *kind, const wrenn_buf *json) {
 }
 
 static void drop(conn *c) {
-  event_streams *all = c->server->event_streams;
+  event_streams *all = &server_of(c)->streams;
   event_stream *s = c->task.state, **at = &all->first;
   while (*at != s)
     at = &(*at)->next;
@@ -67,10 +67,10 @@ static void drop(conn *c) {
 void handle_events(conn *c) {
   static const char hello[] =
       "event: connected\ndata: {\"message\":\"connected\"}\n\n";
-  event_streams *all = c->server->event_streams;
+  event_streams *all = &server_of(c)->streams;
   event_stream *s = calloc(1, sizeof(*s));
   if (!s) {
-    conn_reply_fault(c, FAULT_MEMORY, NULL);
+    api_reply_fault(c, FAULT_MEMORY, NULL);
     return;
   }
   s->conn = c;

@@ -67,8 +67,8 @@ static void reply_result(exec *e, int code) {
   bool binary = !wrenn_json_utf8(e->out.data, e->out.len) ||
                 !wrenn_json_utf8(e->err.data, e->err.len);
   uint64_t took = (uv_hrtime() - e->begun) / 1000000;
-  wrenn_buf_printf(&json,
-                   "{\"sandbox_id\":\"%s\",\"cmd\":", e->conn->capsule->id);
+  wrenn_buf_printf(&json, "{\"sandbox_id\":\"%s\",\"cmd\":",
+                   request_of(e->conn)->capsule->id);
   wrenn_json_put_string(&json, e->cmd, strlen(e->cmd));
   put_output(&json, "stdout", &e->out, binary);
   put_output(&json, "stderr", &e->err, binary);
@@ -84,8 +84,9 @@ static void on_output(process_sink *sink, process_output which,
   exec *e = (exec *)((char *)sink - offsetof(exec, sink));
   wrenn_buf *to = which == PROCESS_STDERR ? &e->err : &e->out;
   wrenn_buf_append(to, data, len);
-  if (to->oom || e->out.len + e->err.len > e->conn->server->traits->output_max)
-    conn_reply_fault(e->conn, FAULT_EXEC, "there is too much output");
+  if (to->oom ||
+      e->out.len + e->err.len > server_of(e->conn)->traits->output_max)
+    api_reply_fault(e->conn, FAULT_EXEC, "there is too much output");
 }
 
 static void on_exited(process_sink *sink, int code) {
@@ -96,19 +97,19 @@ static void on_exited(process_sink *sink, int code) {
 static void on_deadline(uv_timer_t *timer) {
   exec *e = timer->data;
   if (e->conn)
-    conn_reply_fault(e->conn, FAULT_TIMEOUT, NULL);
+    api_reply_fault(e->conn, FAULT_TIMEOUT, NULL);
 }
 
 static void on_cut(session *s) {
   exec *e = (exec *)((char *)s - offsetof(exec, session));
   if (e->conn)
-    conn_reply_fault(e->conn, FAULT_EXEC, "the capsule has stopped");
+    api_reply_fault(e->conn, FAULT_EXEC, "the capsule has stopped");
 }
 
 static void reply_background(exec *e, const process *p) {
   wrenn_buf json = {0};
-  wrenn_buf_printf(&json,
-                   "{\"sandbox_id\":\"%s\",\"cmd\":", e->conn->capsule->id);
+  wrenn_buf_printf(&json, "{\"sandbox_id\":\"%s\",\"cmd\":",
+                   request_of(e->conn)->capsule->id);
   wrenn_json_put_string(&json, e->cmd, strlen(e->cmd));
   wrenn_buf_printf(&json, ",\"pid\":%lld,\"tag\":", (long long)p->pid);
   wrenn_json_put_string(&json, p->tag, strlen(p->tag));
@@ -124,8 +125,8 @@ static void on_started(void *arg, process *p, const char *error,
     return;
   }
   if (error) {
-    conn_reply_guest(e->conn, e->background ? GUEST_BACKGROUND : GUEST_EXEC,
-                     NULL, error, text);
+    api_reply_guest(e->conn, e->background ? GUEST_BACKGROUND : GUEST_EXEC,
+                    NULL, error, text);
   } else if (e->background) {
     reply_background(e, p);
   } else {
@@ -140,7 +141,7 @@ static void start_exec(conn *c, api_plan *p, bool background,
   char tag[14];
   exec *e = calloc(1, sizeof(*e));
   if (!e) {
-    conn_reply_fault(c, FAULT_MEMORY, NULL);
+    api_reply_fault(c, FAULT_MEMORY, NULL);
     return;
   }
   if (!background) {
@@ -163,10 +164,10 @@ static void start_exec(conn *c, api_plan *p, bool background,
   uv_timer_init(c->server->loop, &e->timer);
   e->timer.data = e;
   c->task = (conn_task){.drop = drop_exec, .state = e};
-  session_join(c->capsule, &e->session);
-  if (!process_start(&c->capsule->box, &p->plan, on_started, e)) {
+  session_join(request_of(c)->capsule, &e->session);
+  if (!process_start(&request_of(c)->capsule->box, &p->plan, on_started, e)) {
     unref(e);
-    conn_reply_fault(c, FAULT_UNREACHABLE, NULL);
+    api_reply_fault(c, FAULT_UNREACHABLE, NULL);
   }
 }
 
@@ -180,8 +181,8 @@ static bool reply_away(conn *c) {
       wrenn_json_true(&value))
     return false;
   snprintf(text, sizeof(text), "internal: exec: sandbox not found: %s",
-           c->capsule->id);
-  conn_reply_fault(c, FAULT_AGENT, text);
+           request_of(c)->capsule->id);
+  api_reply_fault(c, FAULT_AGENT, text);
   return true;
 }
 
@@ -189,23 +190,23 @@ void handle_exec(conn *c) {
   wrenn_json body, value;
   api_plan p;
   int64_t timeout_sec = 0;
-  if (c->capsule->away && reply_away(c))
+  if (request_of(c)->capsule->away && reply_away(c))
     return;
   if (!api_running(c, true) || !api_body(c, &body) ||
       !api_number(c, &body, "timeout_sec", &timeout_sec))
     return;
   bool background =
       wrenn_json_get(&body, "background", &value) && wrenn_json_true(&value);
-  bool bare = !background && c->server->traits->bare_foreground;
+  bool bare = !background && server_of(c)->traits->bare_foreground;
   if (!api_plan_read(&body, bare, &p)) {
-    conn_reply_fault(c, FAULT_JSON, NULL);
+    api_reply_fault(c, FAULT_JSON, NULL);
     return;
   }
-  capsule_touch(c->capsule);
+  capsule_touch(request_of(c)->capsule);
   if (*p.plan.cmd)
     start_exec(c, &p, background, timeout_sec);
   else
-    conn_reply_fault(c, FAULT_FIELD, "cmd");
+    api_reply_fault(c, FAULT_FIELD, "cmd");
   api_plan_free(&p);
 }
 
@@ -215,9 +216,9 @@ void handle_processes(conn *c) {
   wrenn_buf json = {0};
   if (!api_running(c, true))
     return;
-  capsule_touch(c->capsule);
+  capsule_touch(request_of(c)->capsule);
   wrenn_buf_puts(&json, "{\"processes\":[");
-  for (process *p = c->capsule->box.processes; p; p = p->next) {
+  for (process *p = request_of(c)->capsule->box.processes; p; p = p->next) {
     process_put(p, &json);
     if (p->next)
       wrenn_buf_puts(&json, ",");
@@ -239,7 +240,7 @@ static void on_signalled(void *arg, const sandbox_reply *reply) {
   killing *k = arg;
   conn *c = k->conn;
   if (c && reply->error)
-    conn_reply_guest(c, GUEST_KILL, NULL, reply->error, reply->text);
+    api_reply_guest(c, GUEST_KILL, NULL, reply->error, reply->text);
   else if (c)
     conn_reply(c, 204, NULL, "", 0);
   free(k);
@@ -254,12 +255,13 @@ static bool wants_sigterm(const conn *c) {
 void handle_kill(conn *c) {
   if (!api_running(c, true))
     return;
-  capsule_touch(c->capsule);
-  process *p = process_find(&c->capsule->box, c->selector);
+  capsule_touch(request_of(c)->capsule);
+  process *p =
+      process_find(&request_of(c)->capsule->box, request_of(c)->selector);
   if (!p) {
     char text[300];
-    process_unknown(c->selector, text, sizeof(text));
-    conn_reply_guest(c, GUEST_KILL, NULL, "not_found", text);
+    process_unknown(request_of(c)->selector, text, sizeof(text));
+    api_reply_guest(c, GUEST_KILL, NULL, "not_found", text);
     return;
   }
   killing *k = calloc(1, sizeof(*k));
@@ -271,6 +273,6 @@ void handle_kill(conn *c) {
                             on_signalled, k)) {
     c->task = (conn_task){0};
     free(k);
-    conn_reply_fault(c, FAULT_UNREACHABLE, NULL);
+    api_reply_fault(c, FAULT_UNREACHABLE, NULL);
   }
 }

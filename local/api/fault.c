@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/server.h"
+
 /* How one generation says it. A %s in the message stands for the text. */
 typedef struct wording {
   int status;
@@ -214,7 +216,7 @@ static void reply_error(conn *c, int status, const char *code,
   wrenn_buf json = {0};
   wrenn_buf_printf(&json, "{\"error\":{\"code\":\"%s\",\"message\":", code);
   wrenn_json_put_string(&json, message, len);
-  if (c->server->traits->typed_errors) {
+  if (server_of(c)->traits->typed_errors) {
     wrenn_buf_printf(&json, ",\"request_id\":\"%s\",\"retryable\":%s",
                      conn_request_id(c), is_retryable(code) ? "true" : "false");
     if (details) {
@@ -234,25 +236,25 @@ static void reply_formatted(conn *c, int status, const char *code,
   reply_error(c, status, code, details, message, strlen(message));
 }
 
-void conn_reply_error(conn *c, int status, const char *code, const char *format,
-                      ...) {
+void api_reply_error(conn *c, int status, const char *code, const char *format,
+                     ...) {
   va_list args;
   va_start(args, format);
   reply_formatted(c, status, code, NULL, format, args);
   va_end(args);
 }
 
-void conn_reply_details(conn *c, int status, const char *code,
-                        const char *details, const char *format, ...) {
+void api_reply_details(conn *c, int status, const char *code,
+                       const char *details, const char *format, ...) {
   va_list args;
   va_start(args, format);
   reply_formatted(c, status, code, details, format, args);
   va_end(args);
 }
 
-void conn_reply_fault(conn *c, fault what, const char *text) {
-  const wording *w = c->server->traits->typed_errors ? &faults[what].typed
-                                                     : &faults[what].plain;
+void api_reply_fault(conn *c, fault what, const char *text) {
+  const wording *w = server_of(c)->traits->typed_errors ? &faults[what].typed
+                                                        : &faults[what].plain;
   const char *value = faults[what].value ? faults[what].value : text;
   const char *mark = strstr(w->message, "%s");
   wrenn_buf message = {0}, details = {0};

@@ -49,13 +49,19 @@ typedef enum fault {
 
 /* Answers the request with a fault. `text` is what the list above says, or
  * NULL. */
-void conn_reply_fault(conn *c, fault what, const char *text);
+void api_reply_fault(conn *c, fault what, const char *text);
 
-/* For conditions that only one place knows: as conn_reply_error, with the
+/* For conditions that only one place knows. The answer is
+ * {"error":{"code":...,"message":...}}, with what else the generation puts
+ * there. */
+void api_reply_error(conn *c, int status, const char *code, const char *format,
+                     ...) __attribute__((format(printf, 4, 5)));
+
+/* As api_reply_error, with the
  * JSON of an object as `details` (NULL for none), which only the generations
  * with typed errors show. */
-void conn_reply_details(conn *c, int status, const char *code,
-                        const char *details, const char *format, ...)
+void api_reply_details(conn *c, int status, const char *code,
+                       const char *details, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
 #endif

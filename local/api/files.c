@@ -51,7 +51,7 @@ static void reply_failed(job *j, const sandbox_reply *reply) {
   if (j->silent)
     conn_reply(j->conn, 200, "application/octet-stream", "", 0);
   else
-    conn_reply_guest(j->conn, j->call, j->path, reply->error, reply->text);
+    api_reply_guest(j->conn, j->call, j->path, reply->error, reply->text);
 }
 
 static void on_order_done(void *arg, const sandbox_reply *reply) {
@@ -71,10 +71,11 @@ static void send_order(job *j, const char *op, const char *more) {
   wrenn_buf_printf(&order, "{\"op\":\"%s\",\"path\":", op);
   wrenn_json_put_string(&order, j->path, strlen(j->path));
   wrenn_buf_printf(&order, "%s}", more);
-  j->pending = box_order(&j->conn->capsule->box, &order, on_order_done, j);
+  j->pending =
+      box_order(&request_of(j->conn)->capsule->box, &order, on_order_done, j);
   wrenn_buf_free(&order);
   if (!j->pending)
-    conn_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);
+    api_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);
 }
 
 /* Checks the request and begins a job; NULL when it has been answered. */
@@ -85,7 +86,7 @@ static job *begin(conn *c, wrenn_json *body, guest_call call) {
   job *j = path ? calloc(1, sizeof(*j)) : NULL;
   if (!j) {
     if (path)
-      conn_reply_fault(c, FAULT_MEMORY, NULL);
+      api_reply_fault(c, FAULT_MEMORY, NULL);
     free(path);
     return NULL;
   }
@@ -165,11 +166,11 @@ static void on_opened(job *j, const sandbox_reply *reply) {
   conn *c = j->conn;
   ssize_t first = 0;
   if (!take_file(j, reply)) {
-    conn_reply_fault(c, FAULT_AGENT, "no file came");
+    api_reply_fault(c, FAULT_AGENT, "no file came");
     return;
   }
-  if (!j->chunked && j->left > c->server->traits->read_max) {
-    conn_reply_fault(c, FAULT_AGENT, "the file is too large for one answer");
+  if (!j->chunked && j->left > server_of(c)->traits->read_max) {
+    api_reply_fault(c, FAULT_AGENT, "the file is too large for one answer");
     return;
   }
   if (j->left == 0) {
@@ -193,16 +194,16 @@ static void begin_reading(conn *c, bool chunked) {
     return;
   j->done = on_opened;
   j->chunked = chunked;
-  j->silent = chunked && !c->server->traits->friendly;
+  j->silent = chunked && !server_of(c)->traits->friendly;
   j->session.cut = on_cut;
-  session_join(c->capsule, &j->session);
+  session_join(request_of(c)->capsule, &j->session);
   send_order(j, "open_read", "");
 }
 
 void handle_read(conn *c) { begin_reading(c, false); }
 
 void handle_stream_read(conn *c) {
-  if (c->capsule->away)
+  if (request_of(c)->capsule->away)
     conn_reply(c, 200, "application/octet-stream", "", 0);
   else
     begin_reading(c, true);
@@ -215,7 +216,7 @@ static void reply_member(job *j, const sandbox_reply *reply, const char *name) {
   wrenn_json value;
   wrenn_buf json = {0};
   if (!wrenn_json_get(&reply->json, name, &value)) {
-    conn_reply_fault(j->conn, FAULT_AGENT, "the answer is incomplete");
+    api_reply_fault(j->conn, FAULT_AGENT, "the answer is incomplete");
     return;
   }
   wrenn_buf_printf(&json, "{\"%s\":", name);
@@ -232,7 +233,7 @@ void handle_list(conn *c) {
   wrenn_json body;
   char more[64];
   int64_t depth = 1;
-  const char *odd = c->server->traits->odd_names;
+  const char *odd = server_of(c)->traits->odd_names;
   job *j = begin(c, &body, GUEST_LIST);
   if (!j || !api_unsigned(c, &body, "depth", &depth))
     return;

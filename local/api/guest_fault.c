@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "api/server.h"
 #include "json.h"
 
 /* The kinds of the agent's failures, as the guest daemon's two protocols name
@@ -77,15 +78,15 @@ fault guest_fault(const traits *t, guest_call call, const char *path,
   return kinds[kind].fault;
 }
 
-void conn_reply_guest(conn *c, guest_call call, const char *path,
-                      const char *error, const char *text) {
+void api_reply_guest(conn *c, guest_call call, const char *path,
+                     const char *error, const char *text) {
   wrenn_buf message = {0};
   fault what =
-      guest_fault(c->server->traits, call, path, error, text, &message);
+      guest_fault(server_of(c)->traits, call, path, error, text, &message);
   wrenn_buf_append(&message, "", 1); /* ends the text */
   if (message.oom)
     conn_abort(c);
   else
-    conn_reply_fault(c, what, message.data);
+    api_reply_fault(c, what, message.data);
   wrenn_buf_free(&message);
 }

@@ -7,6 +7,7 @@
 
 #include "api/fault.h"
 #include "buf.h"
+#include "model/generation.h"
 
 /* What was tried. */
 typedef enum guest_call {
@@ -27,7 +28,7 @@ fault guest_fault(const traits *t, guest_call call, const char *path,
                   const char *error, const char *text, wrenn_buf *message);
 
 /* Answers a request with it. */
-void conn_reply_guest(conn *c, guest_call call, const char *path,
-                      const char *error, const char *text);
+void api_reply_guest(conn *c, guest_call call, const char *path,
+                     const char *error, const char *text);
 
 #endif

@@ -97,9 +97,9 @@ static bool ask(conn *c, const char *range, time_t since) {
   bool asked = false;
   if (!a)
     goto out;
-  *a = (asking){c, c->capsule, range, since};
+  *a = (asking){c, request_of(c)->capsule, range, since};
   wrenn_buf_puts(&order, "{\"op\":\"usage\"}");
-  asked = box_order(&c->capsule->box, &order, on_usage, a);
+  asked = box_order(&request_of(c)->capsule->box, &order, on_usage, a);
 
 out:
   wrenn_buf_free(&order);
@@ -119,23 +119,23 @@ void handle_metrics(conn *c) {
                 {"24h", 24 * 3600}};
   char range[8] = DEFAULT_RANGE;
   size_t i = 0, known = sizeof(ranges) / sizeof(ranges[0]);
-  capsule_status status = c->capsule->status;
+  capsule_status status = request_of(c)->capsule->status;
   api_query(c, "range", range, sizeof(range));
   while (i < known &&
          strcmp(ranges[i].name, *range ? range : DEFAULT_RANGE) != 0)
     i++;
   if (i == known) {
-    conn_reply_error(c, 400, "invalid_request",
-                     "range must be one of: 5m, 10m, 1h, 2h, 6h, 12h, 24h");
+    api_reply_error(c, 400, "invalid_request",
+                    "range must be one of: 5m, 10m, 1h, 2h, 6h, 12h, 24h");
     return;
   }
   time_t since = time(NULL) - ranges[i].seconds;
-  if (c->capsule->away)
-    conn_reply_fault(c, FAULT_AWAY, c->capsule->id);
+  if (request_of(c)->capsule->away)
+    api_reply_fault(c, FAULT_AWAY, request_of(c)->capsule->id);
   else if (status != CAPSULE_RUNNING && status != CAPSULE_PAUSED)
-    conn_reply_error(c, 404, "not_found",
-                     "metrics not available for sandbox in state: %s",
-                     capsule_status_name(c->capsule));
+    api_reply_error(c, 404, "not_found",
+                    "metrics not available for sandbox in state: %s",
+                    capsule_status_name(request_of(c)->capsule));
   else if (status == CAPSULE_PAUSED || !ask(c, ranges[i].name, since))
-    reply_points(c, c->capsule, ranges[i].name, since);
+    reply_points(c, request_of(c)->capsule, ranges[i].name, since);
 }

@@ -321,15 +321,15 @@ void handle_pty(conn *c) {
     conn_abort(c);
     return;
   }
-  const ws_hooks hooks = {on_message, on_drained, on_lost, t};
-  t->traits = c->server->traits;
-  t->ping_ms = c->server->pty_ping_ms;
-  t->capsule = c->capsule;
+  const ws_hooks hooks = {on_message, on_drained, on_lost, t,
+                          server_of(c)->traits->deflates_pty};
+  t->traits = server_of(c)->traits;
+  t->ping_ms = server_of(c)->pty_ping_ms;
+  t->capsule = request_of(c)->capsule;
   t->sink.output = on_output;
   t->sink.exited = on_exited;
   t->session.cut = on_cut;
   t->refs = 2;
-  c->deflates = t->traits->deflates_pty;
   t->ws = ws_accept(c, &hooks);
   if (!t->ws) {
     free(t);

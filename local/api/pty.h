@@ -5,6 +5,7 @@
 
 #include "box/process.h"
 #include "http/ws.h"
+#include "model/capsule.h"
 
 /* One client of a terminal. The connection, the order to start it, the timer
  * and input under way each keep it. */

@@ -12,7 +12,7 @@
 #define PER_PAGE_MAX 200
 
 static bool since(const conn *c, generation g) {
-  return c->server->generation >= g;
+  return server_of(c)->generation >= g;
 }
 
 /* The codes that later generations have other names for. */
@@ -42,8 +42,8 @@ static void drop_making(conn *c) {
 static void reply_made(making *m, const char *error) {
   wrenn_buf json = {0};
   if (error) {
-    conn_reply_error(m->conn, 500, "internal_error", "snapshot failed: %s",
-                     error);
+    api_reply_error(m->conn, 500, "internal_error", "snapshot failed: %s",
+                    error);
     return;
   }
   template_put(m->made, m->made->team, &json);
@@ -88,10 +88,10 @@ static void on_made(void *arg, const char *error, int64_t bytes) {
 /* The name that was asked for, or a free one; false when it is refused. */
 static bool take_name(conn *c, const char *asked,
                       char name[TEMPLATE_NAME_MAX + 1]) {
-  const templates *all = &c->server->templates;
+  const templates *all = &server_of(c)->templates;
   if (asked && *asked) {
     if (!template_name_ok(asked)) {
-      conn_reply_fault(c, FAULT_SNAPSHOT_NAME, asked);
+      api_reply_fault(c, FAULT_SNAPSHOT_NAME, asked);
       return false;
     }
     snprintf(name, TEMPLATE_NAME_MAX + 1, "%s", asked);
@@ -99,22 +99,22 @@ static bool take_name(conn *c, const char *asked,
     do {
       strcpy(name, "template-");
       random_hex(name + strlen(name), 8);
-    } while (template_find(all, c->team, name));
+    } while (template_find(all, request_of(c)->team, name));
   }
-  const template *taken = template_find(all, c->team, name);
+  const template *taken = template_find(all, request_of(c)->team, name);
   if (!taken)
     return true;
   if (since(c, GENERATION_0_3))
-    conn_reply_error(c, 409, "conflict",
-                     "A snapshot named \"%s\" already "
-                     "exists.",
-                     name);
+    api_reply_error(c, 409, "conflict",
+                    "A snapshot named \"%s\" already "
+                    "exists.",
+                    name);
   else if (taken->platform)
-    conn_reply_error(c, 409, "name_reserved",
-                     "the name %s is reserved for a platform template", name);
+    api_reply_error(c, 409, "name_reserved",
+                    "the name %s is reserved for a platform template", name);
   else
-    conn_reply_error(c, 409, "template_name_taken",
-                     "a template named %s exists already", name);
+    api_reply_error(c, 409, "template_name_taken",
+                    "a template named %s exists already", name);
   return false;
 }
 
@@ -122,32 +122,32 @@ static void reply_busy(conn *c, const capsule *of) {
   char details[64];
   snprintf(details, sizeof(details), "{\"status\":\"%s\"}",
            capsule_status_name(of));
-  conn_reply_details(c, 409, code_of(c, "invalid_state", "conflict"), details,
-                     "%s",
-                     c->server->traits->typed_errors
-                         ? "Sandbox must be running or paused to snapshot."
-                         : "sandbox must be running or paused");
+  api_reply_details(c, 409, code_of(c, "invalid_state", "conflict"), details,
+                    "%s",
+                    server_of(c)->traits->typed_errors
+                        ? "Sandbox must be running or paused to snapshot."
+                        : "sandbox must be running or paused");
 }
 
 /* The capsule that is to be copied; NULL when the request has been answered. */
 static capsule *take_capsule(conn *c, const char *id) {
   capsule *of =
-      capsule_id_ok(id) ? capsule_find(&c->server->capsules, id) : NULL;
-  if (of && of->team != c->team)
+      capsule_id_ok(id) ? capsule_find(&server_of(c)->capsules, id) : NULL;
+  if (of && of->team != request_of(c)->team)
     of = NULL;
-  bool typed = c->server->traits->typed_errors;
+  bool typed = server_of(c)->traits->typed_errors;
   if (!capsule_id_ok(id))
-    conn_reply_error(c, 400, "invalid_request", "%s",
-                     typed ? "Invalid sandbox ID." : "invalid sandbox_id");
+    api_reply_error(c, 400, "invalid_request", "%s",
+                    typed ? "Invalid sandbox ID." : "invalid sandbox_id");
   else if (!of)
-    conn_reply_fault(c, FAULT_NO_CAPSULE, NULL);
+    api_reply_fault(c, FAULT_NO_CAPSULE, NULL);
   else if (of->away)
-    conn_reply_fault(c, FAULT_AWAY, of->id);
+    api_reply_fault(c, FAULT_AWAY, of->id);
   else if (of->status != CAPSULE_RUNNING && of->status != CAPSULE_PAUSED)
     reply_busy(c, of);
   else if (of->volume_count > 0)
-    conn_reply_error(c, 409, "volumes_attached",
-                     "A capsule with volumes cannot be snapshotted.");
+    api_reply_error(c, 409, "volumes_attached",
+                    "A capsule with volumes cannot be snapshotted.");
   else
     return of;
   return NULL;
@@ -159,20 +159,20 @@ static bool begin(conn *c, capsule *of, const char *name) {
   bool begun = false;
   if (!m)
     return false;
-  m->server = c->server;
-  capsules_hold(&c->server->capsules);
+  m->server = server_of(c);
+  capsules_hold(&server_of(c)->capsules);
   uv_timer_init(c->server->loop, &m->timer);
   m->timer.data = m;
-  m->made = template_make(&c->server->templates, name, of);
+  m->made = template_make(&server_of(c)->templates, name, of);
   if (m->made)
     tree = template_tree(m->made);
   if (tree)
     begun = capsule_copy(of, tree, on_made, m);
   free(tree);
   if (begun)
-    events_act(c->server->capsules.events,
+    events_act(server_of(c)->capsules.events,
                &(event){.kind = "template.snapshot.create",
-                        .team = c->team,
+                        .team = request_of(c)->team,
                         .snapshot = m->made->name});
   if (begun && !since(c, GENERATION_0_2_2)) {
     m->conn = c;
@@ -201,11 +201,11 @@ void handle_snapshot(conn *c) {
       !api_text(c, &body, "name", &asked))
     goto out;
   if (!id || !*id)
-    conn_reply_fault(c, FAULT_FIELD, "sandbox_id");
+    api_reply_fault(c, FAULT_FIELD, "sandbox_id");
   else if (take_name(c, asked, name))
     of = take_capsule(c, id);
   if (of && !begin(c, of, name))
-    conn_reply_fault(c, FAULT_UNREACHABLE, NULL);
+    api_reply_fault(c, FAULT_UNREACHABLE, NULL);
   else if (of && since(c, GENERATION_0_2_2))
     reply_accepted(c, of);
 
@@ -257,7 +257,7 @@ static int64_t put_templates(const templates *all, const wanted *w,
 }
 
 void handle_snapshots(conn *c) {
-  wanted w = {.team = c->team, .page = 1, .per_page = INT32_MAX};
+  wanted w = {.team = request_of(c)->team, .page = 1, .per_page = INT32_MAX};
   bool paged = since(c, GENERATION_0_4);
   wrenn_buf json = {0};
   api_query(c, "type", w.type, sizeof(w.type));
@@ -267,7 +267,7 @@ void handle_snapshots(conn *c) {
     w.per_page = number_in(c, "per_page", PER_PAGE, PER_PAGE_MAX);
   }
   wrenn_buf_puts(&json, paged ? "{\"templates\":[" : "[");
-  int64_t total = put_templates(&c->server->templates, &w, &json);
+  int64_t total = put_templates(&server_of(c)->templates, &w, &json);
   wrenn_buf_puts(&json, "]");
   if (paged)
     wrenn_buf_printf(&json,
@@ -285,16 +285,17 @@ void handle_snapshots(conn *c) {
  * answered. `verb` is what cannot be done with a platform's. */
 static template *find_own(conn *c, const char *verb) {
   template *t = NULL;
-  if (!template_name_ok(c->selector)) {
-    conn_reply_fault(c, FAULT_SNAPSHOT_NAME, c->selector);
+  if (!template_name_ok(request_of(c)->selector)) {
+    api_reply_fault(c, FAULT_SNAPSHOT_NAME, request_of(c)->selector);
     return NULL;
   }
-  t = template_find(&c->server->templates, c->team, c->selector);
+  t = template_find(&server_of(c)->templates, request_of(c)->team,
+                    request_of(c)->selector);
   if (!t || !t->ready)
-    conn_reply_fault(c, FAULT_NO_TEMPLATE, c->selector);
+    api_reply_fault(c, FAULT_NO_TEMPLATE, request_of(c)->selector);
   else if (t->platform)
-    conn_reply_error(c, 403, code_of(c, "forbidden", "template_protected"),
-                     "platform templates cannot be %s here", verb);
+    api_reply_error(c, 403, code_of(c, "forbidden", "template_protected"),
+                    "platform templates cannot be %s here", verb);
   else
     return t;
   return NULL;
@@ -307,9 +308,9 @@ void handle_snapshot_delete(conn *c) {
     return;
   snprintf(name, sizeof(name), "%s", t->name);
   template_remove(t);
-  events_act(c->server->capsules.events,
+  events_act(server_of(c)->capsules.events,
              &(event){.kind = "template.snapshot.delete",
-                      .team = c->team,
+                      .team = request_of(c)->team,
                       .snapshot = name});
   conn_reply(c, 204, NULL, "", 0);
 }
@@ -318,7 +319,7 @@ static void reply_saved(conn *c, const template *t) {
   if (template_save(t))
     conn_reply(c, 204, NULL, "", 0);
   else
-    conn_reply_error(c, 500, "internal_error", "the record cannot be written");
+    api_reply_error(c, 500, "internal_error", "the record cannot be written");
 }
 
 void handle_snapshot_rename(conn *c) {
@@ -328,12 +329,12 @@ void handle_snapshot_rename(conn *c) {
     return;
   template *t = NULL;
   if (!name || !template_name_ok(name))
-    conn_reply_fault(c, FAULT_SNAPSHOT_NAME, name ? name : "");
+    api_reply_fault(c, FAULT_SNAPSHOT_NAME, name ? name : "");
   else
     t = find_own(c, "renamed");
-  if (t && template_find(&c->server->templates, c->team, name)) {
-    conn_reply_error(c, 409, "conflict",
-                     "A template named \"%s\" already exists.", name);
+  if (t && template_find(&server_of(c)->templates, request_of(c)->team, name)) {
+    api_reply_error(c, 409, "conflict",
+                    "A template named \"%s\" already exists.", name);
   } else if (t) {
     snprintf(t->name, sizeof(t->name), "%s", name);
     t->public = false; /* who refers to it means the old name */
@@ -348,14 +349,16 @@ void handle_snapshot_visibility(conn *c) {
     return;
   if (!wrenn_json_get(&body, "public", &value) ||
       value.type != WRENN_JSON_BOOL) {
-    conn_reply_error(c, 400, "invalid_request", "public must be a boolean");
+    api_reply_error(c, 400, "invalid_request", "public must be a boolean");
     return;
   }
-  template *t = template_name_ok(c->selector)
-                    ? template_find(&c->server->templates, c->team, c->selector)
-                    : NULL;
+  template *t =
+      template_name_ok(request_of(c)->selector)
+          ? template_find(&server_of(c)->templates, request_of(c)->team,
+                          request_of(c)->selector)
+          : NULL;
   if (!t || !t->ready || t->platform) {
-    conn_reply_fault(c, FAULT_NO_TEMPLATE, c->selector);
+    api_reply_fault(c, FAULT_NO_TEMPLATE, request_of(c)->selector);
     return;
   }
   t->public = wrenn_json_true(&value);

@@ -45,13 +45,13 @@ void handle_stats(conn *c) {
                 {"30d", 30 * STATS_DAY}};
   char range[8] = "1h";
   size_t i = 0, known = sizeof(ranges) / sizeof(ranges[0]);
-  stats *s = c->server->stats[c->team];
+  stats *s = server_of(c)->stats[request_of(c)->team];
   api_query(c, "range", range, sizeof(range));
   while (i < known && strcmp(ranges[i].name, *range ? range : "1h") != 0)
     i++;
   if (i == known) {
-    conn_reply_error(c, 400, "invalid_request",
-                     "range must be one of: 5m, 1h, 6h, 24h, 30d");
+    api_reply_error(c, 400, "invalid_request",
+                    "range must be one of: 5m, 1h, 6h, 24h, 30d");
     return;
   }
   wrenn_buf json = {0};
@@ -90,7 +90,7 @@ static bool read_date(conn *c, const char *name, int64_t *number) {
   const char *end = strptime(text, "%Y-%m-%d", &utc);
   time_t when = end && !*end && strlen(text) == 10 ? timegm(&utc) : -1;
   if (when < 0) {
-    conn_reply_error(c, 400, "invalid_request", "%s must be YYYY-MM-DD", name);
+    api_reply_error(c, 400, "invalid_request", "%s must be YYYY-MM-DD", name);
     return false;
   }
   *number = when / STATS_DAY;
@@ -104,7 +104,7 @@ static void put_date(wrenn_buf *out, const char *name, int64_t number) {
 }
 
 void handle_usage(conn *c) {
-  stats *s = c->server->stats[c->team];
+  stats *s = server_of(c)->stats[request_of(c)->team];
   int64_t to = stats_count(s).when / STATS_DAY, from = -1;
   bool first = true;
   if (!read_date(c, "from", &from) || !read_date(c, "to", &to))
@@ -112,9 +112,9 @@ void handle_usage(conn *c) {
   if (from < 0)
     from = to - 30;
   if (from > to || to - from > STATS_DAYS) {
-    conn_reply_error(c, 400, "invalid_request",
-                     from > to ? "from must be before or equal to to"
-                               : "range cannot exceed 92 days");
+    api_reply_error(c, 400, "invalid_request",
+                    from > to ? "from must be before or equal to to"
+                              : "range cannot exceed 92 days");
     return;
   }
   wrenn_buf json = {0};

@@ -52,7 +52,7 @@ void handle_stranger(conn *c, bool fatal) {
     conn_abort(c);
     return;
   }
-  const ws_hooks hooks = {on_message, NULL, on_lost, s};
+  const ws_hooks hooks = {on_message, NULL, on_lost, s, false};
   s->fatal = fatal;
   s->ws = ws_accept(c, &hooks);
   if (!s->ws) {

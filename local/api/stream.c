@@ -159,8 +159,8 @@ static stream *accept_stream(conn *c) {
     conn_abort(c);
     return NULL;
   }
-  const ws_hooks hooks = {on_message, on_drained, on_lost, s};
-  s->capsule = c->capsule;
+  const ws_hooks hooks = {on_message, on_drained, on_lost, s, false};
+  s->capsule = request_of(c)->capsule;
   s->sink.output = on_output;
   s->sink.exited = on_exited;
   s->session.cut = on_cut;
@@ -194,8 +194,8 @@ static stream *accept_stream(conn *c) {
 void handle_exec_stream(conn *c) { accept_stream(c); }
 
 void handle_process_stream(conn *c) {
-  char *selector = c->selector;
-  c->selector = NULL;
+  char *selector = request_of(c)->selector;
+  request_of(c)->selector = NULL;
   stream *s = accept_stream(c);
   if (s) {
     process *p = process_find(&s->capsule->box, selector);
@@ -203,7 +203,7 @@ void handle_process_stream(conn *c) {
     capsule_touch(s->capsule);
     if (p)
       attach(s, p);
-    else if (c->server->traits->friendly)
+    else if (server_of(c)->traits->friendly)
       fail(s, "failed to connect to process: process not found");
     else
       ws_drop(s->ws);

@@ -80,7 +80,7 @@ static void fail_inside(upload *u, const char *error, const char *text) {
   wrenn_buf_append(&path, u->path.data, u->path.len);
   wrenn_buf_append(&path, "", 1);
   if (!path.oom) {
-    fault what = guest_fault(u->conn->server->traits, call_of(u), path.data,
+    fault what = guest_fault(server_of(u->conn)->traits, call_of(u), path.data,
                              error, text, &message);
     wrenn_buf_append(&message, "", 1);
     fail(u, what, message.oom ? "" : message.data);
@@ -123,7 +123,7 @@ static void write_all(upload *u, int fd, const char *data, size_t len) {
 
 /* Moves what has been collected to a file without a name. */
 static void spill(upload *u) {
-  const char *data = u->conn->server->capsules.data;
+  const char *data = server_of(u->conn)->capsules.data;
   if (u->spill < 0) {
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s/upload-XXXXXX", data);
@@ -155,7 +155,7 @@ static void write_collected(upload *u) {
 
 static void reply(upload *u) {
   if (u->fault)
-    conn_reply_fault(u->conn, u->fault, u->text);
+    api_reply_fault(u->conn, u->fault, u->text);
   else
     conn_reply(u->conn, 204, NULL, "", 0);
 }
@@ -188,7 +188,7 @@ static void on_opened(void *arg, const sandbox_reply *answer) {
 
 static void open_file(upload *u) {
   wrenn_buf order = {0};
-  capsule *of = u->conn->capsule;
+  capsule *of = request_of(u->conn)->capsule;
   wrenn_buf_puts(&order, "{\"op\":\"open_write\",\"path\":");
   wrenn_json_put_string(&order, u->path.data, u->path.len);
   wrenn_buf_puts(&order, "}");
@@ -211,8 +211,8 @@ static void begin_part(upload *u, const char *name, size_t len) {
     return;
   if (u->path.len == 0) {
     u->part = OTHER_PART;
-    u->skipped = !u->conn->server->traits->friendly;
-  } else if (u->conn->server->traits->part_max == 0) {
+    u->skipped = !server_of(u->conn)->traits->friendly;
+  } else if (server_of(u->conn)->traits->part_max == 0) {
     open_file(u);
     if (u->opening)
       conn_hold(u->conn);
@@ -220,7 +220,7 @@ static void begin_part(upload *u, const char *name, size_t len) {
 }
 
 static void add_file_data(upload *u, const char *data, size_t len) {
-  size_t most = u->conn->server->traits->part_max;
+  size_t most = server_of(u->conn)->traits->part_max;
   u->file_size += len;
   if (most > 0 && u->file_size > most) {
     fail_too_large(u);
@@ -314,11 +314,13 @@ static void begin(conn *c, bool streamed) {
   u->streamed = streamed;
   c->task = (conn_task){
       .data = on_data, .end = on_end, .drop = drop_upload, .state = u};
-  if (!c->capsule || c->capsule->status != CAPSULE_RUNNING)
+  if (!request_of(c)->capsule ||
+      request_of(c)->capsule->status != CAPSULE_RUNNING)
     fail(u, FAULT_FILES_NOT_READY,
-         c->capsule ? capsule_status_name(c->capsule) : "");
-  else if (c->capsule->away)
-    fail(u, FAULT_AWAY, c->capsule->id);
+         request_of(c)->capsule ? capsule_status_name(request_of(c)->capsule)
+                                : "");
+  else if (request_of(c)->capsule->away)
+    fail(u, FAULT_AWAY, request_of(c)->capsule->id);
   else if (!multipart_start(&u->form, c->content_type, on_form, u))
     fail(u, streamed ? FAULT_NO_BOUNDARY : FAULT_NO_FORM, "");
   else if (!streamed && c->parser.content_length != ULLONG_MAX &&

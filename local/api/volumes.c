@@ -19,12 +19,12 @@ static bool take_size(conn *c, const wrenn_json *body, int64_t *size_mb) {
       !api_number(c, body, "size_mb", size_mb))
     goto refused;
   if (text && *text && !volume_read_size(text, size_mb)) {
-    conn_reply_error(c, 400, "validation_failed", "invalid size: %s", text);
+    api_reply_error(c, 400, "validation_failed", "invalid size: %s", text);
     goto refused;
   }
   if (*size_mb < VOLUME_MIN_MB || *size_mb > VOLUME_MAX_MB) {
-    conn_reply_error(c, 400, "validation_failed", "size must be %d to %d MB",
-                     VOLUME_MIN_MB, VOLUME_MAX_MB);
+    api_reply_error(c, 400, "validation_failed", "size must be %d to %d MB",
+                    VOLUME_MIN_MB, VOLUME_MAX_MB);
     goto refused;
   }
   free(text);
@@ -45,11 +45,12 @@ static bool take_name(conn *c, const wrenn_json *body,
   if (!api_text(c, body, "name", &given))
     return false;
   if (given && *given && !volume_read_name(given, name))
-    conn_reply_error(c, 400, "validation_failed", "invalid volume name: %s",
-                     given);
-  else if (*name && volume_find(&c->server->volumes, c->team, name))
-    conn_reply_error(c, 409, "volume_name_taken",
-                     "A volume named \"%s\" already exists.", name);
+    api_reply_error(c, 400, "validation_failed", "invalid volume name: %s",
+                    given);
+  else if (*name &&
+           volume_find(&server_of(c)->volumes, request_of(c)->team, name))
+    api_reply_error(c, 409, "volume_name_taken",
+                    "A volume named \"%s\" already exists.", name);
   else
     ok = true;
   free(given);
@@ -63,19 +64,19 @@ void handle_volume_create(conn *c) {
   if (!api_body(c, &body) || !take_size(c, &body, &size_mb) ||
       !take_name(c, &body, name))
     return;
-  const volume *v =
-      volume_make(&c->server->volumes, c->team, *name ? name : NULL, size_mb);
+  const volume *v = volume_make(&server_of(c)->volumes, request_of(c)->team,
+                                *name ? name : NULL, size_mb);
   if (v)
     reply_volume(c, 201, v);
   else
-    conn_reply_error(c, 500, "internal_error", "the volume cannot be made");
+    api_reply_error(c, 500, "internal_error", "the volume cannot be made");
 }
 
 void handle_volumes(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_puts(&json, "[");
-  for (const volume *v = c->server->volumes.first; v; v = v->next) {
-    if (v->team != c->team)
+  for (const volume *v = server_of(c)->volumes.first; v; v = v->next) {
+    if (v->team != request_of(c)->team)
       continue;
     wrenn_buf_puts(&json, json.len > 1 ? "," : "");
     volume_put(v, &json);
@@ -85,9 +86,10 @@ void handle_volumes(conn *c) {
 }
 
 static volume *find(conn *c) {
-  volume *v = volume_find(&c->server->volumes, c->team, c->selector);
+  volume *v = volume_find(&server_of(c)->volumes, request_of(c)->team,
+                          request_of(c)->selector);
   if (!v)
-    conn_reply_error(c, 404, "volume_not_found", "Volume not found.");
+    api_reply_error(c, 404, "volume_not_found", "Volume not found.");
   return v;
 }
 
@@ -102,8 +104,8 @@ void handle_volume_delete(conn *c) {
   if (!v)
     return;
   if (v->status != VOLUME_DETACHED) {
-    conn_reply_error(c, 409, "volume_in_use",
-                     "Volume \"%s\" is attached to a capsule.", v->name);
+    api_reply_error(c, 409, "volume_in_use",
+                    "Volume \"%s\" is attached to a capsule.", v->name);
     return;
   }
   volume_remove(v);
@@ -131,13 +133,13 @@ static bool take_all(conn *c, const wrenn_json *list, capsule_wishes *wishes) {
     char ref[VOLUME_NAME_MAX + 1] = "?";
     if (item.len < sizeof(ref))
       ref[wrenn_json_decode(&item, ref)] = '\0';
-    volume *v = volume_find(&c->server->volumes, c->team, ref);
+    volume *v = volume_find(&server_of(c)->volumes, request_of(c)->team, ref);
     if (v && is_among(wishes, v))
       continue;
     if (++slots > CAPSULE_VOLUMES) {
-      conn_reply_error(c, 400, "validation_failed",
-                       "a capsule takes %d volumes at the most",
-                       CAPSULE_VOLUMES);
+      api_reply_error(c, 400, "validation_failed",
+                      "a capsule takes %d volumes at the most",
+                      CAPSULE_VOLUMES);
       return false;
     }
     if (v)
@@ -146,8 +148,8 @@ static bool take_all(conn *c, const wrenn_json *list, capsule_wishes *wishes) {
       memcpy(unknown, ref, sizeof(ref));
   }
   if (*unknown) {
-    conn_reply_error(c, 404, "volume_not_found", "Volume \"%s\" not found.",
-                     unknown);
+    api_reply_error(c, 404, "volume_not_found", "Volume \"%s\" not found.",
+                    unknown);
     return false;
   }
   return true;
@@ -156,9 +158,9 @@ static bool take_all(conn *c, const wrenn_json *list, capsule_wishes *wishes) {
 static bool all_free(conn *c, const capsule_wishes *wishes) {
   for (size_t i = 0; i < wishes->volume_count; i++)
     if (wishes->volumes[i]->status != VOLUME_DETACHED) {
-      conn_reply_error(c, 409, "volume_in_use",
-                       "Volume \"%s\" is not available to attach.",
-                       wishes->volumes[i]->name);
+      api_reply_error(c, 409, "volume_in_use",
+                      "Volume \"%s\" is not available to attach.",
+                      wishes->volumes[i]->name);
       return false;
     }
   return true;
@@ -180,23 +182,23 @@ static int count_of(const wrenn_json *list) {
 
 bool api_volumes(conn *c, const wrenn_json *body, capsule_wishes *wishes) {
   wrenn_json list;
-  if (c->server->generation < GENERATION_0_4 ||
+  if (server_of(c)->generation < GENERATION_0_4 ||
       !wrenn_json_get(body, "volume_ids", &list) ||
       list.type == WRENN_JSON_NULL)
     return true;
   int count = count_of(&list);
   if (count < 0) {
-    conn_reply_fault(c, FAULT_JSON, NULL);
+    api_reply_fault(c, FAULT_JSON, NULL);
     return false;
   }
   if (count > 0 && wishes->snapshot) {
-    conn_reply_error(c, 400, "validation_failed",
-                     "a capsule from a snapshot takes no volumes");
+    api_reply_error(c, 400, "validation_failed",
+                    "a capsule from a snapshot takes no volumes");
     return false;
   }
-  if (count > 0 && !c->server->capsules.site.bwrap) {
-    conn_reply_error(c, 501, "not_implemented",
-                     "volumes are mounted with --isolation bwrap only");
+  if (count > 0 && !server_of(c)->capsules.site.bwrap) {
+    api_reply_error(c, 501, "not_implemented",
+                    "volumes are mounted with --isolation bwrap only");
     return false;
   }
   return take_all(c, &list, wishes) && all_free(c, wishes);

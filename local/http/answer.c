@@ -30,7 +30,7 @@ static void put_head(conn *c, wrenn_buf *out, int status, const char *type) {
                    http_status_str((enum http_status)status));
   if (type)
     wrenn_buf_printf(out, "Content-Type: %s\r\n", type);
-  if (c->server->traits->typed_errors)
+  if (c->server->tells_ids)
     wrenn_buf_printf(out, "X-Request-ID: %s\r\n", conn_request_id(c));
   if (!c->keep_alive)
     wrenn_buf_puts(out, "Connection: close\r\n");

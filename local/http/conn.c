@@ -27,6 +27,7 @@ static void on_closed(uv_handle_t *handle) {
   wrenn_buf_free(&c->name);
   wrenn_buf_free(&c->value);
   wrenn_buf_free(&c->fields);
+  free(c->context);
   free(c);
 }
 
@@ -129,7 +130,7 @@ void conn_send(conn *c, const char *data, size_t len) {
 /* ---- turns --------------------------------------------------------------- */
 
 static void on_turns(uv_idle_t *turns) {
-  server *s = turns->data;
+  http_server *s = turns->data;
   conn *next;
   uv_idle_stop(turns);
   for (conn *c = s->conns; c; c = next) {
@@ -148,14 +149,14 @@ void conn_want_turn(conn *c) {
 
 /* ---- server -------------------------------------------------------------- */
 
-static bool is_beyond(const server *s, int fd, spare what) {
+static bool is_beyond(const http_server *s, int fd, spare what) {
   uint64_t most = s->open_files / 4 < SPARE_MAX ? s->open_files / 4 : SPARE_MAX;
   uint64_t kept = most * what / SPARE_FOR_WORK;
   return fd < 0 || (uint64_t)fd + kept >= s->open_files;
 }
 
 /* The lowest free descriptor tells how many are taken. */
-bool server_is_full(const server *s, spare what) {
+bool http_server_is_full(const http_server *s, spare what) {
   uv_os_fd_t any;
   int fd = -1;
   if (!uv_fileno((const uv_handle_t *)&s->listener, &any))
@@ -174,15 +175,18 @@ bool conn_is_spare(const conn *c) {
 static void on_patience(uv_timer_t *timer);
 
 /* A connection that is not taken waits, and with it all that follow. */
-static void accept_next(server *s) {
+static void accept_next(http_server *s) {
   uv_stream_t *listener = (uv_stream_t *)&s->listener;
-  bool full = server_is_full(s, SPARE_FOR_CONNECTION);
+  bool full = http_server_is_full(s, SPARE_FOR_CONNECTION);
   conn *c = full ? NULL : calloc(1, sizeof(*c));
-  if (!c) {
+  void *context = c ? calloc(1, s->context_size) : NULL;
+  if (!context) {
+    free(c);
     uv_timer_start(&s->patience, on_patience, PATIENCE_MS, 0);
     return;
   }
   c->server = s;
+  c->context = context;
   uv_tcp_init(s->loop, &c->tcp);
   uv_timer_init(s->loop, &c->timer);
   c->tcp.data = c->timer.data = c;
@@ -208,7 +212,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     accept_next(listener->data);
 }
 
-int server_start(server *s, const char *address, int port) {
+int http_server_start(http_server *s, const char *address, int port) {
   struct sockaddr_storage where;
   int size = sizeof(where), rc;
   rc = uv_ip4_addr(address, port, (struct sockaddr_in *)&where);
@@ -233,7 +237,7 @@ int server_start(server *s, const char *address, int port) {
                    : ((struct sockaddr_in *)&where)->sin_port);
 }
 
-void server_end(server *s) {
+void http_server_end(http_server *s) {
   s->ending = true;
   uv_close((uv_handle_t *)&s->listener, NULL);
   uv_close((uv_handle_t *)&s->turns, NULL);

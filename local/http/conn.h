@@ -1,6 +1,7 @@
 /*
- * One client connection: HTTP/1.1 requests in (parsed by http-parser),
- * answers out, one at a time; or, after an upgrade, a WebSocket.
+ * The server's connections: HTTP/1.1 requests in (parsed by http-parser),
+ * answers out, one at a time; or, after an upgrade, a WebSocket. What requests
+ * mean, the hooks know.
  */
 #ifndef WRENN_LOCAL_HTTP_CONN_H
 #define WRENN_LOCAL_HTTP_CONN_H
@@ -11,14 +12,9 @@
 
 #include "buf.h"
 #include "http/outlet.h"
-#include "model/capsule.h"
-#include "model/generation.h"
-#include "model/team.h"
-#include "model/templates.h"
-#include "model/volumes.h"
 
 typedef struct conn conn;
-typedef struct server server;
+typedef struct http_server http_server;
 
 /* Bodies that are collected; larger ones are refused. */
 #define CONN_BODY_MAX ((size_t)64 * 1024 * 1024)
@@ -27,24 +23,33 @@ typedef struct server server;
 #define CONN_WAITING_MAX ((size_t)8 * 1024 * 1024)
 #define CONN_REQUEST_ID 21 /* "req_", 16 hex digits, NUL */
 
-struct server {
+/* Whoever answers the requests. */
+typedef struct http_hooks {
+  /* Whether a request may switch to any protocol, not only to WebSockets. */
+  bool (*tunnels)(const conn *c);
+  /* A request's head is complete: `task` may be set to take the body as it
+   * comes, or `refused`, so that it is not waited for. */
+  void (*begin)(conn *c);
+  /* The request is complete, or refused: it is to be answered. */
+  void (*request)(conn *c);
+  /* It is over: frees what is in its context. */
+  void (*forget)(conn *c);
+} http_hooks;
+
+struct http_server {
+  /* Set by the owner before the start. */
   uv_loop_t *loop;
+  http_hooks hooks;
+  size_t context_size;
+  uint64_t open_files; /* how many this process may have */
+  uint64_t head_ms;    /* from a request's first byte to the end of its head */
+  uint64_t kept_ms;    /* from one request to the next */
+  size_t message_max;  /* of a WebSocket's client */
+  bool tells_ids;      /* each answer has the id of its request */
+
   uv_tcp_t listener;
   uv_idle_t turns;     /* for those who want another turn */
   uv_timer_t patience; /* until a connection may be taken that has to wait */
-  uint64_t open_files; /* how many this process may have */
-  const char *keys[TEAMS_MAX]; /* of the teams */
-  int teams;
-  generation generation;
-  const traits *traits; /* of the generation */
-  uint64_t pty_ping_ms;
-  uint64_t head_ms; /* from a request's first byte to the end of its head */
-  uint64_t kept_ms; /* from one request to the next */
-  struct stats *stats[TEAMS_MAX];
-  struct event_streams *event_streams;
-  capsules capsules;
-  templates templates;
-  volumes volumes;
   conn *conns;
   bool ending;
 };
@@ -63,7 +68,8 @@ typedef struct conn_task {
 
 struct conn {
   conn *next, *previous; /* the server's list */
-  server *server;
+  http_server *server;
+  void *context; /* what the hooks know of a request: empty at its begin */
   uv_tcp_t tcp;
   uv_timer_t timer; /* how long a client may take: for what it owes; to hang
                        up when it is finished */
@@ -90,20 +96,14 @@ struct conn {
   bool begun, headed; /* its first byte is here; all of its head */
   bool served;        /* there was one before it */
   bool in_value, has_key, has_token, expects, wants_websocket, ws_version_ok;
-  bool upgrade;  /* to a WebSocket, in due form */
-  bool deflates; /* whose messages are compressed if the client likes */
-  bool proxied;  /* to a port of a capsule */
-  bool raw;      /* its answer was 101: bytes go to the task as they are */
-  bool refused;  /* it will be: its body is not waited for */
-  bool overdue;  /* refused, with a body on its way */
-  bool crowded;  /* refused: too few descriptors are left */
+  bool upgrade; /* to a WebSocket, in due form */
+  bool raw;     /* its answer was 101: bytes go to the task as they are */
+  bool refused; /* it will be: its body is not waited for */
+  bool overdue; /* refused, with a body on its way */
   wrenn_buf body;
   bool too_large;
   conn_task task;
-  int team;          /* whose key it has; -1: nobody's */
-  capsule *capsule;  /* the one that the path names */
-  char *selector;    /* the decoded last segment of a process path; or NULL */
-  const char *query; /* behind the ?, or "" */
+  const char *query;                /* behind the ?, or "" */
   char request_id[CONN_REQUEST_ID]; /* "": not made yet */
 
   /* the answer */
@@ -117,7 +117,7 @@ struct conn {
 
 /* Begins to serve; listens on an address, port 0 for a free one. Returns the
  * port, or a negative libuv error. */
-int server_start(server *s, const char *address, int port);
+int http_server_start(http_server *s, const char *address, int port);
 
 /* Descriptors are kept back for what is under way: whether so few are left that
  * none should go into a connection, or into new work. */
@@ -126,14 +126,14 @@ typedef enum {
   SPARE_FOR_ANSWER,
   SPARE_FOR_WORK
 } spare;
-bool server_is_full(const server *s, spare what);
+bool http_server_is_full(const http_server *s, spare what);
 
 /* Whether the connection itself has one of the last, and is there only to be
  * told so. */
 bool conn_is_spare(const conn *c);
 
 /* Closes the listener and every connection. */
-void server_end(server *s);
+void http_server_end(http_server *s);
 
 /* A whole answer. */
 void conn_reply(conn *c, int status, const char *type, const char *body,
@@ -142,12 +142,7 @@ void conn_reply(conn *c, int status, const char *type, const char *body,
 /* A whole answer of JSON. Frees the buffer. */
 void conn_reply_json(conn *c, int status, wrenn_buf *json);
 
-/* The API's error: {"error":{"code":...,"message":...}}, with what else the
- * generation puts there. See fault.h for the usual ones. */
-void conn_reply_error(conn *c, int status, const char *code, const char *format,
-                      ...) __attribute__((format(printf, 4, 5)));
-
-/* The request's id, as generations with typed errors tell it. */
+/* The request's id, where the server tells it. */
 const char *conn_request_id(conn *c);
 
 /* A streamed answer: its head, its pieces, its end. With a length of -1 it is
@@ -191,17 +186,6 @@ void request_parse(conn *c);
 void request_pass(conn *c);
 void request_read(conn *c);
 void request_reset(conn *c);
-
-/* api.c: a request's head is complete (`task` may be set to take the body as
- * it comes, or `refused`); the request is complete. */
-void api_begin(conn *c);
-void api_request(conn *c);
-
-/* proxy.c: whether a request's host name is that of a capsule's port; such a
- * request's head is complete; all of it is. */
-bool proxy_wants(const conn *c);
-void proxy_begin(conn *c);
-void proxy_request(conn *c);
 
 /* ws.c: bytes of an upgraded connection; its end. */
 void ws_receive(struct ws *ws, const char *data, size_t len);

@@ -33,14 +33,13 @@ void request_reset(conn *c) {
   wrenn_buf_clear(&c->value);
   wrenn_buf_clear(&c->fields);
   wrenn_buf_free(&c->body);
-  free(c->selector);
-  c->selector = NULL;
-  c->capsule = NULL;
+  c->server->hooks.forget(c);
+  memset(c->context, 0, c->server->context_size);
   c->query = "";
   c->in_value = c->has_key = c->has_token = c->expects = c->wants_websocket =
       false;
-  c->ws_version_ok = c->upgrade = c->deflates = c->refused = c->overdue = false;
-  c->proxied = c->raw = c->crowded = false;
+  c->ws_version_ok = c->upgrade = c->refused = c->overdue = false;
+  c->raw = false;
   c->too_large = c->held = c->answered = c->chunked = c->wants_turn = false;
   c->watched = false;
   c->request_id[0] = c->key[0] = c->content_type[0] = c->ws_key[0] = '\0';
@@ -163,11 +162,12 @@ static int on_headers_done(http_parser *parser) {
   strip_host(c);
   c->upgrade = parser->upgrade && parser->method == HTTP_GET &&
                c->wants_websocket && c->ws_version_ok && websocket_key_ok(c);
-  c->proxied = !tunnel && proxy_wants(c);
-  if (!c->upgrade && !tunnel && !c->proxied)
+  if (!c->upgrade && !tunnel && !c->server->hooks.tunnels(c))
     parser->upgrade = 0; /* to something else: no, thank you */
+  const char *query = strchr(c->target.data, '?');
+  c->query = query ? query + 1 : "";
   c->keep_alive = !parser->upgrade && http_should_keep_alive(parser);
-  api_begin(c);
+  c->server->hooks.begin(c);
   if (c->refused && has_body(parser)) {
     c->overdue = true; /* so that the body need not be sent at all */
     http_parser_pause(parser, 1);
@@ -225,7 +225,7 @@ static void reply_malformed(conn *c, enum http_errno error) {
 static void answer_early(conn *c) {
   c->busy = true;
   c->keep_alive = false;
-  api_request(c);
+  c->server->hooks.request(c);
 }
 
 /* One step: parses up to the end of one request, or of the input. */
@@ -245,7 +245,7 @@ static void parse_some(conn *c) {
   if (c->overdue)
     answer_early(c);
   else if (c->busy)
-    api_request(c);
+    c->server->hooks.request(c);
 }
 
 static void on_late(uv_timer_t *timer) { conn_finish(timer->data); }

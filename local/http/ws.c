@@ -57,8 +57,8 @@ static void on_message(wslay_event_context_ptr wslay,
   if (wslay_is_ctrl_frame(m->opcode) || w->dropped)
     return;
   if (wslay_get_rsv1(m->rsv)) {
-    if (!deflate_unpack(w->deflate, data, len,
-                        w->conn->server->traits->message_max, &unpacked)) {
+    if (!deflate_unpack(w->deflate, data, len, w->conn->server->message_max,
+                        &unpacked)) {
       wslay_event_queue_close(wslay, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
       wslay_event_shutdown_read(wslay);
       wrenn_buf_free(&unpacked);
@@ -74,7 +74,7 @@ static void on_message(wslay_event_context_ptr wslay,
 
 /* Takes the client's offer to compress, if there is one. */
 static void agree_on_deflate(ws *w) {
-  if (w->conn->deflates && deflate_offered(w->conn->ws_extensions))
+  if (deflate_offered(w->conn->ws_extensions))
     w->deflate = deflate_new();
   if (w->deflate)
     wslay_event_config_set_allowed_rsv_bits(w->wslay, WSLAY_RSV1_BIT);
@@ -95,12 +95,12 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
     conn_abort(c);
     return NULL;
   }
-  wslay_event_config_set_max_recv_msg_length(w->wslay,
-                                             c->server->traits->message_max);
+  wslay_event_config_set_max_recv_msg_length(w->wslay, c->server->message_max);
   w->conn = c;
   w->hooks = *hooks;
   c->ws = w;
-  agree_on_deflate(w);
+  if (hooks->deflates)
+    agree_on_deflate(w);
   wrenn_buf_puts(&text, c->ws_key);
   wrenn_buf_puts(&text, GUID);
   SHA1((unsigned char *)text.data, text.len, digest);
@@ -110,7 +110,7 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n",
                    accept);
-  if (c->server->traits->typed_errors)
+  if (c->server->tells_ids)
     wrenn_buf_printf(&text, "X-Request-ID: %s\r\n", conn_request_id(c));
   if (w->deflate)
     wrenn_buf_puts(&text, "Sec-WebSocket-Extensions: " DEFLATE_ACCEPTED "\r\n");

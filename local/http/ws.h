@@ -11,9 +11,10 @@ typedef struct ws_hooks {
   void (*drained)(void *arg); /* everything sent so far has left */
   void (*lost)(void *arg);    /* the client is gone; the last call */
   void *arg;
+  bool deflates; /* messages are compressed if the client likes */
 } ws_hooks;
 
-/* Answers the upgrade with 101. A message above the generation's limit ends
+/* Answers the upgrade with 101. A message above the server's limit ends
  * the connection. NULL, with the connection aborted, when the
  * system has not enough. */
 ws *ws_accept(conn *c, const ws_hooks *hooks);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/fault.h"
+#include "api/api.h"
 #include "box/jupyter.h"
 
 #define DIALS 3
@@ -62,11 +62,11 @@ static void reply_text(conn *c, int status, const char *format, ...) {
 static void reply_fault(proxy *p) {
   conn *c = p->client;
   const wording *w = &wordings[p->fault];
-  bool typed = c->server->traits->typed_errors;
+  bool typed = server_of(c)->traits->typed_errors;
   if (typed && p->fault == PROXY_NOT_RUNNING)
-    conn_reply_fault(c, FAULT_NOT_RUNNING, capsule_status_name(p->capsule));
+    api_reply_fault(c, FAULT_NOT_RUNNING, capsule_status_name(p->capsule));
   else if (typed)
-    conn_reply_error(c, w->status, w->code, "%s", w->message);
+    api_reply_error(c, w->status, w->code, "%s", w->message);
   else if (p->fault == PROXY_NOT_RUNNING)
     reply_text(c, w->status, "sandbox is not running (status: %s)",
                capsule_status_name(p->capsule));
@@ -169,7 +169,7 @@ static void dial(proxy *p) {
 /* ---- requests ------------------------------------------------------------ */
 
 static proxy_fault check(proxy *p, const proxy_name *name) {
-  capsules *all = &p->client->server->capsules;
+  capsules *all = &server_of(p->client)->capsules;
   if (name->port < 1 || name->port > 65535)
     return PROXY_PORT;
   if (!capsule_id_ok(name->id))
@@ -183,7 +183,7 @@ static proxy_fault check(proxy *p, const proxy_name *name) {
   return p->capsule->status == CAPSULE_RUNNING ? PROXY_OK : PROXY_NOT_RUNNING;
 }
 
-void proxy_begin(conn *c) {
+static void begin(conn *c) {
   proxy_name name;
   proxy *p = calloc(1, sizeof(*p));
   if (!p || !proxy_name_read(c->host, &name)) {
@@ -212,9 +212,20 @@ void proxy_begin(conn *c) {
   dial(p);
 }
 
+void proxy_begin(conn *c) {
+  if (!proxy_wants(c))
+    api_begin(c);
+  else if (!api_crowded(c))
+    begin(c);
+}
+
 void proxy_request(conn *c) {
   proxy *p = c->task.state;
-  if (!p)
+  if (!proxy_wants(c))
+    api_request(c);
+  else if (request_of(c)->crowded)
+    api_reply_crowded(c);
+  else if (!p)
     reply_text(c, 500, "out of memory");
   else if (p->fault)
     reply_fault(p);

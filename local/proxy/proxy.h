@@ -7,7 +7,7 @@
 #ifndef WRENN_LOCAL_PROXY_PROXY_H
 #define WRENN_LOCAL_PROXY_PROXY_H
 
-#include "http/conn.h"
+#include "api/server.h"
 #include "proxy/head.h"
 
 /* No more is read from one side while this much waits for the other. */
@@ -50,6 +50,11 @@ typedef struct proxy {
   bool complete; /* and all of it */
   bool tunnel;   /* after a 101 */
 } proxy;
+
+/* The hooks of the HTTP server: what is not for a port goes to the API. */
+bool proxy_wants(const conn *c);
+void proxy_begin(conn *c);
+void proxy_request(conn *c);
 
 void proxy_unref(proxy *p);
 

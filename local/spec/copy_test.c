@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../spec/c/check.h"
+#include "check.h"
 #include "util/tree.h"
 
 static char base[] = "/tmp/copy-test-XXXXXX";

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../spec/c/check.h"
+#include "check.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define TYPE "multipart/form-data; boundary=XyZ"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "../../spec/c/check.h"
+#include "check.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define ID "cl-0123456789abcdefghijklmno"
