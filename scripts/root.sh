@@ -14,8 +14,7 @@ if [ ! -e "$root/src" ]; then
   rm -rf --one-file-system "$root"
   mkdir -p "$root"
   quietly "build/roots/$suite.log" mmdebstrap --variant=minbase \
-    --include=ca-certificates,make "$suite" "$root" \
-    http://deb.debian.org/debian
+    --include=ca-certificates,make "$suite" "$root"
   mkdir "$root/src" "$root/old"
 fi
 
