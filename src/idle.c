@@ -79,7 +79,9 @@ static void sweep(wrenn_engine *engine) {
     curl_easy_setopt(easy, CURLOPT_URL, "http://127.0.0.1/");
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    /* Newer libcurls do not look before what has to be a new connection; so
+     * this one wants an end that none of the kept ones has asked for. */
+    curl_easy_setopt(easy, CURLOPT_LOCALPORT, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)INT_MAX / 1000);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_nothing);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, &engine->broom);

@@ -42,7 +42,7 @@ local function timers(host, capsule, say)
       results[i] = check(capsule.commands:run("sleep 2; echo " .. i)).stdout
     end)
   end
-  local streamed = 0
+  local streamed, ended = 0, false
   host.spawn(function()
     local stream = check(capsule.commands:stream(
       "for i in $(seq 100); do echo $i; sleep 0.015; done"))
@@ -51,10 +51,11 @@ local function timers(host, capsule, say)
       streamed = streamed + (ev.type == "stdout" and #ev.data or 0)
       ev = stream:read()
     end
+    ended = true
   end)
   local begin = core.now()
   say("busy_p99_ms", lateness(host, function()
-    return results[1] and results[2] or core.now() - begin > 20
+    return results[1] and results[2] and ended or core.now() - begin > 20
   end))
   say("results", tostring(results[1]) .. tostring(results[2]))
   say("streamed", streamed)

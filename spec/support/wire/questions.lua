@@ -17,6 +17,7 @@ local function normal(text)
   text = text:gsub("cl%-" .. ("[0-9a-z]"):rep(25), "CL")
     :gsub("%d%d%d%d%-%d%d%-%d%dT[%d:.]+Z", "TIME")
     :gsub('"(%a+_ip)":"[^"]*"', '"%1":"IP"')
+    :gsub('("type":"directory","size":)%d+', "%1N") -- the file system's
     :gsub('"([%a_]+)":%d+', function(name)
       local differs = { duration_ms = true, pid = true, modified_at = true,
         size_bytes = true }
