@@ -347,6 +347,8 @@ describe("a watch of a scripted server", function()
           return c:close()
         elseif req.method == "DELETE" then
           c:respond(204)
+        elseif req.path == "/health" then
+          c:respond(200, '{"status":"ok","version":"0.2.0"}')
         else
           c:respond(200, '{"id":"cl-1","status":"running"}')
         end
