@@ -1,5 +1,5 @@
---- Capsules that run Python code in a Jupyter kernel and keep its state from
---- one call to the next.
+--- Capsules that run Python code in a Jupyter kernel, which keeps its state
+--- between calls.
 
 local capsules = require("wrenn.capsule")
 local check = require("wrenn.check")
@@ -41,14 +41,14 @@ end
 local create_spec = spec_of(extension.create_spec)
 local connect_spec = spec_of(extension.connect_spec)
 
--- Gives a new object what it needs; passes a failure on.
+-- Initializes a new object; passes a failure on.
 local function set_up(self, err, kernel)
   if not self then
     return nil, err
   end
   self.kernel = kernel or M.DEFAULT_KERNEL
   self.sessions = {} -- of contexts, by kernel id
-  self.starting = 0 -- how many contexts are being made
+  self.starting = 0 -- number of contexts being created
   self.default = sessions.new(self, {
     replaceable = true,
     is_taken = function(id)
@@ -80,10 +80,10 @@ function Code.create(opts)
   return set_up(self, err, opts.kernel)
 end
 
---- Connects to a capsule that exists, as wrenn.Capsule.connect. Its default
---- kernel, if it has one, is used with the state that it has.
+--- Connects to an existing capsule, like wrenn.Capsule.connect. If its default
+--- kernel is running, it is used with its present state.
 ---@param id string
----@param opts? table  as wrenn.Capsule.connect, and `kernel`
+---@param opts? table  as for wrenn.Capsule.connect, and `kernel`
 ---@return wrenn.CodeCapsule|nil
 ---@return wrenn.Error? err
 function Code.connect(id, opts)
@@ -93,8 +93,8 @@ function Code.connect(id, opts)
   return set_up(self, err, opts.kernel)
 end
 
---- Closes the sockets to the kernels. The capsule and its kernels go on, and
---- running code opens a socket again. Closing again does nothing.
+--- Closes the sockets to the kernels. The capsule and its kernels keep running,
+--- and running code opens a socket again. May be called again.
 function Code:close()
   check.self(self, "is_code_capsule", "close")
   local closing = { self.default:drop() }
@@ -108,7 +108,7 @@ function Code:close()
   end)
 end
 
---- Destroys a capsule, after closing its sockets; otherwise as
+--- Destroys a capsule, after closing its sockets; otherwise like
 --- wrenn.Capsule.destroy. DELETE /v1/capsules/{id}.
 ---@param self_or_id wrenn.CodeCapsule|string
 ---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
@@ -136,7 +136,7 @@ end
 
 -- ---- contexts --------------------------------------------------------------
 
--- The session of a context, or of its id; nil: the default one.
+-- The session of a context (or its id); nil means the default one.
 local function session_of(self, context, fname)
   if context == nil then
     return self.default
@@ -157,15 +157,15 @@ local function session_of(self, context, fname)
   return session
 end
 
--- A string as Python source, whatever its bytes are.
+-- A string as Python source, for arbitrary bytes.
 local function python_bytes(text)
   return "b'" .. text:gsub("[^%w/._-]", function(byte)
     return ("\\x%02x"):format(byte:byte())
   end) .. "'"
 end
 
--- Kernels start in the home directory: there is no other way that does not
--- depend on how Jupyter is set up.
+-- Changes to the home directory: the only way to start there that does not
+-- depend on Jupyter's configuration.
 local function change_directory(self, context, cwd)
   local execution, err = session_of(self, context):run(
     "__import__('os').chdir(" .. python_bytes(cwd) .. ")",
@@ -182,8 +182,8 @@ end
 ---@field kernel? string  a kernelspec's name (the capsule's)
 ---@field cwd? string     of a Python kernel (the home directory)
 
---- Starts a kernel of its own for code that is not to see the others'
---- variables. POST /api/kernels of the capsule's Jupyter.
+--- Starts another kernel, for code with its own variables. POST /api/kernels of
+--- the capsule's Jupyter.
 ---@param opts? wrenn.ContextOptions
 ---@return wrenn.CodeContext|nil
 ---@return wrenn.Error? err
@@ -192,8 +192,8 @@ function Code:create_context(opts)
   opts = check.options(opts, "create_context",
     { kernel = "string", cwd = "string" })
   local name = opts.kernel or self.kernel
-  -- Waiting for Jupyter is one thing, starting a kernel another: that is not
-  -- tried again, as the first try may have left one.
+  -- Waiting for Jupyter is repeated, starting a kernel is not: a failed attempt
+  -- may have left one.
   local kernel, err = kernels.retry(self, DEFAULT_LIMIT, function(left)
     return kernels.list(self, left)
   end)
@@ -240,8 +240,8 @@ function Code:list_contexts()
   return contexts
 end
 
--- Calls a function of `kernels` with the kernel of a context; the default one
--- may not have been started, and there is nothing to do then.
+-- Calls a function of `kernels` with the kernel of a context. If the default
+-- one has not been started, there is nothing to do.
 local function act(self, context, fname, action, lets_go)
   local session = session_of(self, context, fname)
   if not session.id then
@@ -257,7 +257,7 @@ local function act(self, context, fname, action, lets_go)
   return ok and true, err, session
 end
 
---- Restarts a context's kernel: its variables are gone. What runs in it ends
+--- Restarts a context's kernel, which loses its variables. Running code ends
 --- with the error "Disconnected". POST /api/kernels/{id}/restart.
 ---@param context? wrenn.CodeContext|string  the default one when absent
 ---@return true|nil
@@ -270,7 +270,7 @@ function Code:restart_context(context)
   return ok, err
 end
 
---- Interrupts what runs in a context, as ^C does: a KeyboardInterrupt in
+--- Interrupts the code running in a context, like ^C: a KeyboardInterrupt in
 --- Python. POST /api/kernels/{id}/interrupt.
 ---@param context? wrenn.CodeContext|string  the default one when absent
 ---@return true|nil
@@ -281,10 +281,10 @@ function Code:interrupt_context(context)
   return ok, err
 end
 
---- Ends a context and its kernel. What runs in it ends with the error
+--- Removes a context and its kernel. Running code ends with the error
 --- "Disconnected". DELETE /api/kernels/{id}.
----@param context? wrenn.CodeContext|string  the default one when absent: the
----  next code gets a new one
+---@param context? wrenn.CodeContext|string  the default one when absent; the
+---  next code then starts a new one
 ---@return true|nil
 ---@return wrenn.Error? err
 function Code:remove_context(context)
@@ -318,18 +318,18 @@ local run_spec = {
 ---@field on_error? fun(error: wrenn.ExecutionError)
 ---@field language? "python"
 
---- Runs code in the capsule's kernel, or in a context's. Calls for the same
---- kernel run one after another. What goes wrong in the code is `error` of the
---- result; so are "Timeout", after which the kernel has been interrupted, and
---- "Disconnected", when the kernel died or its socket closed. A default kernel
---- that is gone is replaced by the next call.
---- GET and POST /api/kernels, WebSocket /api/kernels/{id}/channels of the
---- capsule's Jupyter, on port 8888.
+--- Runs code in the capsule's kernel, or in that of a context. Calls for the
+--- same kernel run one after another. A failure of the code is the `error` of
+--- the result. So is "Timeout", after which the kernel has been interrupted,
+--- and "Disconnected", if the kernel died or its socket closed. If the default
+--- kernel is gone, the next call starts a new one. GET and POST /api/kernels,
+--- WebSocket /api/kernels/{id}/channels of the capsule's Jupyter, on port 8888.
 ---@param code string
 ---@param opts? wrenn.RunCodeOptions
 ---@return wrenn.Execution|nil
----@return wrenn.Error? err  when there is no Jupyter to run it: TimeoutError
----  after jupyter_timeout; at once when it is refused
+---@return wrenn.Error? err  if there is no Jupyter to run it: TimeoutError
+---  after
+---  jupyter_timeout; at once if Jupyter refuses
 function Code:run_code(code, opts)
   check.self(self, "is_code_capsule", "run_code")
   check.arg(code, "code", "run_code", "string")

@@ -35,8 +35,8 @@ local run_spec = {
 
 local signals = { SIGKILL = "KILL", SIGTERM = "TERM" }
 
--- Raises for what no server can be told. JSON carries UTF-8 only; the words, the
--- directory and values in the environment find another way, a name does not.
+-- Raises for values that cannot be sent. JSON only carries UTF-8; there are
+-- other ways for words, directories and values of variables, but not for names.
 local function check_texts(opts, fname, level)
   for _, name in ipairs({ "tag", "user" }) do
     check.utf8(opts[name], "option", name, fname, level + 1)
@@ -56,7 +56,7 @@ local function check_texts(opts, fname, level)
   end
 end
 
--- Checks what run and stream have in common.
+-- Checks the options that run and stream share.
 local function check_start(opts, fname, level)
   if opts.timeout == true then
     error(("bad option 'timeout' to '%s' (number or false expected)")
@@ -67,7 +67,7 @@ local function check_start(opts, fname, level)
   return opts
 end
 
--- 0 asks for the server's own limit, as it does on the wire.
+-- 0 means the server's own limit, as in the API.
 local function with_limit(opts)
   if opts.timeout ~= 0 then
     return opts
@@ -123,40 +123,42 @@ local function run_background(self, cmd, opts)
 end
 
 ---@class wrenn.RunOptions
----@field timeout? number|false    seconds (30; none in the background); false or
----  0: the server's own limit, which is 30 s, or none with on_stdout/on_stderr,
----  whose streams know none. When it is over, the command and all that it has
----  started is killed, and the TimeoutError's `result` holds what was printed until then
----  ({stdout, stderr, exit_code=-1}; `incomplete` is true when the server did
----  not give it). A limit of 30 s or more is kept up to one second early.
----  In the background this process keeps it, for as long as it holds the
----  handle; with `durable` the capsule does.
----@field timeout_signal? "SIGKILL"|"SIGTERM"  what ends a foreground command
----  when its time is over ("SIGKILL"). Who ignores SIGTERM is killed a second
+---@field timeout? number|false    seconds (30; none in the background); false
+---  or
+---  0: the server's own limit, which is 30 s, or none with on_stdout/on_stderr.
+---  After the limit, the command and everything it has started is killed, and
+---  the `result` of the TimeoutError contains the output so far ({stdout,
+---  stderr, exit_code=-1}; `incomplete` is true if the server did not deliver
+---  it). From 30 s on the limit may be enforced up to one second early. In the
+---  background it is enforced by this process while it holds the handle; with
+---  `durable` by the capsule
+---@field timeout_signal? "SIGKILL"|"SIGTERM"  kills a foreground command after
+---  the time limit ("SIGKILL"). If it ignores SIGTERM, it is killed a second
 ---  later, and the error then lacks the output
 ---@field envs? table<string, string>  added to the capsule's environment
 ---@field cwd? string              the home directory when absent
 ---@field user? string             the capsule's default user when absent
 ---@field stdin? string|string[]|file*|fun(): string|nil, any
----  the input, of any size and any bytes; none when absent
+---  the input, of any size and with any bytes; none when absent
 ---@field args? string[]           makes `cmd` a program: no shell is involved
 ---@field background? boolean      returns a handle at once
 ---@field durable? boolean         with background: keeps the output in the
----  capsule, to be read again from anywhere; see wrenn.DurableHandle
+---  capsule, where any process can read it later; see wrenn.DurableHandle
 ---@field tag? string              a name to find a background command by
 ---@field check? boolean           a non-zero exit is nil, CommandError
----@field on_stdout? fun(data: string)  called with the output as it comes
+---@field on_stdout? fun(data: string)  called with output as it arrives
 ---@field on_stderr? fun(data: string)
 
---- Runs a command. A string is a shell line; with `args` it is a program.
+--- Runs a command. A string is run by a shell; with `args` it is a program.
 --- POST /v1/capsules/{id}/exec, or the exec stream with on_stdout/on_stderr.
---- `stdin` makes a file for it first, POST .../files/stream/write, that the
---- command's start removes; `user` looks the user up first.
+--- With `stdin`, a file is created first by POST .../files/stream/write, which
+--- the command removes when it starts; with `user`, the user is looked up
+--- first.
 ---@param cmd string
 ---@param opts? wrenn.RunOptions
 ---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|wrenn.CommandHandle|wrenn.DurableHandle|nil
----@return wrenn.Error? err  a non-zero exit code is none, unless `check`;
----  ValidationError when there is no such user
+---@return wrenn.Error? err  a non-zero exit code is no error, unless `check`;
+---  ValidationError if there is no such user
 function Commands:run(cmd, opts)
   check.self(self, "is_commands", "run")
   check.text(cmd, "cmd", "run")
@@ -179,9 +181,9 @@ function Commands:run(cmd, opts)
   return check_exit(result, cmd, opts.check)
 end
 
---- Finds a durable command again, from any process and however long it has
---- ended. POST /v1/capsules/{id}/exec.
----@param tag string  as its handle told
+--- Finds a durable command, in any process and at any time after its end. POST
+--- /v1/capsules/{id}/exec.
+---@param tag string  from its handle
 ---@return wrenn.DurableHandle|nil
 ---@return wrenn.Error? err  NotFoundError when there is none
 function Commands:durable(tag)
@@ -204,14 +206,14 @@ local function four(object, err)
   return object, nil, nil, object
 end
 
---- Starts a command and streams its output, as text: bytes that are no UTF-8
---- arrive as replacement characters (a durable command's stream has none).
---- The wire has no field for the directory and the environment here: the one
---- travels as an argument, the other as a file that the command's first step
---- removes. WebSocket /v1/capsules/{id}/exec/stream.
+--- Starts a command and streams its output as text: bytes that are not UTF-8
+--- become replacement characters (not in the stream of a durable command). The
+--- API has no fields for the directory and the environment here: the directory
+--- is passed as an argument, the environment in a file that the command removes
+--- first. WebSocket /v1/capsules/{id}/exec/stream.
 ---@param cmd string
 ---@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, user?: string, stdin?: any, timeout?: number|false}
----  as of run, but there is no time limit when `timeout` is absent
+---  as for run, but without a time limit by default
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
 function Commands:stream(cmd, opts)
@@ -222,9 +224,8 @@ function Commands:stream(cmd, opts)
   return four(run.stream(self, cmd, opts))
 end
 
---- Streams what a running process prints from now on; on servers since 0.3
---- preceded by the last 256 KiB.
---- WebSocket /v1/capsules/{id}/processes/{pid or tag}/stream.
+--- Streams the further output of a running process; from 0.3 on preceded by its
+--- last 256 KiB. WebSocket /v1/capsules/{id}/processes/{pid or tag}/stream.
 ---@param pid_or_tag integer|string  a number is a pid, a string a tag
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
@@ -240,7 +241,7 @@ function Commands:connect(pid_or_tag)
   if not stream then
     return nil, err
   end
-  -- Of a process that there is not, or not any more, nothing is told.
+  -- For a process that does not exist (any more) the server sends nothing.
   stream.judge = function(event)
     local process, why
     if event.kind == "closed" then
@@ -267,13 +268,13 @@ local function kill_tree(self, pid, opts, selector)
   return ok, not ok and (err or exec.unknown_process(selector or pid)) or nil
 end
 
---- Sends a signal to a process and what it has started; true means sent, not
---- gone. DELETE /v1/capsules/{id}/processes/{pid or tag}; on 0.1 servers, which
---- signal one process and leave what it has started alone, GET .../processes
---- and POST .../exec.
+--- Sends a signal to a process and everything it has started. True means that
+--- the signal was sent, not that the process has ended. DELETE
+--- /v1/capsules/{id}/processes/{pid or tag}; on 0.1 servers, which only signal
+--- the process itself, GET .../processes and POST .../exec.
 ---@param pid_or_tag integer|string  a number is a pid, a string a tag
 ---@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}  SIGKILL; `tree`
----  takes the pid of any process in the capsule, and signals it and all below
+---  accepts the pid of any process in the capsule, and signals its descendants
 ---@return true|nil
 ---@return wrenn.Error? err  NotFoundError
 function Commands:kill(pid_or_tag, opts)
@@ -307,19 +308,19 @@ end
 
 -- ---- handles ---------------------------------------------------------------
 
---- As commands:connect(handle.pid).
+--- Same as commands:connect(handle.pid).
 function Handle:stream()
   check.self(self, "is_handle", "stream")
   return self.commands:connect(self.pid)
 end
 
---- As commands:kill(handle.pid, opts).
+--- Same as commands:kill(handle.pid, opts).
 function Handle:kill(opts)
   check.self(self, "is_handle", "kill")
   return self.commands:kill(self.pid, opts)
 end
 
--- Whether a failure to attach means that the process was gone before.
+-- Whether a failure to attach means that the process had already ended.
 local function was_over(self, stream, err)
   if stream.pid or not (err:is("NotFoundError") or err:is("AgentError")
     or err.details and err.details.kind == "closed")
@@ -334,12 +335,12 @@ local function was_over(self, stream, err)
   return true
 end
 
---- Waits for the command's end.
----@param opts? {timeout?: number}  seconds; the command goes on after them
+--- Waits for the end of the command.
+---@param opts? {timeout?: number}  seconds; the command continues after them
 ---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
----  what was printed from now on
----@return wrenn.Error? err  NotFoundError when it had ended before: its exit
----  code is then unknown, unless it is durable
+---  the output from now on
+---@return wrenn.Error? err  NotFoundError if it had ended before: its exit code
+---  is then unknown, unless it is durable
 function Handle:wait(opts)
   check.self(self, "is_handle", "wait")
   opts = check.options(opts, "wait", { timeout = "seconds" })
@@ -362,8 +363,8 @@ end
 
 local M = { check_texts = check_texts }
 
---- Its `owner`, when one is set, is the capsule, whose `info` tells which
---- server it is on.
+--- `owner`, if given, is the capsule, whose `info` helps to identify the
+--- server.
 function M.new(client, capsule_id)
   return setmetatable({ client = client, capsule_id = capsule_id }, Commands)
 end

@@ -12,9 +12,9 @@ local source = require("wrenn.wire.source")
 local Files = base.Files
 local post = base.post
 
--- What all calls do with symbolic links: reading, writing, listing and chmod
--- follow them; of a link, remove, rename, copy, stat and exists mean the link
--- itself. Links in the middle of a path are followed.
+-- Symbolic links: reading, writing, listing and chmod follow them; remove,
+-- rename, copy, stat and exists act on the link itself. Links in the middle of
+-- a path are followed.
 
 -- ---- whole files -----------------------------------------------------------
 
@@ -33,13 +33,13 @@ local function read_by_stream(self, path)
   return table.concat(pieces)
 end
 
---- Reads a file; a symbolic link is followed.
---- POST /v1/capsules/{id}/files/read. Where the answer alone does not prove
---- that it is whole, the list of the file's directory has to agree.
+--- Reads a file; a symbolic link is followed. POST
+--- /v1/capsules/{id}/files/read. If the answer may be incomplete, it is
+--- compared with the size in the listing of the directory.
 ---@param path string
 ---@return string|nil bytes
----@return wrenn.Error? err  NotFoundError when it is missing; ValidationError
----  when it is a directory, a pipe or the like; ForbiddenError
+---@return wrenn.Error? err  NotFoundError if it does not exist; ValidationError
+---  if it is a directory, a pipe or the like; ForbiddenError
 function Files:read(path)
   check.self(self, "is_files", "read")
   check.text(path, "path", "read")
@@ -49,8 +49,8 @@ function Files:read(path)
   elseif answer.body ~= "" and answer.header("content-length") then
     return answer.body
   end
-  -- Some servers answer like this for a missing file, or end a body in good
-  -- order when the capsule is gone.
+  -- Some servers answer like this for a missing file, or end the body as if it
+  -- were complete when the capsule ends.
   local entry = lookup.target(self, path)
   if entry and entry.type == "file" and entry.size == #answer.body then
     return answer.body
@@ -58,14 +58,15 @@ function Files:read(path)
   return read_by_stream(self, path)
 end
 
---- Writes a file, making its parent directories; a symbolic link is followed.
---- Above 100 MiB use upload_stream. POST /v1/capsules/{id}/files/write; to a
---- server that takes no more than 2 MiB at once it goes as with upload_stream.
+--- Writes a file and creates its parent directories; a symbolic link is
+--- followed. Above 100 MiB use upload_stream. POST
+--- /v1/capsules/{id}/files/write; on servers that only accept 2 MiB at once,
+--- like upload_stream.
 ---@param path string
 ---@param data string  bytes
 ---@return true|nil
 ---@return wrenn.Error? err  TooLargeError above the server's limit;
----  ValidationError when it is a directory or lies below a file
+---  ValidationError if it is a directory or its parent is a file
 function Files:write(path, data)
   check.self(self, "is_files", "write")
   check.text(path, "path", "write")
@@ -75,13 +76,13 @@ end
 
 -- ---- directories -----------------------------------------------------------
 
---- Lists a directory, without itself; a symbolic link is followed, those below
---- are not. The entries' paths begin with the directory's as it was asked for,
---- made absolute: with the link, not with what it leads to.
---- POST /v1/capsules/{id}/files/list.
+--- Lists a directory, without the directory itself; if it is a symbolic link,
+--- it is followed, but not links below it. The paths of the entries begin with
+--- the requested path, made absolute, with links unresolved. POST
+--- /v1/capsules/{id}/files/list.
 ---@param path string
 ---@param opts? {depth?: integer}  1: direct children
----@return wrenn.FileEntry[]|nil entries  parents before their children
+---@return wrenn.FileEntry[]|nil entries  parents before children
 ---@return wrenn.Error? err  NotFoundError; ValidationError for a file
 function Files:list(path, opts)
   check.self(self, "is_files", "list")
@@ -91,22 +92,22 @@ function Files:list(path, opts)
   return entries, err and reason.of(self, err, "list", path)
 end
 
---- What is at a path, as the list of its directory says it: of a symbolic link
---- the size, owner, time and permissions are its own, the type and mode those of
---- what it leads to, whose path is in symlink_target. A slash at the end asks
---- for a directory.
---- POST .../files/list of its parent; for "/" and the like, a command.
+--- Returns the entry of a path, as in the listing of its directory. For a
+--- symbolic link, size, owner, time and permissions are those of the link, type
+--- and mode those of its target, whose path is symlink_target. A trailing slash
+--- requires a directory. POST .../files/list of its parent; a command for "/"
+--- and the like.
 ---@param path string
 ---@return wrenn.FileEntry|nil
----@return wrenn.Error? err  NotFoundError when there is nothing
+---@return wrenn.Error? err  NotFoundError if the path does not exist
 function Files:stat(path)
   check.self(self, "is_files", "stat")
   check.text(path, "path", "stat")
   return lookup.entry(self, path)
 end
 
---- Whether there is something at a path, a broken symbolic link included.
---- Asks as stat does.
+--- Whether a path exists, including as a broken symbolic link. Same requests as
+--- stat.
 ---@param path string
 ---@return boolean|nil
 ---@return wrenn.Error? err
@@ -119,20 +120,20 @@ function Files:exists(path)
   elseif err:is("NotFoundError") and not err.status_code then
     return false
   end
-  return nil, err -- the server's own error: the capsule may be missing
+  return nil, err -- the server's error: the capsule may not exist
 end
 
 local function says_exists(err)
   if err.message:find("not a directory", 1, true) then
-    return false -- something else is in the way
+    return false -- a file is in the way
   end
   return err.code == "conflict" or err.code == "already_exists"
     or err.message:find("already_exists", 1, true) ~= nil
     or err.message:find("already exists", 1, true) ~= nil
 end
 
---- Makes a directory and its parents; one that exists already is as good.
---- POST /v1/capsules/{id}/files/mkdir.
+--- Creates a directory and its parents; it is no error if it exists. POST
+--- /v1/capsules/{id}/files/mkdir.
 ---@param path string
 ---@return wrenn.FileEntry|nil
 ---@return wrenn.Error? err
@@ -150,13 +151,14 @@ function Files:make_dir(path)
   return answer.entry
 end
 
---- Removes a file, or a directory with all that is in it; of a symbolic link
---- only the link, also with slashes behind its name.
---- POST /v1/capsules/{id}/files/remove.
+--- Removes a file, or a directory with its contents; of a symbolic link only
+--- the link, even if the path ends with a slash. POST
+--- /v1/capsules/{id}/files/remove.
 ---@param path string
 ---@return true|nil
----@return wrenn.Error? err  NotFoundError when there is nothing; servers of 0.1.4
----  and before do not tell: there it is success
+---@return wrenn.Error? err  NotFoundError if the path does not exist; servers
+---  up
+---  to 0.1.4 do not report that
 function Files:remove(path)
   check.self(self, "is_files", "remove")
   check.text(path, "path", "remove")
@@ -168,14 +170,14 @@ end
 
 ---@alias wrenn.Source string|string[]|file*|fun(): string|nil, any
 
---- Writes a file of any size, piece by piece; a symbolic link is followed. The
---- memory used does not depend on the size. The first 2 MiB are read before
---- anything is sent. To a server that takes no more at once, the file goes in
---- parts, beside its place, and takes it when it is whole.
---- POST /v1/capsules/{id}/files/stream/write.
+--- Writes a file of any size, piece by piece, in constant memory; a symbolic
+--- link is followed. The first 2 MiB are read before anything is sent. To a
+--- server that accepts no more at once, the file is sent in parts to a
+--- temporary place, and replaces the old one when complete. POST
+--- /v1/capsules/{id}/files/stream/write.
 ---@param path string
 ---@param from wrenn.Source  a function returns the next piece, nil at the end,
----  nil, err to give up
+---  or nil, err to abort
 ---@return true|nil
 ---@return wrenn.Error? err
 function Files:upload_stream(path, from)
@@ -191,13 +193,13 @@ function Files:upload_stream(path, from)
 end
 
 --- Reads a file of any size, piece by piece: an iterator of byte strings; a
---- symbolic link is followed. The list of the file's directory tells its size
---- beforehand, so that an end that comes too early is noticed; a file that grows
---- meanwhile may be read as it was or as it is.
---- POST /v1/capsules/{id}/files/stream/read.
+--- symbolic link is followed. The size is taken from the listing of the
+--- directory first, so that a premature end is noticed. A file that grows
+--- meanwhile is read with its old or its new size. POST
+--- /v1/capsules/{id}/files/stream/read.
 ---@param path string
 ---@return wrenn.Download|nil  followed by nil, nil and the download again
----@return wrenn.Error? err  as of read
+---@return wrenn.Error? err  as for read
 function Files:download_stream(path)
   check.self(self, "is_files", "download_stream")
   check.text(path, "path", "download_stream")
@@ -228,7 +230,7 @@ require("wrenn.files.watch")
 
 local M = {}
 
---- `commands` runs what the wire has no endpoint for.
+--- `commands` is used where the API has no endpoint.
 function M.new(client, capsule_id, commands)
   return setmetatable({
     client = client, capsule_id = capsule_id, commands = commands,

@@ -1,22 +1,23 @@
 --- Git repositories in a capsule: capsule.git. Every method runs the git that
---- is installed in it, through POST /v1/capsules/{id}/exec.
+--- is installed in the capsule, by POST /v1/capsules/{id}/exec.
 ---
---- What a method needs comes by position, and all of it may come in the
---- options table, which is last. A git that fails is nil, GitCommandError or
---- nil, GitAuthError; both are a GitError and have `stderr` and `exit_code`.
+--- The required arguments of a method are positional; all of them may be in the
+--- options table instead, which comes last. If git fails, the result is nil,
+--- GitCommandError or nil, GitAuthError; both are a GitError and have `stderr`
+--- and `exit_code`.
 
 ---@class wrenn.GitOptions
 ---@field cwd? string      the home directory when absent
 ---@field envs? table<string, string>  added to git's environment
----@field timeout? number|false  seconds (30); false: no limit. When it is over
----  or the call is cancelled, git is ended
+---@field timeout? number|false  seconds (30); false: no limit. After the limit,
+---  and when the call is cancelled, git is killed
 
---- The credentials go to the host that the remote's URL names, for one
---- command. What runs in a capsule may have changed the URL of "origin": to be
---- certain of the host, give the URL itself.
+--- The credentials are sent to the host in the remote's URL, for one command. A
+--- program in the capsule may have changed the URL of "origin": to be sure of
+--- the host, pass the URL itself.
 ---@class wrenn.GitRemoteOptions: wrenn.GitOptions
 ---@field username? string  for http and https; without a password, a token
----@field password? string  neither is stored nor seen on a command line
+---@field password? string  not stored, and not visible on a command line
 
 ---@class wrenn.GitResult
 ---@field stdout string

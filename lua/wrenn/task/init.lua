@@ -1,5 +1,5 @@
---- Tasks: functions that run at the same time in one thread. Inside a task, and
---- in a coroutine of the host's, a call of this library yields while it waits;
+--- Tasks: functions that run concurrently in one thread. A call of this library
+--- yields while it waits if it is made in a task or in a coroutine of the host;
 --- elsewhere it blocks.
 
 local check = require("wrenn.check")
@@ -23,7 +23,7 @@ end
 
 local unpack = table.unpack or unpack
 
--- Results that mean failure: nil and one of our errors.
+-- Results that mean failure: nil and an error of this library.
 local function failure(results)
   if results[1] == nil and errors.is_error(results[2]) then
     return results[2]
@@ -32,11 +32,12 @@ end
 
 -- ---- life ------------------------------------------------------------------
 
--- Tasks belong to the run they were spawned in; `loose` are those of none.
+-- Tasks belong to the run in which they were spawned; `loose` has those of
+-- none.
 local loose
 
--- An error of a loose task that nobody waits for: the host shows it, or it
--- stays for task.update and, at the latest, for the end of the program.
+-- The error of a loose task that nobody waits for: reported by the host, or
+-- kept for task.update and, at the latest, the end of the program.
 local function tell(self)
   local host = hosts.here()
   if host.report and #self.watchers == 0 then
@@ -45,7 +46,7 @@ local function tell(self)
   end
 end
 
--- The group of a task, or the one that it has joined.
+-- The group of a task, or the group that it was merged into.
 local function group_of(self)
   local group = self.group
   while group.joined do
@@ -54,7 +55,7 @@ local function group_of(self)
   return group
 end
 
--- What is left of a run that was broken off belongs to the one around it.
+-- The tasks left by an interrupted run belong to the enclosing run.
 local function join(group, outer)
   group.joined = outer
   outer.live = outer.live + group.live
@@ -63,7 +64,7 @@ local function join(group, outer)
   end
 end
 
--- Whether it raised anything but that it was cancelled, which somebody wanted.
+-- Whether a task raised anything but the effect of its own cancellation.
 local function has_failed(self)
   return self.raised and self.raised ~= self.cancelled
 end
@@ -93,13 +94,13 @@ local function finish(self, ok, ...)
   close(self)
 end
 
--- A handler that keeps what was raised and adds where that was.
+-- An error handler that keeps the error and adds a traceback.
 local function with_traceback(raised)
   return errors.wrap(raised, debug.traceback(tostring(raised), 2))
 end
 
 local function call(fn, args)
-  if nested.call ~= pcall then -- PUC 5.1: no waiting inside xpcall
+  if nested.call ~= pcall then -- PUC 5.1: cannot yield across xpcall
     return nested.call(fn, unpack(args, 1, args.n))
   end
   return xpcall(function()
@@ -107,8 +108,8 @@ local function call(fn, args)
   end, with_traceback)
 end
 
--- The whole of a task's coroutine. That it ends is seen in here, whoever
--- resumes it: a task may yield to something else than this library.
+-- The body of a task's coroutine. It detects the end of the task itself, since
+-- anybody may resume the coroutine: a task can yield to other code.
 local function live(self, fn, args)
   local co = coroutine.running()
   scheduler.adopt(co, self)
@@ -126,7 +127,7 @@ local function new_group()
   return { live = 0, failed = {}, inbox = scheduler.inbox() }
 end
 
--- At the program's end what is left in the loose group is told.
+-- At the end of the program, the errors of loose tasks are reported.
 local function tell_rest()
   for _, one in ipairs(loose and loose.failed or {}) do
     io.stderr:write("wrenn: a task failed: ", tostring(one.raised), "\n")
@@ -141,7 +142,7 @@ local function loose_group()
   return loose
 end
 
--- A thread of the host's, or a coroutine of ours.
+-- Starts a thread of the host, or a coroutine.
 local function start(self, outlives, fn, args)
   local host = hosts.here()
   if host.spawn then
@@ -167,20 +168,20 @@ local function new_task(group)
   return Waiter.init(setmetatable({ group = group, watchers = {} }, Task))
 end
 
--- `outlives`: it goes on where the host ends what the spawner belongs to.
+-- `outlives`: the task continues when the host ends its spawner's context.
 local function spawn_in(group, outlives, fn, ...)
   local self = new_task(group)
   start(self, outlives, fn, pack(...))
   return self
 end
 
--- Where what the caller spawns belongs, also in a generator of a task's.
+-- The group for new tasks of the caller, which may be a generator in a task.
 local function current_group()
   local here = scheduler.owner()
   return here and here.group and group_of(here) or loose_group()
 end
 
---- Starts a function beside the caller; it first runs at the next wait.
+--- Starts a function concurrently; it first runs when the caller next waits.
 ---@param fn function
 ---@param ... any  its arguments
 ---@return wrenn.Task
@@ -189,8 +190,7 @@ function task.spawn(fn, ...)
   return spawn_in(current_group(), false, fn, ...)
 end
 
---- Starts a function that is nobody's: no task.run waits for it. For what the
---- library does by itself.
+--- Starts a task that no task.run waits for, for the library's own use.
 function task.background(fn, ...)
   return spawn_in(loose_group(), true, fn, ...)
 end
@@ -206,10 +206,10 @@ local function guard_for(waiters, tidy_up, ...)
   end)
 end
 
---- Has a function called, as a task of nobody's, should the running coroutine
---- be killed by its host or be dropped. Returns a function that takes that
---- back, for the coroutine alone to hold. As in scheduler.after, what the
---- coroutine has goes in the arguments.
+--- Calls a function, in a loose task, if the running coroutine is killed by its
+--- host or collected. Returns a function that cancels this, which only the
+--- coroutine may hold. Values of the coroutine are passed as arguments, for the
+--- same reason as in scheduler.after.
 function task.guard(tidy_up, ...)
   local co, is_main = coroutine.running()
   if not co or is_main then
@@ -223,8 +223,8 @@ local function end_watch(inbox, tidy_up, ...)
   tidy_up(...)
 end
 
---- As task.guard, for what is held while the caller may wait for anything:
---- where the host kills what belongs to a request, a task beside waits for that.
+--- Like task.guard, for code that may wait for anything. Where the host kills
+--- the threads of a request, another task waits for that.
 function task.guard_beside(tidy_up, ...)
   local here = hosts.here().kills and scheduler.current()
   if not here then
@@ -232,7 +232,7 @@ function task.guard_beside(tidy_up, ...)
   end
   local inbox = scheduler.inbox()
   local beside = new_task(new_group())
-  hosts.here().spawn(function(fiber) -- it waits before this returns
+  hosts.here().spawn(function(fiber) -- it waits before spawn returns
     beside.fiber = fiber
     live(beside, scheduler.next, pack(inbox))
   end)
@@ -243,7 +243,7 @@ function task.guard_beside(tidy_up, ...)
   end
 end
 
--- Somebody has seen how it ended.
+-- Marks the end of a task as seen.
 local function observe(self)
   local failed = group_of(self).failed
   for i = self.raised and #failed or 0, 1, -1 do
@@ -261,7 +261,7 @@ local function outcome(self)
   return unpack(self.results, 1, self.results.n)
 end
 
---- Waits for the task's end.
+--- Waits for the end of the task.
 ---@return any ...  what its function returned; nil, err when it raised
 function Task:wait()
   check.self(self, "is_task", "wait")
@@ -284,8 +284,8 @@ function Task:wait()
   return outcome(self)
 end
 
---- Ends the task: what it waits for is cancelled, and that call and all later
---- waits in it return nil, CancelledError. Nothing when it has ended.
+--- Cancels the task: the call in which it waits, and all later ones, return
+--- nil, CancelledError. Does nothing if the task has ended.
 function Task:cancel()
   check.self(self, "is_task", "cancel")
   if self.done or self.cancelled then
@@ -297,7 +297,7 @@ end
 
 -- ---- groups ----------------------------------------------------------------
 
--- An error that nobody has seen, of a task that nobody waits for.
+-- Returns an unseen error of a task that nobody waits for.
 local function lost_error(group)
   for _, failed in ipairs(group.failed) do
     if #failed.watchers == 0 then
@@ -306,9 +306,9 @@ local function lost_error(group)
   end
 end
 
---- Runs a function as a task, and everything it spawns, to the end. Raises
---- what the function raised, or what a task that nobody waited for raised. When
---- its own task is cancelled, what it has spawned goes on in the run around it.
+--- Runs a function as a task, and everything it spawns, to the end. Raises the
+--- error of the function, or of a task that nobody waited for. If the calling
+--- task is cancelled, spawned tasks continue in the enclosing run.
 ---@param fn function
 ---@param ... any  its arguments
 ---@return any ...  what it returned
@@ -339,8 +339,8 @@ function task.run(fn, ...)
   return unpack(root.results, 1, root.results.n)
 end
 
---- One turn without waiting, for a host with a loop of its own (a game).
---- Raises what a task that nobody waited for has raised.
+--- Runs one turn without waiting, for programs with their own loop (games).
+--- Raises the error of a task that nobody waited for.
 function task.update()
   local ok, err = scheduler.turn()
   if not ok then
@@ -359,8 +359,8 @@ local function cancel_all(tasks)
   end
 end
 
--- Waits for all to end, whatever happens to the waiter: a cancelled task may
--- still have to tidy up.
+-- Waits until all have ended, even if the waiter is interrupted: a cancelled
+-- task may still have to clean up.
 local function await_all(tasks)
   task.shield(function()
     for _, one in ipairs(tasks) do
@@ -369,7 +369,7 @@ local function await_all(tasks)
   end)
 end
 
--- Starts fn(1) .. fn(count), `limit` at a time, and takes their results.
+-- Starts fn(1) .. fn(count), at most `limit` at a time, and collects results.
 local function collect(running, count, limit, fn)
   local results, by_task = {}, {}
   local inbox = scheduler.inbox()
@@ -397,8 +397,8 @@ local function collect(running, count, limit, fn)
   return results
 end
 
--- Results in order, or nil and the first failure, with the others cancelled:
--- also when the waiting itself raises, as it does where Ctrl-C ends a script.
+-- Returns the results in order, or nil and the first failure after cancelling
+-- the others. This also happens if the wait itself raises, as after Ctrl-C.
 local function all(count, limit, fn)
   local running = {}
   local ok, results, err =
@@ -414,7 +414,7 @@ local function all(count, limit, fn)
   return nil, err
 end
 
---- Runs functions at the same time.
+--- Runs functions concurrently.
 ---@param fns function[]
 ---@return any[]|nil results  the first result of each, in order
 ---@return wrenn.Error? err  the first failure (raised, or nil, err); the
@@ -429,7 +429,7 @@ function task.gather(fns)
   end)
 end
 
---- Calls a function for each item of a list, some at a time.
+--- Calls a function for each item of a list, some of them at the same time.
 ---@param list any[]
 ---@param fn fun(item: any, index: integer): any
 ---@param opts? {concurrency: integer}  16
@@ -446,7 +446,7 @@ end
 
 -- ---- time ------------------------------------------------------------------
 
---- Waits. Outside a task the whole process does.
+--- Waits for a time. Outside a task this blocks the process.
 ---@param seconds number
 ---@return true|nil
 ---@return wrenn.Error? err  when the task was cancelled meanwhile
@@ -455,7 +455,7 @@ function task.sleep(seconds)
   return scheduler.sleep(seconds)
 end
 
--- Calls a function, then another whatever happened.
+-- Calls a function, and another one afterwards in any case.
 local function finally(fn, after)
   local function pass(ok, ...)
     after()
@@ -488,10 +488,10 @@ local function run_in_scope(self, seconds, fn)
   end)
 end
 
---- Calls a function; once the time is over, what it waits for is cancelled
---- and that call and all later waits in it return nil, TimeoutError. Tasks that
---- it has spawned go on; those of gather and map end with it. Limits nest: the
---- nearest end counts.
+--- Calls a function with a time limit. After the limit, the call in which it
+--- waits, and all later ones, return nil, TimeoutError. Tasks that it has
+--- spawned continue; those of gather and map are cancelled. Limits can be
+--- nested: the earliest one counts.
 ---@param seconds number
 ---@param fn function
 ---@return any ...  what the function returned
@@ -509,8 +509,8 @@ function task.with_timeout(seconds, fn)
   end)
 end
 
---- Calls a function that must not be interrupted: the tidying up after a
---- cancelled or timed-out call. Its waits need limits of their own.
+--- Calls a function that must not be interrupted, such as the cleanup after a
+--- cancelled or timed-out call. Its waits need their own limits.
 ---@param fn function
 ---@return any ...
 function task.shield(fn)
@@ -540,12 +540,12 @@ local function abandon(state, undo, ...)
   end
 end
 
---- Calls a function that is not to be broken off half-way, as it makes
---- something on the server: when the waiting for it is, it goes on beside, and
---- `undo` is called with what it has made.
+--- Calls a function that creates something on the server and must not be
+--- interrupted half-way. If the caller is interrupted, the function continues
+--- in the background, and `undo` is called with what it has created.
 ---@param fn fun(...): any
 ---@param undo fun(made: any, ...)
----@param ... any  arguments of both; as in scheduler.after, no upvalues
+---@param ... any  arguments of both instead of upvalues, see scheduler.after
 ---@return any ...  what `fn` returned; nil, err when the waiting was broken off
 function task.complete(fn, undo, ...)
   local here = scheduler.current()
@@ -574,12 +574,12 @@ end
 
 -- ---- host ------------------------------------------------------------------
 
---- Chooses what the program's own loop is. Detected where it can be: Neovim,
+--- Selects the host: the event loop of the program. It is detected for Neovim,
 --- OpenResty, inside a cqueues controller, and inside a loop of copas 3 or
---- later; else "poll", for programs without one.
+--- later; otherwise it is "poll", for programs without a loop.
 ---@param name "poll"|"uv"|"cqueues"|"copas"|"openresty"
 ---@param opts? {relay: boolean}  "openresty": whether each worker may have a
----  thread that waits for the network (true); else it is looked at every 20 ms
+---  thread that waits for the network (true); else it polls every 20 ms
 function task.use(name, opts)
   check.arg(name, "host", "use", "string")
   check.arg(opts, "opts", "use", "table|nil")
@@ -588,8 +588,8 @@ function task.use(name, opts)
   end
 end
 
---- As coroutine.wrap, for a generator that waits for this library's calls:
---- its waits become waits of whoever calls it.
+--- Like coroutine.wrap, for generators that call this library: their waits
+--- become waits of the caller.
 ---@param fn function
 ---@return function
 function task.wrap(fn)

@@ -1,6 +1,6 @@
--- One loop, many waiters. Every event of the core passes through `collect`
--- into the inbox of its operation; whoever needs it waits for that inbox: on
--- the host's fiber where there is one, else by driving the loop in place.
+-- One loop, many waiters. `collect` puts every event of the core into the inbox
+-- of its operation. A waiter waits for an inbox: suspended by its fiber if
+-- there is one, else by driving the loop in place.
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
@@ -13,20 +13,20 @@ local scheduler = {}
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
 local loop
-local home -- the process the loop is of
-local inboxes = {} -- by operation id; false: forgotten, but not over yet
+local home -- the process that the loop belongs to
+local inboxes = {} -- by operation id; false: forgotten, but not ended
 local closing = 0 -- how many of them are false
-local parked = {} -- the waiters that are suspended
+local parked = {} -- the suspended waiters
 local parked_count = 0
 local weak = { __mode = "k" }
 local current = setmetatable({}, weak) -- waiter by coroutine
 local ready, ready_first, ready_last = {}, 1, 0
 local later -- functions to call after the next events, if any
 
--- PUC Lua 5.1 cannot yield out of an iterator that a for loop calls.
+-- In PUC Lua 5.1 an iterator called by a for loop cannot yield.
 local rigid_iterators = _VERSION == "Lua 5.1" and not package.loaded.jit
 
---- Seconds on a clock that only goes forward.
+--- The seconds of a monotonic clock.
 scheduler.now = core.now
 
 -- ---- operations ------------------------------------------------------------
@@ -41,9 +41,9 @@ function scheduler.inbox()
   return inbox_of.new()
 end
 
--- The loop is no more (a fork, or the system failed): everybody hears of it. Not
--- in a forked child whose host has stayed behind with the parent: nobody goes
--- on there but the one that has forked.
+-- The loop is lost (after a fork or a system error): reports that to all
+-- inboxes. Not in a forked child whose host remains in the parent: there only
+-- the forking coroutine continues.
 local function lose(code, message)
   local lost = inboxes
   local alone = code == "forked" and hosts.stayed_behind()
@@ -72,8 +72,8 @@ local function new_loop()
   return loop
 end
 
--- Starts an operation by a method of the loop. A forked child finds that the
--- loop is its parent's and makes one of its own.
+-- Starts an operation by a method of the loop. A forked child cannot use the
+-- parent's loop and creates its own.
 local function start(method, options)
   if not loop then
     local ok, err = new_loop()
@@ -91,9 +91,9 @@ local function start(method, options)
   return op
 end
 
---- Starts an operation ("http", "ws" or "timer") and returns it with its
---- inbox. The inbox does not hold the operation: when nobody does any more,
---- the operation is collected, and cancelled by that.
+--- Starts an operation ("http", "ws" or "timer"). Returns it and its inbox. The
+--- inbox does not keep the operation alive: an operation that nobody refers to
+--- is collected and thereby cancelled.
 function scheduler.start(method, options)
   local ok, err = hosts.can_start()
   if not ok then
@@ -110,8 +110,7 @@ function scheduler.start(method, options)
   return op, inbox
 end
 
---- Forgets an operation: what still comes of it is dropped, and nobody waits
---- for it any more.
+--- Forgets an operation: its further events are dropped, and its waiters woken.
 function scheduler.forget(inbox)
   local id = inbox.id
   if id and inboxes[id] == inbox then
@@ -122,15 +121,14 @@ function scheduler.forget(inbox)
   inbox:finish()
 end
 
---- Closes the connections that nobody uses and that these settings' operations
---- have left behind.
+--- Closes the unused connections of the operations with these settings.
 function scheduler.let_go(owner)
   if loop then
     loop:release(owner)
   end
 end
 
---- Gives an operation a new inbox, read at full speed; the old one is ended.
+--- Gives an operation a new inbox that is not paused, and finishes the old one.
 function scheduler.reroute(inbox)
   local id = inbox.id
   local fresh
@@ -176,13 +174,12 @@ end
 
 local handed_over = 0
 
---- How many events there have been: whether a turn brought any.
+--- Returns the number of events so far, which shows whether a turn brought any.
 function scheduler.handed_over()
   return handed_over
 end
 
---- Has a function called after the next events; what a collector calls may do
---- no more than that.
+--- Calls a function after the next events. Finalizers may only do this.
 function scheduler.later(callback, a, b)
   later = later or {}
   later[#later + 1] = { callback = callback, a = a, b = b }
@@ -219,7 +216,7 @@ local function drain()
   call_later()
 end
 
--- A forked child only loses what is its parent's, and can go on.
+-- A forked child only loses the parent's operations and can continue.
 local function step_failed(code, message)
   lose(code, message)
   if code == "forked" then
@@ -228,8 +225,8 @@ local function step_failed(code, message)
   return nil, errors.from_core(code, message)
 end
 
---- Lets the loop do what is due and hands its events over, without waiting.
---- Runs no code of the user's.
+--- Steps the loop and distributes its events, without waiting. Runs no user
+--- code.
 function scheduler.collect()
   if loop then
     local ok, code, message = loop:step()
@@ -243,9 +240,9 @@ end
 
 -- ---- fibers and turns -------------------------------------------------------
 
-local running -- the task that run_ready resumes, if any
+local running -- the task that run_ready is resuming
 
---- Has a coroutine that the scheduler resumes itself go on in the next turn.
+--- Schedules a coroutine that the scheduler resumes for the next turn.
 function scheduler.make_ready(fiber)
   ready_last = ready_last + 1
   ready[ready_last] = fiber
@@ -257,7 +254,7 @@ local function resume(fiber)
   return fiber:resume()
 end
 
--- Ctrl-C may raise anywhere in the main program, and so also in here.
+-- Ctrl-C may raise anywhere in the main program, including here.
 local function resume_as_running(fiber)
   local outer = running
   local ok, raised = pcall(resume, fiber)
@@ -268,13 +265,13 @@ local function resume_as_running(fiber)
   return raised
 end
 
---- Resumes what was ready at the beginning. Raises, at the end, what came out
---- of a coroutine of the host's.
+--- Resumes the coroutines that were ready at the start. At the end, raises the
+--- error of a coroutine of the host.
 function scheduler.run_ready()
   local raised
   for _ = ready_first, ready_last do
     if ready_first > ready_last then
-      break -- a task that drove the loop in place has run them
+      break -- a task that drove the loop in place has resumed them
     end
     local fiber = ready[ready_first]
     ready[ready_first] = nil
@@ -293,22 +290,22 @@ function scheduler.has_ready()
   return ready_first <= ready_last
 end
 
---- Whether something that nobody waits for is still being closed.
+--- Whether a forgotten operation has not ended yet.
 function scheduler.is_closing()
   return closing > 0
 end
 
---- Whether there is something that comes or goes by itself.
+--- Whether any operation has not ended yet.
 function scheduler.is_open()
   return next(inboxes) ~= nil
 end
 
---- Whether the loop has to be stepped for somebody's sake.
+--- Whether the loop has to be stepped on behalf of a waiter.
 function scheduler.is_busy()
   return parked_count > 0 or closing > 0
 end
 
---- One turn without waiting: events in, ready tasks on.
+--- Runs one turn without waiting: takes events and resumes tasks.
 function scheduler.turn()
   scheduler.run_ready()
   local ok, err = scheduler.collect()
@@ -318,8 +315,8 @@ function scheduler.turn()
   return ok, err
 end
 
--- Drives everything in place until `satisfied(subject)`; nil, err when the
--- loop is lost or the host cannot wait here.
+-- Drives the loop in place until `satisfied(subject)`. Returns nil, err if the
+-- loop is lost or the host does not allow blocking here.
 local function drive(satisfied, subject)
   while not satisfied(subject) do
     if ready_first <= ready_last then
@@ -343,18 +340,18 @@ end
 
 -- ---- waiting ---------------------------------------------------------------
 
---- Says which waiter a coroutine is; nil: none any more.
+--- Registers the waiter of a coroutine; nil removes it.
 function scheduler.adopt(co, waiter)
   current[co] = waiter
 end
 
--- A callback of string.gsub's cannot yield, nor can a module that require
--- loads, nor what a closed coroutine has left to close. 5.1 cannot tell.
+-- A callback of string.gsub cannot yield, nor can a module while it is loaded
+-- by require, nor a closed coroutine. Lua 5.1 does not tell.
 local can_yield = coroutine.isyieldable -- luacheck: ignore 143
   or coroutine.running
 
---- Who the running coroutine is: a task, a coroutine of the host's, or nil:
---- then a wait drives the loop in place. nil, err where the host forbids it.
+--- Returns the waiter of the running coroutine; nil if a wait has to drive the
+--- loop in place; or nil, err if the host forbids waiting.
 function scheduler.current()
   local co, is_main = coroutine.running()
   if not co or is_main or not can_yield() then
@@ -364,8 +361,8 @@ function scheduler.current()
   if waiter and not (waiter.fiber.is_stale and waiter.fiber:is_stale()) then
     return waiter
   end
-  -- A coroutine of the user's inside a task (a generator, say) cannot yield
-  -- to the scheduler. The task's limits hold there too.
+  -- A user's coroutine inside a task (a generator) cannot yield to the
+  -- scheduler. The task's time limits apply all the same.
   if running then
     return nil
   end
@@ -378,7 +375,7 @@ function scheduler.current()
   return waiter
 end
 
---- The task that this is done for, also where it cannot yield.
+--- The task on whose behalf the code runs, also where it cannot yield.
 function scheduler.owner()
   return scheduler.current() or running
 end
@@ -409,7 +406,7 @@ local function unpark(waiter)
   waiter.waiting_for = nil
 end
 
--- Sits down until something comes; nil, err when interrupted meanwhile.
+-- Suspends the waiter until something arrives; nil, err if interrupted.
 local function park(inbox, waiter)
   local interrupt = waiter:interruption()
   if interrupt then
@@ -467,18 +464,18 @@ local function next_event(inbox, of_iterator)
   end
 end
 
---- Waits for the next event of an inbox. Returns it, or nil, err when the
---- waiting was interrupted, the loop is lost or nothing will come.
+--- Waits for the next event of an inbox. Returns it, or nil, err if the wait
+--- was interrupted, the loop is lost or no event will come.
 function scheduler.next(inbox)
   return next_event(inbox, false)
 end
 
---- As next, for an iterator that a for loop calls.
+--- Like next, for an iterator called by a for loop.
 function scheduler.next_of_iterator(inbox)
   return next_event(inbox, true)
 end
 
--- Has a waiter that will never go on wait no more; for what it waited.
+-- Removes a waiter that will never continue. Returns what it waited for.
 local function evict(waiter)
   local inbox = waiter.waiting_for
   unpark(waiter)
@@ -491,7 +488,7 @@ local function evict(waiter)
   return inbox
 end
 
---- Ends the wait of one whose coroutine was closed.
+--- Ends the wait of a coroutine that was closed.
 function scheduler.vacate(fiber)
   for waiter in pairs(parked) do
     if waiter.fiber == fiber then
@@ -501,9 +498,8 @@ function scheduler.vacate(fiber)
   end
 end
 
---- Ends the waits of those whose coroutine is gone for good, as `is_gone`
---- tells of their fibers: what they waited for is cancelled, unless others
---- wait for it too.
+--- Ends the waits of dead coroutines, recognized by `is_gone(fiber)`: the
+--- operations they waited for are cancelled unless there are other waiters.
 function scheduler.release(is_gone)
   for waiter in pairs(parked) do
     if is_gone(waiter.fiber) then
@@ -534,10 +530,10 @@ function scheduler.sleep(seconds)
   return nil, err
 end
 
---- Calls back once some seconds have passed, from the driver; returns a
---- function that takes the order back, or nil, err. What the callback needs and
---- a function that waits holds goes in `a` and `b`, not in upvalues: those are
---- on a stack that OpenResty uses again once the coroutine was killed.
+--- Calls a function back after some seconds, from the code that drives the
+--- loop. Returns a function that cancels this, or nil, err. Values that a
+--- waiting function holds are passed as `a` and `b` instead of upvalues: open
+--- upvalues are on a stack that OpenResty reuses after killing a coroutine.
 function scheduler.after(seconds, callback, a, b)
   local op, inbox = scheduler.start("timer", seconds)
   if not op then

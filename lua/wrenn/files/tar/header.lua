@@ -1,4 +1,4 @@
--- Headers of tar archives: what their fields say, and the records of pax.
+-- Headers of tar archives: their fields, and pax records.
 
 local header = {}
 
@@ -44,7 +44,7 @@ local function number(block, at, size)
   end
 end
 
---- The checksum of a header.
+--- Computes the checksum of a header.
 function header.sum(block)
   local total = 8 * 32 -- its own field counts as spaces
   for at = 1, BLOCK, 128 do
@@ -61,7 +61,7 @@ end
 
 -- ---- reading: meta data ----------------------------------------------------
 
---- Fields from "27 path=some/file name\n", repeated; nil and why.
+--- Parses records of the form "27 path=some/file name\n"; nil and the reason.
 function header.records(data)
   local fields, at = {}, 1
   while at <= #data do
@@ -86,11 +86,11 @@ local types = {
   ["2"] = "symlink", ["3"] = "other", ["4"] = "other", ["5"] = "directory",
   ["6"] = "other",
 }
---- Headers of what describes the entry behind them, and how long it may be.
+--- Headers that describe the following entry, and their maximum length.
 header.metas =
   { L = MAX_NAME, K = MAX_NAME, x = MAX_RECORDS, g = MAX_RECORDS }
 
---- Has an entry take what records say. Returns it, or nil, why.
+--- Applies records to an entry. Returns it, or nil and the reason.
 function header.apply(entry, fields)
   for key in pairs(fields) do
     if key:find("^GNU%.sparse%.") then
@@ -114,7 +114,7 @@ function header.apply(entry, fields)
   return entry
 end
 
---- The entry that a header begins; nil and why.
+--- Parses a header into an entry; nil and the reason.
 function header.parse(block)
   local check = number(block, 149, 8)
   if check ~= header.sum(block) then

@@ -1,16 +1,16 @@
--- Tar archives as they travel: bytes in, entries out, and the other way round.
--- No file is touched here. Reads ustar, GNU and pax; writes GNU.
+-- A tar codec: bytes in, entries out, and the other way round. No I/O. Reads
+-- ustar, GNU and pax; writes GNU.
 
 local header = require("wrenn.files.tar.header")
 
 local tar = {}
 
 local BLOCK = 512
--- What no system takes.
+-- Longer than any system allows.
 local MAX_PART, MAX_PATH = 255, 4095
 
---- A path of an archive as one below the directory it is for: "" for that
---- itself; nil and why when it leads out.
+--- Makes a path of an archive relative to the target directory: "" for the
+--- directory itself; nil and the reason if the path leads out of it.
 function tar.below(path)
   if path == "" or path:find("%z") then
     return nil, "a path is malformed"
@@ -39,17 +39,17 @@ end
 local Reader = {}
 Reader.__index = Reader
 
---- Makes a reader. `handler` has entry(entry), data(bytes) and done(), the
---- last two for what is in a file; each returns true, or nil, why to stop.
---- An entry: type ("file", "directory", "symlink", "link" or "other"), path and
---- target as the archive has them, size, mode, mtime.
+--- Creates a reader. `handler` has the methods entry(entry), data(bytes) and
+--- done(); the last two are for the contents of files. Each returns true, or
+--- nil and a reason to stop. An entry has type ("file", "directory", "symlink",
+--- "link" or "other"), path and target as in the archive, size, mode, mtime.
 function tar.reader(handler)
   return setmetatable({
     handler = handler, state = "header", need = BLOCK, part = {}, have = 0,
   }, Reader)
 end
 
--- Waits for `need` bytes in one piece.
+-- Waits for `need` contiguous bytes.
 local function collect(self, state, need)
   self.state, self.need, self.part, self.have = state, need, {}, 0
 end
@@ -76,7 +76,7 @@ local function begin_entry(self, entry)
     end
   end
   self.long_path, self.long_target, self.records = nil, nil, nil
-  -- As archives of before 1988 have it.
+  -- The form of archives before 1988.
   if entry.kind == "\0" and entry.path:find("/$") then
     entry.type = "directory"
   end
@@ -140,8 +140,8 @@ end
 
 local whole = { header = on_header, meta = on_meta }
 
--- Hands on what of `bytes`, from `at`, belongs to the file. Returns the place
--- behind it.
+-- Passes on the bytes from `at` that belong to the file. Returns the position
+-- after them.
 local function take_data(self, bytes, at)
   local count = math.min(self.left, #bytes - at + 1)
   if count > 0 then
@@ -170,7 +170,7 @@ local function take_pad(self, bytes, at)
   return at + count
 end
 
--- Adds to the piece that is being collected, and uses it once it is whole.
+-- Adds to the piece that is being collected, and handles it when complete.
 local function take_whole(self, bytes, at)
   local count = math.min(self.need - self.have, #bytes - at + 1)
   self.part[#self.part + 1] = bytes:sub(at, at + count - 1)
@@ -184,7 +184,8 @@ local function take_whole(self, bytes, at)
   return at + count
 end
 
---- Reads on. Returns true; or nil, why, also when the handler stopped.
+--- Reads bytes. Returns true; or nil and the reason, also if the handler
+--- stopped.
 function Reader:feed(bytes)
   local at = 1
   while at <= #bytes and self.state ~= "end" do
@@ -203,7 +204,8 @@ function Reader:feed(bytes)
   return true
 end
 
---- Ends the archive. Returns true; or nil, why when its end is missing.
+--- Finishes the archive. Returns true; or nil and the reason if it is
+--- incomplete.
 function Reader:finish()
   if self.state == "end" then
     return true
@@ -250,8 +252,8 @@ local function long(kind, value)
     .. value .. "\0" .. ("\0"):rep(pad_of(#value + 1))
 end
 
---- What goes before an entry's bytes: type, path, mode, mtime, and size or
---- target as the type has it.
+--- The bytes before the contents of an entry: type, path, mode, mtime, and size
+--- or target depending on the type.
 function tar.header(entry)
   local path, target = entry.path, entry.target or ""
   if entry.type == "directory" then
@@ -268,12 +270,12 @@ function tar.header(entry)
     target:sub(1, 100), entry.type == "file" and entry.size or 0)
 end
 
---- What goes behind a file of `size` bytes.
+--- The bytes after a file of `size` bytes.
 function tar.padding(size)
   return ("\0"):rep(pad_of(size))
 end
 
---- What goes at the end.
+--- The bytes at the end.
 tar.END = ("\0"):rep(2 * BLOCK)
 
 return tar

@@ -1,7 +1,6 @@
--- copas: a thread steps the loop, which it watches through a table that looks
--- like a socket. So do those who wait: their tables are on a descriptor that
--- stays silent, and say by themselves when they have something. A task is a
--- thread.
+-- copas: a thread steps the loop, watching it through a table that imitates a
+-- socket. Waiters do the same with tables of their own, on a descriptor that is
+-- never ready: the table itself says when it is readable. A task is a thread.
 
 local copas = require("copas")
 local core = require("wrenn.core")
@@ -10,13 +9,13 @@ local poll = require("wrenn.task.hosts.poll")
 local host = { name = "copas", block = poll.block }
 
 local scheduler
--- Seconds between looks at whether other threads are left, while something is
--- open that nobody waits for: soon at first, as a loop that could end waits.
+-- Seconds between checks for other threads while an operation is open that
+-- nobody waits for. Short at first, because a loop that could end is waiting.
 local FIRST_LOOK, LONGEST = 0.01, 0.5
 
-local watch -- what the thread that steps the loop waits on; nil: there is none
+local watch -- what the stepping thread waits for; nil: no such thread
 local suspended = 0
-local silent = assert(core.loop()) -- nothing ever happens in it
+local silent = assert(core.loop()) -- never has an event
 
 function host.serve(one)
   scheduler = one
@@ -75,7 +74,7 @@ function Watch:dirty()
   return self.woken
 end
 
--- Called once to see what is there, and again when there is something.
+-- Called once to check, and again when there is something.
 function Watch:receive()
   if not self.asked and not self.woken then
     self.asked = true
@@ -85,14 +84,14 @@ function Watch:receive()
   return true
 end
 
--- Whether copas has threads that go on beside the pump. The oldest do not end by
--- themselves; those after them do, and do not tell.
+-- Whether copas has threads besides the pump. Its oldest own threads never end;
+-- newer ones end without notice.
 local function has_others()
   if not copas.finished then
     return true
   end
   local state = copas.status and copas.status()
-  return state ~= nil -- one timer is copas's own
+  return state ~= nil -- one timer belongs to copas
     and state.read + state.write + state.active + state.timer > 1
 end
 
@@ -101,8 +100,8 @@ local function is_needed()
     or scheduler.is_open() and has_others()
 end
 
--- Ends with the last who waits, so that copas can come to an end, or with the
--- last other thread while something is open.
+-- Ends with the last waiter, so that copas can finish, or with the last other
+-- thread while an operation is open.
 local function run_pump(own)
   local look = FIRST_LOOK
   repeat
@@ -127,7 +126,7 @@ function host.watch(loop)
   loop:watch()
   local own = setmetatable({ loop = loop, woken = false }, Watch)
   watch = own
-  copas.addthread(function() -- its arguments differ between versions
+  copas.addthread(function() -- copas versions pass different arguments
     run_pump(own)
   end)
 end
@@ -140,7 +139,7 @@ function host.spawn(body)
   return fiber
 end
 
--- What yields to copas names the queue it waits in.
+-- A yield to copas names the queue that the thread waits in.
 function host.is_wait(_, queue)
   return type(queue) == "table" and queue.insert ~= nil and queue.push ~= nil
 end

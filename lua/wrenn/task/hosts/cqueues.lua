@@ -1,5 +1,5 @@
--- cqueues: a thread of each controller that somebody waits in steps the loop;
--- those who wait do so on a condition variable. A task is a thread.
+-- cqueues: in each controller with waiters a thread steps the loop; the waiters
+-- wait for condition variables. A task is a thread.
 
 local condition = require("cqueues.condition")
 local core = require("wrenn.core")
@@ -8,8 +8,8 @@ local poll = require("wrenn.task.hosts.poll")
 
 local host = { name = "cqueues", block = poll.block }
 
--- Seconds between looks at whether other threads are left, while something is
--- open that nobody waits for: soon at first, as a loop that could end waits.
+-- Seconds between checks for other threads while an operation is open that
+-- nobody waits for. Short at first, because a loop that could end is waiting.
 local FIRST_LOOK, LONGEST = 0.01, 0.5
 
 local scheduler
@@ -29,7 +29,7 @@ local function pump_of(controller)
   return pump
 end
 
--- The controller here, if it is of any use: one that has come along in a fork
+-- Returns the running controller if it can be used: one inherited by a fork
 -- shares its kernel queue with the parent.
 local function controller_here()
   local controller = cqueues.running()
@@ -81,8 +81,8 @@ local function is_needed(pump, controller)
     or scheduler.is_open() and controller:count() > 1
 end
 
--- Ends with the last who waits, as cqueues' loop runs while it has threads, or
--- with the last other thread while something is open.
+-- Ends with the last waiter, as the loop of cqueues runs while it has threads,
+-- or with the last other thread while an operation is open.
 local function run_pump(pump, loop, controller)
   local watch = { pollfd = loop:fd(), events = "r" }
   local look = FIRST_LOOK

@@ -1,25 +1,25 @@
--- Chooses the host: what the program's own loop is, and so how a call waits.
+-- Selects the host: the event loop of the program, on which calls wait.
 --
 -- A host is a table with
---   name
---   block(loop, pending)  waits in place; true, or nil and a code or an error.
---                         `pending`: whether the loop has operations
+--  name
+--  block(loop, pending)  waits in place; true, or nil and a code or an error.
+--                        `pending`: whether the loop has operations
 -- and, when it has a loop of its own,
---   can_start()    true, or nil, err where nothing may be started
---   fiber(co)      how the running coroutine is suspended and woken: see
---                  waiter.lua; or nil, err. Its is_stale(), if it has one: the
---                  coroutine is another's now
---   watch(loop)    sees to it that the loop is stepped
---   watch_timer(loop)  the same, where nobody waits but a timer is to fire
---   run_soon()     has scheduler.run_ready called soon
---   kills          whether it ends threads half-way, without a word
---   spawn(body, outlives)  runs a function in a thread of the host's, one that
---                  outlives what the caller belongs to if need be; returns its
---                  fiber
---   is_wait(...)   whether a yield of these values is a wait
---   stayed_behind()  whether this is a forked child that must not touch the loop
---                  it runs in: its calls wait in place
---   report(err)    what became of a task that nobody waits for
+--  can_start()    true, or nil, err where nothing may be started
+--  fiber(co)      the fiber of the running coroutine, see waiter.lua; or nil,
+--                 err. is_stale(), if it has this method: the coroutine has
+--                 been reused for something else
+--  watch(loop)    starts to step the loop whenever that is necessary
+--  watch_timer(loop)  the same, when nobody waits but a timer has to fire
+--  run_soon()     schedules a call of scheduler.run_ready
+--  kills          whether it ends threads half-way, without notice
+--  spawn(body, outlives)  runs a function in a thread of the host, which
+--                 outlives the caller's context if `outlives` is true; returns
+--                 its fiber
+--  is_wait(...)   whether a yield of these values is a wait
+--  stayed_behind()  whether this is a forked child that must not touch the
+--                 host's loop: its calls wait in place
+--  report(err)    reports the error of a task that nobody waits for
 
 local poll = require("wrenn.task.hosts.poll")
 local fiber = require("wrenn.task.fiber")
@@ -38,7 +38,7 @@ local modules = {
   openresty = "wrenn.task.hosts.openresty",
 }
 
---- Gives the hosts what they drive.
+--- Passes the scheduler to the hosts.
 function hosts.serve(one)
   scheduler = one
 end
@@ -55,7 +55,7 @@ local function load(name)
   return host
 end
 
---- Chooses by name; false when there is no such host.
+--- Selects a host by name; returns false if there is none of that name.
 function hosts.use(name, opts)
   if not modules[name] then
     return false
@@ -67,7 +67,7 @@ function hosts.use(name, opts)
   return true
 end
 
--- Only what is there is looked for; nothing is loaded that was not.
+-- Detection only looks at loaded modules and loads none.
 local function detect()
   local present, vim = package.loaded, rawget(_G, "vim")
   if present.ngx and present.ngx.get_phase then
@@ -82,7 +82,7 @@ local function detect()
   return chosen or poll
 end
 
---- The host here and now.
+--- Returns the current host.
 function hosts.here()
   return chosen or detect()
 end

@@ -1,6 +1,6 @@
--- OpenResty: those who wait do so on semaphores, each in its own request; a
--- pump steps the loop beside them. A task is a light thread of the request
--- that spawned it.
+-- OpenResty: waiters wait for semaphores, each in its own request; a pump steps
+-- the loop beside them. A task is a light thread of the request that spawned
+-- it.
 
 local errors = require("wrenn.errors")
 local ngx = require("ngx")
@@ -10,7 +10,7 @@ local semaphore = require("ngx.semaphore")
 local host = { name = "openresty", kills = true }
 
 local FOREVER = 3600 -- seconds
--- Between two looks of a request that has to step the loop itself.
+-- The interval at which a request that steps the loop itself polls it.
 local PAUSE = 0.001
 
 local may_wait = {
@@ -50,7 +50,7 @@ local function request_number()
   return ngx.var.connection .. "/" .. ngx.var.connection_requests
 end
 
--- Notes which request the running coroutine is of; timers have no number.
+-- Records the request of the running coroutine; timers have no number.
 local function note_request(self)
   local ok, number = pcall(request_number)
   self.context, self.request = ngx.ctx, ok and number
@@ -61,7 +61,7 @@ function Fiber:suspend()
     if pump.is_running() then
       self.semaphore:wait(FOREVER)
     else
-      -- A worker that is shutting down starts no pump.
+      -- A worker that is shutting down cannot start a pump.
       self.in_place = true
       scheduler.collect()
       ngx.sleep(PAUSE)
@@ -71,8 +71,8 @@ function Fiber:suspend()
   self.woken, self.suspect = false, false
 end
 
---- Whether its coroutine is another's by now: nginx uses those of killed
---- requests again. A request may also have been given another context.
+--- Whether nginx has reused the coroutine, as it does after killing a request.
+--- A request may also have been given another context.
 function Fiber:is_stale()
   if self.context == ngx.ctx then
     return false
@@ -94,8 +94,8 @@ local function new_fiber()
   return setmetatable({ semaphore = semaphore.new(0) }, Fiber)
 end
 
--- A killed light thread leaves the queue of the semaphore it waited on. One
--- that was woken leaves it as well, but is not there the next time.
+-- A killed light thread leaves the queue of its semaphore. One that was woken
+-- has left it too, but is not there at the next check.
 local function is_gone(fiber)
   if fiber.in_place or fiber.semaphore:count() < 0 then
     return false
@@ -124,7 +124,7 @@ end
 
 host.watch, host.watch_timer = pump.watch, pump.watch
 
--- Waiting in place is for coroutines of no phase that can wait.
+-- Only phases without yielding wait in place.
 function host.block()
   local ok, err = host.can_start()
   if ok then
@@ -141,8 +141,8 @@ local function live(body, fiber, ended)
   end
 end
 
--- nginx keeps light threads that have ended until their parent asks for them,
--- or its request ends. A pump may go on for ever, so it asks.
+-- nginx keeps light threads that have ended until their parent waits for them
+-- or the request ends. A pump may run for ever, so it waits for them.
 local function begin(body, fiber)
   local ended = pump.ended()
   for i = ended and #ended or 0, 1, -1 do
@@ -152,7 +152,7 @@ local function begin(body, fiber)
   ngx.thread.spawn(live, body, fiber, ended)
 end
 
--- One that is to outlive the request is a light thread of the pump's.
+-- A thread that has to outlive the request is started by the pump.
 function host.spawn(body, outlives)
   local fiber = new_fiber()
   if not (outlives and scheduler.after(0, begin, body, fiber)) then
@@ -162,7 +162,7 @@ function host.spawn(body, outlives)
 end
 
 function host.is_wait()
-  return false -- OpenResty's own coroutines let waits through
+  return false -- OpenResty's own coroutines pass waits through
 end
 
 function host.report(err)

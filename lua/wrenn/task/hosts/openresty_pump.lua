@@ -1,35 +1,35 @@
--- What steps the loop in OpenResty: a timer of each worker, there while
--- somebody waits. Nothing in nginx waits for a foreign descriptor, so a relay
--- (a thread of the core's) does and tells the timer through a cosocket. Where
--- that cannot be had, the timer looks at the loop again and again.
+-- Steps the loop in OpenResty: a timer in each worker, which exists while there
+-- are waiters. nginx cannot watch a foreign descriptor, so a relay (a thread of
+-- the core) waits for it and tells the timer through a cosocket. Without a
+-- relay the timer polls the loop.
 
 local ngx = require("ngx")
 local semaphore = require("ngx.semaphore")
 
 local pump = {}
 
--- Milliseconds that a cosocket may wait. Its time-outs are logged as errors.
+-- Milliseconds that a cosocket may wait. nginx logs its time-outs as errors.
 local A_DAY = 24 * 3600 * 1000
--- Seconds between two looks for requests that were killed while they waited:
--- more and more while nothing happens.
+-- Seconds between checks for requests that were killed while they waited; the
+-- interval grows while nothing happens.
 local SWEEP_FIRST, SWEEP_LAST = 0.25, 4
--- Seconds between two looks at the loop without a relay.
+-- Seconds between polls of the loop without a relay.
 local LOOK_FIRST, LOOK_LAST = 0.001, 0.02
 
 local scheduler
 local is_gone -- whether the coroutine of a fiber was killed
 local relayed = true
--- The pump that runs, if any: the number of its worker, a semaphore that ends
--- its pause (nudge), whether it has to look at the loop (looking), and whether
--- it has ended (over).
+-- The running pump, if any: the number of its worker, a semaphore that
+-- interrupts its pause (nudge), whether it has to poll the loop (looking), and
+-- whether it has ended (over).
 local current
 
---- `gone`: see scheduler.release.
+--- `gone`: see `is_gone` in scheduler.release.
 function pump.serve(one, gone)
   scheduler, is_gone = one, gone
 end
 
---- Whether to use a relay.
+--- Sets whether to use a relay.
 function pump.configure(with_relay)
   relayed = with_relay
 end
@@ -38,13 +38,13 @@ function pump.is_running()
   return current ~= nil and current.worker == ngx.worker.pid()
 end
 
---- Where a coroutine of the pump's keeps those of its light threads that have
---- ended; nil: the running one is none of the pump's.
+--- The table in which a pump's coroutine keeps its finished light threads; nil
+--- if the running coroutine is not a pump's.
 function pump.ended()
   return pump.is_running() and current.ended[coroutine.running()] or nil
 end
 
--- Waits between two looks; how long to wait the next time.
+-- Waits between two polls; returns the next interval.
 local function rest(self, pause, first, last)
   local before = scheduler.handed_over()
   local nudged = self.nudge:wait(pause)
@@ -75,10 +75,10 @@ local function follow(self, socket)
     scheduler.collect()
   end
   socket:close()
-  self.ended[coroutine.running()] = nil -- nginx uses it again
+  self.ended[coroutine.running()] = nil -- nginx reuses it
 end
 
--- Returns the relay; nil when there is none to be had.
+-- Returns the relay; nil if there cannot be one.
 local function start_relay(self, loop)
   local relay = relayed and loop:relay() or nil
   local socket = relay and connect(relay)
@@ -95,13 +95,13 @@ end
 
 -- ---- the rest of it --------------------------------------------------------
 
--- What is open while nobody waits does not keep a worker from ending.
+-- Operations that nobody waits for do not keep a worker from ending.
 local function is_needed()
   return scheduler.is_busy()
     or scheduler.is_open() and not ngx.worker.exiting()
 end
 
--- Stays for a moment once nobody waits: the next call may be under way.
+-- Remains for a moment without waiters: the next call may be imminent.
 local function keep(self)
   local pause = SWEEP_FIRST
   repeat
@@ -152,8 +152,8 @@ local function start(premature, self, loop)
   end
 end
 
---- Sees to it that the loop is stepped. A worker that is shutting down starts
---- no timers: then nothing does.
+--- Makes sure that a pump runs. A worker that is shutting down starts no
+--- timers; then nothing steps the loop.
 function pump.watch(loop)
   if not pump.is_running() then
     local self = {
@@ -161,7 +161,7 @@ function pump.watch(loop)
     }
     current = ngx.timer.at(0, start, self, loop) and self
   elseif current.looking and current.nudge:count() < 0 then
-    current.nudge:post(1) -- something was just begun: look soon
+    current.nudge:post(1) -- something has been started: poll soon
   end
 end
 

@@ -1,5 +1,5 @@
--- The default host: the process has nothing else to wait for, so waiting is
--- poll(2) on the loop's one descriptor.
+-- The default host: a program without a loop, in which a wait is poll(2) on the
+-- loop's descriptor.
 
 local errors = require("wrenn.errors")
 

@@ -1,6 +1,6 @@
--- libuv's loop: Neovim's, or luv's. One poll handle watches the loop's fd. A
--- coroutine waits by yielding, as luv's users do it, and is resumed from the
--- loop; in Neovim through vim.schedule, so that it may call all of the API.
+-- The loop of libuv, in Neovim or luv. A poll handle watches the descriptor. A
+-- coroutine waits by yielding, as usual with luv, and is resumed from the loop;
+-- in Neovim by vim.schedule, so that it may call all of the API.
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
@@ -13,7 +13,7 @@ local vim = rawget(_G, "vim")
 local uv
 local scheduler
 local watched, handle, timer
-local home -- the process that the handle was made in
+local home -- the process that created the handle
 local suspended = 0
 local turns = 0
 local poked, in_pump = false, false
@@ -28,7 +28,7 @@ function host.stayed_behind()
   return home ~= nil and home ~= core.pid()
 end
 
--- The handle keeps uv.run going only while somebody waits.
+-- The handle keeps uv.run running only while there are waiters.
 local function hold()
   if not handle then
     return
@@ -110,8 +110,8 @@ local function refusal()
       .. " in wrenn.task.spawn (a generator inside a task: wrenn.task.wrap)")
 end
 
--- The main program waits in Neovim as vim.wait does: the editor goes on, and
--- Ctrl-C ends it.
+-- The main program of Neovim waits like vim.wait: the editor continues, and
+-- Ctrl-C ends the wait.
 local function block_vim()
   if vim.in_fast_event() then
     return refusal()
