@@ -541,6 +541,10 @@ for _, generation in ipairs({ "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.same({ "capsule.create", "capsule.destroy",
         "capsule.create" }, actions)
       assert.is_true(second:destroy())
+      read_to(stream, function(ev) -- the next spec is not to be told
+        return ev.resource.id == second.id and ev.event == "capsule.destroy"
+          and ev.actor.type == "system"
+      end)
       stream:close()
     end)
 
@@ -569,6 +573,7 @@ for _, generation in ipairs({ "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.same({ "starting>running", "running>" .. meanwhile,
         meanwhile .. ">running" }, round)
       assert.is_true(capsule:destroy())
+      read_to(stream, is_end_of("capsule.destroy"))
       stream:close()
     end)
 

@@ -1,6 +1,7 @@
 -- What programs do at the edges: break out of loops, raise in callbacks, cancel
 -- what waits for the host, and have very many tasks.
 
+local core = require("wrenn.core")
 local figures = require("spec.hosts.figures")
 local wrenn = require("wrenn")
 
@@ -27,10 +28,12 @@ local function breaks(host, capsule, say)
       end
     end
   end
-  collectgarbage()
-  collectgarbage()
-  host.sleep(0.3)
-  collectgarbage()
+  local deadline = core.now() + 30
+  repeat
+    collectgarbage()
+    collectgarbage()
+    host.sleep(0.1)
+  until figures.count_fds() <= before or core.now() > deadline
   say("fds_after_break", figures.count_fds() - before)
 end
 
@@ -45,12 +48,16 @@ local function raises(_, capsule, say)
 end
 
 local function cancels(host, capsule, say)
+  local waits = false
   local one = wrenn.task.spawn(function()
-    host.sleep(0.2)
+    waits = true
+    host.sleep(0.5)
     local _, err = capsule.commands:run("true")
     return err and err.type or "none"
   end)
-  host.sleep(0.05)
+  while not waits do
+    host.sleep(0.01)
+  end
   one:cancel()
   say("cancelled_in_host_wait", one:wait())
   local native, type_of_err
@@ -66,9 +73,11 @@ local function cancels(host, capsule, say)
 end
 
 local function many(host, _, say)
-  local count, ended = 2000, 0
+  local count, ended, open = 2000, 0, false
   local gate = wrenn.task.spawn(function()
-    wrenn.task.sleep(0.3)
+    while not open do
+      wrenn.task.sleep(0.05)
+    end
     return true
   end)
   local list = {}
@@ -77,13 +86,16 @@ local function many(host, _, say)
       if i % 2 == 0 then
         check(gate:wait())
       else
-        wrenn.task.sleep(0.3)
+        repeat
+          wrenn.task.sleep(0.3)
+        until open
       end
       ended = ended + 1
     end)
   end
   host.sleep(0.1)
   say("parked", ended)
+  open = true
   for i = 1, count do
     list[i]:wait()
   end
