@@ -76,14 +76,18 @@ local choices = {
   end,
 }
 
--- The fields of each shape, parsed once.
+-- The fields of each shape, parsed once. `type`: the Lua type that is all
+-- there is to check; false where there is more.
 local compiled = {}
 for shape, fields in pairs(objects) do
   local list = {}
   for name, kind in pairs(fields) do
     local plain = kind:match("^[^?]+")
+    local items = plain:match("^list:(.*)$")
+    local more = items or objects[plain] or plain == "text" or plain == "id"
+      or plain == "integer"
     list[#list + 1] = { name = name, kind = plain, optional = plain ~= kind,
-      items = plain:match("^list:(.*)$") }
+      items = items, type = not more and plain }
   end
   table.sort(list, function(a, b)
     return a.name < b.name
@@ -128,9 +132,7 @@ local function check_list(list, shape, text, name)
 end
 
 local function is_kind(value, kind)
-  if kind == "text" then
-    return type(value) == "string" and value ~= ""
-  elseif kind == "id" or kind == "integer" then
+  if kind == "id" or kind == "integer" then
     return type(value) == "number" and value % 1 == 0
       and (kind == "integer" or value > 0)
   end
@@ -146,6 +148,8 @@ local function check_field(value, field, text)
       return true
     end
     return nil, "is missing"
+  elseif field.kind == "text" and type(value) == "string" and value ~= "" then
+    return true
   elseif field.items then
     return check_list(value, field.items, text, field.name)
   elseif objects[field.kind] then
@@ -162,10 +166,15 @@ function check_object(value, shape, text)
   if type(value) ~= "table" or value[1] ~= nil then
     return nil, "is no object"
   end
-  for _, field in ipairs(compiled[shape]) do
-    local ok, why, where = check_field(value[field.name], field, text)
-    if not ok then
-      return nil, why, below(field.name, where)
+  local fields = compiled[shape]
+  for i = 1, #fields do
+    local field = fields[i]
+    local name = field.name
+    if type(value[name]) ~= field.type then
+      local ok, why, where = check_field(value[name], field, text)
+      if not ok then
+        return nil, why, below(name, where)
+      end
     end
   end
   return true

@@ -28,7 +28,11 @@ local PLAIN_IN_PATH = {
 --- Escapes a path segment. A Go server cannot receive a slash or a segment of
 --- dots only: see names_segment.
 function url.segment(value)
-  return (url.escape(value):gsub("%%%x%x", PLAIN_IN_PATH))
+  local text = url.escape(value)
+  if not text:find("%", 1, true) then
+    return text
+  end
+  return (text:gsub("%%%x%x", PLAIN_IN_PATH))
 end
 
 --- Whether a Go server can receive this text as a path segment.
