@@ -1,11 +1,17 @@
 #include "json.h"
 
+#include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ONES 0x0101010101010101ull
 #define HIGHS 0x8080808080808080ull
 
+/* In place of a depth: a container is not looked into. */
+#define SHALLOW (WRENN_JSON_DEPTH + 1)
+
 static const char truncated[] = "JSON ends too early";
+static const char trailing[] = "something follows the JSON value";
 
 /* ---- scanning ------------------------------------------------------------ */
 
@@ -206,6 +212,10 @@ static const char *scan_value(const char *at, const char *end,
   default:
     return scan_number(at, end, value, why);
   }
+  value->type = *at == '{' ? WRENN_JSON_OBJECT : WRENN_JSON_ARRAY;
+  value->text = at;
+  if (depth == SHALLOW)
+    return at;
   if (depth == WRENN_JSON_DEPTH) {
     *why = "JSON is nested too deeply";
     return NULL;
@@ -221,8 +231,6 @@ static const char *scan_value(const char *at, const char *end,
     *why = it.why;
     return NULL;
   }
-  value->type = *at == '{' ? WRENN_JSON_OBJECT : WRENN_JSON_ARRAY;
-  value->text = at;
   value->len = (size_t)(it.at - at);
   return it.at;
 }
@@ -271,11 +279,42 @@ int wrenn_json_next(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value) {
   int found = step(it, key ? key : &unused, value, 1);
   if (found == 0) {
     bool more = skip_space(it->at, it->end) != it->end;
-    it->why = more ? "something follows the JSON value" : NULL;
+    it->why = more ? trailing : NULL;
     it->at = NULL;
     return more ? -1 : 0;
   }
   return found;
+}
+
+bool wrenn_json_begin(wrenn_json_iter *it, const char *text, size_t len,
+                      wrenn_json *value) {
+  const char *end = text + len;
+  *it = (wrenn_json_iter){.end = end};
+  it->at = scan_value(skip_space(text, end), end, value, SHALLOW, &it->why);
+  return it->at != NULL;
+}
+
+void wrenn_json_enter(wrenn_json_iter *inner, const wrenn_json_iter *it,
+                      const wrenn_json *container) {
+  *inner = (wrenn_json_iter){.at = container->text + 1,
+                             .end = it->end,
+                             .object = container->type == WRENN_JSON_OBJECT,
+                             .first = true};
+}
+
+int wrenn_json_step(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value) {
+  return step(it, key, value, SHALLOW);
+}
+
+void wrenn_json_leave(wrenn_json_iter *it, const wrenn_json_iter *inner) {
+  it->at = inner->at;
+}
+
+bool wrenn_json_end(wrenn_json_iter *it) {
+  if (skip_space(it->at, it->end) == it->end)
+    return true;
+  it->why = trailing;
+  return false;
 }
 
 bool wrenn_json_open(wrenn_json_iter *it, const char *text, size_t len) {
@@ -308,7 +347,7 @@ bool wrenn_json_parse(const char *text, size_t len, wrenn_json *value,
     return false;
   if (skip_space(at, end) == end)
     return true;
-  *why = "something follows the JSON value";
+  *why = trailing;
   return false;
 }
 
@@ -413,6 +452,28 @@ size_t wrenn_json_decode(const wrenn_json *value, char *dst) {
 
 bool wrenn_json_true(const wrenn_json *value) {
   return value->type == WRENN_JSON_BOOL && value->text[0] == 't';
+}
+
+bool wrenn_json_double(const wrenn_json *value, double *out) {
+  char text[1024];
+  const char *point = localeconv()->decimal_point;
+  const char *dot = value->type == WRENN_JSON_NUMBER
+                        ? memchr(value->text, '.', value->len)
+                        : NULL;
+  size_t whole = dot ? (size_t)(dot - value->text) : value->len;
+  if (value->type != WRENN_JSON_NUMBER ||
+      value->len + strlen(point) >= sizeof(text))
+    return false;
+  memcpy(text, value->text, whole);
+  text[whole] = '\0';
+  if (dot) {
+    size_t rest = value->len - whole - 1;
+    char *at = stpcpy(text + whole, point);
+    memcpy(at, dot + 1, rest);
+    at[rest] = '\0';
+  }
+  *out = strtod(text, NULL);
+  return true;
 }
 
 /* The digits of a number without its point, and the power of ten that they are

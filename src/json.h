@@ -60,6 +60,23 @@ void wrenn_json_walk(wrenn_json_iter *it, const wrenn_json *container);
  * -1 when malformed, with it->why set. `key` may be NULL for an array. */
 int wrenn_json_next(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value);
 
+/* For one pass over all that a text holds: as wrenn_json_parse and
+ * wrenn_json_next, but a container that is found has been looked at no further
+ * than to its bracket. Whoever finds one walks it by an iterator of its own, by
+ * wrenn_json_enter, to the step that returns 0, and then takes the first one on
+ * behind it by wrenn_json_leave. How deep that may go is the walker's to say.
+ * wrenn_json_begin makes the outermost iterator, which holds one value; false
+ * when it is malformed, with it->why set. */
+bool wrenn_json_begin(wrenn_json_iter *it, const char *text, size_t len,
+                      wrenn_json *value);
+void wrenn_json_enter(wrenn_json_iter *inner, const wrenn_json_iter *it,
+                      const wrenn_json *container);
+int wrenn_json_step(wrenn_json_iter *it, wrenn_json *key, wrenn_json *value);
+void wrenn_json_leave(wrenn_json_iter *it, const wrenn_json_iter *inner);
+
+/* Whether nothing but white space is left; sets it->why when not. */
+bool wrenn_json_end(wrenn_json_iter *it);
+
 /* Finds a member of an object by name (the last one if it is repeated). Returns
  * false if it is missing or `object` is not an object. */
 bool wrenn_json_get(const wrenn_json *object, const char *name,
@@ -76,6 +93,10 @@ size_t wrenn_json_decode(const wrenn_json *value, char *dst);
 /* Reads a number that is a whole number in the range of int64_t; 3.0 and 3e2
  * count as whole. Returns false otherwise. */
 bool wrenn_json_int(const wrenn_json *value, int64_t *out);
+
+/* Reads a number, whatever the locale writes for its point. Returns false for
+ * any other type and for what has a thousand digits. */
+bool wrenn_json_double(const wrenn_json *value, double *out);
 
 /* Reads a boolean; false for any other type. */
 bool wrenn_json_true(const wrenn_json *value);

@@ -71,7 +71,7 @@ int luaopen_wrenn_core(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
   binding_add_hash(L);
   binding_add_loop(L);
-  binding_add_settle(L);
+  binding_add_json(L);
   binding_add_tree(L);
   lua_pushliteral(L, WRENN_VERSION);
   lua_setfield(L, -2, "_VERSION");

@@ -1,5 +1,5 @@
--- JSON by lua-cjson, with two corrections: whole numbers become integers where
--- Lua has them, and null becomes nil.
+-- JSON. The core decodes it: whole numbers become integers where Lua has them,
+-- and null becomes nil. lua-cjson encodes it.
 
 local core = require("wrenn.core")
 
@@ -15,26 +15,13 @@ local function instance()
     point = now
     codec = require("cjson").new()
     codec.encode_sparse_array(false)
-    codec.decode_invalid_numbers(false)
   end
   return codec
 end
 
 --- Returns the value, or nil and the reason if the text is malformed. For
 --- JSON's null it returns nil without a reason.
-function json.decode(text)
-  local cjson = instance()
-  local ok, value = pcall(cjson.decode, text)
-  if not ok then
-    return nil, tostring(value)
-  end
-  if type(value) == "table" then
-    return core.settle(value)
-  elseif value == cjson.null then
-    return nil
-  end
-  return value
-end
+json.decode = core.json
 
 --- Encodes a table with string keys or a non-empty array. An empty table is an
 --- object.
