@@ -10,43 +10,8 @@
 #ifndef WRENN_FRAME_H
 #define WRENN_FRAME_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "buf.h"
-
-typedef enum wrenn_codec {
-  WRENN_CODEC_RAW,    /* messages are passed on unchanged */
-  WRENN_CODEC_STREAM, /* exec and process streams */
-  WRENN_CODEC_PTY     /* both PTY encodings */
-} wrenn_codec;
-
-typedef enum wrenn_frame_kind {
-  WRENN_FRAME_START,   /* pid */
-  WRENN_FRAME_STDOUT,  /* data */
-  WRENN_FRAME_STDERR,  /* data */
-  WRENN_FRAME_EXIT,    /* exit_code (-1 when absent) */
-  WRENN_FRAME_ERROR,   /* data, fatal */
-  WRENN_FRAME_STARTED, /* pid, tag (PTY) */
-  WRENN_FRAME_OUTPUT,  /* data, binary (PTY; base64 already decoded) */
-  WRENN_FRAME_PING,    /* (PTY) */
-  WRENN_FRAME_UNKNOWN  /* type; data when there was any */
-} wrenn_frame_kind;
-
-typedef struct wrenn_frame {
-  wrenn_frame_kind kind;
-  const char *type; /* as sent; "unknown" when absent */
-  size_t type_len;
-  const char *data; /* never NULL */
-  size_t data_len;
-  const char *tag; /* NULL when absent */
-  size_t tag_len;
-  int64_t pid; /* 0 when absent */
-  int exit_code;
-  bool fatal;
-  bool binary; /* received as a binary message (the PTY's other encoding) */
-} wrenn_frame;
+#include "wrenn.h"
 
 /* Decodes one whole message of codec STREAM or PTY. `text` is changed in
  * place and *frame points into it. Returns false and sets *why (a constant

@@ -394,10 +394,14 @@ static void set_callbacks(http_op *http) {
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, http);
 }
 
-wrenn_status wrenn_http_start(wrenn_loop *loop,
-                              const wrenn_http_options *options, wrenn_id *id) {
+wrenn_status wrenn_http_start(wrenn_loop *loop, const wrenn_http_options *given,
+                              wrenn_id *id) {
   static const wrenn_op_class class = {kick_http, stop_http, free_http,
                                        has_left};
+  wrenn_http_options own;
+  const wrenn_http_options *options = &own;
+  if (!wrenn_options_copy(&own, sizeof(own), given, given->size))
+    return WRENN_E_ARGUMENT;
   const char *method = options->method ? options->method : "GET";
   bool has_body = options->upload || options->body_len > 0;
   wrenn_status status = wrenn_loop_check(loop);
@@ -412,6 +416,7 @@ wrenn_status wrenn_http_start(wrenn_loop *loop,
   if (!http)
     goto out;
   http->transfer.done = finish;
+  http->transfer.op.user = options->user;
   for (size_t i = 0; i < options->header_count; i++) {
     if (!wrenn_header_line_ok(options->headers[i])) {
       status = WRENN_E_ARGUMENT;

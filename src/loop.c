@@ -14,6 +14,8 @@
 
 #include "op.h"
 
+const char *wrenn_version(void) { return WRENN_VERSION; }
+
 const char *wrenn_strerror(wrenn_status status) {
   switch (status) {
   case WRENN_OK:

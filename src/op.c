@@ -264,6 +264,7 @@ void wrenn_op_emit(wrenn_op *op, wrenn_node *node) {
     return;
   }
   op->backlog += wrenn_node_cost(node);
+  node->event.user = op->user;
   wrenn_queue_push(&op->loop->queue, node);
   update_pause(op);
 }
@@ -273,6 +274,7 @@ void wrenn_op_finish(wrenn_op *op, wrenn_node *node) {
     wrenn_node_free(node);
     return;
   }
+  node->event.user = op->user;
   wrenn_queue_push(&op->loop->queue, node);
   end_op(op);
 }
@@ -318,11 +320,26 @@ void wrenn_op_fail_fds(wrenn_op *op) {
                 (unsigned long long)wrenn_fd_limit());
 }
 
+/* ---- options ------------------------------------------------------------- */
+
+bool wrenn_options_copy(void *to, size_t known, const void *from, size_t size) {
+  const char *bytes = from;
+  if (size < sizeof(size_t))
+    return false;
+  for (size_t i = known; i < size; i++)
+    if (bytes[i])
+      return false;
+  memset(to, 0, known);
+  memcpy(to, from, size < known ? size : known);
+  return true;
+}
+
 /* ---- API ----------------------------------------------------------------- */
 
 static void free_timer_op(wrenn_op *op) { free(op); }
 
-wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms, wrenn_id *id) {
+wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms, void *user,
+                               wrenn_id *id) {
   static const wrenn_op_class class = {.free = free_timer_op};
   wrenn_status status = wrenn_loop_check(loop);
   if (status)
@@ -331,6 +348,7 @@ wrenn_status wrenn_timer_start(wrenn_loop *loop, uint32_t ms, wrenn_id *id) {
   if (!op)
     return WRENN_E_MEMORY;
   /* the clock counts whole milliseconds: one has begun before */
+  op->user = user;
   wrenn_deadlines limits = {.total_ms = ms < UINT32_MAX ? ms + 1 : ms};
   status = wrenn_op_start(loop, op, &class, &limits);
   if (status)

@@ -37,6 +37,7 @@ struct wrenn_op {
   const wrenn_op_class *class;
   wrenn_id id;
   unsigned refs;       /* the transport's and the timer's */
+  void *user;          /* the caller's; set before wrenn_op_start */
   bool ended;          /* the terminal event is in the queue */
   bool connected;      /* the connect deadline is over */
   bool answered;       /* the head deadline is over */
@@ -61,6 +62,11 @@ struct wrenn_op {
 wrenn_status wrenn_op_start(wrenn_loop *loop, wrenn_op *op,
                             const wrenn_op_class *class,
                             const wrenn_deadlines *limits);
+
+/* Copies an option struct of `size` bytes that a caller gave to one that has
+ * `known` bytes: what the caller's does not have becomes zero. False: `size` is
+ * none, or the caller asks for something that was added later. */
+bool wrenn_options_copy(void *to, size_t known, const void *from, size_t size);
 
 /* Finds a live op; NULL if the id is stale. */
 wrenn_op *wrenn_op_find(const wrenn_loop *loop, wrenn_id id);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frame.h"
 #include "ws_op.h"
 
 #define MAX_MESSAGE ((size_t)64 * 1024 * 1024)
@@ -303,16 +304,21 @@ static void kick_ws(wrenn_op *op) {
     wrenn_ws_turn(ws);
 }
 
-wrenn_status wrenn_ws_open(wrenn_loop *loop, const wrenn_ws_options *options,
+wrenn_status wrenn_ws_open(wrenn_loop *loop, const wrenn_ws_options *given,
                            wrenn_id *id) {
   static const wrenn_op_class class = {
       .kick = kick_ws, .stop = stop_ws, .free = free_ws};
+  wrenn_ws_options own;
+  const wrenn_ws_options *options = &own;
+  if (!wrenn_options_copy(&own, sizeof(own), given, given->size))
+    return WRENN_E_ARGUMENT;
   wrenn_status status = wrenn_loop_check(loop);
   if (status)
     return status;
   wrenn_ws_op *ws = calloc(1, sizeof(*ws));
   if (!ws)
     return WRENN_E_MEMORY;
+  ws->transfer.op.user = options->user;
   ws->codec = options->codec;
   ws->reader.max_message =
       options->max_message ? options->max_message : MAX_MESSAGE;
@@ -354,6 +360,17 @@ wrenn_status wrenn_ws_send(wrenn_loop *loop, wrenn_id id, const void *data,
   ws->unsent += len;
   wrenn_op_kick(&ws->transfer.op);
   return WRENN_OK;
+}
+
+wrenn_status wrenn_ws_send_input(wrenn_loop *loop, wrenn_id id,
+                                 const void *data, size_t len) {
+  wrenn_buf frame = {0};
+  wrenn_frame_put_input(&frame, data, len);
+  wrenn_status status =
+      frame.oom ? WRENN_E_MEMORY
+                : wrenn_ws_send(loop, id, frame.data, frame.len, false);
+  wrenn_buf_free(&frame);
+  return status;
 }
 
 size_t wrenn_ws_unsent(const wrenn_loop *loop, wrenn_id id) {

@@ -73,7 +73,7 @@ int luaopen_wrenn_core(lua_State *L) {
   binding_add_loop(L);
   binding_add_json(L);
   binding_add_tree(L);
-  lua_pushliteral(L, WRENN_VERSION);
+  lua_pushstring(L, wrenn_version());
   lua_setfield(L, -2, "_VERSION");
   return 1;
 }

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../buf.h"
-#include "../frame.h"
 #include "module.h"
 
 #define MAX_HEADERS 64
@@ -157,7 +155,7 @@ static int loop_http(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   binding_op *op = new_op(L, shared);
-  wrenn_http_options options = {.headers = lines};
+  wrenn_http_options options = {.size = sizeof(options), .headers = lines};
   options.method = string_field(L, "method");
   options.url = string_field(L, "url");
   options.header_count = headers_field(L, lines);
@@ -192,7 +190,7 @@ static int loop_ws(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   binding_op *op = new_op(L, shared);
-  wrenn_ws_options options = {.headers = lines};
+  wrenn_ws_options options = {.size = sizeof(options), .headers = lines};
   options.url = string_field(L, "url");
   options.header_count = headers_field(L, lines);
   options.net = net_fields(L);
@@ -212,7 +210,7 @@ static int loop_timer(lua_State *L) {
   wrenn_loop *loop = binding_check_loop(L, 1, &shared);
   uint32_t ms = (uint32_t)binding_to_ms(L, 2, 0);
   binding_op *op = new_op(L, shared);
-  wrenn_status status = wrenn_timer_start(loop, ms, &op->id);
+  wrenn_status status = wrenn_timer_start(loop, ms, NULL, &op->id);
   return status ? binding_push_failure(L, status) : 1;
 }
 
@@ -241,13 +239,7 @@ static int op_send_input(lua_State *L) {
   wrenn_loop *loop = loop_of(op);
   if (!loop)
     return binding_push_failure(L, WRENN_E_CLOSED);
-  wrenn_buf frame = {0};
-  wrenn_frame_put_input(&frame, data, len);
-  wrenn_status status =
-      frame.oom ? WRENN_E_MEMORY
-                : wrenn_ws_send(loop, op->id, frame.data, frame.len, false);
-  wrenn_buf_free(&frame);
-  return binding_push_outcome(L, status);
+  return binding_push_outcome(L, wrenn_ws_send_input(loop, op->id, data, len));
 }
 
 static int op_send_body(lua_State *L) {
