@@ -1,4 +1,4 @@
-/* wrenn-local: the command line, the signals, and the order of the end. */
+/* wrenn-local: the command line, signals, start and end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -116,7 +116,7 @@ static bool parse_isolation(const char *where, const char *text) {
   return bwrap;
 }
 
-/* When none is given. */
+/* The key if none was given. */
 static void take_usual_key(keys *k) {
   const char *usual = getenv("WRENN_LOCAL_API_KEY");
   const char *wrong = k->count == 0 && usual ? keys_add(k, usual) : NULL;
@@ -240,7 +240,7 @@ static void find_bwrap(program *p) {
         none);
 }
 
-/* wrenn-agent lies beside this program, or where it is installed. */
+/* wrenn-agent is in the folder of this program, or where it is installed. */
 static void find_agent(program *p) {
   static const char *const places[] = {"wrenn-agent",
                                        "../libexec/wrenn/wrenn-agent"};
@@ -261,8 +261,8 @@ static void find_agent(program *p) {
   die(1, "wrenn-agent is missing: it belongs beside ", self);
 }
 
-/* As many descriptors as may be had. Returns what the limit was: commands get
- * that one, as some programs walk up to it. */
+/* Raises the limit of descriptors as far as possible. Returns the old limit,
+ * which commands get, as some programs iterate over all descriptors. */
 static uint64_t raise_limit(uint64_t *now) {
   struct rlimit limit = {1024, 1024};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -311,7 +311,7 @@ static void on_signal(uv_signal_t *handle, int number) {
   program *p = handle->data;
   if (!p->command_runs)
     end(p);
-  else if (number != SIGINT) /* a terminal sends that one to both */
+  else if (number != SIGINT) /* a terminal sends this one to both */
     uv_process_kill(&p->command, number);
 }
 
@@ -359,8 +359,8 @@ static void announce(const program *p) {
   fflush(stdout);
 }
 
-/* Whoever started it may have closed these: what is opened next would take
- * their place, be written to, and not be closed by libuv. */
+/* Opens the standard streams if they are closed: otherwise other files would
+ * get their numbers, be written to, and not be closed by libuv. */
 static void fill_standard_streams(void) {
   int fd;
   do

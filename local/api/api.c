@@ -59,7 +59,7 @@ static const route routes[] = {
     {HTTP_GET, "/v1/events/stream", handle_events, NULL, KEY, false},
 };
 
-/* What came with a later generation; method -1 is any. */
+/* Endpoints of later generations; method -1 means any. */
 static const struct {
   const char *below;
   int method;
@@ -68,14 +68,16 @@ static const struct {
              {"/v1/volumes", -1, GENERATION_0_4},
              {"/v1/snapshots", HTTP_PATCH, GENERATION_0_4}};
 
-/* Served on the real thing, but to people with a session, not to keys. */
+/* Endpoints that the real server only offers to signed-in people, not to
+ * keys. */
 static const char *const session_only[] = {
     "/v1/auth",  "/v1/me",       "/v1/api-keys",   "/v1/teams", "/v1/users",
     "/v1/hosts", "/v1/channels", "/v1/audit-logs", "/v1/admin"};
 
 /* ---- checks -------------------------------------------------------------- */
 
-/* As long as it takes: time must not tell how much of a key is right. */
+/* Compares in constant time, so that the time does not tell how much of a key
+ * is right. */
 static bool is_key(const conn *c, const char *key) {
   char wanted[sizeof(c->key)] = "", given[sizeof(c->key)] = "";
   unsigned char differs = 0;
@@ -96,7 +98,7 @@ static int team_of(const conn *c) {
 
 static bool key_is_right(const conn *c) { return request_of(c)->team >= 0; }
 
-/* A capsule of the team's; another's is none. */
+/* Finds a capsule of the team; those of other teams are not found. */
 static capsule *find_own(const conn *c, const char *id) {
   capsule *found = capsule_find(&server_of(c)->capsules, id);
   return found && found->team == request_of(c)->team ? found : NULL;
@@ -147,7 +149,7 @@ bool api_body(conn *c, wrenn_json *body) {
   return false;
 }
 
-/* Strings with a NUL in them cannot be what they say they are. */
+/* A string that contains a NUL is not valid. */
 static bool read_text(const wrenn_json *from, const char *name, char **text) {
   wrenn_json value;
   *text = NULL;
@@ -219,7 +221,7 @@ static bool all_strings(const wrenn_json *container) {
   return true;
 }
 
-/* A member that is a container of strings, or absent. */
+/* A member that is an object or array of strings, or absent. */
 static bool read_strings(const wrenn_json *from, const char *name,
                          wrenn_json_type type, wrenn_json *value) {
   if (!wrenn_json_get(from, name, value) || value->type == WRENN_JSON_NULL) {
@@ -303,8 +305,8 @@ static bool take_selector(conn *c, const route_value *value) {
   return request_of(c)->selector != NULL;
 }
 
-/* What has to be right before a handler sees the request; answers it if not.
- * The order is the server's: key, id, capsule. */
+/* Checks a request before its handler sees it, and answers it if a check fails.
+ * The order is the real server's: key, id, capsule. */
 static bool admit(conn *c, const route *r, const route_value *values) {
   bool later =
       r->upgrade && c->upgrade && server_of(c)->traits->opens_to_strangers;
@@ -343,8 +345,9 @@ static void reply_unknown(conn *c, bool known_path) {
     conn_reply(c, 404, "text/plain; charset=utf-8", text, sizeof(text) - 1);
 }
 
-/* Whether a request has to be refused so that others can go on. To look takes
- * less than to begin something, and what is ended sets descriptors free. */
+/* Whether a request has to be refused to let others finish. Requests that only
+ * read need less than those that start something, and those that end something
+ * free descriptors. */
 static bool is_crowded(conn *c, const route *r) {
   bool looks = r && r->method == HTTP_GET && !r->upgrade;
   bool scarce = conn_is_spare(c);

@@ -1,6 +1,5 @@
 /*
- * The API: which handler serves which request, and what all of
- * them check first.
+ * The API: which handler serves which request, and the common checks.
  */
 #ifndef WRENN_LOCAL_API_API_H
 #define WRENN_LOCAL_API_API_H
@@ -17,40 +16,40 @@ void api_begin(conn *c);
 void api_request(conn *c);
 void api_forget(conn *c);
 
-/* Refuses a request for which too few descriptors are left: true then. It is
+/* Refuses a request if too few descriptors are left, and returns true. It is
  * answered later. */
 bool api_crowded(conn *c);
 void api_reply_crowded(conn *c);
 
 /* ---- checks; each answers the request when it returns false -------------- */
 
-/* The capsule is running, and known to be there. `with_status`: its status is
- * in the message, as it is for everything but files. */
+/* Checks that the capsule is running and not secretly paused. `with_status`:
+ * the message contains its status, as for everything except files. */
 bool api_running(conn *c, bool with_status);
 
-/* The body is a JSON object. */
+/* Checks that the body is a JSON object. */
 bool api_body(conn *c, wrenn_json *body);
 
-/* A member of the body as an allocated string: *text is NULL when it is
- * absent or null; false (and 400) when it is something else. */
+/* Returns a member of the body as an allocated string. *text is NULL if it is
+ * absent or null; false (after a 400) if it has another type. */
 bool api_text(conn *c, const wrenn_json *body, const char *name, char **text);
 
-/* The same for whole numbers of 32 bits, and for those without a sign;
- * *number stays as it is when absent. */
+/* The same for 32-bit integers, and for unsigned ones; *number is unchanged if
+ * absent. */
 bool api_number(conn *c, const wrenn_json *body, const char *name,
                 int64_t *number);
 bool api_unsigned(conn *c, const wrenn_json *body, const char *name,
                   int64_t *number);
 
-/* The member `path`, required. NULL when the request has been answered. */
+/* The required member `path`. NULL if the request has been answered. */
 char *api_path(conn *c, const wrenn_json *body);
 
-/* A parameter of the query, decoded; false when it is absent. What is
- * malformed or does not fit is "?", which no parameter takes. */
+/* Decodes a parameter of the query; false if absent. A malformed or too long
+ * value becomes "?", which no parameter accepts. */
 bool api_query(const conn *c, const char *name, char *value, size_t size);
 
-/* Reads a plan out of a request body or a start frame: cmd and args and, if
- * not `command_only`, envs, cwd and tag. False when one is of a wrong type. */
+/* Reads a plan from a request body or a start frame: cmd and args and, unless
+ * `command_only`, envs, cwd and tag. Returns false if a type is wrong. */
 typedef struct api_plan {
   process_plan plan;
   char *cmd, *cwd, *tag; /* owned */
@@ -59,7 +58,7 @@ typedef struct api_plan {
 bool api_plan_read(const wrenn_json *from, bool command_only, api_plan *plan);
 void api_plan_free(api_plan *plan);
 
-/* The volumes that a new capsule is to have; false when the request has been
+/* Finds the volumes for a new capsule; false if the request has been
  * answered. */
 bool api_volumes(conn *c, const wrenn_json *body, capsule_wishes *wishes);
 
@@ -96,8 +95,8 @@ void handle_stats(conn *c);
 void handle_usage(conn *c);
 void handle_metrics(conn *c);
 
-/* stranger.c: a WebSocket that opens before its key is looked at, and fails
- * then. `fatal` as terminals say so. */
+/* stranger.c: a WebSocket that opens before its key is checked, and fails
+ * afterwards. `fatal`: in the form of terminals. */
 void handle_stranger(conn *c, bool fatal);
 
 /* exec.c */

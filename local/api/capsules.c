@@ -32,7 +32,7 @@ static void reply_capsule(conn *c, int status, const capsule *shown) {
 
 /* ---- changes of status --------------------------------------------------- */
 
-/* A request that is answered once a change is done. */
+/* A request that is answered at the end of a change. */
 typedef struct waiting {
   capsule_watcher watcher;
   conn *conn;
@@ -62,8 +62,8 @@ static void on_left(capsule_watcher *watcher) {
     api_reply_fault(w->conn, FAULT_NOT_DONE, capsule_status_name(w->of));
 }
 
-/* A change has begun: answers now, or with `status` when it is done, as the
- * generation has it. */
+/* A change has begun: answers now, or with `status` at its end, depending on
+ * the generation. */
 static void reply_begun(conn *c, capsule *of, capsule_status wanted,
                         int status) {
   waiting *w = NULL;
@@ -88,8 +88,8 @@ static int64_t or_default(int64_t number, int64_t standard) {
   return number > 0 ? number : standard;
 }
 
-/* Takes a reference apart: a name, which from 0.4 on may have a team's slug in
- * front. False when it cannot be one. */
+/* Parses a reference: a name, from 0.4 on optionally after a team's slug.
+ * Returns false if it is malformed. */
 static bool split_reference(const conn *c, const char *given,
                             char slug[TEMPLATE_NAME_MAX + 1],
                             const char **name) {
@@ -107,7 +107,7 @@ static bool split_reference(const conn *c, const char *given,
   return template_name_ok(*name);
 }
 
-/* Takes the template over; answers the request when there is none. */
+/* Copies the template; answers the request if it does not exist. */
 static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
   char slug[TEMPLATE_NAME_MAX + 1];
   const char *name;
@@ -130,7 +130,7 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
     return false;
   }
   snprintf(wishes->template, sizeof(wishes->template), "%s", name);
-  if (!t->platform) { /* what has been saved fits one size only */
+  if (!t->platform) { /* a snapshot has a fixed size */
     wishes->snapshot = t;
     wishes->vcpus = t->vcpus;
     wishes->memory_mb = t->memory_mb;
@@ -138,7 +138,7 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
   return true;
 }
 
-/* Takes the metadata over, where there is such a thing. */
+/* Copies the metadata, if the generation has any. */
 static bool take_labels(conn *c, const wrenn_json *body,
                         capsule_wishes *wishes) {
   wrenn_json object;
@@ -160,7 +160,7 @@ static bool take_labels(conn *c, const wrenn_json *body,
   return !wrong && !text.oom;
 }
 
-/* What is missing or out of range becomes what the generation has for it. */
+/* Missing values and those out of range become the generation's defaults. */
 static void round_wishes(const traits *t, capsule_wishes *wishes) {
   wishes->vcpus = or_default(wishes->vcpus, t->vcpus);
   wishes->memory_mb = or_default(wishes->memory_mb, t->memory_mb);
@@ -234,8 +234,8 @@ void handle_destroy(conn *c) {
     conn_reply(c, waits ? 204 : 202, NULL, "", 0);
 }
 
-/* A change from one status to another. Where nobody waits, a capsule that is
- * there already is as good. */
+/* Changes from one status to another. If answers come at once, it is no error
+ * if the capsule has that status already. */
 static void change(conn *c, capsule_status from, capsule_status to,
                    void (*begin)(capsule *), const char *kind,
                    fault otherwise) {

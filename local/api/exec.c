@@ -1,5 +1,5 @@
-/* Handlers: commands that are run to their end or in the background, and the
- * process list. */
+/* Handlers: commands in the foreground and in the background, and the list of
+ * processes. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 
 #define DEFAULT_TIMEOUT 30
 
-/* One command. The connection, the order to start it and the timer each keep
- * it; the last of them frees it. */
+/* A foreground command. It is referenced by the connection, the order to start
+ * it and the timer; the last of them frees it. */
 typedef struct exec {
   conn *conn; /* NULL once the request is over */
   session session;
@@ -171,7 +171,8 @@ static void start_exec(conn *c, api_plan *p, bool background,
   }
 }
 
-/* The capsule is away: of a foreground command that is told otherwise. */
+/* The capsule is secretly paused: foreground commands report that
+ * differently. */
 static bool reply_away(conn *c) {
   wrenn_json body, value;
   const char *why;

@@ -6,13 +6,13 @@
 
 #include "api/server.h"
 
-/* How one generation says it. A %s in the message stands for the text. */
+/* The wording of one generation. A %s in the message stands for the text. */
 typedef struct wording {
   int status;
   const char *code, *message;
 } wording;
 
-/* How names may look; a %s for the one that does not. */
+/* The rules for names; %s is the invalid name. */
 #define NAME_RULE                                                              \
   "name \"%s\" contains invalid characters or is too long (max 64, must "      \
   "match ^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$)"

@@ -1,6 +1,6 @@
 /*
- * What can be wrong with a request, each thing with a name of its own, and how
- * each generation says so: the status, the code, the wording.
+ * The failures of requests, each with a name, and the status, code and wording
+ * of each generation for them.
  */
 #ifndef WRENN_LOCAL_API_FAULT_H
 #define WRENN_LOCAL_API_FAULT_H
@@ -47,19 +47,16 @@ typedef enum fault {
   FAULT_MEMORY
 } fault;
 
-/* Answers the request with a fault. `text` is what the list above says, or
- * NULL. */
+/* Answers the request with a fault. `text` is as listed above, or NULL. */
 void api_reply_fault(conn *c, fault what, const char *text);
 
-/* For conditions that only one place knows. The answer is
- * {"error":{"code":...,"message":...}}, with what else the generation puts
- * there. */
+/* For failures with a single place of origin. The answer is
+ * {"error":{"code":...,"message":...}} with the additions of the generation. */
 void api_reply_error(conn *c, int status, const char *code, const char *format,
                      ...) __attribute__((format(printf, 4, 5)));
 
-/* As api_reply_error, with the
- * JSON of an object as `details` (NULL for none), which only the generations
- * with typed errors show. */
+/* Like api_reply_error, with a JSON object as `details` (NULL for none), which
+ * only generations with typed errors show. */
 void api_reply_details(conn *c, int status, const char *code,
                        const char *details, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

@@ -1,5 +1,5 @@
-/* Handlers: reading files and changing directories. The agent does the work
- * inside; what it opens is sent from here. */
+/* Handlers: reading files and changing directories. The agent opens the files
+ * inside; their contents are sent from here. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -10,9 +10,9 @@
 #include "api/api.h"
 
 #define PIECE ((size_t)256 * 1024)
-/* A file is read no further while this much waits for the client. */
+/* The file is not read while this much waits for the client. */
 #define HIGH ((size_t)512 * 1024)
-/* What is sent at the most before the others have their turn. */
+/* The maximum sent in one turn, before other connections get theirs. */
 #define TURN ((size_t)4 * 1024 * 1024)
 
 typedef struct job {
@@ -46,7 +46,7 @@ static void drop_job(conn *c) {
   free_if_over(j);
 }
 
-/* A stream's head has been sent before anything is known of its file. */
+/* The head of a stream is sent before anything is known about the file. */
 static void reply_failed(job *j, const sandbox_reply *reply) {
   if (j->silent)
     conn_reply(j->conn, 200, "application/octet-stream", "", 0);
@@ -78,7 +78,7 @@ static void send_order(job *j, const char *op, const char *more) {
     api_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);
 }
 
-/* Checks the request and begins a job; NULL when it has been answered. */
+/* Checks the request and creates a job; NULL if it has been answered. */
 static job *begin(conn *c, wrenn_json *body, guest_call call) {
   if (!api_running(c, false) || !api_body(c, body))
     return NULL;
@@ -100,7 +100,7 @@ static job *begin(conn *c, wrenn_json *body, guest_call call) {
 
 /* ---- reading ------------------------------------------------------------- */
 
-/* Reads the next piece: its length, 0 at the end, -1 when it is broken. */
+/* Reads the next piece. Returns its length, 0 at the end, -1 on failure. */
 static ssize_t read_piece(job *j) {
   size_t want = PIECE;
   ssize_t len;
@@ -111,7 +111,7 @@ static ssize_t read_piece(job *j) {
   do
     len = read(j->fd, j->piece, want);
   while (len < 0 && errno == EINTR);
-  /* The head has promised more. */
+  /* The head has announced more. */
   return len == 0 && !j->chunked ? -1 : len;
 }
 
@@ -119,13 +119,13 @@ static void pump(conn *c) {
   job *j = c->task.state;
   size_t sent = 0;
   while (conn_unsent(c) < HIGH) {
-    if (sent >= TURN) { /* a fast client is not the only one */
+    if (sent >= TURN) { /* a fast client must not starve the others */
       conn_want_turn(c);
       return;
     }
     ssize_t len = read_piece(j);
     if (len < 0 && !j->silent)
-      conn_abort(c); /* it must not look like all of it */
+      conn_abort(c); /* an incomplete answer must not look complete */
     else if (len <= 0)
       conn_stream_end(c);
     if (len <= 0)
@@ -138,7 +138,7 @@ static void pump(conn *c) {
   }
 }
 
-/* The capsule is gone half-way. A stream does not say so. */
+/* The capsule ended during the answer. A stream does not report that. */
 static void on_cut(session *s) {
   job *j = (job *)((char *)s - offsetof(job, session));
   conn *c = j->conn;
@@ -150,8 +150,8 @@ static void on_cut(session *s) {
     conn_reply(c, 200, "application/octet-stream", "", 0);
 }
 
-/* Takes the file that the agent has opened. What is in a capsule may have got
- * hold of its agent: nothing is taken on trust. */
+/* Accepts the file that the agent has opened. A program in a capsule may have
+ * taken over its agent, so nothing is trusted. */
 static bool take_file(job *j, const sandbox_reply *reply) {
   struct stat info;
   j->fd = sandbox_take_fd(reply);
@@ -174,7 +174,7 @@ static void on_opened(job *j, const sandbox_reply *reply) {
     return;
   }
   if (j->left == 0) {
-    j->chunked = true; /* a file of /proc has no size, but content */
+    j->chunked = true; /* files in /proc have no size, but contents */
     first = read_piece(j);
     j->chunked = first > 0;
   }
@@ -211,7 +211,7 @@ void handle_stream_read(conn *c) {
 
 /* ---- directories --------------------------------------------------------- */
 
-/* Hands a member of the agent's answer on as an answer of its own. */
+/* Answers with a member of the agent's answer. */
 static void reply_member(job *j, const sandbox_reply *reply, const char *name) {
   wrenn_json value;
   wrenn_buf json = {0};

@@ -5,8 +5,8 @@
 #include "api/server.h"
 #include "json.h"
 
-/* The kinds of the agent's failures, as the guest daemon's two protocols name
- * them. */
+/* The agent's kinds of failures, with their names in the two protocols of the
+ * guest daemon. */
 static const struct {
   const char *error, *code;
   int status;
@@ -25,7 +25,7 @@ static size_t kind_of(const char *error) {
   return i;
 }
 
-/* What the layers put in front, and what is left of the kind by then. */
+/* The prefixes of the layers, and what remains of the kind after them. */
 static const struct {
   const char *front;
   bool by_http;     /* in between: an HTTP status and its JSON */
@@ -68,7 +68,8 @@ fault guest_fault(const traits *t, guest_call call, const char *path,
   if (calls[call].by_http) {
     put_http(message, call, path, kinds[kind].status, text);
   } else {
-    /* The agent knows what is missing; the guest daemon does not say so. */
+    /* The agent knows what is missing; the real guest daemon does not say
+     * so. */
     bool removed = call == GUEST_REMOVE;
     wrenn_buf_printf(message, "%s: %s", removed ? "internal" : kinds[kind].code,
                      text);

@@ -1,6 +1,6 @@
 /*
- * What has failed inside a capsule, as the API says so: the real server hands
- * reasons on through several layers, each of which puts something in front.
+ * Failures inside a capsule, in the words of the API: the real server passes
+ * reasons on through several layers, each of which adds a prefix.
  */
 #ifndef WRENN_LOCAL_API_GUEST_FAULT_H
 #define WRENN_LOCAL_API_GUEST_FAULT_H
@@ -9,7 +9,7 @@
 #include "buf.h"
 #include "model/generation.h"
 
-/* What was tried. */
+/* The operation that failed. */
 typedef enum guest_call {
   GUEST_READ,
   GUEST_WRITE,
@@ -22,12 +22,12 @@ typedef enum guest_call {
   GUEST_KILL
 } guest_call;
 
-/* Reads the agent's failure, its kind and text as in sandbox_reply; `path` is
- * that of a file, or NULL. Appends what the fault returned has as its text. */
+/* Reads the agent's failure (kind and text as in sandbox_reply); `path` is that
+ * of a file, or NULL. Appends the text for the returned fault. */
 fault guest_fault(const traits *t, guest_call call, const char *path,
                   const char *error, const char *text, wrenn_buf *message);
 
-/* Answers a request with it. */
+/* Answers a request with such a failure. */
 void api_reply_guest(conn *c, guest_call call, const char *path,
                      const char *error, const char *text);
 

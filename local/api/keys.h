@@ -1,4 +1,4 @@
-/* The API keys: one for each team, from the command line or a file. */
+/* The API keys, one for each team, from the command line or a file. */
 #ifndef WRENN_LOCAL_API_KEYS_H
 #define WRENN_LOCAL_API_KEYS_H
 
@@ -12,11 +12,12 @@ typedef struct keys {
   char made[37]; /* "wrn_", 32 hex digits, NUL */
 } keys;
 
-/* Adds a key, or those of a file, one a line. NULL, or what is wrong. */
+/* Adds a key, or those of a file (one per line). Returns NULL, or an error
+ * text. */
 const char *keys_add(keys *k, const char *key);
 const char *keys_read(keys *k, const char *path);
 
-/* Makes one up. */
+/* Creates a random key. */
 void keys_make(keys *k);
 
 #endif

@@ -5,7 +5,7 @@
 #define LABELS_MAX 20
 #define NAME_MAX_LEN 64
 #define VALUE_MAX 64
-/* A name that fits is no longer than this, written with escapes throughout. */
+/* The maximum length of a name when all of it is escaped. */
 #define ESCAPED_MAX ((size_t)NAME_MAX_LEN * 6)
 
 bool label_name_ok(const char *name, size_t len) {

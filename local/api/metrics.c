@@ -1,5 +1,5 @@
-/* Handler: what a capsule uses. It is measured whenever somebody asks; each
- * second since the time before has a point then, with the mean of them all. */
+/* Handler: the metrics of a capsule. It is measured when somebody asks; each
+ * second since the previous measurement then gets a point with the mean. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +62,7 @@ static double cpu_pct(capsule *of, int64_t cpu_ms) {
   return pct < 100 ? pct : 100;
 }
 
-/* The second after the last point: none from before the start or a pause. */
+/* The second after the last point, but not before the start or a pause. */
 static time_t next_second(const capsule *of, time_t now) {
   const capsule_point *last =
       of->metrics.count ? &of->metrics.points[of->metrics.count - 1] : NULL;
@@ -90,7 +90,7 @@ static void on_usage(void *arg, const sandbox_reply *reply) {
   free(a);
 }
 
-/* Asks the agent; false when it cannot be asked. */
+/* Asks the agent; returns false if that is not possible. */
 static bool ask(conn *c, const char *range, time_t since) {
   wrenn_buf order = {0};
   asking *a = calloc(1, sizeof(*a));

@@ -1,5 +1,5 @@
-/* Handler: terminals. Bytes travel as base64 in JSON up to generation 0.2, and
- * as binary messages later. */
+/* Handler: terminals. Data is base64 in JSON up to generation 0.2, and binary
+ * messages later. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void send_buf(terminal *t, wrenn_buf *frame) {
   wrenn_buf_free(frame);
 }
 
-/* An error that the session does not survive. */
+/* An error that ends the session. */
 static void fail(terminal *t, const char *text) {
   wrenn_buf frame = {0};
   wrenn_buf_puts(&frame, "{\"type\":\"error\",\"data\":");
@@ -42,7 +42,7 @@ static void fail(terminal *t, const char *text) {
     ws_drop(t->ws);
 }
 
-/* The same where the real server says nothing. */
+/* The same where the real server is silent. */
 static void refuse(terminal *t, const char *text) {
   if (t->traits->friendly)
     fail(t, text);
@@ -136,7 +136,7 @@ static void read_size(const wrenn_json *message, const char *name,
     *size = number;
 }
 
-/* NULL for the default user; false for one that there is not. */
+/* NULL for the default user; returns false if the user does not exist. */
 static bool read_user(const terminal *t, const wrenn_json *message,
                       const account **user) {
   wrenn_json value;
@@ -184,9 +184,9 @@ static void start(terminal *t, const wrenn_json *message) {
   api_plan_free(&p);
 }
 
-/* Who connects is not heard before the program prints something. Early
- * generations leave who names an unknown tag with a connection that says
- * nothing, ever. */
+/* A client that connects to a terminal is ignored until the program prints
+ * something. Early generations leave a client with an unknown tag connected in
+ * silence. */
 static void connect_to(terminal *t, const wrenn_json *message) {
   wrenn_json value;
   process *p = NULL;
@@ -220,7 +220,7 @@ static void type_base64(terminal *t, const wrenn_json *message) {
   if (!bytes)
     return;
   size_t text_len = wrenn_json_decode(&data, bytes);
-  /* What is no base64 is dropped without a word. */
+  /* Invalid base64 is dropped silently. */
   if (wrenn_base64_decode(bytes, text_len, bytes, &len))
     terminal_type(t, bytes, len);
   free(bytes);
@@ -263,7 +263,7 @@ static void first_message(terminal *t, const wrenn_json *message, bool ok,
     fail(t, "first message must be type 'start' or 'connect'");
 }
 
-/* A message after the first. What makes no sense is dropped. */
+/* Handles a message after the first. Invalid messages are dropped. */
 static void take(terminal *t, const char *data, size_t len, bool binary) {
   wrenn_json message;
   const char *why;

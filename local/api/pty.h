@@ -1,5 +1,5 @@
-/* What the two halves of the handler of terminals share: pty.c talks to the
- * client, pty_input.c does what the client wants done. */
+/* Shared by the two parts of the handler of terminals: pty.c talks to the
+ * client, pty_input.c executes its messages. */
 #ifndef WRENN_LOCAL_API_PTY_H
 #define WRENN_LOCAL_API_PTY_H
 
@@ -7,8 +7,8 @@
 #include "http/ws.h"
 #include "model/capsule.h"
 
-/* One client of a terminal. The connection, the order to start it, the timer
- * and input under way each keep it. */
+/* A client of a terminal. It is referenced by the connection, the order to
+ * start the terminal, the timer and pending input. */
 typedef struct terminal {
   ws *ws; /* NULL once the client is gone */
   const traits *traits;
@@ -27,17 +27,17 @@ typedef struct terminal {
 
 void terminal_unref(terminal *t);
 
-/* Takes what a client has sent: at once, behind what is under way, or not at
- * all when too much waits already. */
+/* Handles a message of a client: at once, after pending ones, or not at all if
+ * too many are pending. */
 void terminal_type(terminal *t, const char *data, size_t len);
 void terminal_resize(terminal *t, int64_t cols, int64_t rows);
 void terminal_kill(terminal *t);
 
-/* Does what the queue holds, as far as nothing is under way. */
+/* Executes the queue until something is pending. */
 void terminal_work(terminal *t);
 
-/* Its client is gone: what the queue holds is done all the same, now. NULL: to
- * nobody. */
+/* The client is gone: the rest of the queue is executed at once, for a process
+ * or (NULL) for nobody. */
 void terminal_end_input(terminal *t, process *p);
 
 #endif

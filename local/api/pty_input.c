@@ -1,12 +1,12 @@
-/* What clients of terminals want done. As on the real server, each has a queue
- * of few messages, which is worked off while more of them come. */
+/* The input of terminals. As on the real server, each client has a short queue,
+ * which is processed while more messages arrive. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/pty.h"
 
-/* Further messages are dropped without a word. */
+/* Further messages are dropped silently. */
 #define QUEUE_MAX 64
 
 typedef struct message {
@@ -31,8 +31,8 @@ static void drop_first(terminal *t) {
   t->queued--;
 }
 
-/* Takes all that has been typed without anything else between; allocated, or
- * NULL when memory is out. */
+/* Joins consecutive input; returns an allocated block, or NULL when memory is
+ * out. */
 static char *take_typed(terminal *t, size_t *len) {
   char *data = malloc(t->queue.len);
   *len = 0;
@@ -46,8 +46,8 @@ static char *take_typed(terminal *t, size_t *len) {
   return data;
 }
 
-/* Does the first thing in the queue; without a process it is lost. Returns
- * whether `done` follows. */
+/* Executes the first message of the queue; without a process it is lost.
+ * Returns whether `done` follows. */
 static bool do_first(terminal *t, process *p, process_typed *done, void *arg) {
   message m = first(t);
   if (m.kind == TYPED) {

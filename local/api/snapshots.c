@@ -1,4 +1,4 @@
-/* Handlers: templates, and snapshots of capsules to make them. */
+/* Handlers: templates, and snapshots of capsules, which create them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static bool since(const conn *c, generation g) {
   return server_of(c)->generation >= g;
 }
 
-/* The codes that later generations have other names for. */
+/* Codes that later generations have renamed. */
 static const char *code_of(const conn *c, const char *before,
                            const char *from_0_3) {
   return since(c, GENERATION_0_3) ? from_0_3 : before;
@@ -23,7 +23,7 @@ static const char *code_of(const conn *c, const char *before,
 
 /* ---- POST /v1/snapshots -------------------------------------------------- */
 
-/* The capsule is back before the list has the template. */
+/* The capsule continues before the list contains the template. */
 #define SETTLE_MS 100
 
 typedef struct making {
@@ -57,7 +57,7 @@ static void on_timer_closed(uv_handle_t *handle) {
   free(m);
 }
 
-/* Those who wait hear of it before the template may be gone again. */
+/* Waiting requests are answered before the template may be deleted. */
 static void complete(making *m, const char *error) {
   if (!error && !template_complete(m->made, m->bytes))
     error = "the record cannot be written";
@@ -85,7 +85,7 @@ static void on_made(void *arg, const char *error, int64_t bytes) {
     uv_timer_start(&m->timer, on_settled, SETTLE_MS, 0);
 }
 
-/* The name that was asked for, or a free one; false when it is refused. */
+/* Chooses the requested name or a free one; false if it is refused. */
 static bool take_name(conn *c, const char *asked,
                       char name[TEMPLATE_NAME_MAX + 1]) {
   const templates *all = &server_of(c)->templates;
@@ -129,7 +129,7 @@ static void reply_busy(conn *c, const capsule *of) {
                         : "sandbox must be running or paused");
 }
 
-/* The capsule that is to be copied; NULL when the request has been answered. */
+/* The capsule to copy; NULL if the request has been answered. */
 static capsule *take_capsule(conn *c, const char *id) {
   capsule *of =
       capsule_id_ok(id) ? capsule_find(&server_of(c)->capsules, id) : NULL;
@@ -222,7 +222,7 @@ typedef struct wanted {
   int64_t page, per_page;
 } wanted;
 
-/* What is out of its range becomes the nearest that is not. */
+/* A value out of range becomes the nearest valid one. */
 static int64_t number_in(const conn *c, const char *name, int64_t standard,
                          int64_t most) {
   char text[32];
@@ -281,8 +281,8 @@ void handle_snapshots(conn *c) {
 
 /* ---- one of them --------------------------------------------------------- */
 
-/* The team's own one that the path names; NULL when the request has been
- * answered. `verb` is what cannot be done with a platform's. */
+/* The team's snapshot that the path names; NULL if the request has been
+ * answered. `verb` is what cannot be done with a platform's template. */
 static template *find_own(conn *c, const char *verb) {
   template *t = NULL;
   if (!template_name_ok(request_of(c)->selector)) {
@@ -337,7 +337,7 @@ void handle_snapshot_rename(conn *c) {
                     "A template named \"%s\" already exists.", name);
   } else if (t) {
     snprintf(t->name, sizeof(t->name), "%s", name);
-    t->public = false; /* who refers to it means the old name */
+    t->public = false; /* references use the old name */
     reply_saved(c, t);
   }
   free(name);

@@ -1,8 +1,7 @@
 /*
- * Handler: WebSockets of clients without a valid key, as the earliest servers
- * treat them. The upgrade succeeds, and a first message may bring a token;
- * that is a person's, of which there are none here. So it fails in the end,
- * after the message or the time that there is for it.
+ * Handler: WebSockets of clients without a valid key in the earliest servers.
+ * The upgrade succeeds, and a first message may contain a token; there are no
+ * tokens here. So it fails after the message, or after a time without one.
  */
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include "api/api.h"
 #include "http/ws.h"
 
-/* A process is read no further while this much waits for a client. */
+/* A process is not read while this much waits for a client. */
 #define HIGH ((size_t)512 * 1024)
 
 typedef struct stream {
@@ -42,7 +42,7 @@ static void send_data(stream *s, const char *type, const char *data,
   send_frame(s, &frame);
 }
 
-/* An error, and the end. */
+/* Sends an error and ends the stream. */
 static void fail(stream *s, const char *text) {
   send_data(s, "error", text, strlen(text));
   ws_drop(s->ws);
@@ -52,7 +52,7 @@ static void on_output(process_sink *sink, process_output which,
                       const char *data, size_t len) {
   stream *s = (stream *)((char *)sink - offsetof(stream, sink));
   if (which == PROCESS_PTY)
-    return; /* what a terminal prints is neither stdout nor stderr */
+    return; /* the output of a terminal is neither stdout nor stderr */
   send_data(s, which == PROCESS_STDOUT ? "stdout" : "stderr", data, len);
   if (ws_unsent(s->ws) > HIGH)
     process_sink_full(sink, true);
@@ -82,7 +82,7 @@ static void on_started(void *arg, process *p, const char *error,
   if (s->ws && !error)
     attach(s, p);
   else if (s->ws)
-    ws_drop(s->ws); /* the agent swallows this failure: no frame at all */
+    ws_drop(s->ws); /* the agent hides this failure: no frame at all */
   free_if_over(s);
 }
 
@@ -152,7 +152,7 @@ static void on_cut(session *session) {
     ws_drop(s->ws);
 }
 
-/* Accepts the upgrade. What is wrong with the capsule is told after it. */
+/* Accepts the upgrade. Problems with the capsule are reported after it. */
 static stream *accept_stream(conn *c) {
   stream *s = calloc(1, sizeof(*s));
   if (!s) {
@@ -187,7 +187,7 @@ static stream *accept_stream(conn *c) {
     session_join(s->capsule, &s->session);
     return s;
   }
-  s->begun = true; /* nothing more is expected */
+  s->begun = true; /* no further message is expected */
   return NULL;
 }
 

@@ -1,8 +1,8 @@
 /*
- * Handlers: writing files. The plain write takes a form of at most 100 MiB,
- * its parts in any order, and writes once all of it is there. The streamed one
- * writes as the form arrives, where the generation does, so that its path has
- * to come first; and it looks at nothing behind the file.
+ * Handlers: writing files. The plain write accepts a form of up to 100 MiB with
+ * its parts in any order, and writes when it is complete. The streamed one
+ * writes while the form arrives, if the generation does, so the path has to
+ * come first; and it ignores what follows the file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,8 @@
 
 #define PLAIN_MAX ((size_t)100 * 1024 * 1024)
 #define PATH_SIZE_MAX ((size_t)64 * 1024)
-/* A plain write's file is kept in memory up to this, then in a file. */
+/* The file of a plain write is kept in memory up to this size, then in a
+ * file. */
 #define MEMORY_MAX ((size_t)1024 * 1024)
 
 typedef enum part { NO_PART, PATH_PART, FILE_PART, OTHER_PART } part;
@@ -74,7 +75,7 @@ static void drop_upload(conn *c) {
   free_if_over(u);
 }
 
-/* What the agent, or writing for it, has failed with. */
+/* Handles a failure of the agent, or of writing to its file. */
 static void fail_inside(upload *u, const char *error, const char *text) {
   wrenn_buf message = {0}, path = {0};
   wrenn_buf_append(&path, u->path.data, u->path.len);
@@ -98,7 +99,7 @@ static void fail_writing(upload *u) {
               full ? "not enough disk space available" : text);
 }
 
-/* The guest daemon hangs up on a body that is larger than it takes. */
+/* The guest daemon hangs up if a body is too large. */
 static void fail_too_large(upload *u) {
   fail(u, FAULT_AGENT,
        u->streamed ? "internal: write file stream: Post "
@@ -121,7 +122,7 @@ static void write_all(upload *u, int fd, const char *data, size_t len) {
   }
 }
 
-/* Moves what has been collected to a file without a name. */
+/* Moves the collected data to an unnamed file. */
 static void spill(upload *u) {
   const char *data = server_of(u->conn)->capsules.data;
   if (u->spill < 0) {
@@ -138,7 +139,7 @@ static void spill(upload *u) {
   wrenn_buf_clear(&u->file);
 }
 
-/* Writes what has been collected into the file. */
+/* Writes the collected data to the file. */
 static void write_collected(upload *u) {
   off_t at = 0;
   ssize_t n = 1;
@@ -173,7 +174,7 @@ static void on_opened(void *arg, const sandbox_reply *answer) {
     fail_inside(u, answer->error, answer->text);
   } else {
     u->fd = sandbox_take_fd(answer);
-    /* Whatever the agent has opened, it must not hold the server up. */
+    /* A file that the agent has opened must not block the server. */
     if (u->fd < 0 || fcntl(u->fd, F_SETFL, O_NONBLOCK))
       fail(u, FAULT_AGENT, "no file came");
     else
@@ -273,7 +274,7 @@ static void on_data(conn *c, const char *data, size_t len) {
     fail(u, u->streamed ? FAULT_FORM : FAULT_NO_FORM, "");
 }
 
-/* Without a part of that name, the query's parameter is taken. */
+/* Without a part of that name, the parameter of the query is used. */
 static void take_path_of_query(upload *u) {
   char path[PATH_MAX];
   if (u->path.len == 0 && !u->streamed &&
@@ -303,8 +304,8 @@ static void on_end(conn *c) {
     reply(u);
 }
 
-/* A capsule that cannot be found or does not run is refused at the request's
- * end, with the other checks; nothing is written meanwhile. */
+/* A capsule that does not exist or does not run is refused at the end of the
+ * request, with the other checks; nothing is written before. */
 static void begin(conn *c, bool streamed) {
   upload *u = calloc(1, sizeof(*u));
   if (!u)

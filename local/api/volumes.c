@@ -35,8 +35,8 @@ refused:
   return false;
 }
 
-/* The name in due form, or "" when none is given; false when the request has
- * been answered. */
+/* Normalizes the name, "" if none is given; false if the request has been
+ * answered. */
 static bool take_name(conn *c, const wrenn_json *body,
                       char name[VOLUME_NAME_MAX + 1]) {
   char *given = NULL;
@@ -121,7 +121,7 @@ static bool is_among(const capsule_wishes *wishes, const volume *v) {
   return false;
 }
 
-/* Finds what the list names, each once; false when the request has been
+/* Finds the volumes in the list, each once; false if the request has been
  * answered. */
 static bool take_all(conn *c, const wrenn_json *list, capsule_wishes *wishes) {
   char unknown[VOLUME_NAME_MAX + 1] = "";
@@ -166,7 +166,7 @@ static bool all_free(conn *c, const capsule_wishes *wishes) {
   return true;
 }
 
-/* How many there are; -1 when it is no array of strings. */
+/* Counts them; -1 if it is not an array of strings. */
 static int count_of(const wrenn_json *list) {
   wrenn_json_iter it;
   wrenn_json item;

@@ -5,7 +5,7 @@
 #include "http/conn.h"
 #include "util/random.h"
 
-/* The answer is complete: on to the next request, or the end. */
+/* The answer is complete: continues with the next request, or closes. */
 static void answer_done(conn *c) {
   bool keep = c->keep_alive && !c->eof && !c->server->ending;
   request_reset(c);

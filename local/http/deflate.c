@@ -9,7 +9,7 @@
 #define WINDOW_BITS 15
 #define MEMORY_LEVEL 8
 #define PIECE ((size_t)16 * 1024)
-/* What a flush leaves at the end of a message, and is not sent. */
+/* The bytes that a flush adds to a message, which are not sent. */
 #define TAIL "\0\0\xff\xff"
 #define TAIL_LEN ((size_t)4)
 
@@ -21,7 +21,7 @@ struct deflate_state {
 
 static const char *skip_space(const char *at) { return at + strspn(at, " \t"); }
 
-/* The word at a place is this one; moves the place behind it. */
+/* Whether the text continues with this word; advances the position past it. */
 static bool take_word(const char **at, const char *word) {
   size_t len = strcspn(*at, " \t;,=");
   bool same = len == strlen(word) && strncasecmp(*at, word, len) == 0;
@@ -30,7 +30,7 @@ static bool take_word(const char **at, const char *word) {
   return same;
 }
 
-/* A limit for the server's window is the one wish that cannot be met. */
+/* The only parameter that cannot be accepted limits the server's window. */
 static bool offer_ok(const char *at) {
   if (!take_word(&at, "permessage-deflate"))
     return false;
@@ -115,7 +115,7 @@ bool deflate_pack(deflate_state *d, const char *data, size_t len,
   return true;
 }
 
-/* Unpacks what has been given; `max` is the most that `out` may hold. */
+/* Decompresses the input; `max` limits the size of `out`. */
 static bool unpack(z_stream *z, size_t max, wrenn_buf *out) {
   for (;;) {
     if (!make_room(z, out))
@@ -125,7 +125,7 @@ static bool unpack(z_stream *z, size_t max, wrenn_buf *out) {
     if (out->len > max ||
         (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR))
       return false;
-    if (z->avail_out > 0) /* it wants more, or has come to an end */
+    if (z->avail_out > 0) /* it needs more input, or has finished */
       return z->avail_in == 0;
   }
 }

@@ -10,26 +10,27 @@
 
 #include "buf.h"
 
-/* What the server answers to an offer that it takes. */
+/* The server's answer to an acceptable offer. */
 #define DEFLATE_ACCEPTED                                                       \
   "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 typedef struct deflate_state deflate_state;
 
-/* Whether a Sec-WebSocket-Extensions header offers it in a way that the answer
- * above satisfies. */
+/* Whether a Sec-WebSocket-Extensions header offers compression in a form that
+ * the answer above satisfies. */
 bool deflate_offered(const char *header);
 
-/* NULL when memory is out. Free with deflate_free; NULL is allowed there. */
+/* Returns NULL when memory is out. Free with deflate_free, which accepts
+ * NULL. */
 deflate_state *deflate_new(void);
 void deflate_free(deflate_state *d);
 
-/* Appends the compressed message. False when memory is out. */
+/* Appends the compressed message. Returns false when memory is out. */
 bool deflate_pack(deflate_state *d, const char *data, size_t len,
                   wrenn_buf *out);
 
-/* Appends the message that was compressed. False when it is malformed, larger
- * than `max`, or memory is out. */
+/* Appends the decompressed message. Returns false if it is malformed or larger
+ * than `max`, or when memory is out. */
 bool deflate_unpack(deflate_state *d, const char *data, size_t len, size_t max,
                     wrenn_buf *out);
 

@@ -13,7 +13,8 @@ enum {
   BROKEN
 };
 
-/* The value of a parameter in "form-data; name=\"x\"": unquoted in place. */
+/* Returns the value of a parameter in "form-data; name=\"x\"", unquoted in
+ * place. */
 static bool find_parameter(const char *text, const char *name, char *value,
                            size_t size) {
   size_t name_len = strlen(name);
@@ -52,7 +53,7 @@ bool multipart_start(multipart *m, const char *content_type,
     return false;
   m->delimiter_len = (size_t)snprintf(m->delimiter, sizeof(m->delimiter),
                                       "\r\n--%s", boundary);
-  m->matched = 2; /* the first one need not follow a line break */
+  m->matched = 2; /* the first delimiter need not follow a line break */
   m->handle = handle;
   m->arg = arg;
   return true;
@@ -72,9 +73,8 @@ static void delimiter_found(multipart *m) {
   m->state = AFTER;
 }
 
-/* Goes on with a delimiter that began in the input before. What looked like
- * one and was not is given out from the delimiter itself, whose bytes it has.
- */
+/* Continues with a delimiter that began in the previous input. If it is none,
+ * its bytes are taken from the delimiter itself, as they are the same. */
 static const char *feed_match(multipart *m, const char *at, const char *end,
                               bool *ok) {
   while (at < end && *at == m->delimiter[m->matched]) {
@@ -91,8 +91,8 @@ static const char *feed_match(multipart *m, const char *at, const char *end,
   return at;
 }
 
-/* How much of the input's end may be the beginning of a delimiter, which
- * holds one CR only, at its start. */
+/* How many bytes at the end of the input may begin a delimiter, which contains
+ * a single CR, at its start. */
 static size_t match_at_end(const multipart *m, const char *at,
                            const char *end) {
   size_t most = m->delimiter_len - 1;
@@ -118,7 +118,7 @@ static const char *feed_body(multipart *m, const char *at, const char *end,
   return end;
 }
 
-/* It was no delimiter, but only began like one. */
+/* It was not a delimiter, but began like one. */
 static bool take_back(multipart *m) {
   char tail[sizeof(m->tail)];
   size_t len = m->tail_len;
@@ -130,7 +130,7 @@ static bool take_back(multipart *m) {
   return ok;
 }
 
-/* Takes a byte behind a delimiter. *again: it was not taken. */
+/* Handles a byte after a delimiter. *again: it was not consumed. */
 static bool feed_after(multipart *m, char c, bool *again) {
   const char *before = m->tail_len ? &m->tail[m->tail_len - 1] : "";
   bool line = *before == '\r' && c == '\n';

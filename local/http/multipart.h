@@ -1,5 +1,5 @@
 /*
- * multipart/form-data as it arrives, in pieces of any size. No I/O: bytes in,
+ * A parser of multipart/form-data in pieces of any size. No I/O: bytes in,
  * events out. Only what the file endpoints need: the names of the parts and
  * their bytes.
  */
@@ -41,8 +41,8 @@ typedef struct multipart {
 bool multipart_start(multipart *m, const char *content_type,
                      multipart_handler *handle, void *arg);
 
-/* Takes the next bytes. False when they are malformed or the handler has
- * stopped it. */
+/* Parses the next bytes. Returns false if they are malformed or the handler has
+ * stopped the parser. */
 bool multipart_feed(multipart *m, const char *data, size_t len);
 
 /* Whether the closing delimiter has been seen. */

@@ -1,10 +1,10 @@
-/* Sending on a stream: at once as far as it goes, the rest queued. */
+/* Sends on a stream: as much as possible at once, the rest is queued. */
 #ifndef WRENN_LOCAL_HTTP_OUTLET_H
 #define WRENN_LOCAL_HTTP_OUTLET_H
 
 #include <uv.h>
 
-/* What a queued piece takes besides its bytes, about. */
+/* The approximate memory of a queued piece besides its bytes. */
 #define OUTLET_COST 256
 
 typedef struct outlet {
@@ -15,7 +15,7 @@ typedef struct outlet {
   void *arg;
 } outlet;
 
-/* Sends several pieces as one. Copies what has to wait. Returns 0 or a
+/* Sends several pieces as one. Copies what has to be queued. Returns 0 or a
  * negative libuv error. */
 int outlet_send(outlet *o, const uv_buf_t *parts, unsigned count);
 

@@ -65,13 +65,13 @@ static char *decode(const route_value *value, bool plus) {
 
 char *route_decode(const route_value *value) { return decode(value, false); }
 
-/* Whether Go leaves a character of a path as it is. */
+/* Whether Go leaves a character of a path unescaped. */
 static bool is_plain(unsigned char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
          (c >= 'a' && c <= 'z') || (c && strchr("-_.~$&+,/:;=@", c));
 }
 
-/* Whether a path is escaped as Go would escape it, in each place. */
+/* Whether a path is escaped exactly as Go would escape it. */
 static bool is_canonical(const char *path) {
   for (; !ends(*path); path++) {
     if (*path != '%') {

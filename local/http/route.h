@@ -1,4 +1,4 @@
-/* Paths of the API against patterns. No I/O. */
+/* Matches paths of the API with patterns. No I/O. */
 #ifndef WRENN_LOCAL_HTTP_ROUTE_H
 #define WRENN_LOCAL_HTTP_ROUTE_H
 
@@ -22,14 +22,14 @@ bool route_match(const char *pattern, const char *path,
  * malformed, hide a NUL, or memory is out. */
 char *route_decode(const route_value *value);
 
-/* A value as the real server's router has it: decoded where each escape of the
- * whole path is one that Go would write, else as it came. The rest as above. */
+/* Decodes a value like the real server's router: only if each escape in the
+ * whole path is one that Go would write. Otherwise like route_decode. */
 char *route_take(const char *path, const route_value *value);
 
-/* As route_decode, for a query, in which a plus is a space. */
+/* Like route_decode, for a query, where a plus is a space. */
 char *route_decode_query(const route_value *value);
 
-/* Whether the path lies below a prefix: is it, or goes on with a slash. */
+/* Whether the path is equal to the prefix, or continues it with a slash. */
 bool route_below(const char *prefix, const char *path);
 
 #endif

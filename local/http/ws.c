@@ -9,7 +9,7 @@
 #include "http/deflate.h"
 
 #define RSV1 0x40 /* in a frame's first byte: the message is compressed */
-/* Shorter ones are not worth it. */
+/* Shorter messages are not worth compressing. */
 #define DEFLATE_MIN 128
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -72,7 +72,7 @@ static void on_message(wslay_event_context_ptr wslay,
   wrenn_buf_free(&unpacked);
 }
 
-/* Takes the client's offer to compress, if there is one. */
+/* Accepts the client's offer of compression, if there is one. */
 static void agree_on_deflate(ws *w) {
   if (deflate_offered(w->conn->ws_extensions))
     w->deflate = deflate_new();
@@ -120,7 +120,7 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
   return w;
 }
 
-/* Has wslay write what it has, and sends that. */
+/* Makes wslay write its frames, and sends them. */
 static void flush(ws *w) {
   if (wslay_event_send(w->wslay) || w->output.oom)
     conn_abort(w->conn);
@@ -140,8 +140,8 @@ void ws_receive(ws *w, const char *data, size_t len) {
     conn_finish(w->conn);
 }
 
-/* A frame's head; the data go out as they are, without wslay's copies of
- * them. Nothing of wslay's own is ever left half-sent. */
+/* Writes the head of a frame; the data is sent without wslay's copies. wslay
+ * never has a frame half-sent. */
 static size_t put_frame_head(char head[10], int opcode, size_t len) {
   size_t bytes = len < 126 ? 0 : len <= 0xffff ? 2 : 8;
   head[0] = (char)(0x80 | opcode); /* the last frame of its message */

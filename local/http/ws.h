@@ -14,20 +14,20 @@ typedef struct ws_hooks {
   bool deflates; /* messages are compressed if the client likes */
 } ws_hooks;
 
-/* Answers the upgrade with 101. A message above the server's limit ends
- * the connection. NULL, with the connection aborted, when the
- * system has not enough. */
+/* Answers the upgrade with 101. A message above the server's limit ends the
+ * connection. Returns NULL, and aborts the connection, if the system lacks
+ * resources. */
 ws *ws_accept(conn *c, const ws_hooks *hooks);
 
 /* Sends a text message; a binary one. */
 void ws_send(ws *w, const char *data, size_t len);
 void ws_send_binary(ws *w, const char *data, size_t len);
 
-/* Bytes accepted that have not left yet. */
+/* Bytes that were accepted and have not been sent. */
 size_t ws_unsent(const ws *w);
 
-/* Ends the TCP connection once everything has left, without a close frame;
- * `lost` follows. */
+/* Closes the TCP connection after everything has been sent, without a close
+ * frame; `lost` follows. */
 void ws_drop(ws *w);
 
 #endif

@@ -56,8 +56,8 @@ static void on_written(void *arg, int status) {
   conn *c = p->client;
   if (!c || p->leaving)
     return;
-  /* What it does not take does not matter when it answers all the same: the
-   * reading tells. */
+  /* A failed write does not matter if the service answers anyway: reading will
+   * tell. */
   if (status == 0 && p->out.writes > 0)
     return;
   if (c->held)
@@ -133,7 +133,7 @@ static bool has_no_body(const proxy *p) {
          status == 204 || status == 304;
 }
 
-/* How the client is told where the answer ends. */
+/* Tells the client where the answer ends. */
 static proxy_body frame_answer(const proxy *p) {
   proxy_body body = {.length = -1};
   conn *c = p->client;
@@ -157,11 +157,11 @@ static int on_headers_done(http_parser *parser) {
   if (p->in_value)
     end_field(p);
   if (parser->status_code < 200 && !switches)
-    return 0; /* there is more to come */
+    return 0; /* more is needed */
   if (switches && !(parser->upgrade && c->parser.upgrade))
     return -1; /* nobody has asked for it */
   if (!c->busy || c->parser.http_minor == 0)
-    c->keep_alive = false; /* the request has not even come in whole */
+    c->keep_alive = false; /* the request itself is not complete */
   const proxy_answer_head answer = {.status = (int)parser->status_code,
                                     .reason = &p->reason,
                                     .fields = &p->fields,
@@ -214,10 +214,10 @@ static void begin_tunnel(proxy *p, const char *data, size_t len) {
     conn_send(c, data, len);
   if (!c->closing)
     request_read(c);
-  request_pass(c); /* what it has sent before it was allowed to */
+  request_pass(c); /* data that the client has sent early */
 }
 
-/* Takes what has come, a length of 0 for the end. */
+/* Handles received data; length 0 means the end. */
 static void take_answer(proxy *p, const char *data, size_t len) {
   conn *c = p->client;
   if (p->tunnel) {
@@ -307,8 +307,8 @@ static void send_head(proxy *p) {
   wrenn_buf_free(&text);
 }
 
-/* What is in a capsule may have got hold of its agent: what comes from there
- * must be something that the loop can wait for. */
+/* A program in a capsule may have taken over its agent: what comes from there
+ * must be a descriptor that the loop can wait for. */
 static bool is_stream(int fd) {
   int type = 0;
   socklen_t size = sizeof(type);

@@ -6,7 +6,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DIGITS "0123456789"
-/* Names in Connection that are looked at: more are nobody's need. */
+/* How many names in Connection are considered. */
 #define TOKENS_MAX 1024
 
 bool proxy_name_read(const char *host, proxy_name *name) {
@@ -35,7 +35,7 @@ typedef struct field {
   size_t line_len; /* with its CRLF */
 } field;
 
-/* Takes the next line; false at the end. */
+/* Returns the next line; false at the end. */
 static bool next_field(const wrenn_buf *fields, size_t *at, field *f) {
   if (*at >= fields->len)
     return false;
@@ -63,7 +63,7 @@ static bool among(const field *f, const char *const *names, size_t count) {
   return false;
 }
 
-/* The values of Connection in a row. */
+/* Iterates over the values of Connection. */
 static void read_tokens(const wrenn_buf *fields, wrenn_buf *tokens) {
   size_t at = 0;
   field f;
@@ -89,7 +89,8 @@ static bool is_token(const wrenn_buf *tokens, const field *f) {
   return false;
 }
 
-/* What is between two neighbours only; the framing of the body is ours. */
+/* Headers that concern one connection only; the framing of the body is set
+ * here. */
 static const char *const hop_by_hop[] = {"connection",
                                          "keep-alive",
                                          "proxy-connection",
@@ -112,7 +113,7 @@ static void put_body(wrenn_buf *out, const proxy_body *body) {
     wrenn_buf_printf(out, "Content-Length: %lld\r\n", (long long)body->length);
 }
 
-/* Every line of a name, whole. */
+/* Finds all lines with a name. */
 static void put_named(wrenn_buf *out, const wrenn_buf *fields,
                       const char *name) {
   size_t at = 0;
@@ -161,8 +162,8 @@ void proxy_put_request(wrenn_buf *out, const proxy_request_head *head) {
 
 /* ---- answers ------------------------------------------------------------- */
 
-/* A redirect to the service's own address is one to the same host, whatever
- * that is called outside. */
+/* A redirect to the service's own address is changed to the host name that the
+ * client used. */
 static void put_location(wrenn_buf *out, const field *f, long port) {
   wrenn_buf own = {0};
   wrenn_buf_printf(&own, "http://" PROXY_ADDRESS ":%ld", port);

@@ -1,7 +1,7 @@
 /*
- * The port proxy's names and heads. No I/O: what a host name means, and which
- * header lines go on to the other side. Header lines are text of the form
- * "Name: value" CRLF.
+ * The port proxy's host names and message heads. No I/O. It decides what a host
+ * name means, and which header lines are passed on. Header lines are text of
+ * the form "Name: value" CRLF.
  */
 #ifndef WRENN_LOCAL_PROXY_HEAD_H
 #define WRENN_LOCAL_PROXY_HEAD_H
@@ -19,11 +19,11 @@ typedef struct proxy_name {
   char id[64];
 } proxy_name;
 
-/* Reads "<port>-<capsule id>.<anything>"; false for any other host name. The
- * port may be out of range and the id no id: whoever wrote it means a port. */
+/* Parses "<port>-<capsule id>.<anything>"; false for other host names. The port
+ * may be out of range and the id invalid: the name still means a port. */
 bool proxy_name_read(const char *host, proxy_name *name);
 
-/* How a message's body is told from what follows. */
+/* How the end of a message's body is found. */
 typedef struct proxy_body {
   bool chunked;
   int64_t length; /* -1: there is none, or it is not known */
@@ -39,8 +39,8 @@ typedef struct proxy_request_head {
   proxy_body body;
 } proxy_request_head;
 
-/* Appends the head that the service gets: Host is its own address, the client
- * is added to X-Forwarded-For, and the API key stays behind. */
+/* Appends the head for the service: Host is its own address, the client is
+ * added to X-Forwarded-For, and the API key is removed. */
 void proxy_put_request(wrenn_buf *out, const proxy_request_head *head);
 
 typedef struct proxy_answer_head {
@@ -52,8 +52,8 @@ typedef struct proxy_answer_head {
   bool keep_alive;
 } proxy_answer_head;
 
-/* Appends the head that the client gets. One with status 101 goes on as it
- * is. */
+/* Appends the head for the client. A head with status 101 is passed on
+ * unchanged. */
 void proxy_put_answer(wrenn_buf *out, const proxy_answer_head *head);
 
 #endif

@@ -87,7 +87,7 @@ void proxy_fail(proxy *p, proxy_fault fault) {
   if (p->tunnel) {
     conn_finish(c);
   } else if (p->begun) {
-    conn_abort(c); /* half an answer must not look like a whole one */
+    conn_abort(c); /* an incomplete answer must not look complete */
   } else if (c->busy) {
     reply_fault(p);
   } else if (p->connected) {

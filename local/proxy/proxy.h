@@ -1,8 +1,8 @@
 /*
- * The port proxy: a request whose host name is that of a capsule's port goes
- * to what listens there, and its answer comes back, both as they flow. One
- * request has one connection to the service. After a 101 the two connections
- * are one pipe.
+ * The port proxy: a request whose host name is that of a capsule's port is
+ * passed to the service on that port, and its answer back, both as streams.
+ * Each request has its own connection to the service. After a 101 the two
+ * connections are a pipe.
  */
 #ifndef WRENN_LOCAL_PROXY_PROXY_H
 #define WRENN_LOCAL_PROXY_PROXY_H
@@ -10,7 +10,7 @@
 #include "api/server.h"
 #include "proxy/head.h"
 
-/* No more is read from one side while this much waits for the other. */
+/* One side is not read while this much waits for the other. */
 #define PROXY_HIGH ((size_t)256 * 1024)
 
 typedef enum proxy_fault {
@@ -25,8 +25,8 @@ typedef enum proxy_fault {
   PROXY_MEMORY
 } proxy_fault;
 
-/* A request. The client's connection, an order to the agent and each open
- * handle keep it. */
+/* A request. It is referenced by the client's connection, an order to the agent
+ * and each open handle. */
 typedef struct proxy {
   conn *client; /* NULL once the request is over */
   capsule *capsule;
@@ -58,22 +58,22 @@ void proxy_request(conn *c);
 
 void proxy_unref(proxy *p);
 
-/* Answers with a fault, at once or as soon as the request has come in whole;
- * breaks off an answer that has begun. */
+/* Answers with a fault, at once or when the request is complete; aborts an
+ * answer that has begun. */
 void proxy_fail(proxy *p, proxy_fault fault);
 
-/* proxy_guest.c: takes over a socket that is connected or about to be, and
- * sends the request's head. Owns the descriptor. */
+/* proxy_guest.c: uses a socket that is connected or connecting, and sends the
+ * request's head. Takes ownership of the descriptor. */
 void proxy_connect(proxy *p, int fd);
 
 /* Passes on a piece of the request's body; its end. */
 void proxy_body_data(conn *c, const char *data, size_t len);
 void proxy_body_end(proxy *p);
 
-/* There is room for the client again. */
+/* The client accepts data again. */
 void proxy_client_drained(conn *c);
 
-/* Lets go of the service, once it has what it was sent. */
+/* Closes the connection to the service after pending data has been sent. */
 void proxy_leave(proxy *p);
 
 #endif
