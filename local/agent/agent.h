@@ -1,8 +1,8 @@
 /*
- * wrenn-agent: the one process of ours inside a capsule. It starts processes,
- * opens files and stops everything for a pause, on orders from wrenn-local;
- * what it opens it hands over as descriptors. Being inside, it sees what the
- * capsule sees, and nothing else: no path can lead it out.
+ * wrenn-agent: our only process inside a capsule. It starts processes, opens
+ * files and stops everything for a pause, as wrenn-local orders, and passes
+ * back what it opens as descriptors. As it runs inside, it only sees what the
+ * capsule sees: no path can lead out.
  */
 #ifndef WRENN_LOCAL_AGENT_AGENT_H
 #define WRENN_LOCAL_AGENT_AGENT_H
@@ -15,7 +15,7 @@
 #include "buf.h"
 #include "json.h"
 
-/* Orders that may take long are run by children of the agent's. */
+/* Orders that may take long are executed by children of the agent. */
 #define AGENT_WORKERS 64
 
 typedef struct agent {
@@ -33,8 +33,8 @@ typedef struct agent {
   } workers[AGENT_WORKERS];
 } agent;
 
-/* What an order came to. `error` NULL: success; the rest are constants or
- * text in `detail`. */
+/* The result of an order. `error` NULL means success; other errors are
+ * constants, with a text in `detail`. */
 typedef struct agent_reply {
   const char *error; /* "not_found", "exists", "invalid", "failed", "full" */
   wrenn_buf detail;  /* a message; or JSON members to add, on success */
@@ -46,29 +46,29 @@ typedef struct agent_reply {
 void agent_fail(agent_reply *reply, const char *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Sets "failed" with what could not be done and the reason that errno gives. */
+/* Sets "failed" with what could not be done and the text of errno. */
 void agent_fail_errno(agent_reply *reply, const char *what);
 
-/* A member of an order as an allocated, NUL-terminated string; NULL when it
- * is absent, no string, or holds a NUL. Free it. */
+/* Returns a member of an order as an allocated, NUL-terminated string; NULL if
+ * it is absent, not a string, or contains a NUL. Free it. */
 char *agent_string(const wrenn_json *order, const char *name);
 
-/* A path as the capsule's user means it: `~` and relative ones lie below
- * home, and all links of a relative one have been followed, if it exists.
- * NULL with a failure set when it is malformed. Free it. */
+/* Resolves a path of the API: `~` and relative paths are below home, and all
+ * links of a relative path are followed if it exists. NULL with a failure set
+ * if it is malformed. Free it. */
 char *agent_path(const agent *a, const wrenn_json *order, const char *name,
                  agent_reply *reply);
 
 /* agent_spawn.c */
 void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply);
 
-/* agent_terminal.c: starts a command on a terminal, as the leader of its
- * foreground; `become` turns the new process into it, and does not return.
- * Returns its pid, or -1 with errno. */
+/* agent_terminal.c: starts a command on a terminal, as its foreground process
+ * group; `become` turns the new process into the command and does not return.
+ * Returns the pid, or -1 with errno. */
 pid_t agent_start_on_terminal(int master, int terminal,
                               void (*become)(const void *), const void *arg);
 
-/* agent_sudo.c: what the agent does by that name. */
+/* agent_sudo.c: the program under the name of sudo. */
 int agent_sudo(int argc, char **argv);
 
 /* agent_files.c */
@@ -79,14 +79,14 @@ void agent_open_write(const agent *a, const wrenn_json *order,
 void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply);
 void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply);
 
-/* agent_dial.c: connects to a port in here, or to a socket file. */
+/* agent_dial.c: connects to a port in the capsule, or to a socket file. */
 void agent_dial(const agent *a, const wrenn_json *order, agent_reply *reply);
 
 /* agent_list.c; the other adds what is at a path as the member "entry". */
 void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply);
 void agent_put_entry(const char *path, agent_reply *reply);
 
-/* agent_processes.c: every process below this one. */
+/* agent_processes.c: all processes below this one. */
 void agent_pause(agent *a);
 void agent_resume(agent *a);
 void agent_usage(const agent *a, agent_reply *reply);

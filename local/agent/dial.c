@@ -10,8 +10,8 @@
 
 #include "agent/agent.h"
 
-/* Connects, without waiting for it: where that takes time, the socket tells
- * whoever gets it how it went. Returns the socket, or -1 with errno. */
+/* Connects without waiting; the receiver of the socket learns from it whether
+ * that succeeded. Returns the socket, or -1 with errno. */
 static int dial(int family, const void *address, socklen_t size) {
   int one = 1, error = 0;
   socklen_t len = sizeof(error);
@@ -42,7 +42,7 @@ static int dial_port(uint16_t port) {
                             .sin6_port = htons(port),
                             .sin6_addr = IN6ADDR_LOOPBACK_INIT};
   int fd = dial(AF_INET, &v4, sizeof(v4));
-  /* Some services listen on the other loopback only. */
+  /* Some services listen only on the other loopback address. */
   return fd < 0 ? dial(AF_INET6, &v6, sizeof(v6)) : fd;
 }
 

@@ -1,4 +1,4 @@
-/* Files, with the reasons of the real guest daemon for what it refuses. */
+/* File operations, with the error texts of the real guest daemon. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,8 +31,8 @@ void agent_open_read(const agent *a, const wrenn_json *order,
                path);
     goto out;
   }
-  /* Without O_NONBLOCK a fifo that has come there since would hold the agent
-   * up. */
+  /* O_NONBLOCK, in case the file has been replaced by a fifo: opening that
+   * would block the agent. */
   fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
     agent_fail_errno(reply, "error reading file");
@@ -43,7 +43,7 @@ out:
   free(path);
 }
 
-/* Makes one directory if there is none; false with a failure set. */
+/* Creates a directory if it does not exist; false with a failure set. */
 static bool make_directory(const char *path, agent_reply *reply) {
   struct stat info;
   char what[1000];
@@ -62,8 +62,8 @@ static bool make_directory(const char *path, agent_reply *reply) {
   return false;
 }
 
-/* Makes the directories above a path, and itself if `all`; false with a
- * failure set. */
+/* Creates the directories above a path, and the path itself if `all`; false
+ * with a failure set. */
 static bool make_directories(char *path, bool all, agent_reply *reply) {
   for (char *at = path + 1; (at = strchr(at, '/')); at++) {
     *at = '\0';
@@ -75,7 +75,7 @@ static bool make_directories(char *path, bool all, agent_reply *reply) {
   return !all || make_directory(path, reply);
 }
 
-/* Puts something in front of a reason. */
+/* Adds a prefix to a reason. */
 static void fail_within(agent_reply *reply, const char *what) {
   wrenn_buf text = {0};
   wrenn_buf_printf(&text, "%s: ", what);
@@ -116,7 +116,7 @@ out:
   free(path);
 }
 
-/* Without the slashes at its end, where a link would be what it leads to. */
+/* Removes trailing slashes, which would follow a link. */
 static void cut_slashes(char *path) {
   size_t len = strlen(path);
   while (len > 1 && path[len - 1] == '/')
@@ -143,7 +143,7 @@ void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply) {
   free(path);
 }
 
-/* Both ways to remove something fail, each with a reason. */
+/* Both ways to remove something failed, each with a reason. */
 static void fail_removing(const char *path, agent_reply *reply) {
   int first = errno;
   int second = unlink(path) ? errno : 0; /* a tree's own file was in use */

@@ -48,7 +48,7 @@ static void put_name(wrenn_buf *out, const char *name, const char *text,
   put_text(out, name, text ? text : digits);
 }
 
-/* Looking a name up takes reading a file; mostly it is the one before. */
+/* Looking up a name means reading a file; usually it is the previous one. */
 typedef struct owners {
   bool known;
   uid_t uid;
@@ -70,8 +70,8 @@ static void put_owner(wrenn_buf *out, const struct stat *info, owners *last) {
   wrenn_buf_append(out, last->text.data, last->text.len);
 }
 
-/* One FileEntry. A working link shows its target's type and mode, and its own
- * size and permissions. False when the path is gone. */
+/* Appends a FileEntry. A working link has the type and mode of its target, but
+ * its own size and permissions. False if the path no longer exists. */
 static bool put_entry(wrenn_buf *out, const char *path, const char *name,
                       owners *last) {
   struct stat link, target;
@@ -110,14 +110,14 @@ void agent_put_entry(const char *path, agent_reply *reply) {
   wrenn_buf_free(&last.text);
 }
 
-/* What a name that is no UTF-8 comes to. */
+/* What to do with a name that is not UTF-8. */
 typedef enum odd_names {
   ODD_SHOWN, /* with a mark for each byte that is none */
   ODD_SKIPPED,
   ODD_FATAL /* to the whole list */
 } odd_names;
 
-/* A walk; `path` is where it is. */
+/* A recursive listing; `path` is the present position. */
 typedef struct walk {
   wrenn_buf *out;
   char path[PATH_MAX];

@@ -54,8 +54,8 @@ void agent_fail_errno(agent_reply *reply, const char *what) {
              number);
 }
 
-/* As the real guest daemon has it: what is relative has its links followed
- * here already, so that even its last name is what that leads to. */
+/* As in the real guest daemon, the links of a relative path are followed here,
+ * so that even its last name stands for its target. */
 static char *follow_links(char *path) {
   char *real = realpath(path, NULL);
   if (!real)
@@ -138,8 +138,8 @@ static void do_kill(agent *a, const wrenn_json *order, agent_reply *reply) {
     wrenn_json_int(&value, &pid);
   if (wrenn_json_get(order, "signal", &value))
     wrenn_json_int(&value, &signal);
-  /* Each command leads a process group of its own; one that has just been
-   * forked has not come to that yet. */
+  /* Each command leads its own process group; one that has only just been
+   * forked may not have created it yet. */
   if (pid <= 1 || ((!group || kill(-(pid_t)pid, (int)signal)) &&
                    kill((pid_t)pid, (int)signal)))
     agent_fail(reply, "not_found", "process with pid %lld not found",
@@ -214,8 +214,8 @@ static const struct {
     {"dial", do_dial, false},
 };
 
-/* Forks a child for an order. Returns 0 in the child, and when there can be
- * none: the caller does the work itself then. */
+/* Forks a child for an order. Returns 0 in the child, and also if there cannot
+ * be one: the caller then does the work itself. */
 static pid_t fork_worker(agent *a, int64_t id) {
   for (size_t i = 0; i < AGENT_WORKERS; i++) {
     if (a->workers[i].pid > 0)
@@ -256,7 +256,7 @@ static void obey(agent *a, const channel_message *message) {
   }
 }
 
-/* A worker has answered before it ends; one that was killed has not. */
+/* A worker answers before it ends, unless it was killed. */
 static bool was_worker(agent *a, pid_t pid, int status) {
   for (size_t i = 0; i < AGENT_WORKERS; i++) {
     if (a->workers[i].pid != pid)
@@ -273,8 +273,8 @@ static bool was_worker(agent *a, pid_t pid, int status) {
   return false;
 }
 
-/* Reaps whatever has ended, and tells of it: wrenn-local knows which of the
- * pids are its commands. */
+/* Reaps processes and reports them: wrenn-local knows which pids are
+ * commands. */
 static void reap(agent *a) {
   int status;
   pid_t pid;
@@ -314,8 +314,8 @@ static void serve(agent *a, int signals) {
   }
 }
 
-/* Whatever else was open in who started the server leads out of the capsule,
- * and so does the server's standard error. */
+/* Closes all other descriptors: those inherited from the server's starter lead
+ * out of the capsule, and so does the server's standard error. */
 static bool cut_ties(void) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   bool ok = null >= 0;
@@ -334,8 +334,8 @@ int main(int argc, char **argv) {
              .alone = getpid() == 1,
              .open_files = argc > 3 ? strtoull(argv[3], NULL, 10) : 0};
   sigset_t children;
-  /* What runs in here has no business with the channel, by inheritance or by
-   * looking into this process. */
+  /* Processes in the capsule must not get the channel, by inheritance or by
+   * inspecting this process. */
   if (fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC) ||
       prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || !cut_ties())
     return 1;

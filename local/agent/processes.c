@@ -1,5 +1,5 @@
-/* Every process below the agent: to be stopped, gone on with, or ended all at
- * once, and what they use. */
+/* All processes below the agent: stops, continues and kills them together, and
+ * measures their usage. */
 #include <dirent.h>
 #include <ftw.h>
 #include <limits.h>
@@ -14,7 +14,7 @@
 
 #include "agent/agent.h"
 
-/* How long a process may take to be stopped before the next one is. */
+/* How long to wait for a process to stop before going on with the next. */
 #define STOP_POLLS 20
 #define STOP_POLL_NS 500000
 
@@ -31,8 +31,8 @@ typedef struct entries {
   size_t count, cap;
 } entries;
 
-/* Reads /proc/PID/stat: "pid (name) state parent ..."; the name may hold
- * anything. False when the process is gone. */
+/* Parses /proc/PID/stat: "pid (name) state parent ..."; the name may contain
+ * any character. False if the process has ended. */
 static bool read_entry(const char *pid, entry *e) {
   char path[64], text[1024];
   unsigned long long user, system, user_reaped, system_reaped;
@@ -88,7 +88,7 @@ static bool has_parent_in(const entries *tree, size_t from, pid_t parent) {
   return false;
 }
 
-/* All that lives below a process, parents before their children. */
+/* Lists all descendants of a process, parents before their children. */
 static entries read_tree(pid_t self) {
   entries all = {0}, tree = {0};
   size_t level = 0; /* where the generation before begins */
@@ -113,8 +113,8 @@ static entries read_tree(pid_t self) {
   return tree;
 }
 
-/* A parent is stopped before its children are: a shell must not find out that
- * they were. */
+/* Parents are stopped before their children: a shell must not notice that they
+ * were stopped. */
 static void stop_one(pid_t pid) {
   const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
   char text[16];
@@ -186,7 +186,7 @@ static unsigned long long milliseconds(const struct timeval *t) {
          (unsigned long long)t->tv_usec / 1000;
 }
 
-/* Runs in a process of its own, and may walk for long. */
+/* Runs in a process of its own, since it may take long. */
 void agent_usage(const agent *a, agent_reply *reply) {
   static const char *const own[] = {"root", "tmp", "home", "mnt", "var"};
   char folder[PATH_MAX];
@@ -211,8 +211,8 @@ void agent_usage(const agent *a, agent_reply *reply) {
                    bytes, disk_bytes);
 }
 
-/* In a namespace of its own the kernel does it, when pid 1 ends. Else: until
- * none is left, as a process may fork while the tree is being read. */
+/* In its own pid namespace the kernel does this when pid 1 ends. Otherwise
+ * repeats until none is left, as a process may fork while the tree is read. */
 void agent_kill_all(const agent *a) {
   const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
   size_t left = a->alone ? 0 : 1;

@@ -13,7 +13,7 @@
 
 #include "agent/agent.h"
 
-/* What a child needs; all of it is made before the fork. */
+/* What a child needs; prepared before the fork. */
 typedef struct plan {
   char **argv;
   char **envp;
@@ -24,8 +24,9 @@ typedef struct plan {
   uint64_t open_files;
 } plan;
 
-/* An array of strings as a NULL-terminated list in one go; NULL when it is
- * malformed. `first` goes in front if it is not NULL, and is taken over. */
+/* Converts an array of strings to a NULL-terminated list in a single
+ * allocation; NULL if it is malformed. `first`, unless NULL, is prepended and
+ * taken over. */
 static char **string_list(const wrenn_json *order, const char *name,
                           char *first) {
   wrenn_json array, item;
@@ -67,8 +68,8 @@ failed:
   return NULL;
 }
 
-/* Drops what a later assignment to the same name replaces: a program may find
- * the first. */
+/* Removes assignments that a later one replaces: a program may find the first
+ * one. */
 static void drop_overridden(char **envp) {
   size_t kept = 0;
   for (size_t i = 0; envp[i]; i++) {
@@ -92,7 +93,7 @@ static void free_list(char **list) {
 
 /* ---- what to run --------------------------------------------------------- */
 
-/* The user's, if it is one that takes what is written below. */
+/* The user's shell if it understands the script below. */
 static const char *login_shell(void) {
   static const char *const known[] = {"bash", "dash", "ksh", "sh", "zsh"};
   const struct passwd *user = getpwuid(getuid());
@@ -103,7 +104,7 @@ static const char *login_shell(void) {
   return "/bin/sh";
 }
 
-/* Replaces a ~ or ~/ in front by the home directory; false when memory is
+/* Replaces a leading ~ or ~/ by the home directory; false when memory is
  * out. */
 static bool expand_home(const agent *a, char **word) {
   const char *rest = *word + 1;
@@ -119,14 +120,14 @@ static bool expand_home(const agent *a, char **word) {
   return true;
 }
 
-/* What the shell does first. A profile has no say in what a command prints. */
+/* What the shell runs first. The output of profiles is discarded. */
 #define PROFILE                                                                \
   "{ [ -r /etc/profile ] && . /etc/profile; "                                  \
   "[ -r ~/.bashrc ] && . ~/.bashrc; } >/dev/null 2>&1; exec \"$@\""
 
-/* Puts the words of a command behind the shell that runs them: as they are
- * when there are several; else the one is a line for that shell, or there is
- * none and the shell itself is meant. Takes over and returns the list. */
+/* Prepends the login shell to the words of a command. Several words are passed
+ * unchanged; a single one is a line for that shell; none means the shell
+ * itself. Takes over and returns the list. */
 static char **wrap(char **words) {
   const char *shell = login_shell();
   const char *front[8] = {shell, "-c", PROFILE, shell};
@@ -159,8 +160,8 @@ static bool has_user(const char *program) {
   return program[0] == '~' && program[1] != '\0' && program[1] != '/';
 }
 
-/* Puts what makes somebody else of a command's user in front of it. Takes over
- * and returns the list. */
+/* Prepends the command that changes the user. Takes over and returns the
+ * list. */
 static char **wrap_for(char *user, char **words) {
   const char *const front[] = {"/run/sudo", "-n", "-E", "-u", user, "--"};
   size_t fronts = sizeof(front) / sizeof(front[0]), count = 0;
@@ -234,7 +235,8 @@ static void complain(const char *program) {
   dprintf(2, "/usr/bin/nice: '%s': %s\n", program, strerror(errno));
 }
 
-/* Only what is safe between fork and exec of a single-threaded process. */
+/* Only calls what is safe between fork and exec of a single-threaded
+ * process. */
 static void become(const void *arg) {
   const plan *p = arg;
   struct rlimit limit;

@@ -1,7 +1,7 @@
 /*
- * wrenn-agent by the name of sudo: runs a program as root, or as the default
- * user, and asks nothing. There is one uid underneath; another one is what a
- * user namespace within calls it. Where there can be none, the names change
+ * wrenn-agent under the name of sudo: runs a program as root or as the default
+ * user, without a password. Both have the same uid on the host; a nested user
+ * namespace maps it to another number. If there can be none, the names change
  * and the number does not.
  */
 #include <errno.h>
@@ -27,7 +27,7 @@ static _Noreturn void refuse(const char *text, const char *detail) {
   exit(1);
 }
 
-/* Options in front of the command. What makes no difference here is taken. */
+/* The options before the command. Those that make no difference are ignored. */
 static wish parse(int argc, char **argv) {
   static const struct option names[] = {
       {"user", required_argument, NULL, 'u'},

@@ -1,9 +1,9 @@
 /*
  * wrenn-agent: commands on terminals. When the leader of a session ends, the
- * kernel hangs its terminal up, and throws away what has been printed and not
- * been read yet. So a process of ours, the keeper, leads the session and ends
- * when everything has been read. The command is the keeper's sibling, not its
- * child: the agent hears of its end as of any other's.
+ * kernel hangs up its terminal and discards unread output. So a process of our
+ * own, the keeper, leads the session, and ends when all output has been read.
+ * The command is the keeper's sibling, not its child, so that the agent learns
+ * of its end as usual.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,12 +17,12 @@
 
 #include "agent/agent.h"
 
-/* How often the keeper looks, and for how long: a server that has closed the
+/* How often the keeper checks, and for how long: a server that has closed the
  * terminal reads no more. */
 #define LOOK_US 2000
 #define LOOKS 2500
 
-/* What reads the keyboard is the command's group, not the keeper's. */
+/* The foreground process group is the command's, not the keeper's. */
 static void take_foreground(int terminal) {
   sigset_t ttou;
   sigemptyset(&ttou);
@@ -37,7 +37,8 @@ static bool unread(int master) {
   return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
 }
 
-/* Holds nothing open but the two: not the agent's channel, not the terminal. */
+/* Closes everything except these two: the agent's channel and the terminal
+ * too. */
 static _Noreturn void keep(int master, int command) {
   if (dup2(master, 0) < 0 || dup2(command, 1) < 0)
     _exit(1);

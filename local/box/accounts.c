@@ -27,8 +27,8 @@ bool account_exists(const account *user, const char *name) {
   return !strcmp(name, "root") || !strcmp(name, user->name);
 }
 
-/* A line of the host's file stays if neither its name nor its number is that
- * of somebody who is made up. */
+/* A line of the host's file is kept unless its name or its id is that of an
+ * account defined here. */
 static bool stays(const char *line) {
   const char *number = strchr(line, ':');
   number = number ? strchr(number + 1, ':') : NULL;
@@ -90,7 +90,7 @@ bool accounts_write(const char *folder, const account *user) {
   }
   copy_others(&passwd, "/etc/passwd");
   copy_others(&group, "/etc/group");
-  /* Nobody's to read but for root, who may read what nobody may. */
+  /* Readable only for root, who may read everything. */
   bool ok = write_file(folder, "passwd", 0644, &passwd) &&
             write_file(folder, "group", 0644, &group) &&
             write_file(folder, "shadow", 0, &shadow);

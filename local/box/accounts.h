@@ -1,5 +1,5 @@
-/* Whom commands in capsules run as. There is one uid underneath; what a
- * program is told of users is made up here. */
+/* The users that commands in capsules run as. All of them are the same uid of
+ * the host; what programs learn about users is defined here. */
 #ifndef WRENN_LOCAL_BOX_ACCOUNTS_H
 #define WRENN_LOCAL_BOX_ACCOUNTS_H
 
@@ -12,18 +12,18 @@ typedef struct account {
   unsigned id; /* of the user and of its group */
 } account;
 
-/* "root" or "wrenn-user"; NULL for any other. */
+/* Returns "root" or "wrenn-user"; NULL for any other name. */
 const account *account_find(const char *name);
 
-/* Whether there is a user with this name where `user` is the default one. */
+/* Whether there is a user of this name if `user` is the default one. */
 bool account_exists(const account *user, const char *name);
 
-/* Writes the files of /etc that tell of users into a folder: the host's, with
- * root and the default user in them, and without anybody's password. False
- * with errno. */
+/* Writes the files of /etc that describe users into a folder: those of the
+ * host, with root and the default user added, and without passwords. False with
+ * errno. */
 bool accounts_write(const char *folder, const account *user);
 
-/* Appends what puts those files in the place of the host's. */
+/* Appends the options that mount these files over the host's. */
 void accounts_put_walls(words *w, const char *folder);
 
 #endif

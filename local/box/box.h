@@ -1,6 +1,6 @@
 /*
- * The inside of one capsule: its sandbox, the processes in it, and what these
- * are told. What a capsule is to the API, nothing here knows.
+ * The inside of a capsule: its sandbox and its processes. Nothing here knows
+ * what a capsule is in the API.
  */
 #ifndef WRENN_LOCAL_BOX_BOX_H
 #define WRENN_LOCAL_BOX_BOX_H
@@ -12,7 +12,7 @@
 typedef struct box box;
 typedef struct process process;
 
-/* What all boxes of a server have in common. */
+/* Settings that all boxes of a server share. */
 typedef struct box_site {
   uv_loop_t *loop;
   const char *bwrap;          /* its path; NULL: no walls */
@@ -22,7 +22,7 @@ typedef struct box_site {
   uint64_t open_files;        /* how many descriptors a command may have */
   bool private_network;       /* none but a loopback for each */
 
-  /* How processes are run and shown, which differs between generations. */
+  /* How processes run and appear, which depends on the generation. */
   bool login_shell;      /* around each command, and for a line without args */
   bool kills_group;      /* each command is the leader of one */
   bool replays;          /* output is gathered, and newcomers get the last */
@@ -45,23 +45,23 @@ struct box {
   bool has_jupyter;
 };
 
-/* Starts the sandbox in the folder, with more folders of the host's in it;
- * false when it cannot be started. `gone` may come without `ready`. */
+/* Starts the sandbox in the folder, with additional folders of the host; false
+ * if it cannot be started. `gone` may be called without `ready`. */
 bool box_start(box *b, const sandbox_bind *binds, size_t count);
 
-/* Sends an order to the agent, as sandbox_order does; false when there is no
- * sandbox, too. */
+/* Sends an order to the agent, like sandbox_order; also false if there is no
+ * sandbox. */
 bool box_order(const box *b, const wrenn_buf *order, sandbox_done *done,
                void *arg);
 
 /* Ends the sandbox, if there is one; `gone` follows. */
 void box_stop(box *b);
 
-/* Tells of the end of every process, and frees the sandbox that is gone. */
+/* Reports the end of every process, and frees the sandbox after its end. */
 void box_end(box *b);
 
-/* Where a user's home is, as the agent sees it: the folder that home lies in
- * is to be put in front. */
+/* The home directory of a user as the agent sees it; the caller prepends the
+ * folder that contains it. */
 const char *box_top(const box *b);
 
 #endif

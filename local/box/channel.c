@@ -81,7 +81,7 @@ channel_status channel_send(int fd, const char *text, size_t len,
   return status;
 }
 
-/* Reads the text out of the first descriptor and drops that. */
+/* Reads the text from the first descriptor, and closes that. */
 static int read_memfd(channel_message *message) {
   int fd = message->fds[0], rc = -1;
   struct stat info;

@@ -1,8 +1,8 @@
 /*
- * The wire between wrenn-local and the agent inside a capsule: messages of
- * JSON text, each with up to CHANNEL_FDS file descriptors, over a
- * SOCK_SEQPACKET socket. A message too large for one packet travels in a
- * memfd; neither side notices.
+ * The channel between wrenn-local and the agent in a capsule: messages of JSON
+ * text, each with up to CHANNEL_FDS file descriptors, over a SOCK_SEQPACKET
+ * socket. A message too large for one packet is passed as a memfd, which
+ * neither side notices.
  */
 #ifndef WRENN_LOCAL_BOX_CHANNEL_H
 #define WRENN_LOCAL_BOX_CHANNEL_H
@@ -28,10 +28,10 @@ typedef enum channel_status {
   CHANNEL_FAILED  /* errno */
 } channel_status;
 
-/* Makes both ends, close-on-exec. Returns 0 or -1. */
+/* Creates both ends, close-on-exec. Returns 0 or -1. */
 int channel_pair(int ends[2]);
 
-/* Sends a copy of the text and of the descriptors, which stay the caller's. */
+/* Sends copies of the text and the descriptors, which remain the caller's. */
 channel_status channel_send(int fd, const char *text, size_t len,
                             const int *fds, int fd_count);
 

@@ -9,7 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Where a program is looked for, as a capsule's PATH has it. */
+/* The folders of a capsule's PATH, in which programs are looked up. */
 static const char *const programs[] = {"/usr/local/bin/jupyter-server",
                                        "/usr/bin/jupyter-server"};
 static const char *const kernels[] = {
@@ -28,7 +28,7 @@ bool jupyter_installed(void) {
          first_there(kernels, COUNT(kernels));
 }
 
-/* One of the template, or one whose files come from such a one. */
+/* Whether a capsule has this template, or was made from a snapshot of one. */
 static bool wants_jupyter(const box *b) {
   char path[JUPYTER_SOCKET_MAX];
   snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/python3", b->folder);
@@ -46,12 +46,12 @@ bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]) {
   return true;
 }
 
-/* The kernelspec is the host's python3, as on the real server by no other name;
- * those who want it easy find it as `wrenn` too. Kernels talk to the server
- * through socket files as well, where paths are short enough: ports would be
- * everybody's. The limits on output are for notebooks on a screen. $1: the
- * kernelspec, $2: the server's socket file, $3: how kernels talk, $4: the
- * capsule's folder, $5: the other name. */
+/* The kernelspec is the host's python3, which the real server offers only under
+ * that name; the lenient mode adds the name `wrenn`. Kernels talk to the server
+ * through sockets too, where paths are short enough, because ports would be
+ * open to everybody. The default limits on output are meant for notebooks on a
+ * screen. $1: the kernelspec, $2: the server's socket, $3: the transport of
+ * kernels, $4: the capsule's folder, $5: the additional name. */
 static const char line[] =
     "export JUPYTER_PATH=\"$4/var/lib/jupyter\"; "
     "export JUPYTER_RUNTIME_DIR=\"$JUPYTER_PATH/run\"; "
@@ -72,8 +72,8 @@ static void put_argument(wrenn_buf *order, const char *text) {
   wrenn_json_put_string(order, text, strlen(text));
 }
 
-/* Its output goes into a file, and its end is nobody's business: the ends of
- * the pipes are closed with the reply. */
+/* Its output goes to a file, and nobody waits for its end: the reply closes the
+ * ends of the pipes. */
 static void on_started(void *arg, const sandbox_reply *reply) {
   const box *b = arg;
   if (reply->error)

@@ -1,7 +1,7 @@
 /*
- * Capsules of the template code-runner-beta: the host's Jupyter server runs
- * inside. Where capsules share the host's network they cannot all listen on
- * port 8888: Jupyter listens on a socket file, which stands for that port.
+ * Capsules of the template code-runner-beta run the host's Jupyter server.
+ * Capsules on the host's network cannot all listen on port 8888, so Jupyter
+ * listens on a socket file, which stands for that port.
  */
 #ifndef WRENN_LOCAL_BOX_JUPYTER_H
 #define WRENN_LOCAL_BOX_JUPYTER_H
@@ -10,22 +10,22 @@
 
 #define JUPYTER_TEMPLATE "code-runner-beta"
 #define JUPYTER_PORT 8888
-/* What those are told who want the template where there is no Jupyter. */
+/* The error for this template if the host has no Jupyter. */
 #define JUPYTER_MISSING                                                        \
   "template not found: " JUPYTER_TEMPLATE " needs jupyter-server and"          \
   " ipykernel on this machine (Debian: jupyter-server, python3-ipykernel)"
 #define JUPYTER_SOCKET_MAX 4200
 
-/* Whether the host has what a capsule needs for it. */
+/* Whether the host has everything that is needed. */
 bool jupyter_installed(void);
 
-/* Starts it in a capsule whose agent is ready; nothing for one that is not
- * of the template and was not made from one that was. It takes seconds until
- * it answers. */
+/* Starts Jupyter in a capsule whose agent is ready; does nothing for a capsule
+ * that neither has the template nor was made from one that had. It answers
+ * after some seconds. */
 void jupyter_start(box *b);
 
-/* The socket file, as the capsule sees it, that stands for a port of a
- * capsule. False when the port is one like all others. */
+/* Returns the socket file, as the capsule sees it, that stands for a port.
+ * False for ordinary ports. */
 bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]);
 
 #endif

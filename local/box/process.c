@@ -6,8 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* A terminal whose program has ended and that has been quiet for as long as
- * this has nothing more to say. */
+/* A terminal whose program has ended, and that has been quiet for this long, is
+ * considered finished. */
 #define PTY_QUIET_MS 50
 
 /* ---- life ---------------------------------------------------------------- */
@@ -37,7 +37,7 @@ static void close_handle(uv_handle_t *handle) {
     uv_close(handle, process_on_handle_closed);
 }
 
-/* The end is told once the process has ended and its output is at its end. */
+/* The end is reported when the process has ended and its output is complete. */
 static void tell_end(process *p) {
   if (p->told || !p->exited || p->open_pipes > 0)
     return;
@@ -74,11 +74,11 @@ void process_pipe_ended(process *p, uv_stream_t *pipe) {
   tell_end(p);
 }
 
-/* Its program has ended; a child that holds the terminal open does not count,
- * but what has been printed does, as far as it goes on coming. */
+/* The program of a terminal has ended. A child that holds the terminal open
+ * does not count, but pending output does, as long as it keeps coming. */
 static void on_quiet(uv_timer_t *timer) {
   process *p = timer->data;
-  process_read_rest(p); /* a loop that is late runs its timers first */
+  process_read_rest(p); /* a delayed loop runs timers before it reads */
   if (p->printed || process_has_full_sink(p)) {
     p->printed = false;
     return;

@@ -1,6 +1,6 @@
 /*
- * The processes that were started through the API: their output, handed to
- * whoever listens, and their end.
+ * The processes that were started through the API: their output, which is
+ * passed to listeners, and their end.
  */
 #ifndef WRENN_LOCAL_BOX_PROCESS_H
 #define WRENN_LOCAL_BOX_PROCESS_H
@@ -13,11 +13,11 @@ typedef enum process_output {
   PROCESS_PTY
 } process_output;
 
-/* Somebody who listens to a process. */
+/* A listener of a process. */
 typedef struct process_sink {
   struct process_sink *next;
   process *of; /* NULL: not listening */
-  bool full;   /* wants no more for now: the process's pipes fill up */
+  bool full;   /* accepts no more for now: the process's pipes fill up */
   void (*output)(struct process_sink *sink, process_output which,
                  const char *data, size_t len);
   void (*exited)(struct process_sink *sink, int code); /* after all output */
@@ -42,14 +42,14 @@ struct process {
   uv_timer_t typing;    /* when to go on with that */
   bool printed;         /* since the timer was started */
   uv_timer_t timer;     /* a terminal whose program has ended */
-  /* For generations that gather and replay output. */
-  uv_timer_t breath;     /* runs for a moment after some was handed on */
-  wrenn_buf gathered[3]; /* meanwhile, by process_output */
-  wrenn_buf past;        /* records of what was handed on, the latest last */
+  /* For generations that collect and replay output. */
+  uv_timer_t breath;     /* runs for a moment after output was passed on */
+  wrenn_buf gathered[3]; /* meanwhile collected output, by process_output */
+  wrenn_buf past;        /* records of past output, the latest last */
 };
 
-/* What to start. Strings are the caller's; `args` and `envs` are the JSON of
- * an array and of an object, or of type NULL. */
+/* What to start. The strings belong to the caller; `args` and `envs` are a JSON
+ * array and object, or of type NULL. */
 typedef struct process_plan {
   const char *cmd;
   wrenn_json args;
@@ -61,75 +61,75 @@ typedef struct process_plan {
   int64_t cols, rows;
 } process_plan;
 
-/* The outcome: a process, or an error as in sandbox_reply. */
+/* The result: a process, or an error as in sandbox_reply. */
 typedef void process_started(void *arg, process *p, const char *error,
                              const char *text);
 
-/* Starts a process; `done` is called once, later, or not at all when this
- * returns false. */
+/* Starts a process; `done` is called once, later. Returns false if it will not
+ * be called. */
 bool process_start(box *b, const process_plan *plan, process_started *done,
                    void *arg);
 
-/* Appends the environment as a member of an order: the usual one of a user, and
- * what is given. */
+/* Appends the environment as a member of an order: the default one of a user,
+ * and the given variables. */
 void process_put_envs(const box *b, const struct account *user,
                       const wrenn_json *envs, wrenn_buf *out);
 
-/* Finds a listed process: digits that fit 32 bits are a pid, anything else is
- * a tag. NULL when there is none. */
+/* Finds a listed process: digits that fit into 32 bits are a pid, anything else
+ * is a tag. NULL if there is none. */
 process *process_find(const box *b, const char *selector);
 process *process_find_tag(const box *b, const char *tag);
 
-/* Says that there is none with this selector. */
+/* Answers that there is no process with this selector. */
 void process_unknown(const char *selector, char *text, size_t size);
 
-/* Begins and ends listening. Where the generation replays, listening begins
- * with what the process has printed last. */
+/* Starts and stops listening. If the generation replays, a new listener first
+ * gets the latest output. */
 void process_listen(process *p, process_sink *sink);
 void process_leave(process_sink *sink);
 
-/* process_output.c, for the other two: prepares the output; reads as long as
- * nobody who listens is full; hands on what waits; and what comes next without
- * waiting; frees it all. */
+/* process_output.c, for the other two: prepares the output; reads while no
+ * listener is full; passes on collected output, and the next without delay;
+ * frees everything. */
 void process_output_init(process *p);
 void process_update(process *p);
-void process_read_rest(process *p); /* of a terminal: what is there already */
+void process_read_rest(process *p); /* of a terminal: what is already there */
 bool process_has_full_sink(const process *p);
 void process_flush(process *p);
 void process_hurry(process *p);
 void process_output_free(process *p);
 
-/* A pipe is at its end; the output is given up; all may be over. */
+/* The end of a pipe; output is given up; everything may be complete. */
 void process_pipe_ended(process *p, uv_stream_t *pipe);
 void process_end_output(process *p);
 void process_on_handle_closed(uv_handle_t *handle);
 
-/* Says whether a sink wants more. */
+/* Says whether a listener accepts more. */
 void process_sink_full(process_sink *sink, bool full);
 
-/* process_input.c: types into a terminal, one block after the other; what its
- * program does not read for some seconds is dropped. Owns `data`, an allocated
- * block. `done`, or NULL, is called once, later; not at all when this returns
- * false, as there is no terminal (any more). */
+/* process_input.c: writes input to a terminal, one block after the other; what
+ * the program does not read for some seconds is dropped. Takes ownership of
+ * `data`, an allocated block. `done`, or NULL, is called once, later. Returns
+ * false if it will not be called, because there is no terminal (any more). */
 typedef void process_typed(void *arg);
 bool process_write(process *p, char *data, size_t len, process_typed *done,
                    void *arg);
 void process_input_init(process *p);
-void process_input_end(process *p); /* drops what waits */
+void process_input_end(process *p); /* drops pending input */
 
 void process_resize(process *p, int64_t cols, int64_t rows);
 
-/* Sends a signal to it, or to its process group, as the generation does; false
- * when the sandbox cannot. */
+/* Sends a signal to the process, or to its group, depending on the generation;
+ * false if there is no sandbox. */
 bool process_signal(process *p, int signal, sandbox_done *done, void *arg);
 
 /* Appends the process as the API lists it. */
 void process_put(const process *p, wrenn_buf *out);
 
-/* The agent says that a process has ended. */
+/* The agent reports that a process has ended. */
 void process_exited(box *b, int64_t pid, int code);
 
-/* The sandbox has ended, and all of its processes with it. */
+/* The sandbox has ended, and with it all of its processes. */
 void processes_end(box *b);
 
 #endif

@@ -1,11 +1,11 @@
-/* Processes: what is typed into a terminal. */
+/* Processes: input of a terminal. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "box/process.h"
 
-/* How often a terminal is tried that takes nothing, and for how long: its
- * program does not read. */
+/* How often, and for how long, a write to a terminal is tried while its program
+ * does not read. */
 #define RETRY_MS 1
 #define PATIENCE_MS 5000
 
@@ -27,8 +27,8 @@ static void end_first(process *p) {
   free(in);
 }
 
-/* Types what there is room for. True when nothing is left of the first, or
- * only what has waited for too long. */
+/* Writes as much as the terminal accepts. Returns true if the first block is
+ * complete, or has waited for too long. */
 static bool type_first(process *p) {
   uv_stream_t *stream = (uv_stream_t *)&p->pipes[0];
   uint64_t now = uv_now(p->of->site->loop);
@@ -46,8 +46,8 @@ static bool type_first(process *p) {
          now >= in->until;
 }
 
-/* The end of each is told in a turn of its own: on the real server it is the
- * answer to a request. */
+/* Each end is reported in its own turn: on the real server it is the answer to
+ * a request. */
 static void on_typing(uv_timer_t *timer) {
   process *p = timer->data;
   bool over = type_first(p);

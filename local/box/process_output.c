@@ -1,9 +1,9 @@
 /*
- * Processes: what they print, handed to whoever listens.
+ * Processes: their output, passed to listeners.
  *
- * Early generations hand on each piece as it comes, and nobody hears what was
- * printed before. Later ones gather what comes within a few milliseconds, and
- * keep the last of it for those who come late.
+ * Early generations pass on each piece as it arrives, and nobody gets earlier
+ * output. Later ones collect what arrives within a few milliseconds, and keep
+ * the latest output for new listeners.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +12,12 @@
 #include "box/process.h"
 
 #define READ_SIZE ((size_t)32 * 1024)
-/* What comes after a pause is handed on at once: this is how long it takes
- * for the next to follow, unless it is this much. */
+/* Output after a pause is passed on at once. The next is collected for this
+ * time, or up to this size. */
 #define GATHER_MS 4
 #define GATHER_MAX ((size_t)64 * 1024)
-/* What a newcomer is shown. The past grows to twice as much before it is cut,
- * as that takes moving it. */
+/* What a new listener gets. The record grows to twice that size before it is
+ * cut, because cutting moves it. */
 #define REPLAY_MAX ((size_t)256 * 1024)
 
 /* ---- the past ------------------------------------------------------------ */
@@ -33,7 +33,7 @@ static record record_at(const process *p, size_t at) {
   return r;
 }
 
-/* Where the last records begin that are not more than what is shown. */
+/* The start of the last records that fit into what is shown. */
 static size_t begin_of_replay(const process *p) {
   size_t at = 0;
   while (p->past.len - at > REPLAY_MAX)
@@ -68,7 +68,7 @@ static void hand_on(process *p, process_output which, const char *data,
                     size_t len) {
   process_sink *next;
   for (process_sink *sink = p->sinks; sink; sink = next) {
-    next = sink->next; /* it may leave meanwhile */
+    next = sink->next; /* it may be removed meanwhile */
     sink->output(sink, which, data, len);
   }
 }
@@ -89,7 +89,7 @@ void process_flush(process *p) {
   hand_on_gathered(p, PROCESS_PTY);
 }
 
-/* Somebody has typed: they wait for the echo. */
+/* Input has arrived: the client waits for its echo. */
 void process_hurry(process *p) {
   process_flush(p);
   uv_timer_stop(&p->breath);
@@ -157,8 +157,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   free(buf->base);
   if (len >= 0)
     return;
-  /* The end; of a terminal it is EIO. libuv takes a hang-up for it while there
-   * is more to read; who is full reads on later. */
+  /* The end; for a terminal it is EIO. libuv reports a hang-up as the end while
+   * there is more to read; a full listener reads on later. */
   if (p->pty)
     process_read_rest(p);
   if (!p->pty || !process_has_full_sink(p))

@@ -1,4 +1,4 @@
-/* Processes: how one is started. */
+/* Processes: starting one. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,8 +24,8 @@ static void free_start(start *s) {
   free(s);
 }
 
-/* What is in a capsule may have got hold of its agent: what comes from there
- * must be something that the loop can wait for. */
+/* A program in a capsule may have taken over its agent: what comes from there
+ * must be a descriptor that the loop can wait for. */
 static bool can_be_read(int fd, bool pty) {
   struct stat info;
   return fstat(fd, &info) == 0 &&

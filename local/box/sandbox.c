@@ -31,7 +31,7 @@ struct sandbox {
   uv_process_t process;
   uv_poll_t poll;
   uv_timer_t timer;
-  int fd; /* our end of the channel */
+  int fd; /* this end of the channel */
   sandbox_hooks hooks;
   int64_t last_id;
   pending *waiting;
@@ -91,8 +91,8 @@ void sandbox_stop(sandbox *s) {
   if (s->stopping)
     return;
   s->stopping = true;
-  /* Without the channel the agent ends, and with it, being pid 1, everything
-   * else. The timer is for one that cannot hear it. */
+  /* Without the channel the agent ends, and with it, as it is pid 1, everything
+   * else. The timer is for an agent that does not react. */
   shutdown(s->fd, SHUT_RDWR);
   uv_timer_start(&s->timer, on_overdue, STOP_MS, 0);
 }

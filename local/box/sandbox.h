@@ -1,6 +1,6 @@
 /*
- * A capsule's sandbox: a bubblewrap process with wrenn-agent as pid 1, and the
- * channel to that agent.
+ * The sandbox of a capsule: a bubblewrap process with wrenn-agent as pid 1, and
+ * the channel to that agent.
  */
 #ifndef WRENN_LOCAL_BOX_SANDBOX_H
 #define WRENN_LOCAL_BOX_SANDBOX_H
@@ -13,9 +13,9 @@
 
 typedef struct sandbox sandbox;
 
-/* What an order came to. On success `error` is NULL and `json` the agent's
- * answer; else `error` is its kind ("not_found", ...; "gone" when the sandbox
- * ended first) and `text` says why. All of it lives as long as the call. */
+/* The result of an order. On success `error` is NULL and `json` is the agent's
+ * answer; otherwise `error` is its kind ("not_found", ...; "gone" if the
+ * sandbox ended first) and `text` the reason. Valid during the call only. */
 typedef struct sandbox_reply {
   const char *error;
   const char *text;
@@ -32,7 +32,7 @@ typedef struct sandbox_hooks {
   void *arg;
 } sandbox_hooks;
 
-/* A folder of the host that is to be seen inside, and changed. */
+/* A folder of the host that is visible and writable inside. */
 typedef struct sandbox_bind {
   const char *host, *inside;
 } sandbox_bind;
@@ -51,18 +51,19 @@ typedef struct sandbox_options {
   bool private_network; /* none but its own loopback */
 } sandbox_options;
 
-/* Starts one; `ready` or `gone` follows. NULL when it cannot be started. */
+/* Starts a sandbox; `ready` or `gone` follows. NULL if it cannot be started. */
 sandbox *sandbox_start(const sandbox_options *options);
 
 /* Sends an order, a JSON object without an id. `done` is called once, later,
- * and never after `gone`. False when the sandbox is going; then not at all. */
+ * and never after `gone`. Returns false, without a call, if the sandbox is
+ * ending. */
 bool sandbox_order(sandbox *s, const wrenn_buf *order, sandbox_done *done,
                    void *arg);
 
-/* Takes the next descriptor out of a reply; -1 when there is none. */
+/* Takes the next descriptor from a reply; -1 if there is none. */
 int sandbox_take_fd(const sandbox_reply *reply);
 
-/* Ends it with everything that runs inside; `gone` follows. */
+/* Ends the sandbox with everything in it; `gone` follows. */
 void sandbox_stop(sandbox *s);
 
 /* Frees it; only after `gone`. */

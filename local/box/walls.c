@@ -15,14 +15,15 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The host's own folders that a capsule may read and run. */
+/* Folders of the host that a capsule may read and execute. */
 static const char *const system_folders[] = {
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix"};
 
-/* And one of those that has folders of the host's in a folder of its own. */
+/* The one of these that may contain folders of the host in a folder of its
+ * own. */
 #define SHARED "/opt"
 
-/* A capsule's own folders, parents first. */
+/* The capsule's own folders, parents first. */
 static const struct {
   const char *name;
   mode_t mode;
@@ -38,7 +39,7 @@ static const struct {
                    {"opt", 0755},
                    {"home/wrenn-user", 0755}};
 
-/* A link in the place of a folder would lead anywhere on the host. */
+/* A symbolic link in place of a folder could lead anywhere on the host. */
 static int make_folder(int top, const char *name, mode_t mode) {
   struct stat info;
   if (fstatat(top, name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -69,7 +70,7 @@ static bool is_own(const char *path) {
   return false;
 }
 
-/* Whether the host's path is that of the entry or lies below it. */
+/* Whether the host's path is that of the entry or below it. */
 static bool leads_to(const char *entry, const char *host) {
   size_t len = strlen(entry);
   return strncmp(host + 1, entry, len) == 0 &&
@@ -96,7 +97,7 @@ bool walls_need(const char *path) {
   return realpath("/etc/resolv.conf", resolver) && leads_to(path, resolver);
 }
 
-/* A top-level folder as it is on the host: a link stays one. */
+/* Mounts a top-level folder as on the host: a link remains a link. */
 static void put_system_folder(words *w, const char *path) {
   struct stat info;
   char target[PATH_MAX];
@@ -113,7 +114,7 @@ static void put_system_folder(words *w, const char *path) {
   }
 }
 
-/* Secrets of the host that root inside would otherwise be able to read. */
+/* Secrets of the host that root inside could otherwise read. */
 static void put_curtains(words *w) {
   static const char *const files[] = {"/etc/shadow-", "/etc/gshadow",
                                       "/etc/gshadow-"};
@@ -124,7 +125,7 @@ static void put_curtains(words *w) {
     words_add_all(w, "--tmpfs", "/etc/ssl/private");
 }
 
-/* Each entry of a folder of the host's, to be seen in the same place. */
+/* Mounts each entry of a folder of the host at the same place. */
 static void put_entries(words *w, const char *folder) {
   DIR *dir = opendir(folder);
   struct dirent *item;
@@ -140,9 +141,9 @@ static void put_entries(words *w, const char *folder) {
     closedir(dir);
 }
 
-/* The host's folders cannot be written to: what is to be found on the way of
- * programs takes the place of what is there, or goes into folders that are
- * hardly used. Which of them are on that way the host's profile decides. */
+/* The host's folders are read-only: programs to be found in the PATH are
+ * mounted over existing files, or into folders that are hardly used. The host's
+ * profile decides which of these are in the PATH. */
 static void put_sudo(words *w, const char *agent) {
   static const char *const places[] = {"/usr/local/sbin", "/usr/local/games"};
   struct stat info;
@@ -159,7 +160,7 @@ static void put_sudo(words *w, const char *agent) {
   }
 }
 
-/* Files of /proc are the kernel's, and root's to write where the server is
+/* Files in /proc belong to the kernel, and root may write them if the server is
  * run by root. */
 static void put_proc(words *w) {
   static const char *const covered[] = {
@@ -172,8 +173,8 @@ static void put_proc(words *w) {
       words_add_all(w, "--ro-bind", covered[i], covered[i]);
 }
 
-/* The network is the host's. Where /etc/resolv.conf leads out of the system
- * folders, into /run mostly, what it leads to has to be there as well. */
+/* The network is the host's. If /etc/resolv.conf is a link out of the system
+ * folders, usually into /run, its target has to exist as well. */
 static void put_resolver(words *w) {
   char path[PATH_MAX];
   if (!realpath("/etc/resolv.conf", path))
@@ -186,10 +187,10 @@ static void put_resolver(words *w) {
   words_add_all(w, "--ro-bind", path, path);
 }
 
-/* Root inside is no more than the server's user outside, but where that is
- * root as well, a capability counts: CAP_SYS_ADMIN would be enough to mount
- * the system folders anew, to be written to. What is left is what programs
- * expect of root within one container. */
+/* Root inside has only the rights of the server's user, but if that is root
+ * too, capabilities matter: CAP_SYS_ADMIN would allow to remount the system
+ * folders writable. Only those capabilities remain that programs expect of root
+ * in a container. */
 static void put_namespaces(words *w, const account *user,
                            bool private_network) {
   static const char *const kept[] = {
@@ -202,7 +203,7 @@ static void put_namespaces(words *w, const account *user,
   words_addf(w, "%u", user->id);
   words_add_all(w, "--unshare-pid", "--unshare-uts", "--unshare-ipc",
                 "--die-with-parent", "--new-session", "--cap-drop", "ALL");
-  /* With a loopback interface, which bubblewrap brings up. */
+  /* bubblewrap sets up the loopback interface. */
   if (private_network)
     words_add(w, "--unshare-net");
   for (size_t i = 0; user->id == 0 && i < COUNT(kept); i++)

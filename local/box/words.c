@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Takes the word over; NULL is what a failed allocation left. */
+/* Takes ownership of the word; NULL means that an allocation has failed. */
 static void take(words *w, char *word) {
   if (word && w->count + 2 > w->cap) {
     size_t cap = w->cap ? 2 * w->cap : 64;

@@ -1,4 +1,4 @@
-/* A command line that grows; its words are copies. */
+/* A growable command line; its words are copies. */
 #ifndef WRENN_LOCAL_BOX_WORDS_H
 #define WRENN_LOCAL_BOX_WORDS_H
 

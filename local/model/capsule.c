@@ -1,4 +1,4 @@
-/* A capsule's status, and what depends on it. */
+/* The status of a capsule, and what depends on it. */
 #include "model/capsule.h"
 
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "model/volumes.h"
 #include "util/clock.h"
 
-/* How long a change of status takes at least, as on a real server. */
+/* The minimum time of a change of status, as on a real server. */
 #define CHANGE_MS 20
 #define MIB ((int64_t)1024 * 1024)
 
@@ -83,7 +83,7 @@ void capsule_put(const capsule *c, wrenn_buf *out) {
   wrenn_buf_puts(out, "}");
 }
 
-/* How much of the disk is used, the metrics know. */
+/* The disk usage comes from the metrics. */
 void capsule_put_alone(const capsule *c, wrenn_buf *out) {
   int64_t bytes =
       c->metrics.count ? c->metrics.points[c->metrics.count - 1].disk_bytes : 0;
@@ -110,7 +110,7 @@ void capsule_unwatch(capsule *c, capsule_watcher *w) {
     *at = w->next;
 }
 
-/* From the start again after each: who is told may make others leave. */
+/* Starts again after each call, as it may remove other watchers. */
 static void tell_watchers(capsule *c) {
   capsule_watcher *w = c->watchers;
   while (w) {
@@ -186,8 +186,8 @@ static void change_later(capsule *c, uv_timer_cb change) {
   uv_timer_start(&c->timer, change, CHANGE_MS, 0);
 }
 
-/* Times are told in whole seconds: one that was renewed is a later one, also
- * within the same. */
+/* The API shows whole seconds: an update gets a later time, even within the
+ * same second. */
 static void on_started(uv_timer_t *timer) {
   capsule *c = timer->data;
   time_t now = time(NULL);

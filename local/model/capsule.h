@@ -1,6 +1,6 @@
 /*
- * Capsules: what the API says about them, their sandbox, their processes and
- * the connections that depend on them; and the list of them.
+ * Capsules: what the API says about them, their box, and the connections that
+ * depend on them; and the list of capsules.
  */
 #ifndef WRENN_LOCAL_MODEL_CAPSULE_H
 #define WRENN_LOCAL_MODEL_CAPSULE_H
@@ -30,13 +30,14 @@ typedef enum capsule_status {
   CAPSULE_ERROR
 } capsule_status;
 
-/* What a capsule's end or pause cuts: a connection, an answer under way. */
+/* A connection or pending answer that is cut when the capsule ends or is
+ * paused. */
 typedef struct session {
   struct session *next, *previous;
   void (*cut)(struct session *s);
 } session;
 
-/* What a capsule used at some time. */
+/* The resource usage of a capsule at some time. */
 typedef struct capsule_point {
   time_t when;
   double cpu_pct; /* of all its CPUs */
@@ -46,7 +47,7 @@ typedef struct capsule_point {
 #define CAPSULE_POINTS 600
 #define CAPSULE_VOLUMES 4
 
-/* Somebody who waits for a capsule to leave a status. */
+/* Waits for a capsule to leave a status. */
 typedef struct capsule_watcher {
   struct capsule_watcher *next;
   capsule_status from;
@@ -115,26 +116,26 @@ typedef struct capsule_wishes {
   char *labels; /* taken over when it has been made */
 } capsule_wishes;
 
-/* `error` is NULL or says why there is no copy; `bytes` is its size. */
+/* `error` is NULL or the reason of a failed copy; `bytes` is its size. */
 typedef void capsule_copied(void *arg, const char *error, int64_t bytes);
 
-/* Begins to look for idle capsules. */
+/* Starts looking for idle capsules. */
 void capsules_start(capsules *all);
 
-/* Stops every capsule; all_gone is called once nothing is left of them. */
+/* Stops every capsule; all_gone is called after the last one has ended. */
 void capsules_end(capsules *all);
 
 /* Frees the list; only after all_gone. */
 void capsules_free(capsules *all);
 
-/* all_gone has to wait for something; for one thing less. */
+/* Makes all_gone wait for one more thing; for one thing less. */
 void capsules_hold(capsules *all);
 void capsules_release(capsules *all);
 
-/* Makes a capsule, which is starting; NULL when the system has not enough. */
+/* Creates a capsule, which starts; NULL if the system lacks resources. */
 capsule *capsule_create(capsules *all, const capsule_wishes *wishes);
 
-/* Finds one by id; NULL when there is none. */
+/* Finds a capsule by id; NULL if there is none. */
 capsule *capsule_find(capsules *all, const char *id);
 
 /* Whether a text has the form of an id. */
@@ -143,61 +144,63 @@ bool capsule_id_ok(const char *id);
 const char *capsule_status_name(const capsule *c);
 const char *capsule_status_text(const capsules *all, capsule_status status);
 
-/* The one place where a status changes. */
+/* The only function that changes a status. */
 void capsule_set_status(capsule *c, capsule_status status);
 
-/* The changes of status, from a status that allows them. */
+/* The changes of status; each requires certain statuses. */
 void capsule_pause(capsule *c);
 void capsule_pause_idle(capsule *c);
 void capsule_resume(capsule *c);
 
-/* The same for its end, from any; false when it has ended, or is about to. */
+/* The same for its end, from any status; false if it has ended or is about
+ * to. */
 bool capsule_destroy(capsule *c);
 
-/* Removes its folder, soon; it counts as gone after that. */
+/* Removes its folder in the background; afterwards the capsule counts as
+ * gone. */
 void capsule_remove_folder(capsule *c);
 
-/* Starts its sandbox in its folder, which is ready; false when it cannot. */
+/* Starts its sandbox in its folder, which is complete; false on failure. */
 bool capsule_start(capsule *c);
 
-/* Sends an order without arguments to its agent; false when there is none. */
+/* Sends an order without arguments to its agent; false if there is none. */
 bool capsule_order(capsule *c, const char *order, sandbox_done *done);
 
 /* Cuts its sessions. */
 void capsule_cut(capsule *c);
 
-/* snapshotting.c: fills a folder that is about to be a capsule's from its
- * template, and starts it then. False when it cannot be begun. */
+/* snapshotting.c: fills the folder of a new capsule from its template, and then
+ * starts it. False if the copy cannot be started. */
 bool capsule_fill(capsule *c, struct template *from);
 
-/* snapshotting.c: copies the tree of a running or paused capsule to a path
- * that must not exist, while nothing in it runs. It goes back to the status it
- * had; or becomes paused, if that is how the generation has it. False when it
- * cannot be begun: `done` does not follow then. */
+/* snapshotting.c: copies the files of a running or paused capsule to a path
+ * that must not exist, while nothing in it runs. It returns to its status, or
+ * becomes paused if the generation does that. False if the copy cannot be
+ * started; `done` is not called then. */
 bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg);
 
-/* snapshotting.c: what of the two is under way ends early, and fails. */
+/* snapshotting.c: aborts whichever of the two is in progress. */
 void capsule_copy_stop(capsule *c);
 
 /* The hooks of its box: it is ready; it has ended. */
 void capsule_ready(box *b);
 void capsule_gone(box *b);
 
-/* Something was done with it: it is not idle. */
+/* Records activity: the capsule is not idle. */
 void capsule_touch(capsule *c);
 
 /* Keeps a point of its metrics. */
 void capsule_add_point(capsule *c, const capsule_point *point);
 
-/* Appends the capsule as the API shows it, in a list or by itself. */
+/* Appends the capsule as the API shows it, in a list or alone. */
 void capsule_put(const capsule *c, wrenn_buf *out);
 void capsule_put_alone(const capsule *c, wrenn_buf *out);
 
-/* Waits for the capsule to leave a status that it has now; gives up waiting. */
+/* Starts waiting for the capsule to leave its present status; stops waiting. */
 void capsule_watch(capsule *c, capsule_watcher *w);
 void capsule_unwatch(capsule *c, capsule_watcher *w);
 
-/* Keeps a session in the list of those to cut. */
+/* Adds a session to the list of those to cut. */
 void session_join(capsule *c, session *s);
 void session_leave(session *s);
 

@@ -1,4 +1,4 @@
-/* The list of capsules: ids, the table, the reaper, the end. */
+/* The list of capsules: ids, the table, the search for idle ones, the end. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 
 #define REAPER_MS 2000
 #define MONITOR_MS 15000
-/* Capsules that have ended stay readable by id, for as long as this at the
- * least; after that the oldest go when there are too many. */
+/* Capsules that have ended can be read by id for at least this time; after that
+ * the oldest are removed if there are too many. */
 #define ENDED_KEPT_MS ((uint64_t)3600 * 1000)
 #define ENDED_MAX 10000
 
@@ -96,7 +96,7 @@ bool capsule_start(capsule *c) {
   return box_start(&c->box, binds, c->volume_count);
 }
 
-/* Its folder is made, or about to be. */
+/* Its folder exists, or is being created. */
 static bool begin(capsule *c, const capsule_wishes *wishes) {
   if (!make_path(c))
     return false;
@@ -170,7 +170,7 @@ static void on_monitor(uv_timer_t *timer) {
       capsule_set_status(c, CAPSULE_PAUSED);
 }
 
-/* What the boxes need to know of the generation. */
+/* The settings of the generation that concern boxes. */
 static void tell_site(box_site *site, const traits *t) {
   site->login_shell = t->login_shell;
   site->kills_group = t->kills_group;

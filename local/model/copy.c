@@ -12,12 +12,12 @@
 
 #include "buf.h"
 
-/* Each level takes two descriptors and some stack. */
+/* Each level needs two descriptors and some stack. */
 #define MAX_LEVEL 500
 #define PIECE ((size_t)256 * 1024)
 #define LINK_BUCKETS 1024
 
-/* A file with several names, which has been copied under one of them. */
+/* A file with several hard links, copied under one of its names. */
 typedef struct known {
   struct known *next;
   dev_t device;
@@ -35,7 +35,7 @@ typedef struct copier {
   char *piece; /* for file systems that cannot copy by themselves */
 } copier;
 
-/* An entry on its way: where it comes from and where it goes to. */
+/* An entry being copied: its source and its target. */
 typedef struct entry {
   int from, to; /* the folders */
   const char *name;
@@ -49,7 +49,7 @@ static bool stopped(const copier *k) {
   return true;
 }
 
-/* What its owner has locked is unlocked for as long as it takes. */
+/* Folders without permissions for their owner are unlocked for the copy. */
 static int open_source(const entry *e, int flags, mode_t needed) {
   flags |= O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
   int fd = openat(e->from, e->name, flags);
@@ -65,7 +65,7 @@ static void relock(const entry *e, int fd) {
     fchmod(fd, e->info.st_mode & 07777);
 }
 
-/* Modes last: without them nothing could be put into the copy. */
+/* Sets modes at the end: otherwise the copy could not be written. */
 static int finish(const entry *e, int fd) {
   const struct timespec times[2] = {e->info.st_atim, e->info.st_mtim};
   if (e->info.st_uid != geteuid() || e->info.st_gid != getegid()) {
@@ -117,9 +117,9 @@ static int copy_data(copier *k, int in, int out, off_t size) {
   for (off_t at = 0; at < size;) {
     off_t data = lseek(in, at, SEEK_DATA);
     if (data < 0 && errno == ENXIO)
-      break; /* nothing but a hole is left */
+      break; /* only a hole is left */
     if (data < 0)
-      data = at; /* a file system that knows no holes */
+      data = at; /* a file system without holes */
     off_t hole = lseek(in, data, SEEK_HOLE);
     if (hole <= data || hole > size)
       hole = size;
@@ -141,7 +141,7 @@ static const known *find_link(copier *k, const struct stat *info) {
   return one;
 }
 
-/* Without memory for it, the file is copied once more. */
+/* If memory is out, the file is copied once more. */
 static void remember_link(copier *k, const struct stat *info) {
   known *one = malloc(sizeof(*one) + k->path.len);
   if (!one)
@@ -233,7 +233,7 @@ static int copy_entry(copier *k, int from, int to, const char *name,
   }
 }
 
-/* Takes `in` over. */
+/* Takes ownership of `in`. */
 /* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
 static int copy_children(copier *k, int in, int out, unsigned level) {
   size_t len = k->path.len;

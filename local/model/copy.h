@@ -1,4 +1,4 @@
-/* Copying a capsule's tree. Runs off the loop, in a thread of its own. */
+/* Copies a capsule's tree. Runs in a worker thread. */
 #ifndef WRENN_LOCAL_MODEL_COPY_H
 #define WRENN_LOCAL_MODEL_COPY_H
 
@@ -6,15 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether an entry is left out. `path` is relative to the top of the tree;
- * only entries of the first two levels are asked about. */
+/* Whether an entry is left out. `path` is relative to the top of the tree; only
+ * called for the first two levels. */
 typedef bool copy_skips(const char *path);
 
-/* Copies the tree at `from` to `to`, which is made: files with their holes and
- * hard links, folders, symbolic links and fifos, with modes and times; sockets
- * and devices are left out. No link is followed on either side. What vanishes
- * meanwhile is left out. Adds the size on disk to *bytes. Ends early once
- * *stop is set. Returns 0, or -1 with errno; what has been copied stays. */
+/* Copies the tree at `from` to `to`, which is created: files with holes and
+ * hard links, folders, symbolic links and fifos, with modes and times; not
+ * sockets and devices. Follows no link on either side. Ignores what is removed
+ * meanwhile. Adds the size on disk to *bytes. Aborts when *stop is set. Returns
+ * 0, or -1 with errno; what has been copied remains. */
 int copy_tree(const char *from, const char *to, copy_skips *skips,
               const atomic_bool *stop, int64_t *bytes);
 

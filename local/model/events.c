@@ -79,7 +79,7 @@ static void tell_change(events *e, const capsule *c, capsule_status before) {
   end(e, c->team, kind, &out);
 }
 
-/* What is over when a capsule comes from one status to another. */
+/* The operations that are complete when a capsule changes its status. */
 static const struct {
   capsule_status from, to;
   const char *kind, *host_ip, *reason, *error;

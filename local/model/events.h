@@ -1,4 +1,4 @@
-/* What happens, told to whoever listens. */
+/* The events, for whoever listens. */
 #ifndef WRENN_LOCAL_MODEL_EVENTS_H
 #define WRENN_LOCAL_MODEL_EVENTS_H
 
@@ -11,7 +11,7 @@ typedef struct events {
                const wrenn_buf *json);
 } events;
 
-/* What somebody did, or what the system did by itself. */
+/* An action of a user or of the system. */
 typedef struct event {
   const char *kind; /* "capsule.create", ... */
   int team;
@@ -23,11 +23,11 @@ typedef struct event {
   const char *error;      /* why it has failed, or NULL */
 } event;
 
-/* Tells of an action. All of it lives as long as the call. */
+/* Reports an action. Its contents are used during the call only. */
 void events_act(events *e, const event *what);
 
-/* A capsule's status is no more what it was: tells of what is finished by
- * that, in the system's name, and of the change where that is told. */
+/* A capsule's status has changed: reports the operations that this completes,
+ * as the system's, and the change, where the generation reports it. */
 void events_changed(events *e, const capsule *c, capsule_status before);
 
 #endif

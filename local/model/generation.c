@@ -3,12 +3,12 @@
 #include <string.h>
 
 #define MIB ((size_t)1024 * 1024)
-/* Where a generation names no limit. What is sent has to be kept in memory
+/* For generations without a documented limit. Data has to be kept in memory
  * until it is complete. */
 #define LOOSE_MESSAGE (64 * MIB)
 #define LOOSE_OUTPUT (256 * MIB)
-/* The guest daemon of 0.1.5 takes a body of 2 MiB, with what the server puts
- * around the file. */
+/* The guest daemon of 0.1.5 accepts a body of 2 MiB, including what the server
+ * adds around the file. */
 #define PART_MAX (2 * MIB - 238)
 
 static const traits all[] = {

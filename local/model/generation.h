@@ -1,5 +1,5 @@
-/* Which server wrenn-local behaves like, and all that differs between them
- * but the wording of errors (fault.h). */
+/* The server that wrenn-local imitates, and all differences between generations
+ * except the wording of errors (fault.h). */
 #ifndef WRENN_LOCAL_MODEL_GENERATION_H
 #define WRENN_LOCAL_MODEL_GENERATION_H
 
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In order: a later one is compared with >=. */
+/* In order, so that they can be compared with >=. */
 typedef enum generation {
   GENERATION_0_1,
   GENERATION_0_2,
@@ -67,8 +67,7 @@ bool generation_parse(const char *text, generation *g);
 
 const traits *generation_traits(generation g);
 
-/* For people who only want to try: takes back what real servers are unkind
- * in. */
+/* The traits for --lenient: without the silences of real servers. */
 void traits_soften(traits *t);
 
 #endif

@@ -32,7 +32,7 @@ static void free_copy(job_copy *j) {
   free(j);
 }
 
-/* Half a copy is none. */
+/* An incomplete copy is removed. */
 static void run_copy(uv_work_t *work) {
   job_copy *j = work->data;
   if (copy_tree(j->from, j->to, j->skips, &j->stop, &j->bytes) == 0)

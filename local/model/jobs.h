@@ -1,5 +1,5 @@
-/* Work on whole trees, done in threads beside the loop. The server does not
- * end before it is done. */
+/* Copies and removals of trees, in worker threads. The server waits for them
+ * before it ends. */
 #ifndef WRENN_LOCAL_MODEL_JOBS_H
 #define WRENN_LOCAL_MODEL_JOBS_H
 
@@ -11,18 +11,19 @@
 
 typedef struct job_copy job_copy;
 
-/* `error` is NULL or says why there is no copy; `bytes` is its size on disk. */
+/* `error` is NULL or the reason of a failed copy; `bytes` is its size on
+ * disk. */
 typedef void job_copied(void *arg, const char *error, int64_t bytes);
 
-/* Copies a tree to a path that must not exist. `done` follows on the loop. NULL
- * when it cannot be begun: then it does not. */
+/* Copies a tree to a path that must not exist. `done` is called later, on the
+ * loop. Returns NULL, without a call, if the copy cannot be started. */
 job_copy *job_copy_start(capsules *all, const char *from, const char *to,
                          copy_skips *skips, job_copied *done, void *arg);
 
-/* Has it end early; `done` follows all the same, with an error. */
+/* Aborts a copy; `done` is called all the same, with an error. */
 void job_copy_stop(job_copy *j);
 
-/* Removes a tree, in its own time. Takes over the path, which was allocated. */
+/* Removes a tree in the background. Takes ownership of the path. */
 void job_remove(capsules *all, char *path);
 
 #endif

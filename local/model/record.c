@@ -40,7 +40,7 @@ void record_drop(const char *folder) {
   free(path);
 }
 
-/* Reads the record into `text`, which the JSON points into. */
+/* Reads the record into `text`, which the JSON refers to. */
 static bool read_record(const char *folder, char *text, wrenn_json *record) {
   char *path = path_join(folder, RECORD);
   int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;

@@ -1,4 +1,4 @@
-/* Copies of a capsule's tree: into a new one, and out of one that runs. */
+/* Copies of a capsule's files: into a new capsule, and from a running one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,4 @@
-/* What a team's capsules add up to, over time, for as long as the server
- * runs. */
+/* The totals of a team's capsules over time, since the start of the server. */
 #ifndef WRENN_LOCAL_MODEL_STATS_H
 #define WRENN_LOCAL_MODEL_STATS_H
 
@@ -20,22 +19,22 @@ typedef struct stats_day {
   double cpu_minutes, ram_mb_minutes;
 } stats_day;
 
-/* Begins to look at the capsules from time to time. NULL when memory is out. */
+/* Starts to sample the capsules. NULL when memory is out. */
 stats *stats_start(uv_loop_t *loop, const capsules *of, int team);
 
-/* Ends it; the loop frees it. */
+/* Stops that; freed by the loop. */
 void stats_end(stats *s);
 
-/* Brings everything up to this moment, which it returns. */
+/* Updates everything up to now, and returns the time. */
 stats_sample stats_count(stats *s);
 
-/* The highest of each number. */
+/* The maximum of each number. */
 stats_sample stats_peaks(const stats *s);
 
-/* The samples, oldest first: NULL when there is none with this index. */
+/* The samples, oldest first: NULL if there is none with this index. */
 const stats_sample *stats_at(const stats *s, size_t index);
 
-/* The days on which there was something, oldest first, and their number. */
+/* The days with any usage, oldest first, and their number. */
 const stats_day *stats_days(const stats *s, size_t *count);
 
 #endif

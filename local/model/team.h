@@ -1,5 +1,5 @@
-/* Who what is here belongs to: each key is that of a team of its own. Teams
- * are numbered in the order of their keys, from 0 on. */
+/* Teams: each key belongs to a team of its own. They are numbered from 0 in the
+ * order of their keys. */
 #ifndef WRENN_LOCAL_MODEL_TEAM_H
 #define WRENN_LOCAL_MODEL_TEAM_H
 

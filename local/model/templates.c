@@ -38,7 +38,7 @@ static void unlink_it(template *t) {
   *(t->next ? &t->next->previous : &all->last) = t->previous;
 }
 
-/* In front of what is not newer. */
+/* Inserts before what is not newer. */
 static void link_in(templates *all, template *t) {
   template *after = NULL, *before = all->first;
   while (before && !before->platform && before->created > t->created) {
@@ -146,7 +146,7 @@ const char *template_slug(const template *t, char slug[TEMPLATE_SLUG_SIZE]) {
 
 /* ---- snapshots ----------------------------------------------------------- */
 
-/* Folders have names of their own: a snapshot's may change. */
+/* Folders have names of their own, since a snapshot can be renamed. */
 static char *make_folder(const templates *all) {
   char name[] = "snapshots/0123456789abcdef";
   random_hex(name + strlen("snapshots/"), FOLDER_LEN);

@@ -1,4 +1,5 @@
-/* Templates: the platform's, and snapshots, which lie in the data folder. */
+/* Templates: those of the platform, and snapshots, which are in the data
+ * folder. */
 #ifndef WRENN_LOCAL_MODEL_TEMPLATES_H
 #define WRENN_LOCAL_MODEL_TEMPLATES_H
 
@@ -29,49 +30,49 @@ typedef struct templates {
   template *first, *last;
 } templates;
 
-/* Knows the platform's templates and the snapshots that are in the data folder
- * already. False when memory is out. */
+/* Loads the platform's templates and the snapshots in the data folder. False
+ * when memory is out. */
 bool templates_open(templates *all, capsules *capsules);
 void templates_free(templates *all);
 
 bool template_name_ok(const char *name);
 
-/* A team's own one by name, or the platform's, ready or not; NULL when there
- * is none. */
+/* Finds one by name, of the team or the platform, complete or not; NULL if
+ * there is none. */
 template *template_find(const templates *all, int team, const char *name);
 
-/* One by the slug of its team, and by name, that this team may use. */
+/* Finds one by its team's slug and its name, if this team may use it. */
 template *template_by_slug(const templates *all, int team, const char *slug,
                            const char *name);
 
 /* Whether a team may see it. */
 bool template_shown(const template *t, int team);
 
-/* The slug of the team that it belongs to. */
+/* The slug of the team that owns it. */
 #define TEMPLATE_SLUG_SIZE 24
 const char *template_slug(const template *t, char slug[TEMPLATE_SLUG_SIZE]);
 
-/* Takes a name for a snapshot of a capsule that is about to be made. NULL when
- * the system has not enough. */
+/* Reserves the name of a snapshot that is about to be made. NULL if the system
+ * lacks resources. */
 template *template_make(templates *all, const char *name, const capsule *of);
 
 /* The path of its files, allocated. */
 char *template_tree(const template *t);
 
-/* The copy is complete; false when it cannot be recorded. */
+/* The copy is complete; false if it cannot be recorded. */
 bool template_complete(template *t, int64_t bytes);
 
-/* Records a change of name or visibility; false when it cannot. */
+/* Records a change of name or visibility; false on failure. */
 bool template_save(const template *t);
 
-/* Takes it out of the list, and removes its files once nobody copies them. */
+/* Removes it from the list, and its files when nobody copies them any more. */
 void template_remove(template *t);
 
-/* It is being copied from; it is no more. */
+/* A copy of it begins; ends. */
 void template_hold(template *t);
 void template_release(template *t);
 
-/* Appends it as the API shows it to a team. */
+/* Appends it in the form that the API shows to a team. */
 void template_put(const template *t, int team, wrenn_buf *out);
 
 #endif

@@ -141,8 +141,8 @@ static bool save(const volume *v) {
   return ok;
 }
 
-/* Its folder on the host; what is mounted may be written to by everybody in
- * the capsule. */
+/* Creates its folder on the host; every user in the capsule may write to what
+ * is mounted. */
 static bool make_folders(volume *v) {
   char name[VOLUME_ID_LEN + 10];
   snprintf(name, sizeof(name), "volumes/%s", v->id);
@@ -241,7 +241,7 @@ void volume_put(const volume *v, wrenn_buf *out) {
                    v->id, v->team + 1, v->name, (long long)v->size_mb,
                    names[v->status], path);
   put_time(out, "created_at", v->created);
-  if (v->attached) /* to the one host there is */
+  if (v->attached) /* to the only host */
     wrenn_buf_puts(out, ",\"host_id\":\"" HOST_ID "\"");
   if (v->of)
     wrenn_buf_printf(out, ",\"sandbox_id\":\"%s\"", v->of->id);

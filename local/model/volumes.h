@@ -39,33 +39,32 @@ typedef struct volumes {
   volume *first;
 } volumes;
 
-/* Knows the volumes that are in the data folder already. False when that
- * cannot be used. */
+/* Loads the volumes in the data folder. False if that cannot be used. */
 bool volumes_open(volumes *all, capsules *capsules);
 void volumes_free(volumes *all);
 
-/* Reads "20Gi", "5120M", "512"; false when it is no size in megabytes. */
+/* Parses "20Gi", "5120M", "512"; false if it is not a size in megabytes. */
 bool volume_read_size(const char *text, int64_t *size_mb);
 
-/* Makes a valid name out of a given one, which may lack its "vl-"; false when
- * it cannot be one. */
+/* Makes a valid name from a given one, which may lack its "vl-"; false if that
+ * is not possible. */
 bool volume_read_name(const char *given, char name[VOLUME_NAME_MAX + 1]);
 
-/* A team's one by id, or by name with or without its "vl-"; NULL when there is
- * none. */
+/* Finds a team's volume by id, or by name with or without "vl-"; NULL if there
+ * is none. */
 volume *volume_find(const volumes *all, int team, const char *ref);
 
-/* Makes one; without a name it is called after its id. NULL when the system
- * has not enough. */
+/* Creates a volume; without a name it is named after its id. NULL if the system
+ * lacks resources. */
 volume *volume_make(volumes *all, int team, const char *name, int64_t size_mb);
 
 /* Removes it with its data. */
 void volume_remove(volume *v);
 
-/* Where a capsule sees it. */
+/* Its path in a capsule. */
 void volume_mount_path(const volume *v, char path[VOLUME_MOUNT_SIZE]);
 
-/* Gives detached volumes to a capsule that is starting; takes them back. */
+/* Attaches detached volumes to a capsule that starts; detaches them. */
 void volumes_attach(capsule *c, volume *const *list, size_t count);
 void volumes_detach(capsule *c);
 
