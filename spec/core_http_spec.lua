@@ -117,9 +117,10 @@ describe("an answer that leaves a doubt", function()
     long[i] = "X-" .. i .. ": " .. ("y"):rep(10000)
   end
   for name, case in pairs({
-    ["two different lengths"] = { "protocol", "two different",
+    -- Newer libcurls find these two first, and use other words.
+    ["two different lengths"] = { "protocol", "Content%-Length",
       head("Content-Length: 3", "Content-Length: 4") .. "abcd" },
-    ["a list of lengths"] = { "protocol", "malformed",
+    ["a list of lengths"] = { "protocol", "Content%-Length",
       head("Content-Length: 3, 4") .. "abcd" },
     ["a length beyond 2^63"] = { "too_large", "Content%-Length",
       head("Content-Length: 9223372036854775808") .. "abc" },
@@ -174,8 +175,6 @@ describe("an answer that leaves a doubt", function()
       head("Content-Length 3") .. "abc" },
     ["white space before the colon"] = { "protocol", "malformed",
       head("Content-Length : 3") .. "abc" },
-    ["a folded header"] = { "protocol", "malformed",
-      head("X: y", " z", "Content-Length: 3") .. "abc" },
     ["a NUL in a header"] = { "protocol", "",
       head("X: y\0z", "Content-Length: 3") .. "abc" },
     ["too many headers"] = { "too_large", "head", head(compat.unpack(many)) },
@@ -235,6 +234,19 @@ describe("an answer that leaves a doubt", function()
       assert.is_nil(event[3]:find("Content-Length: [79]"))
     end)
   end
+
+  -- Newer libcurls put the parts together, as they may, before they tell.
+  it("for a folded header is refused, or there is none left", function()
+    local event = run({ total = 5,
+      url = sends(head("X: y", " z", "Content-Length:", " 3") .. "abcd") })
+    if event[1] == "failed" then
+      assert.are.equal("protocol", event[2])
+      assert.is_truthy(event[3]:find("malformed"), event[3])
+    else
+      assert.are.same({ "done", 200, "abc" }, { event[1], event[2], event[4] })
+      assert.is_truthy(event[3]:find("X: y z\r?\n"), event[3])
+    end
+  end)
 
   it("is none where the caller has asked for an encoding", function()
     local event = run({ headers = { "Accept-Encoding: gzip" },
