@@ -4,6 +4,7 @@ local host = require("spec.support.host")
 
 host.describe("in cqueues", {
   host = "cqueues", script = "cqueues", forks = true, wakeups = 5,
+  kills = true,
 }, function(run)
   it("controllers one after the other, nested and after a fork each work",
     function()

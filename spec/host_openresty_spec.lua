@@ -109,6 +109,10 @@ describe("in OpenResty", function()
     end)
   end)
 
+  it("a command ends with its thread", function()
+    host.check_killed(assert, measure("killed"))
+  end)
+
   it("an answer is handed on at once", function()
     local _, body = n:get("/echo")
     assert.is_true(host.parse(body).echo_us < 5000, body)

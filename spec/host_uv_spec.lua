@@ -4,6 +4,7 @@ local host = require("spec.support.host")
 
 host.describe("in luv", {
   host = "uv", script = "luv", forks = true, wakeups = 5,
+  kills = coroutine.close ~= nil,
 }, function(run)
   it("what would block is refused, what fails is told", function()
     local figures = run("luv_more")

@@ -11,6 +11,21 @@ cq:wrap(measure, {
   spawn = function(fn)
     cq:wrap(fn)
   end,
+  kill = function(fn, begun)
+    local inner = cqueues.new()
+    inner:wrap(fn)
+    local over = false
+    cq:wrap(function()
+      while not over do
+        inner:step(0)
+        cqueues.sleep(0.01)
+      end
+    end)
+    begun()
+    over = true
+    cqueues.sleep(0.1)
+    inner:close()
+  end,
   print = print,
 }, arg[1])
 assert(cq:loop())

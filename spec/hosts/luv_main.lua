@@ -24,6 +24,14 @@ end
 -- A child that closed luv's loop would take the parent's handles out of the
 -- kernel queue that both have.
 local host = { sleep = sleep, spawn = spawn, print = print, closes = false }
+
+function host.kill(fn, begun)
+  local co = coroutine.create(fn)
+  assert(coroutine.resume(co))
+  begun()
+  assert(coroutine.close(co))
+end
+
 spawn(function()
   measure(host, arg[1])
 end)

@@ -2,6 +2,7 @@
 -- measure(host) in a thread of its host; figures go out as "name value" lines.
 --
 -- host: sleep(seconds), the host's own; spawn(fn), a thread of the host's;
+-- kill(fn, begun), such a thread, which is killed when begun() returns;
 -- print(line). For what some cannot do as the others: closes = false,
 -- a forked child must not close its Lua; system(command), what a program prints.
 
@@ -202,7 +203,27 @@ local function terminal(capsule, say)
   say("terminal", "typed")
 end
 
+-- A command whose thread the host kills while it waits for it.
+local function killed(host, capsule, say)
+  local function is_running()
+    return #check(capsule.commands:list()) > 0
+  end
+  host.kill(function()
+    capsule.commands:run("sleep 300", { timeout = 400 })
+  end, function()
+    wait_for(host, is_running)
+    say("began", is_running())
+  end)
+  wait_for(host, function()
+    collectgarbage()
+    collectgarbage()
+    return not is_running()
+  end)
+  say("goes_on", is_running())
+end
+
 local parts = {
+  killed = killed,
   timers = timers, idle = idle, cycles = cycles, tasks = tasks,
   edges = edges, fork = forks.fork, start = forks.start, held = held,
   terminal = function(_, capsule, say)

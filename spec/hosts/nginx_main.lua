@@ -35,6 +35,11 @@ end
 function M.measure()
   require("spec.hosts.measure")({
     sleep = ngx.sleep, spawn = ngx.thread.spawn,
+    kill = function(fn, begun)
+      local thread = ngx.thread.spawn(fn)
+      begun()
+      ngx.thread.kill(thread)
+    end,
     print = function(line)
       ngx.say(line)
       ngx.flush(true)

@@ -146,6 +146,13 @@ function host.check_edges(assert, figures)
   assert.are.equal(2000, figures.many)
 end
 
+--- Checks that a command does not outlive a thread which the host has killed.
+function host.check_killed(assert, figures)
+  assert.are.equal("true", figures.finished, figures.text)
+  assert.are.equal("true", figures.began)
+  assert.are.equal("false", figures.goes_on)
+end
+
 -- What every host is judged by; `run(words)` gives the figures of its script.
 local function judge(host_name, spec, run)
   local it, assert = busted.it, luassert
@@ -176,6 +183,12 @@ local function judge(host_name, spec, run)
     assert.are.equal(12345678, figures.stream_beside)
   end)
 
+  if spec.kills then
+    it("a command ends with its thread", function()
+      host.check_killed(assert, run("killed"))
+    end)
+  end
+
   if spec.forks then
     it("a forked child and its parent do not harm each other", function()
       local figures = run("fork")
@@ -193,7 +206,8 @@ end
 --- run(script) starts another script in it. spec: `host`, its name for the
 --- library; `script`, in spec/hosts, without "_main.lua"; `command(file, words)`
 --- where that is not the running Lua's; `forks`, false where nobody can;
---- `wakeups`, how many a second it may have while nothing happens.
+--- `kills`, true where a thread can be killed; `wakeups`, how many a second it
+--- may have while nothing happens.
 function host.describe(name, spec, more)
   busted.describe(name, function()
     local server
