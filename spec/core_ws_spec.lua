@@ -444,6 +444,73 @@ describe("a WebSocket", function()
     end
   end)
 
+  -- libcurl knows nothing of what becomes of a connection that it has handed
+  -- over, and closes what looks dead to it when it looks at those it keeps.
+  for name, case in pairs({
+    ["ends"] = { [[ c:close() ]] },
+    ["has said something and ends"] = {
+      [[ c:text("last words") c:close() ]], says = "last words",
+    },
+    ["has said something"] = {
+      [[ c:text("first words") c:read_frame() c:close() ]],
+      says = "first words", listens = true,
+    },
+  }) do
+    it("is its own while libcurl looks at idle connections: the peer "
+      .. name, function()
+      local op = open([[
+        local req = c:request()
+        if req.path == "/plain" then
+          c:respond(200, "ok")
+          return c:read(1)
+        end
+        c:upgrade(req)
+        c:read_frame()
+      ]] .. case[1])
+      local plain = server.url .. "/plain"
+      local deadline = core.now() + 60
+      local function next_of(id)
+        while true do
+          local event = { loop:next() }
+          if event[1] == id then
+            return event
+          elseif not event[1] then
+            assert(core.now() < deadline, "no event")
+            loop:wait(0.1)
+          end
+        end
+      end
+      assert.are.equal("opened", next_of(op:id())[2])
+      op:send("go on")
+      loop:pause(op:id(), true)
+      -- libcurl looks at most once a second, when something was dropped.
+      local until_then = core.now() + 3.5
+      local owner = 0
+      while core.now() < until_then do
+        owner = owner + 1
+        local other = assert(loop:http({ url = plain, owner = owner }))
+        assert.are.equal("done", next_of(other:id())[2])
+        loop:release(owner)
+        local pause = core.now() + 0.3
+        while core.now() < pause do
+          loop:wait(pause - core.now())
+          assert.is_nil((loop:next()))
+        end
+      end
+      loop:pause(op:id(), false)
+      if case.says then
+        local event = next_of(op:id())
+        assert.are.equal("frame", event[2], event[4])
+        assert.are.equal(case.says, event[3].data)
+      end
+      if case.listens then
+        assert.is_true(op:send("still here"))
+      end
+      local event = next_of(op:id())
+      assert.are.same({ "closed", 1006 }, { event[2], event[3] })
+    end)
+  end
+
   it("gives signs of life while paused, and only then", function()
     local op = open([[
       c:upgrade()
