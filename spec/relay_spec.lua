@@ -137,6 +137,48 @@ describe("a relay", function()
     assert.is_false(pcall(relay.path, relay))
   end)
 
+  it("takes no number of a standard stream", function()
+    local code, said = os.tmpname(), os.tmpname()
+    local file = assert(io.open(code, "w"))
+    file:write(([[
+      local core = require("wrenn.core")
+      local loop = assert(core.loop())
+      local relay = assert(loop:relay())
+      local held = {}
+      for i = 1, 3 do held[i] = assert(io.open("/dev/null")) end
+      local uv = require("luv")
+      local pipe, answer = uv.new_pipe(false)
+      held[2]:close()
+      held[3]:close() -- one for the pipe, one for who accepts it
+      pipe:connect(relay:path(), function(err)
+        assert(not err, err)
+        pipe:read_start(function(_, bytes) answer = bytes end)
+        pipe:write("?")
+        assert(loop:timer(0))
+      end)
+      local deadline = core.now() + 30
+      while not answer and core.now() < deadline do uv.run("nowait") end
+      local lines = { tostring(answer) }
+      for fd = 0, 2 do
+        local what = uv.fs_readlink("/proc/self/fd/" .. fd) or "free"
+        lines[#lines + 1] = fd == pipe:fileno() and "the pipe"
+          or what:match("^%%a+") or what
+      end
+      table.sort(lines)
+      local file = assert(io.open(%q, "w"))
+      file:write(table.concat(lines, ","))
+      file:close()
+      os.exit(0)
+    ]]):format(said))
+    file:close()
+    os.execute(("timeout 60 %s %s <&- >&- 2>&-"):format(compat.lua, code))
+    file = assert(io.open(said))
+    assert.are.equal("/dev/null,?,free,the pipe", file:read("*a"))
+    file:close()
+    os.remove(code)
+    os.remove(said)
+  end)
+
   it("may outlive its loop, and be collected", function()
     connected()
     ask()
