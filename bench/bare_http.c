@@ -1,7 +1,7 @@
 /*
  * Small requests with bare libcurl: one easy handle, one connection.
  *   bare_http URL KEY COUNT
- * prints requests per second, and the processor's seconds of all.
+ * prints requests per second, and the CPU time of all requests in seconds.
  */
 #include <curl/curl.h>
 #include <stdio.h>

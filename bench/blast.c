@@ -71,7 +71,8 @@ static ssize_t peek(client *c, void *data, size_t len) {
                 : recv(c->fd, data, len, MSG_PEEK);
 }
 
-/* Reads up to the empty line; what a client sends after it waits for us. */
+/* Reads up to the empty line; a client sends nothing after it before an
+ * answer. */
 static bool read_head(client *c, char *head, size_t size) {
   size_t len = 0;
   while (len + 1 < size) {
@@ -144,7 +145,7 @@ static size_t put_frame(char *out, const char *text, size_t len) {
 }
 
 /* Appends `size` bytes of output as JSON text: lines of 63 letters, or of a
- * green word and letters. An escape counts as the one byte that it means. */
+ * green word and letters. An escape counts as the byte that it stands for. */
 static size_t put_lines(char *text, size_t size, bool coloured) {
   static const char green[] = "\\u001b[32mok\\u001b[0m \\\"";
   size_t len = 0;

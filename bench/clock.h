@@ -1,4 +1,4 @@
-/* Seconds on a clock that only goes forward, and of this processor. */
+/* The seconds of a monotonic clock, and of CPU time. */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 

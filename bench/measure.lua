@@ -1,12 +1,12 @@
--- One row of a table of measurements: the library against a yardstick, in
--- turn, so that whatever else the machine does falls on both.
+-- A row of a table of measurements: the library and a yardstick, alternating,
+-- so that other load affects both.
 
 local measure = { missed = 0 }
 
 local unpack = table.unpack or unpack
 
 local ROUNDS = tonumber(os.getenv("ROUNDS")) or 7
-local ONLY = os.getenv("ONLY") -- rows whose title has this, and no others
+local ONLY = os.getenv("ONLY") -- measure only rows whose title contains this
 
 function measure.median(list)
   local sorted = {}
@@ -21,7 +21,7 @@ local function quote(word)
   return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
 end
 
---- Runs a program and returns the numbers that it printed.
+--- Runs a program and returns the numbers that it prints.
 function measure.numbers_of(...)
   local words = {}
   for i, word in ipairs({ ... }) do
@@ -57,15 +57,16 @@ local function verdict(row, ratio)
 end
 
 --- Measures and prints a row: {title, unit, yardstick, ours, operations,
---- at_least or at_most}. Both functions return a figure and the processor's
---- seconds for all operations; yardstick may not know those. The ratio is the
---- median of the rounds' own ratios: both halves of a round ran side by side.
+--- at_least or at_most}. Both functions return a figure and the CPU time of all
+--- operations in seconds, which may be nil for the yardstick. The ratio is the
+--- median of the ratios of all rounds, since both halves of a round run side by
+--- side.
 function measure.row(row)
   if ONLY and not row.title:find(ONLY, 1, true) then
     return
   end
   local bare, ours, ratios, bare_cpu, our_cpu = {}, {}, {}, {}, {}
-  row.yardstick() -- what is made once is made now
+  row.yardstick() -- a warm-up
   row.ours()
   for i = 1, row.rounds or ROUNDS do
     local seconds

@@ -1,6 +1,6 @@
 /*
- * The shortest WebSocket client that can be written, over a blocking socket or
- * OpenSSL: what the yardsticks share. Trusts its peer to follow the protocol.
+ * A minimal WebSocket client over a blocking socket or OpenSSL, shared by the
+ * yardsticks. It trusts its peer to follow the protocol.
  */
 #ifndef BENCH_RAW_H
 #define BENCH_RAW_H
@@ -22,12 +22,12 @@ bool raw_connect(raw *r, const char *host, const char *port,
                  const char *ca_file);
 void raw_close(raw *r);
 
-/* As read(2) and write(2), the second for all of it. */
+/* Like read(2) and write(2); the second writes everything. */
 ssize_t raw_read(raw *r, void *data, size_t len);
 bool raw_read_all(raw *r, void *data, size_t len);
 bool raw_write(raw *r, const void *data, size_t len);
 
-/* Upgrades to a WebSocket and reads nothing past the answer's head. */
+/* Upgrades to a WebSocket; reads nothing after the head of the answer. */
 bool raw_upgrade(raw *r, const char *host, const char *path, const char *key);
 
 /* Sends a text message of less than 1 KiB. */

@@ -1,8 +1,8 @@
 /*
  * One byte there and back through a PTY, over a raw socket.
  *   raw_echo HOST PORT PATH KEY START-FRAME INPUT-FRAME COUNT
- * prints the median round trip in microseconds and the processor's seconds of
- * all. The program in the PTY is told to be ready by its first output.
+ * prints the median round trip in microseconds and the CPU time of all round
+ * trips in seconds. The first output shows that the program is ready.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
- * A command's or terminal's output over a raw socket, with a frame parser of a
- * few lines and the library's own codec: the least that a client has to do.
+ * The output of a command or terminal over a raw socket, with a frame parser of
+ * a few lines and the library's own codec: the minimum of a client.
  *   raw_ws HOST PORT PATH KEY START-FRAME [CA-FILE]
- * prints bytes of output, seconds, and seconds of the processor.
+ * prints bytes of output, seconds, and CPU seconds.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -34,7 +34,8 @@ static void take_frame(totals *t, int opcode, char *data, size_t len) {
     t->bytes += frame.data_len;
 }
 
-/* Takes the whole frames at the front of a buffer; returns their length. */
+/* Handles the complete frames at the start of a buffer; returns their
+ * length. */
 static size_t take_frames(totals *t, unsigned char *data, size_t len) {
   size_t done = 0;
   while (len - done >= 2 && !t->failed) {

@@ -1,15 +1,15 @@
--- How much the library costs over the bare thing: each row runs both against
--- the same server, in turn, and compares medians; beside them what one
--- operation (a request, a frame, a round trip, a MiB) takes of the processor.
---   make bench, or: wrenn-local -- lua5.4 bench/run.lua build/bench
--- Requests, terminals and files go to wrenn-local, streams to a server that
--- only blasts prebuilt frames (blast.c): the client is what is measured. The
--- yardsticks, all of one thread:
---   requests   a libcurl easy handle in C (bare_http.c)
---   streams    a raw socket, a frame parser of a few lines, the library's own
---              codec (raw_ws.c); over TLS with OpenSSL
---   terminals  a raw socket (raw_echo.c)
---   files      the curl program
+-- The cost of the library: each row runs the library and a bare equivalent
+-- against the same server, alternating, and compares medians. It also shows the
+-- CPU time of one operation (a request, a frame, a round trip, a MiB).
+--  make bench, or: wrenn-local -- lua5.4 bench/run.lua build/bench
+-- Requests, terminals and files use wrenn-local; streams use a server that
+-- only sends prebuilt frames (blast.c), so that the client is measured. The
+-- yardsticks have one thread each:
+--  requests   a libcurl easy handle in C (bare_http.c)
+--  streams    a raw socket, a frame parser of a few lines, the library's own
+--             codec (raw_ws.c); over TLS with OpenSSL
+--  terminals  a raw socket (raw_echo.c)
+--  files      the curl program
 
 local begun = os.clock()
 package.path = "bench/?.lua;" .. package.path
@@ -26,7 +26,7 @@ local SLOW_RATE = 20 -- MiB/s
 local ECHOES = 1000
 local FILE_MIB = 256
 
--- What the interpreter is worth: the first bar is Lua 5.4's.
+-- The bars of each interpreter; the first one is that of Lua 5.4.
 local function bar(plain, jit)
   return rawget(_G, "jit") and jit or plain
 end
@@ -39,7 +39,7 @@ local function yardstick(name, ...)
   return measure.numbers_of(yardsticks .. "/" .. name, ...)
 end
 
--- Runs a function and returns how long it took, and of the processor.
+-- Runs a function; returns the elapsed time and the CPU time.
 local function timed(fn)
   local begin, cpu = core.now(), os.clock()
   fn()
@@ -87,7 +87,7 @@ local function open_blast(from, size, count, what)
   }))
 end
 
--- Events per second, through all of the library into a for loop.
+-- Events per second, through the whole library into a for loop.
 local function stream(from, size, count, what)
   local begin, cpu, bytes = nil, nil, 0
   for ev in open_blast(from, size, count, what) do
@@ -136,10 +136,10 @@ local function rss_kib()
   end
 end
 
--- What a consumer that is slower than the network adds to the process.
+-- The memory that a slow consumer adds to the process.
 local function slow_stream()
   local size = 64 * 1024
-  stream(plain, size, 64) -- what is allocated once is there now
+  stream(plain, size, 64) -- a warm-up
   collectgarbage()
   local before, most, bytes = rss_kib(), 0, 0
   local begin = core.now()
@@ -201,7 +201,7 @@ os.remove(folder)
 assert(os.execute("mkdir -m 700 " .. folder))
 local here = folder .. "/bench.bin"
 
--- The seconds of a whole curl, its own clock's.
+-- The time of a curl process by its own clock.
 local function curl(...)
   local seconds = measure.numbers_of("curl", "-sS", "-f", "-H",
     "X-API-Key: " .. key, "-w", "%{time_total} ", ...)

@@ -1,8 +1,8 @@
--- A thousand capsules with a live stream each, in one process: what that adds
--- to the process, and how much of one core ten events a second for each take.
+-- A thousand capsules with a live stream each, in one process: the memory that
+-- they add, and the share of a core for ten events per second each.
 --   wrenn-local --isolation none -- lua5.4 bench/scale.lua [COUNT [SECONDS]]
--- With walls around each capsule (no --isolation) the server needs a process
--- or two more for each.
+-- With isolation, which this turns off, the server needs one or two more
+-- processes for each.
 
 local wrenn = require("wrenn")
 local core = require("wrenn.core")
@@ -35,7 +35,8 @@ local capsules = wrenn.check(wrenn.task.map(numbers, function()
 end))
 print(("%d capsules within %.1f s"):format(COUNT, core.now() - begin))
 
--- One process for each: a sleep a turn would be ten thousand forks a second.
+-- One process for each: a sleep per turn would be ten thousand forks per
+-- second.
 local script = "exec {silent}<> <(:);"
   .. " while :; do echo x; read -t 0.1 -u $silent; done"
 begin = core.now()
@@ -57,7 +58,7 @@ local function read(stream)
   return true
 end
 
-deadline = core.now() + 1 -- until all are under way
+deadline = core.now() + 1 -- until all have started
 wrenn.check(wrenn.task.map(streams, read, { concurrency = COUNT }))
 collectgarbage()
 local cpu

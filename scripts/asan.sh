@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# asan.sh: every test with AddressSanitizer, LeakSanitizer and UBSan, in the
-# module, the unit tests and wrenn-local alike.
+# asan.sh: every test with AddressSanitizer, LeakSanitizer and UBSan, for the
+# module, the unit tests and wrenn-local.
 . "$(dirname "$0")/common.sh"
 
 dir=build/asan
@@ -8,9 +8,9 @@ scripts/setup.sh test
 scripts/build.sh "$dir" -DWRENN_SANITIZE=ON -DWRENN_LUA=5.4 \
   -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O1 -g"
 
-# Lua itself is not built with the sanitizer, so its library is preloaded, and
-# with it one that takes this back from the environment: what a test starts
-# besides Lua would not pass the sanitizer's checks, and need not.
+# Lua itself is not built with the sanitizer, so its library is preloaded,
+# together with a library that removes it from the environment again: other
+# programs that tests start would not pass the sanitizer's checks.
 bin=$PWD/$dir/bin
 mkdir -p "$bin"
 gcc -shared -fPIC -o "$bin/wrenn-alone.so" -x c - <<'END'
@@ -30,13 +30,13 @@ chmod +x "$bin/lua5.4"
 WRENN_PEER_LUA=$(command -v lua5.4)
 export WRENN_PEER_LUA PATH=$bin:$PATH
 
-# Reports go to files: a process whose output nobody reads is heard as well.
+# Reports go to files, so that those of processes without a reader are seen.
 reports=$PWD/$dir/reports
 rm -rf "$reports"
 mkdir -p "$reports"
 export ASAN_OPTIONS="log_path='$reports/asan':detect_stack_use_after_return=1"
 export UBSAN_OPTIONS="log_path='$reports/ubsan':print_stacktrace=1"
-# A leak found at the very end must not eat the output: reports are enough.
+# A leak found at the very end must not suppress the output: reports suffice.
 export LSAN_OPTIONS="suppressions='$PWD/scripts/lsan.supp':exitcode=0"
 LSAN_OPTIONS+=":print_suppressions=0"
 

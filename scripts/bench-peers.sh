@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bench-peers.sh: the rows of bench.sh beside other clients. See
-# bench/peers/README.md. Fetches their packages; not part of the gate.
+# bench-peers.sh: the rows of bench.sh for other clients. See
+# bench/peers/README.md. Downloads their packages; not part of the gate.
 . "$(dirname "$0")/common.sh"
 
 scripts/setup.sh dev

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bench.sh: what the library costs over the bare thing on Lua 5.4 and LuaJIT,
-# and a thousand capsules in one process. See bench/run.lua and bench/scale.lua.
+# bench.sh: the cost of the library on Lua 5.4 and LuaJIT, and a thousand
+# capsules in one process. See bench/run.lua and bench/scale.lua.
 . "$(dirname "$0")/common.sh"
 
 scripts/setup.sh dev

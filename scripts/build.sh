@@ -6,7 +6,7 @@
 dir=$1
 shift
 
-# CMake refuses a cache that was made elsewhere: this tree has moved.
+# CMake rejects a cache from another place: this tree has been moved.
 cache=$dir/CMakeCache.txt
 if [ -f "$cache" ] &&
   ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$cache"; then

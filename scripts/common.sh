@@ -5,7 +5,7 @@ set -euo pipefail
 unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# What the caller's shell may hold that would change what is built or loaded.
+# Variables of the caller's shell that would change what is built or loaded.
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR LUA_INIT LUA_PATH LUA_CPATH
 for version in 5_2 5_3 5_4; do
   unset "LUA_INIT_$version" "LUA_PATH_$version" "LUA_CPATH_$version"
@@ -33,7 +33,7 @@ last_counts() {
     "$1" | tail -n 1
 }
 
-# Whether apt can install a package: it also has names without one behind them.
+# Whether apt can install a package: it also knows names without a package.
 apt_has() {
   [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# fuzz.sh [SECONDS]: runs each fuzzer for so long (20). What it finds is kept in
-# build/fuzz/found, to be run again: build/fuzz/spec/c/fuzz_frame FILE.
+# fuzz.sh [SECONDS]: runs each fuzzer for a time (20). Failing inputs are kept
+# in build/fuzz/found; to repeat one: build/fuzz/spec/c/fuzz_frame FILE.
 . "$(dirname "$0")/common.sh"
 
 limit=${1:-20}

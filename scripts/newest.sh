@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# newest.sh: builds libuv and libcurl as the newest crates have them, and runs
-# the specs of the core against them: distributions will have these next.
+# newest.sh: builds the versions of libuv and libcurl in the newest crates,
+# which distributions will have next, and runs the specs of the core with them.
 . "$(dirname "$0")/common.sh"
 
 scripts/setup.sh dev
@@ -29,7 +29,7 @@ install() {
   quietly "$dir/$name.log" cmake --build "$dir/$name" -j "$(nproc)"
   quietly "$dir/$name.log" cmake --install "$dir/$name"
 }
-# The crate leaves out what CMake looks for but a library does not need.
+# The crate lacks files that CMake expects but the library does not need.
 curl=$dir/crates/vendor/curl-sys/curl
 mkdir -p "$curl/docs/examples" "$curl/scripts"
 touch "$curl/docs/CMakeLists.txt" "$curl/docs/examples/CMakeLists.txt" \

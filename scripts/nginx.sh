@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # nginx.sh: unpacks nginx with its Lua module into build/nginx and prints the
-# command to start it with. It is not installed: the LuaJIT that module wants
+# command that starts it. It is not installed, because the LuaJIT of that module
 # and Debian's luajit exclude each other.
 . "$(dirname "$0")/common.sh"
 
 packages=(nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core
   lua-resty-lrucache)
-# Newer releases have one LuaJIT for both.
+# Newer releases use the same LuaJIT for both.
 luajit=libluajit2-5.1-2
 dir=$PWD/build/nginx
 log=$dir/nginx.log
@@ -21,7 +21,7 @@ download() {
 if [ ! -e "$dir/complete" ]; then
   rm -rf "$dir"
   mkdir -p "$dir/packages"
-  # A stale list of packages names files that are gone.
+  # An outdated list of packages contains files that no longer exist.
   if ! download && ! { apt-get update && download; } >>"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "" "nginx could not be downloaded; the whole log: $log"

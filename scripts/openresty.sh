@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # openresty.sh [PORT]: serves examples/openresty on PORT (8080) with Debian's
-# nginx: on the server of WRENN_BASE_URL where WRENN_API_KEY is set, else on
-# one of its own.
+# nginx, using the server of WRENN_BASE_URL if WRENN_API_KEY is set, else its
+# own wrenn-local.
 . "$(dirname "$0")/common.sh"
 
 port=${1:-8080}

@@ -131,8 +131,8 @@ log=build/setup.log
 if [ "${#sudo[@]}" -gt 0 ]; then
   sudo -v # asks for a password here, where it can be seen
 fi
-# A stale list of packages names files that are gone; an update that fails may
-# still leave a list that is good enough.
+# An outdated list of packages contains files that no longer exist; after a
+# failed update the list may still be good enough.
 apt_get update || echo "apt-get update failed; trying with what is known."
 for i in "${!missing[@]}"; do
   missing[i]=$(known "${missing[i]}")

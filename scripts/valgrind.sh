@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# valgrind.sh [SPEC...]: specs with valgrind's memcheck around Lua and around
-# wrenn-local, and the C unit tests. It is slow, and a test that measures time
-# may fail for that: what counts is what valgrind reports.
+# valgrind.sh [SPEC...]: specs with valgrind's memcheck around Lua and
+# wrenn-local, and the C unit tests. It is slow, so tests that measure time may
+# fail: only valgrind's reports count.
 . "$(dirname "$0")/common.sh"
 
 dir=build
@@ -9,7 +9,7 @@ command -v valgrind >/dev/null || die "Install valgrind first."
 scripts/build.sh "$dir" -DWRENN_LUA=5.4
 use_tree "$dir"
 
-# Each process writes a file of its own: one that nobody listens to is heard.
+# Each process writes its own file, so that those without a reader are seen.
 reports=$PWD/$dir/valgrind
 rm -rf "$reports"
 mkdir -p "$reports"

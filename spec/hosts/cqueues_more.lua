@@ -1,4 +1,5 @@
--- More of cqueues: several controllers, host calls inside tasks, and a fork.
+-- More of cqueues: several controllers, calls of the host inside tasks, and a
+-- fork.
 
 local cqueues = require("cqueues")
 local system = require("spec.c.system")
@@ -22,7 +23,7 @@ local function output_of(command)
   return check(capsule.commands:run(command)).stdout
 end
 
--- Each controller ends by itself with its last thread.
+-- Each controller finishes with its last thread.
 local left = 10
 for _ = 1, 10 do
   in_controller(function()
@@ -32,7 +33,7 @@ for _ = 1, 10 do
 end
 say("one_after_the_other", ("%d"):format(left))
 
--- An inner controller ends while somebody waits in the outer one.
+-- An inner controller finishes while there is a waiter in the outer one.
 in_controller(function()
   local outer
   local task = wrenn.task.spawn(function()
@@ -56,8 +57,8 @@ in_controller(function()
   end):wait())
 end)
 
--- The child makes a loop of its own; the parent's goes on. (Between two
--- controllers: one that is forked shares its kernel queue with the child.)
+-- The child creates its own loop; the parent's continues. (This is done outside
+-- of controllers: a forked controller shares its kernel queue with the child.)
 local stream
 in_controller(function()
   stream = check(capsule.commands:stream("sleep 0.5; echo x"))

@@ -1,4 +1,4 @@
--- What this process holds, as the kernel tells it.
+-- The resources of this process, as reported by the kernel.
 
 local figures = {}
 
@@ -11,7 +11,7 @@ function figures.status_of(name)
   end
 end
 
--- File descriptors are told by their number: a new one is the lowest free.
+-- The number of descriptors: a new one gets the lowest free number.
 function figures.count_fds()
   local count = 0
   for fd = 0, 255 do
@@ -24,7 +24,7 @@ function figures.count_fds()
   return count
 end
 
---- Calls a function; how often this process was woken up meanwhile.
+--- Calls a function; returns how often the process was woken meanwhile.
 function figures.wakeups(fn)
   local before = figures.status_of("voluntary_ctxt_switches")
   fn()

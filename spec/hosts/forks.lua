@@ -1,5 +1,5 @@
--- Children of a program with a loop: those that it forks, and those that it
--- starts. Neither harms the other.
+-- The children of a program with a loop, forked or started. Neither side harms
+-- the other.
 
 local wrenn = require("wrenn")
 
@@ -37,11 +37,10 @@ local function echo_of(term)
   return text:match("\n(.*\n)"):gsub("\r", "")
 end
 
--- What a child does: what it has of its parent's ends with an error, what it
--- makes itself works.
+-- In a child, operations of the parent end with an error, and new ones work.
 local function in_child(capsule, stream, term, say)
   local ev, err
-  repeat -- what had come already
+  repeat -- events that had arrived before
     ev, err = stream:read()
   until not ev
   say("in_child", err.type)
@@ -51,15 +50,15 @@ local function in_child(capsule, stream, term, say)
     return check(capsule.commands:run("echo " .. i)).stdout
   end))
   say("child_tasks", table.concat(tasks))
-  -- What leaving a scope ends is its parent's to end.
+  -- Leaving a scope does not end the parent's objects.
   wrenn.with(capsule, function()
     wrenn.with(term, function() end)
   end)
   stream:close()
 end
 
---- Forks while a stream is read. One child leaves at once, the other with all
---- that is collected then, as at the end of a program.
+--- Forks while a stream is read. One child exits at once, the other after a
+--- full collection, as at the end of a program.
 function forks.fork(host, capsule, say)
   local system = require("spec.c.system")
   for _, closes in ipairs(host.closes == false and { false }
@@ -92,7 +91,7 @@ function forks.fork(host, capsule, say)
   end
 end
 
---- Starts a program while a stream is read: it gets nothing of the library's.
+--- Starts a program while a stream is read: it inherits nothing of the library.
 function forks.start(host, capsule, say)
   local stream = slow_stream(capsule)
   local system = host.system or function(command)

@@ -1,5 +1,5 @@
--- lua spec/hosts/game_main.lua PARTS: a game of 60 frames a second. It has a
--- wait of its own, for what takes some frames.
+-- lua spec/hosts/game_main.lua PARTS: a game with 60 frames a second. It has
+-- its own wait, which lasts some frames.
 
 local core = require("wrenn.core")
 local measure = require("spec.hosts.measure")

@@ -1,5 +1,5 @@
--- A consumer slower than its producer, in a host: memory stays bounded, the
--- producer waits, nothing spins, and nothing is lost.
+-- A consumer that is slower than its producer: memory is bounded, the producer
+-- waits, nothing polls, and nothing is lost.
 
 local core = require("wrenn.core")
 local figures = require("spec.hosts.figures")
@@ -7,11 +7,11 @@ local wrenn = require("wrenn")
 
 local check = wrenn.check
 
--- Seconds that each source is read slowly, and then not at all.
+-- How many seconds each source is read slowly, and then not at all.
 local SLOWLY, NOT_AT_ALL = 1.2, 0.8
 local MUCH = 200 * 1024 * 1024
 
--- Reads a source slowly; how much memory that takes at the most, in KiB.
+-- Reads a source slowly; returns the maximum growth of memory in KiB.
 local function read_slowly(host, source)
   collectgarbage()
   local before = figures.status_of("VmRSS")
@@ -43,7 +43,7 @@ local function hold(host, capsule, say, name, source, pid)
   source:close()
 end
 
--- A terminal that was held back for many of its pings answers the next.
+-- A terminal that was paused for many of its pings answers the next one.
 local function keep_alive(host, capsule, say)
   local term = check(capsule:pty({ cmd = "/bin/sh", args = {
     "-c", "yes 0123456789abcde | head -c 4000000; read line; echo $line" } }))
@@ -65,7 +65,7 @@ local function keep_alive(host, capsule, say)
   term:close()
 end
 
--- What was read slowly is all there, and the connection serves on.
+-- What was read slowly is complete, and the connection still works.
 local function whole(host, capsule, say)
   check(capsule.commands:run("seq 700000 > numbers"))
   local sum = check(capsule.commands:run("cksum < numbers")).stdout
@@ -81,8 +81,8 @@ local function whole(host, capsule, say)
   say("whole", check(capsule.commands:run("cksum < again")).stdout == sum)
 end
 
--- A stream that nobody waits for is served all the same: what it sends is
--- taken, and its pings are answered.
+-- A stream without a waiter is still served: its data is accepted and its pings
+-- are answered.
 local function unread(host, capsule, say)
   local stream = check(capsule.commands:stream("sleep 0.3; echo unread"))
   local ev

@@ -21,8 +21,8 @@ local function spawn(fn)
   assert(coroutine.resume(coroutine.create(fn)))
 end
 
--- A child that closed luv's loop would take the parent's handles out of the
--- kernel queue that both have.
+-- If the child closed luv's loop, the parent's handles would be removed from
+-- the kernel queue that they share.
 local host = { sleep = sleep, spawn = spawn, print = print, closes = false }
 
 function host.kill(fn, begun)

@@ -1,5 +1,5 @@
--- More of luv: the main program, callbacks, generators and tasks that yield to
--- somebody else.
+-- More of luv: the main program, callbacks, generators, and tasks that yield to
+-- other code.
 
 local uv = require("luv")
 local wrenn = require("wrenn")
@@ -26,27 +26,27 @@ say("main", output_of("sleep 0.3; echo main"))
 ticking:close()
 say("ticks_beside", ticks)
 
--- One that is closed while it waits does not keep the loop.
+-- A coroutine that is closed while it waits does not keep the loop running.
 if coroutine.close then
   local co = coroutine.create(output_of)
   assert(coroutine.resume(co, "sleep 0.1"))
   assert(coroutine.close(co))
 end
 
--- In a callback of the loop nothing may wait: coroutines do.
+-- A callback of the loop may not wait, but a coroutine in it may.
 local timer = uv.new_timer()
 timer:start(10, 0, function()
   timer:close()
   local _, err = capsule.commands:run("true")
   say("in_callback", err.type)
   wrenn.task.spawn(function()
-    -- A generator inside a task cannot wait, but says so.
+    -- A generator inside a task cannot wait, and reports that.
     local generate = coroutine.wrap(function()
       local _, why = wrenn.task.sleep(0.01)
       coroutine.yield(why.type)
     end)
     say("generator", generate())
-    -- A coroutine that somebody else resumes is a task all the same.
+    -- A coroutine that other code resumes can be a task, too.
     local co = coroutine.running()
     local other = uv.new_timer()
     other:start(10, 0, function()

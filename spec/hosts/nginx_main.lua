@@ -1,4 +1,4 @@
--- What the locations of nginx.conf do.
+-- The functions behind the locations of nginx.conf.
 
 local core = require("wrenn.core")
 local ngx = require("ngx")
@@ -14,7 +14,7 @@ function M.try()
   return not ok and err or nil
 end
 
---- Without a relay where the environment says so.
+--- Disables the relay if the environment says so.
 function M.configure()
   if os.getenv("RELAY") == "no" then
     wrenn.task.use("openresty", { relay = false })
@@ -26,7 +26,7 @@ function M.refusal()
   return err and err.type .. " " .. err.message
 end
 
---- What init_by_lua, set_by_lua and a task spawned here have come to.
+--- The results of init_by_lua, of set_by_lua and of a task spawned here.
 function M.phases()
   local refused = rawget(_G, "refused") or _G.refused
   ngx.say("init ", tostring(refused[1]))
@@ -84,7 +84,7 @@ function M.run()
   ngx.print(ngx.worker.pid(), " ", result.stdout)
 end
 
---- Waits for a stream that says nothing, until the client goes away.
+--- Waits for a silent stream until the client disconnects.
 function M.held()
   local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
   for _ in wrenn.check(capsule.commands:connect("held")) do
@@ -93,13 +93,13 @@ function M.held()
   end
 end
 
--- A capsule that lasts as long as what is called with it.
+-- A capsule that exists during the call of a function.
 local function with_capsule(fn)
   local capsule = wrenn.check(wrenn.Capsule.create({ wait = true }))
   return wrenn.with(capsule, fn)
 end
 
---- Uses a capsule until the client goes away.
+--- Uses a capsule until the client disconnects.
 function M.kept()
   with_capsule(function(capsule)
     ngx.say(capsule.id)
@@ -110,7 +110,7 @@ function M.kept()
   end)
 end
 
---- Has a capsule made again and again.
+--- Creates capsules repeatedly.
 function M.made()
   ngx.say("begun")
   ngx.flush(true)
@@ -119,7 +119,7 @@ function M.made()
   end
 end
 
---- Leaves in the middle, by a way of nginx's that does not come back.
+--- Leaves in the middle by a function of nginx that does not return.
 function M.left()
   with_capsule(function(capsule)
     ngx.say(capsule.id)
@@ -127,7 +127,7 @@ function M.left()
   end)
 end
 
---- Holds a capsule while it waits for something of nginx's.
+--- Holds a capsule while waiting for something of nginx.
 function M.asleep()
   with_capsule(function(capsule)
     ngx.say(capsule.id)
@@ -136,7 +136,7 @@ function M.asleep()
   end)
 end
 
---- Kills a thread that holds a capsule, and goes on.
+--- Kills a thread that holds a capsule, and continues.
 function M.ended()
   local thread = ngx.thread.spawn(with_capsule, function(capsule)
     capsule.commands:run("sleep 60")
@@ -146,7 +146,7 @@ function M.ended()
   ngx.print("went on")
 end
 
---- How long a terminal takes to show what is typed, in microseconds.
+--- Measures the time from input to echo of a terminal, in microseconds.
 function M.echo()
   with_capsule(function(capsule)
     local term = wrenn.check(capsule:pty({ cmd = "/bin/cat" }))

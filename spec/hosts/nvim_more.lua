@@ -1,4 +1,4 @@
--- More of Neovim: what may be called where, and what a wait leaves possible.
+-- More of Neovim: what may be called where, and what is possible during a wait.
 
 local wrenn = require("wrenn")
 
@@ -9,7 +9,7 @@ local function say(name, value)
   io.stdout:flush()
 end
 
--- The main program waits as vim.wait does.
+-- The main program waits like vim.wait.
 local ticks = 0
 local ticking = vim.loop.new_timer()
 ticking:start(10, 10, function()
@@ -23,7 +23,7 @@ say("main", output_of("sleep 0.3; echo main"))
 ticking:close()
 say("ticks_beside", ticks)
 
--- vim.api refuses itself in callbacks of libuv's; it must not here.
+-- vim.api cannot be called in callbacks of libuv; here it must work.
 local function edit(text)
   local buffer = vim.api.nvim_create_buf(false, true)
   vim.api.nvim_buf_set_lines(buffer, 0, -1, true, { text })

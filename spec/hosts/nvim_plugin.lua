@@ -1,5 +1,5 @@
--- The plugin of examples/neovim, with nobody at the keyboard: runs buffers,
--- types into shells, and prints what the windows show.
+-- The plugin of examples/neovim without a user: runs buffers, types into
+-- shells, and prints the contents of the windows.
 
 local wrenn = require("wrenn")
 
@@ -48,7 +48,7 @@ local function edit(filetype, ...)
   vim.bo.filetype = filetype
 end
 
--- How many commands the plugin's capsule still runs.
+-- The number of commands that still run in the plugin's capsule.
 local function wait_for_commands(count)
   local capsule = wrenn.check(wrenn.Capsule.connect(
     wrenn.check(wrenn.Capsule.list({ status = "running" }))[1].id))

@@ -1,5 +1,4 @@
--- lua spec/hosts/poll_main.lua PARTS: tasks of the library's own, in a program
--- without another loop.
+-- lua spec/hosts/poll_main.lua PARTS: tasks in a program without another loop.
 
 local measure = require("spec.hosts.measure")
 local wrenn = require("wrenn")

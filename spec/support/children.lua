@@ -1,12 +1,12 @@
--- The processes that specs start, so that none outlives them: one that a failed
--- test has left running would keep this process from ending, which waits for
--- the other end of each pipe.
+-- The processes that specs start. None may outlive them: one left by a failed
+-- test would keep this process from exiting, because it waits for the other end
+-- of each pipe.
 
 local children = {}
 
 local running = {}
 
---- Has child:stop() called at the end, unless it is removed before.
+--- Registers child:stop() to be called at the end, unless removed before.
 function children.add(child)
   running[child] = true
 end

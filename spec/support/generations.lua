@@ -1,5 +1,5 @@
--- What differs between the generations of the API, for specs that run against
--- each of them.
+-- The differences between generations of the API, for specs that run against
+-- each.
 
 local server = require("spec.support.server")
 

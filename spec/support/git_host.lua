@@ -1,5 +1,5 @@
--- A host of git repositories over HTTP, with a password, on loopback: a
--- scripted peer in front of git's own http-backend.
+-- A server for git repositories over HTTP, with a password, on loopback: a
+-- scripted peer in front of git's http-backend.
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
@@ -67,8 +67,8 @@ end
 
 git_host.shell = shell
 
---- Starts a host with one repository, /repo.git, whose branch main has one
---- commit. opts: username, password (none: open to all), delay (seconds).
+--- Starts a server with one repository, /repo.git, with one commit on main.
+--- opts: username, password (none: open to all), delay (seconds).
 function git_host.start(opts)
   local root = shell("mktemp -d"):match("%S+")
   shell(([[cd %s && git init -q --bare -b main repo.git &&
@@ -83,7 +83,7 @@ function git_host.start(opts)
   return self
 end
 
---- Ends it, or another peer, and removes its repositories.
+--- Stops it, or another peer, and removes its repositories.
 function git_host.stop(host)
   host:stop()
   if host.root then

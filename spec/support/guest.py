@@ -1,5 +1,5 @@
-# A service inside a capsule, for the specs of the port proxy. Listens on a
-# free port of the address that is given, and prints that port.
+# A service inside a capsule, for the specs of the port proxy. Listens on a free
+# port of the given address, and prints that port.
 
 import base64
 import hashlib
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             digest.update(piece)
         self.answer(("%d %s" % (count, digest.hexdigest())).encode())
 
-    # Takes a body, slowly.
+    # Reads a body slowly.
     def serve_sip(self):
         count = 0
         for piece in self.pieces():
@@ -131,14 +131,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    # Waits for its client to hang up, and makes a note of it.
+    # Waits for its client to disconnect, and records that.
     def serve_hang(self):
         open("/tmp/hanging", "w").close()
         self.connection.recv(1)
         open("/tmp/hung-up", "w").close()
         self.close_connection = True
 
-    # Echoes WebSocket frames, whatever they are, up to a close frame.
+    # Echoes WebSocket frames of any kind up to a close frame.
     def serve_ws(self):
         key = self.headers["Sec-WebSocket-Key"]
         guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

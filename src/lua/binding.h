@@ -15,7 +15,7 @@
 
 /* ---- values -------------------------------------------------------------- */
 
-/* Makes a metatable with an __index table of its own. */
+/* Creates a metatable with its own __index table. */
 void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
                        const luaL_Reg *meta);
 
@@ -25,7 +25,7 @@ void binding_push_code(lua_State *L, wrenn_status status);
 /* Pushes nil, the status's code and a message; returns 3. */
 int binding_push_failure(lua_State *L, wrenn_status status);
 
-/* Pushes true, or for a failure what binding_push_failure pushes; returns the
+/* Pushes true, or for a failure the same as binding_push_failure; returns the
  * number of values. */
 int binding_push_outcome(lua_State *L, wrenn_status status);
 
@@ -44,11 +44,11 @@ typedef struct binding_loop {
   unsigned refs;
 } binding_loop;
 
-/* Returns the loop at `index`, and in *shared (may be NULL) what holds it;
- * raises when it is closed. */
+/* Returns the loop at `index`, and in *shared (may be NULL) its owner; raises
+ * if it is closed. */
 wrenn_loop *binding_check_loop(lua_State *L, int index, binding_loop **shared);
 
-/* Gives one reference back. */
+/* Drops a reference. */
 void binding_release_loop(binding_loop *shared);
 
 #endif

@@ -14,7 +14,7 @@ static int core_now(lua_State *L) {
   return 1;
 }
 
-/* Which process this is: a forked child is another one than its parent. */
+/* Identifies the process: a forked child differs from its parent. */
 static int core_pid(lua_State *L) {
   lua_pushinteger(L, getpid());
   return 1;

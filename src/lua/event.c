@@ -1,4 +1,5 @@
-/* Events as Lua values. Frames become the very table the user receives. */
+/* Events as Lua values. The table of a frame is the one that the user
+ * receives. */
 #include "module.h"
 
 static void set_string(lua_State *L, const char *name, const char *text,
@@ -29,8 +30,8 @@ static bool carries_data(const wrenn_frame *frame) {
   }
 }
 
-/* The frames that come by the thousand: their words, as upvalues. Looking a
- * string up by its bytes costs more than all else that is done to a frame. */
+/* The words of the most frequent frames, as upvalues. Interning a string costs
+ * more than everything else that is done with a frame. */
 enum { WORD_TYPE = 1, WORD_DATA, WORD_STDOUT, WORD_STDERR, WORD_OUTPUT };
 
 static int word_of(wrenn_frame_kind kind) {
@@ -49,7 +50,7 @@ static int word_of(wrenn_frame_kind kind) {
 static void push_frame(lua_State *L, const wrenn_event *event) {
   const wrenn_frame *frame = &event->frame;
   lua_createtable(L, 0, 2);
-  if (!frame->type) { /* codec RAW: the message as it is */
+  if (!frame->type) { /* codec RAW: the unchanged message */
     set_string(L, "data", event->data, event->data_len);
     if (frame->binary)
       set_true(L, "binary");
@@ -85,9 +86,9 @@ static bool push_plain_frame(lua_State *L, const wrenn_frame *frame) {
   return true;
 }
 
-/* loop:frames(id, list, last): appends the frames of one operation that are
- * next in the queue to a list with `last` entries. Returns how many and their
- * bytes, of messages as they came. */
+/* loop:frames(id, list, last): appends the next frames in the queue, as far as
+ * they belong to one operation, to a list with `last` entries. Returns their
+ * number and the size of their messages. */
 static int loop_frames(lua_State *L) {
   wrenn_loop *loop = binding_check_loop(L, 1, NULL);
   wrenn_id id = (wrenn_id)luaL_checknumber(L, 2);
@@ -167,7 +168,7 @@ static int push_event(lua_State *L, const wrenn_event *event) {
   return luaL_error(L, "unknown event");
 }
 
-/* loop:next(): nothing, or the id, the type and what that type comes with. */
+/* loop:next(): nothing, or the id, the type and the values of that type. */
 static int loop_next(lua_State *L) {
   wrenn_event event;
   if (!wrenn_loop_next(binding_check_loop(L, 1, NULL), &event))

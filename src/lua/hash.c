@@ -1,4 +1,4 @@
-/* wrenn.core.sha256: a hash that is fed piece by piece. */
+/* wrenn.core.sha256: an incremental hash. */
 #include <openssl/evp.h>
 
 #include "module.h"

@@ -4,9 +4,9 @@
 #include "module.h"
 
 #define MAX_DEPTH 1000
-/* Members wait on the stack for their table to be made, which so is as large as
- * it has to be: one that grows is made anew each time. The stack has an end, so
- * not many wait, and none far down. */
+/* Members are kept on the stack until their table is created, so that it has
+ * the right size and need not grow. The stack is limited, so only a few are
+ * kept, and none at great depth. */
 #define MAX_WAITING 32
 #define WAITING_DEPTH 32
 
@@ -39,7 +39,7 @@ static const char *push_number(lua_State *L, const wrenn_json *value) {
   return NULL;
 }
 
-/* Puts the table in the place of all that waits from `from` on. */
+/* Replaces everything from `from` on by the table. */
 static void make_table(lua_State *L, int from, int waiting, bool object) {
   lua_createtable(L, object ? 0 : waiting, object ? waiting : 0);
   for (int i = 0; i < waiting; i++)

@@ -1,5 +1,5 @@
-/* The loop as a userdata. Other files add what starts operations and what
- * takes events. */
+/* The loop as a userdata. Other files add the methods that start operations and
+ * take events. */
 #include <stdlib.h>
 
 #include "module.h"
@@ -29,8 +29,8 @@ static int loop_wait(lua_State *L) {
       L, wrenn_loop_wait(loop, (int)binding_to_ms(L, 2, -1)));
 }
 
-/* By id, not by operation: who hands events on need not own what they are of.
- */
+/* By id instead of by operation: the code that distributes events need not own
+ * the operations. */
 static int loop_pause(lua_State *L) {
   wrenn_loop *loop = binding_check_loop(L, 1, NULL);
   wrenn_pause(loop, (wrenn_id)luaL_checknumber(L, 2), lua_toboolean(L, 3));

@@ -1,7 +1,6 @@
-/* What the files of the binding add to the module. Each of these functions
- * adds its functions to the table at the top of the stack, and makes the
- * metatables that go with them. They are called from above only: core.c calls
- * the first group, loop.c the second. */
+/* The functions that the files of the binding add to the module. Each adds its
+ * functions to the table on top of the stack, and creates their metatables.
+ * core.c calls the first group, loop.c the second. */
 #ifndef WRENN_LUA_MODULE_H
 #define WRENN_LUA_MODULE_H
 

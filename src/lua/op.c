@@ -1,5 +1,5 @@
-/* Operations as userdata: started from an options table, ended by collection
- * at the latest. */
+/* Operations as userdata: started from an options table, cancelled by
+ * collection at the latest. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +12,8 @@ typedef struct binding_op {
   wrenn_id id;
 } binding_op;
 
-/* The userdata comes first: should it fail for want of memory, no operation
- * is left behind that nobody owns. */
+/* The userdata is created first: if memory is out, no operation is left without
+ * an owner. */
 static binding_op *new_op(lua_State *L, binding_loop *shared) {
   binding_op *op = lua_newuserdata(L, sizeof(*op));
   *op = (binding_op){0};
@@ -121,7 +121,8 @@ static wrenn_codec codec_field(lua_State *L) {
 
 /* ---- starting ------------------------------------------------------------ */
 
-/* Total length of a body given as an array of strings at the stack's top. */
+/* The total length of a body given as an array of strings on top of the
+ * stack. */
 static int64_t parts_size(lua_State *L, size_t count) {
   int64_t size = 0;
   for (size_t i = 1; i <= count; i++) {

@@ -152,8 +152,8 @@ static void free_relay(relay *r) {
   free(r);
 }
 
-/* Starts a relay of a loop, which is watched from here on. It takes one
- * connection, of this process, and ends with that. NULL with *why set on
+/* Starts a relay of a loop, which is watched from now on. It accepts one
+ * connection, from this process, and ends with it. NULL with *why set on
  * failure. */
 static relay *start_relay(wrenn_loop *loop, wrenn_status *why) {
   *why = wrenn_loop_watch(loop);
@@ -195,7 +195,7 @@ static int loop_relay(lua_State *L) {
   return *box ? 1 : binding_push_failure(L, status);
 }
 
-/* Where to connect to, once. */
+/* The address for the only connection. */
 static int relay_path(lua_State *L) {
   relay *r = *check_relay(L);
   luaL_argcheck(L, r, 1, "the relay is stopped");

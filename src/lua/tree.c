@@ -1,8 +1,8 @@
 /*
- * A local directory as a userdata, for archives that come out of it or go into
- * it. Names are relative and taken apart here; no call follows a symbolic link
- * and none leaves the directory, whatever a hostile archive has put into it.
- * Failures return nil and a text.
+ * A local directory as a userdata, for archives that are made from it or
+ * extracted into it. Names are relative and parsed here; no call follows a
+ * symbolic link or leaves the directory, whatever a hostile archive has put
+ * into it. Failures return nil and a text.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -41,8 +41,8 @@ static int push_outcome(lua_State *L, int result, const char *name) {
   return 1;
 }
 
-/* A userdata that owns a descriptor, none yet: it is made first, so that no
- * descriptor is left behind when there is no memory for it. */
+/* Creates a userdata for a descriptor before that is opened, so that it cannot
+ * leak when memory is out. */
 static int *new_box(lua_State *L, const char *class) {
   int *box = lua_newuserdata(L, sizeof(*box));
   *box = -1;
@@ -72,8 +72,8 @@ static bool name_ok(const char *name, size_t len) {
   return len > 0 && len <= NAME_MAX && !dots;
 }
 
-/* The path at `index`; raises when it is not plain names with slashes between
- * them. */
+/* Returns the path at `index`; raises unless it consists of plain names
+ * separated by slashes. */
 static const char *check_path(lua_State *L, int index) {
   size_t len;
   const char *path = luaL_checklstring(L, index, &len);
@@ -89,8 +89,8 @@ static const char *check_path(lua_State *L, int index) {
   return path;
 }
 
-/* Opens the directory that `path` lies in and finds the last name of it.
- * Returns a descriptor of the caller's, -1 with errno on failure. */
+/* Opens the directory that contains `path` and finds its last name. Returns a
+ * descriptor, which the caller closes, or -1 with errno. */
 static int open_parent(int root, const char *path, bool make,
                        const char **last) {
   char name[NAME_MAX + 1];
@@ -121,13 +121,13 @@ static void close_quietly(int fd) {
   errno = error;
 }
 
-/* Makes way for something that is no directory. */
+/* Removes whatever is in the way, unless it is a directory. */
 static int remove_old(int dir, const char *name) {
   return unlinkat(dir, name, 0) && errno != ENOENT ? -1 : 0;
 }
 
-/* Puts a symbolic link, or another name of the file `target` in `old_dir`, in
- * place of what has that name. When that cannot be done, the old one stays. */
+/* Puts a symbolic link, or a hard link of the file `target` in `old_dir`, in
+ * the place of a name. On failure the old file remains. */
 static int put_link(int dir, const char *name, int old_dir,
                     const char *target) {
   char temp[64];
@@ -142,7 +142,7 @@ static int put_link(int dir, const char *name, int old_dir,
     return -1;
   result = renameat(dir, temp, dir, name);
   error = errno;
-  unlinkat(dir, temp, 0); /* there still, if both are names of one file */
+  unlinkat(dir, temp, 0); /* remains if both are hard links of a file */
   errno = error;
   return result;
 }
@@ -190,7 +190,7 @@ static int file_read(lua_State *L) {
   return 1;
 }
 
-/* Sets mode and time and closes. */
+/* Sets mode and time, and closes. */
 static int file_finish(lua_State *L) {
   int fd = check_fd(L, FILE_CLASS);
   mode_t mode = check_mode(L, 2);
@@ -230,8 +230,8 @@ static int tree_make_dir(lua_State *L) {
   return push_outcome(L, result, path);
 }
 
-/* Returns a new file to write, in place of any that was there. Its mode, less
- * the umask, is 0600 unless one is given. */
+/* Returns a new file for writing, which replaces an existing one. Its mode,
+ * subject to the umask, is 0600 by default. */
 static int tree_create(lua_State *L) {
   int root = check_fd(L, TREE);
   const char *path = check_path(L, 2), *name;
@@ -247,9 +247,9 @@ static int tree_create(lua_State *L) {
   return *box < 0 ? push_errno(L, path) : 1;
 }
 
-/* Returns a regular file to read, and to be written at its end. One that has
- * another name too is refused: it may be somebody else's. With nil and why
- * comes whether there is none. */
+/* Returns a regular file to read and append to. A file with several hard links
+ * is refused, as it may belong to somebody else. On failure returns nil, the
+ * reason, and whether the file does not exist. */
 static int tree_append(lua_State *L) {
   int root = check_fd(L, TREE);
   const char *path = check_path(L, 2), *name;
@@ -283,7 +283,7 @@ static int tree_open(lua_State *L) {
   int dir = open_parent(root, path, false, &name);
   if (dir < 0)
     return push_errno(L, path);
-  /* NONBLOCK: a pipe put there meanwhile must not make this wait */
+  /* NONBLOCK: if a pipe was put there meanwhile, opening must not block */
   *box = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   close_quietly(dir);
   if (*box < 0 || fstat(*box, &info))
@@ -303,7 +303,8 @@ static int tree_symlink(lua_State *L) {
   return push_outcome(L, result, path);
 }
 
-/* Makes `path` another name of the file `target`, a path of the tree too. */
+/* Makes `path` a hard link of the file `target`, which is a path of the tree
+ * too. */
 static int tree_link(lua_State *L) {
   int root = check_fd(L, TREE);
   const char *path = check_path(L, 2), *name;
@@ -321,7 +322,7 @@ static int tree_link(lua_State *L) {
   return push_outcome(L, result, path);
 }
 
-/* Gives a file another name of the tree, in place of any file that has it. */
+/* Renames a file inside the tree, replacing an existing file. */
 static int tree_rename(lua_State *L) {
   int root = check_fd(L, TREE);
   const char *path = check_path(L, 2), *name;
@@ -409,8 +410,8 @@ static void push_entry(lua_State *L, int dir, const char *name,
   }
 }
 
-/* The directory is one of the caller's; it is closed by collection when Lua
- * runs out of memory half-way. */
+/* The descriptor is duplicated; it is closed by collection if Lua runs out of
+ * memory. */
 static int push_entries(lua_State *L, DIR *dir, const char *path) {
   const struct dirent *child;
   struct stat info;
@@ -437,7 +438,7 @@ static int listing_gc(lua_State *L) {
   return 0;
 }
 
-/* Lists a directory, the tree's own when the path is nil: an array of {name,
+/* Lists a directory, or the tree itself if the path is nil: an array of {name,
  * type, size, mode, mtime, target, inode}. */
 static int tree_list(lua_State *L) {
   int root = check_fd(L, TREE);
@@ -468,7 +469,8 @@ static int tree_list(lua_State *L) {
 
 /* ---- what a path of the user's leads to ---------------------------------- */
 
-/* Returns "file", "directory" or "other", and the size; nil and why. */
+/* Returns "file", "directory" or "other", and the size; or nil and the
+ * reason. */
 static int core_file_type(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   struct stat info;
@@ -483,8 +485,8 @@ static int core_file_type(lua_State *L) {
   return 2;
 }
 
-/* Makes a directory and those it lies in, links among them followed: it is the
- * user's own path. */
+/* Creates a directory and its parents, following links: it is the user's own
+ * path. */
 static int core_make_dirs(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   size_t len = strlen(path);

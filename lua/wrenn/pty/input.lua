@@ -1,19 +1,18 @@
--- What goes to a terminal. `self` is a wrenn.Pty.
+-- The input of a terminal. `self` is a wrenn.Pty.
 --
--- A server puts each message into a queue of 64 and drops, without a word,
--- what comes while it is full. One worker empties the queue: it joins what it
--- finds, and writes that to the program, for 5 s at the most. There is no
--- acknowledgement of it: a pong would only say that a message was read off the
--- network. So it is the number of messages that has to be kept low:
---  - they are large, 64 KiB; 1 MiB makes 16;
---  - 16 may go at once, and 8 more in each second: at most 56 in the 5 s after
---    which a worker looks into its queue again;
---  - output shows that the program and so the worker is alive: 16 may go again.
---    That keeps an echo, or a program that answers, at full speed;
---  - what may not go yet is joined, so a thousand small writes are few
---    messages.
--- A program that does not read for 5 s loses input on such servers, whatever
--- is done here: the worker gives up.
+-- A server puts each message into a queue of 64 and silently drops what arrives
+-- while the queue is full. One worker empties the queue: it joins the messages
+-- that it finds and writes them to the program, for at most 5 s. There is no
+-- acknowledgement (a pong would only mean that a message was received), so the
+-- number of messages has to be kept low:
+-- - messages are large, up to 64 KiB: 1 MiB takes 16;
+-- - 16 may be sent at once, and 8 more in each second: at most 56 in the 5 s
+--   after which the worker looks into its queue again;
+-- - output shows that the program, and so the worker, is alive: then 16 may be
+--   sent again, which keeps programs that answer at full speed;
+-- - pending input is joined, so that a thousand small writes are few messages.
+-- If a program does not read for 5 s, such a server loses input in any case:
+-- its worker gives up.
 
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
@@ -28,15 +27,15 @@ local PER_SECOND = 8
 local UNSENT_MAX = 256 * 1024
 local POLL = 0.01
 
--- The worker of 0.1 servers may swallow a message of another kind that it finds
--- among input. As it may stick to a write for 5 s, such messages are said again
--- until then; saying one twice changes nothing.
+-- The worker of a 0.1 server may lose a message of another type that it finds
+-- among input. As it may be busy with a write for 5 s, such messages are
+-- repeated until then; repeating them is harmless.
 local RECENT = 5.5
 local REPEATS = { 0.25, 1, 5.5 }
 
 -- ---- encoding --------------------------------------------------------------
 
--- The encoding of output that waits to be read.
+-- The encoding of output that has not been read yet.
 local function encoding_seen(self)
   for i = self.inbox.first, self.inbox.last do
     local event = self.inbox[i]
@@ -46,7 +45,7 @@ local function encoding_seen(self)
   end
 end
 
--- There is no negotiation: before any output the server's version has to tell.
+-- There is no negotiation: before any output, the server's version decides.
 local function encoding_of_server(client)
   local traits = server.traits(client)
   if not traits or not traits.generation then
@@ -57,9 +56,9 @@ end
 
 -- ---- pace ------------------------------------------------------------------
 
---- Sets a terminal's fields up.
+--- Initializes the fields of a terminal.
 function input.init(self)
-  -- What waits to be sent; `at`: from that byte of the first on.
+  -- The pending input; `at` is the position in its first piece.
   self.held = { first = 1, last = 0, at = 1, bytes = 0 }
   self.tokens, self.counted_at = BURST, scheduler.now()
   self.outputs, self.sent_at = 0, -math.huge
@@ -67,7 +66,7 @@ function input.init(self)
   self.nudges = 0
 end
 
---- Stops what would still be said.
+--- Cancels pending repetitions.
 function input.stop(self)
   for _, stop in pairs(self.timers) do
     stop()
@@ -107,7 +106,7 @@ local function send_piece(self, piece)
   return true
 end
 
--- Takes the oldest of what is held: one message's worth.
+-- Takes the oldest pending input, up to one message.
 local function take_piece(self)
   local held, parts, room = self.held, {}, PIECE
   while room > 0 and held.first <= held.last do
@@ -132,7 +131,7 @@ local function hold(self, bytes)
   held.bytes = held.bytes + #bytes
 end
 
--- Sends what may go now.
+-- Sends as much as is allowed now.
 local function pump(self, all)
   count_tokens(self)
   while self.op and self.held.bytes > 0 and (all or self.tokens >= 1
@@ -146,7 +145,7 @@ local function pump(self, all)
   return true
 end
 
--- Sees to it that the rest is sent when nobody waits for that.
+-- Schedules the sending of the rest when nobody waits for it.
 local function pump_later(self)
   if self.held.bytes == 0 or self.timers.pump then
     return
@@ -160,11 +159,11 @@ end
 
 -- ---- waking ----------------------------------------------------------------
 
--- A server drops what goes to a terminal that was connected to and has printed
--- nothing since: it does not listen before the first output. Somebody else can
--- make the terminal print, something that no terminal shows.
+-- A server ignores the input of a terminal that was connected to until it
+-- prints something. Another process can make the terminal print something
+-- invisible (a nudge).
 
--- "$1" the pid of the program in it.
+-- "$1" is the pid of the program in it.
 local NUDGE = [[
 for n in 0 1 2; do
   f=/proc/$1/fd/$n
@@ -174,13 +173,13 @@ exit 3
 ]]
 local WAKE_LIMIT, NUDGE_AGAIN, NUDGE_SHOWS = 10, 0.5, 5
 
---- Whether the server does not listen to the terminal yet.
+--- Whether the server still ignores the input.
 function input.is_deaf(self)
   return self.deaf and not encoding_seen(self)
 end
 
---- Takes note of output, and takes out of it what nudges have put there. Returns
---- true when nothing else was in it.
+--- Records output, and removes from it what nudges have printed. Returns true
+--- if nothing else was in it.
 function input.hear(self, event)
   self.deaf = nil
   if self.nudges > 0 and scheduler.now() > self.nudged_at + NUDGE_SHOWS then
@@ -198,7 +197,7 @@ function input.hear(self, event)
   return found and event.data == ""
 end
 
--- Waits until it has printed, or is time for another nudge.
+-- Waits until it has printed, or until the next nudge is due.
 local function listen(self)
   local deadline = scheduler.now() + NUDGE_AGAIN
   while input.is_deaf(self) and not self.ended and scheduler.now() < deadline do
@@ -222,7 +221,7 @@ local function wake(self)
     local ok, err = true, nil
     if not self.nudging then
       self.nudging, self.nudges = true, self.nudges + 1
-      self.nudged_at = scheduler.now() + 10 -- as long as the call may take
+      self.nudged_at = scheduler.now() + 10 -- the maximum time of the call
       ok, err = exec.script_about(self.commands, { self.pid }, NUDGE,
         { ("%d"):format(self.pid) })
       self.nudging, self.nudged_at = nil, scheduler.now()
@@ -239,7 +238,7 @@ end
 
 -- ---- input -----------------------------------------------------------------
 
---- Types bytes. Returns once at most a piece of them is still held.
+--- Sends input. Returns when at most one message is pending.
 function input.write(self, bytes)
   local awake, why = wake(self)
   if not awake then
@@ -269,21 +268,21 @@ function input.write(self, bytes)
   return ok, err
 end
 
---- Sends all that is held: at most a few messages.
+--- Sends all pending input: at most a few messages.
 function input.flush(self)
   return pump(self, true)
 end
 
 -- ---- other messages --------------------------------------------------------
 
---- Whether input has been sent so lately that a server may be busy with it.
+--- Whether a server may still be busy with recent input.
 function input.is_recent(self)
   return scheduler.now() - self.sent_at < RECENT
 end
 
 local function repeat_later(self, name, text, round)
   if self.timers[name] then
-    self.timers[name]() -- the newer one counts
+    self.timers[name]() -- replaced by the newer one
     self.timers[name] = nil
   end
   if not REPEATS[round] then
@@ -299,7 +298,7 @@ local function repeat_later(self, name, text, round)
   end)
 end
 
---- Sends a message that is no input, behind all input.
+--- Sends a message of another type, after all input.
 function input.control(self, name, text)
   if self.ended or not self.op then
     return nil, ended_error(self)
