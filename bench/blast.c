@@ -210,25 +210,39 @@ out:
   free(text);
 }
 
-/* "args":["SIZE","COUNT","WHAT"], with or without blanks. */
-static bool read_args(const char *text, size_t *size, size_t *count,
-                      char what[16]) {
-  unsigned long a, b;
-  if (sscanf(text, "\"args\": [\"%lu\", \"%lu\", \"%15[a-z]\"", &a, &b, what) !=
-      3)
+/* The next string of a JSON array of strings without escapes, cut off in place;
+ * *at moves on behind it. NULL at the end. */
+static char *next_string(char **at) {
+  char *text = strchr(*at, '"');
+  char *end = text ? strchr(text + 1, '"') : NULL;
+  if (!end)
+    return NULL;
+  *end = '\0';
+  *at = end + 1;
+  return text + 1;
+}
+
+/* "args":["SIZE","COUNT","WHAT"] */
+static bool read_args(char *text, size_t *size, size_t *count,
+                      const char **what) {
+  char *at = text + sizeof("\"args\":") - 1;
+  const char *first = next_string(&at), *second = next_string(&at);
+  *what = next_string(&at);
+  if (!*what)
     return false;
-  *size = a;
-  *count = b;
-  return a > 0;
+  *size = strtoul(first, NULL, 10);
+  *count = strtoul(second, NULL, 10);
+  return *size > 0;
 }
 
 static void serve_stream(client *c, const char *key) {
-  char text[8192], what[16];
+  char text[8192];
+  const char *what;
   size_t size, count;
   if (!upgrade(c, key) || !read_frame(c, text, sizeof(text)))
     return;
-  const char *args = strstr(text, "\"args\":");
-  if (args && read_args(args, &size, &count, what))
+  char *args = strstr(text, "\"args\":");
+  if (args && read_args(args, &size, &count, &what))
     blast(c, size, count, what);
 }
 

@@ -384,7 +384,8 @@ int main(int argc, char **argv) {
     keys_make(&p.options.keys);
   p.server.http.loop = &p.loop;
   p.server.teams = p.options.keys.count;
-  memcpy(p.server.keys, p.options.keys.list, sizeof(p.server.keys));
+  for (int i = 0; i < p.server.teams; i++)
+    p.server.keys[i] = p.options.keys.list[i];
   p.server.generation = p.options.generation;
   p.traits = *generation_traits(p.options.generation);
   if (p.options.lenient)

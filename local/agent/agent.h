@@ -60,7 +60,8 @@ char *agent_path(const agent *a, const wrenn_json *order, const char *name,
                  agent_reply *reply);
 
 /* agent_spawn.c */
-void agent_spawn(const agent *a, const wrenn_json *order, agent_reply *reply);
+void agent_spawn(const agent *self, const wrenn_json *order,
+                 agent_reply *reply);
 
 /* agent_terminal.c: starts a command on a terminal, as its foreground process
  * group; `become` turns the new process into the command and does not return.

@@ -110,7 +110,7 @@ static void keep_only_terminal(void) {
 
 static void tell_who(const char *asker, const struct passwd *user) {
   char number[16];
-  if (asker)
+  if (*asker)
     setenv("SUDO_USER", asker, 1);
   snprintf(number, sizeof(number), "%u", getuid());
   setenv("SUDO_UID", number, 1);
@@ -121,10 +121,10 @@ static void tell_who(const char *asker, const struct passwd *user) {
 }
 
 int agent_sudo(int argc, char **argv) {
-  char line[] = "\"$@\"", dash_c[] = "-c", name[] = "sh";
+  char line[] = "\"$@\"", dash_c[] = "-c", name[] = "sh", asker[256];
   wish w = parse(argc, argv);
   const struct passwd *user = getpwuid(getuid());
-  char *asker = user ? strdup(user->pw_name) : NULL;
+  snprintf(asker, sizeof(asker), "%s", user ? user->pw_name : "");
   user = find_user(w.user);
   if (w.nothing && !*w.words)
     return 0;
@@ -152,6 +152,7 @@ int agent_sudo(int argc, char **argv) {
     while (*w.words)
       with[count++] = *w.words++;
     execv(user->pw_shell, with);
+    free(with);
   } else {
     execvp(*w.words, w.words);
     fprintf(stderr, "sudo: %s: %s\n", *w.words,

@@ -15,7 +15,7 @@ const char *keys_add(keys *k, const char *key) {
       return "an API key is given twice";
   if (k->count == TEAMS_MAX)
     return "there are too many API keys";
-  k->list[k->count++] = key;
+  memcpy(k->list[k->count++], key, strlen(key) + 1);
   return NULL;
 }
 
@@ -29,11 +29,8 @@ const char *keys_read(keys *k, const char *path) {
     return strerror(errno);
   while (!wrong && getline(&line, &size, file) > 0) {
     line[strcspn(line, "\r\n")] = '\0';
-    char *key = *line ? strdup(line) : NULL; /* for as long as it runs */
-    if (key)
-      wrong = keys_add(k, key);
-    if (wrong)
-      free(key);
+    if (*line)
+      wrong = keys_add(k, line);
   }
   free(line);
   fclose(file);

@@ -7,7 +7,7 @@
 #include "model/team.h"
 
 typedef struct keys {
-  const char *list[TEAMS_MAX]; /* live as long as the program */
+  char list[TEAMS_MAX][KEY_MAX + 1];
   int count;
   char made[37]; /* "wrn_", 32 hex digits, NUL */
 } keys;

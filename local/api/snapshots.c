@@ -97,8 +97,8 @@ static bool take_name(conn *c, const char *asked,
     snprintf(name, TEMPLATE_NAME_MAX + 1, "%s", asked);
   } else {
     do {
-      strcpy(name, "template-");
-      random_hex(name + strlen(name), 8);
+      int len = snprintf(name, TEMPLATE_NAME_MAX + 1, "template-");
+      random_hex(name + len, 8);
     } while (template_find(all, request_of(c)->team, name));
   }
   const template *taken = template_find(all, request_of(c)->team, name);
