@@ -1,4 +1,5 @@
--- The C library from a program without Lua: examples/c/run_command.c.
+-- The C library from programs without Lua: examples/c/run_command.c, and the
+-- one that docs/c.md is made of.
 
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
@@ -54,5 +55,15 @@ describe("the C example", function()
     assert.is_truthy(text:find("HTTP status 401", 1, true))
     assert.is_truthy(text:find("status 1\n$"))
     assert.is_nil(text:find("wrn_wrong", 1, true))
+  end)
+
+  it("of the docs does what they say", function()
+    local pipe = io.popen(("WRENN_BASE_URL=%s WRENN_API_KEY=%s %s 2>&1;"
+      .. " echo status $?"):format(s.url, s.key,
+        (program:gsub("run_command$", "docs_example"))))
+    local text = pipe:read("*a")
+    pipe:close()
+    assert.are.equal("exec: 200 hello\nstream: 6 bytes, exit code 7\n"
+      .. "write: 204\nread: 200 remember\ndestroy: 2\nstatus 0\n", text)
   end)
 end)
