@@ -269,6 +269,43 @@ describe("events of a scripted server", function()
     end)
   end
 
+  it("go on when a wait for a new connection was interrupted", function()
+    local stream = assert(start(([[
+      if n == 1 then
+        %s
+        c:close()
+      elseif n == 2 then
+        c:request()
+        while not wanted do
+          c:sleep(0.01)
+        end
+        c:send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        c:send('data: {"event":"b"}\n\n')
+        c:sleep(30)
+      else
+        c:request()
+        wanted = true
+        c:respond(200, "[]")
+      end
+    ]]):format(sends(connected))):stream())
+    local begin = core.now()
+    -- The first limit passes in the pause, the others while it connects.
+    for _, limit in ipairs({ 0.1, 0.5, 0.1 }) do
+      local ev, err = wrenn.task.with_timeout(limit, function()
+        return stream:read()
+      end)
+      assert.is_nil(ev)
+      assert.is_true(err:is("TimeoutError"))
+      assert.are.equal(("not finished within %g s"):format(limit), err.message)
+    end
+    assert(client.volumes:list())
+    local ev = assert(stream:read())
+    assert.are.same({ "reconnected", 1 }, { ev.event, ev.attempts })
+    assert.are.equal("b", assert(stream:read()).event)
+    assert.is_true(core.now() - begin < 10)
+    stream:close()
+  end)
+
   it("are asked for again when the connection is silent", function()
     local stream = assert(start([[
       if n == 1 then

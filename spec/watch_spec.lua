@@ -1,6 +1,7 @@
 -- capsule.files:watch, with inotifywait and without.
 
 local changes = require("wrenn.files.watch_decoder")
+local core = require("wrenn.core")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local watches = require("wrenn.files.watch")
@@ -305,12 +306,34 @@ describe("a watch", function()
     end)
   end
 
-  it("is closed when its task is interrupted", function()
+  -- Reads a watch that tells nothing until a time limit ends the wait.
+  local function read_in_vain(watch)
+    local begin = core.now()
     local result, err = wrenn.task.with_timeout(0.3, function()
-      return assert(files:watch("/tmp")):read()
+      return watch:read()
     end)
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
+    assert.is_true(core.now() - begin < 10)
+  end
+
+  it("goes on when a wait for it was interrupted, until it is closed",
+    function()
+      sh("mkdir -p w")
+      local watch = assert(files:watch(home .. "/w"))
+      read_in_vain(watch)
+      sh("echo > w/after")
+      assert.are.equal("create " .. home .. "/w/after",
+        brief(assert(watch:read())))
+      watch:close()
+      assert.is_true(no_helper())
+    end)
+
+  it("ends its helper when it is dropped", function()
+    read_in_vain(assert(files:watch("/tmp")))
+    for _ = 1, 2 do
+      collectgarbage()
+    end
     assert.is_true(no_helper())
   end)
 

@@ -5,6 +5,7 @@ local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local json = require("wrenn.wire.json")
+local reader = require("wrenn.reader")
 local resource = require("wrenn.client.resource")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
@@ -34,46 +35,12 @@ local RECONNECT_TIMEOUT = 60
 
 ---@class wrenn.EventStream
 ---@field err? wrenn.Error   after the end: why
-local Stream = { is_event_stream = true }
-Stream.__index = Stream
+local Stream =
+  reader.class("is_event_stream", "the stream was closed", "cancel")
 
-local function drop_connection(self)
-  if self.op then
-    scheduler.forget(self.inbox)
-    self.op:cancel()
-    self.op, self.inbox = nil, nil
-  end
-end
-
-local function finish(self, err)
-  self.ended = true
-  self.err = err
-  drop_connection(self)
-  return nil, err
-end
+local fail = reader.fail
 
 -- ---- connecting ------------------------------------------------------------
-
-local function say_silent(inbox, limit)
-  if inbox.first > inbox.last then
-    inbox:put({ kind = "failed", "timeout",
-      ("no sign of life for %g s"):format(limit) })
-  end
-end
-
--- Waits for the next event of a connection; one that is silent for too long
--- fails. The time counts from here: nobody may have driven the loop before.
-local function next_sign(inbox, limit, next_event)
-  if inbox.first <= inbox.last then
-    return next_event(inbox)
-  end
-  local stop = scheduler.after(limit, say_silent, inbox, limit)
-  local event, err = next_event(inbox)
-  if stop then
-    stop()
-  end
-  return event, err
-end
 
 local function no_stream(status)
   return errors.new("ProtocolError",
@@ -93,30 +60,34 @@ local function refusal(status, headers)
   end
 end
 
--- Opens the connection. Returns true; or nil, err and whether the waiting was
--- interrupted.
-local function connect(self, next_event)
+-- Begins to connect. Returns true, or nil, err.
+local function connect(self)
   local op, inbox = http.start(self.client,
     { method = "GET", path = PATH, stream = true })
   if not op then
     return nil, inbox
   end
-  self.op, self.inbox, self.decoder = op, inbox, sse.decoder()
-  local event, err =
-    next_sign(inbox, self.client.settings.timeout, next_event)
-  local interrupted = not event
-  if event and event.kind == "headers" then
+  reader.replace(self, op, inbox)
+  self.state, self.decoder = "connecting", sse.decoder()
+  self.limit = self.client.settings.timeout
+  return true
+end
+
+-- What the first event of a connection says: true, or nil, err.
+local function take_answer(self, event)
+  local err
+  if event.kind == "headers" then
     err = refusal(event[1], event[2])
-    if not err then
-      return true
-    end
-  elseif event then
+  else
     local answer
     answer, err = http.answer(event)
     err = not answer and err or no_stream(event[1])
   end
-  drop_connection(self)
-  return nil, err, interrupted
+  if err then
+    return nil, err
+  end
+  self.state, self.limit = "open", self.silence
+  return true
 end
 
 -- Whether asking again may help.
@@ -131,43 +102,44 @@ local function is_passing(self, err)
   return err:is("ConnectionError") or err:is("TimeoutError")
 end
 
-local function pause(self, seconds, next_event)
-  local op, inbox = scheduler.start("timer", seconds)
+-- After an attempt that failed by `err`: waits before the next one, or ends.
+local function try_later(self, err)
+  local pause = self.pause
+  if not is_passing(self, err) or scheduler.now() + pause > self.give_up then
+    return fail(self, err)
+  end
+  local op, inbox = scheduler.start("timer", pause)
   if not op then
-    return nil, inbox
+    return fail(self, inbox)
   end
-  local event, err = next_event(inbox)
-  op:cancel()
-  if not event then
-    return nil, err
-  elseif self.ended then
-    return nil, self.err
-  end
-  return true
+  reader.replace(self, op, inbox)
+  self.state, self.limit = "pausing", nil
+  self.pause = math.min(pause * 2, LONGEST_PAUSE)
 end
 
--- After a broken connection: returns an event that tells of it, or nil, err
--- when there is none to be had.
-local function reconnect(self, why, next_event)
-  local give_up = scheduler.now() + self.reconnect_timeout
-  local seconds, attempts, err = FIRST_PAUSE, 0, why
-  drop_connection(self)
-  while is_passing(self, err) and scheduler.now() + seconds <= give_up do
-    local ok, interrupted
-    ok, err = pause(self, seconds, next_event)
-    if not ok then
-      return finish(self, err)
-    end
-    attempts = attempts + 1
-    ok, err, interrupted = connect(self, next_event)
-    if ok and not self.ended then
-      return { event = "reconnected", attempts = attempts, error = why }
-    elseif ok or interrupted or self.ended then
-      return finish(self, self.err or err)
-    end
-    seconds = math.min(seconds * 2, LONGEST_PAUSE)
+-- The connection has broken, and why.
+local function lose_connection(self, why)
+  self.lost, self.attempts, self.pause = why, 0, FIRST_PAUSE
+  self.give_up = scheduler.now() + self.reconnect_timeout
+  try_later(self, why)
+end
+
+-- What happens to a connection that is made again. Returns an event that tells
+-- of it once it has been.
+local function take_reconnect(self, event)
+  local ok, err
+  if self.state == "pausing" then
+    self.attempts = self.attempts + 1
+    ok, err = connect(self)
+  else
+    ok, err = take_answer(self, event)
   end
-  return finish(self, err)
+  if not ok then
+    try_later(self, err)
+  elseif self.state == "open" then
+    return { event = "reconnected", attempts = self.attempts,
+      error = self.lost }
+  end
 end
 
 -- ---- reading ---------------------------------------------------------------
@@ -197,42 +169,40 @@ local function take_chunk(self, bytes)
   return true
 end
 
-local function take_queued(self)
-  local event = self.queue[self.at]
-  if event then
-    self.queue[self.at] = nil
-    self.at = self.at + 1
-  elseif self.at > 1 then
-    self.queue, self.at = {}, 1
+local function say_silent(inbox, limit)
+  if inbox.first > inbox.last then
+    inbox:put({ kind = "failed", "timeout",
+      ("no sign of life for %g s"):format(limit) })
   end
-  return event
 end
 
-local function read(self, next_event)
-  while true do
-    local queued = take_queued(self)
-    if queued then
-      return queued
-    elseif self.ended then
-      return nil, self.err
+-- A connection that is silent for too long fails. The time counts from here:
+-- nobody may have driven the loop before.
+function Stream:await(wait)
+  local inbox, limit = self.inbox, self.limit
+  if not limit or inbox.first <= inbox.last then
+    return wait(inbox)
+  end
+  local stop = scheduler.after(limit, say_silent, inbox, limit)
+  local event, err = wait(inbox)
+  if stop then
+    stop()
+  end
+  return event, err
+end
+
+function Stream:take(event)
+  if self.state ~= "open" then
+    return take_reconnect(self, event)
+  elseif event.kind == "chunk" then
+    local ok, err = take_chunk(self, event[1])
+    if not ok then
+      fail(self, err)
     end
-    local event, err = next_sign(self.inbox, self.silence, next_event)
-    if self.ended then
-      return nil, self.err
-    elseif not event then
-      return finish(self, err)
-    elseif event.kind == "chunk" then
-      local ok
-      ok, err = take_chunk(self, event[1])
-      if not ok then
-        return finish(self, err)
-      end
-    else
-      local why = event.kind == "failed"
-        and errors.from_core(event[1], event[2])
-        or errors.new("ConnectionError", "the server has ended the stream")
-      return reconnect(self, why, next_event)
-    end
+  else
+    lose_connection(self, event.kind == "failed"
+      and errors.from_core(event[1], event[2])
+      or errors.new("ConnectionError", "the server has ended the stream"))
   end
 end
 
@@ -241,36 +211,18 @@ end
 --- between the two is not told again.
 ---@return wrenn.Event|nil
 ---@return wrenn.Error? err  why there is none: the stream was closed, the
----  connection cannot be made again
-function Stream:read()
-  check.self(self, "is_event_stream", "read")
-  return read(self, scheduler.next)
-end
-
--- As an iterator it raises: the events never end by themselves.
-function Stream:__call()
-  local event, err = read(self, scheduler.next_of_iterator)
-  if err and err ~= self.closed then
-    error(err, 0)
-  end
-  return event
-end
+---  connection cannot be made again. Or the wait was interrupted: the stream
+---  then goes on
+Stream.read = reader.read
 
 --- Lets go of the stream; an iteration over it ends. Closing again does
 --- nothing.
-function Stream:close()
-  check.self(self, "is_event_stream", "close")
-  if not self.ended then
-    self.closed = errors.new("CancelledError", "the stream was closed")
-    if self.inbox then
-      self.inbox:put({ kind = "closed" }) -- for one who waits
-    end
-    finish(self, self.closed)
-    self.queue, self.at = {}, 1
-  end
-end
+Stream.close = reader.close
 
-Stream.__close = Stream.close
+function Stream:shut(err)
+  self.queue = {}
+  fail(self, err, true)
+end
 
 --- Opens the stream of events. It holds little that has not been read: the
 --- server drops events for a reader who is too slow. GET /v1/events/stream.
@@ -289,8 +241,16 @@ function Events:stream(opts)
     reconnect_timeout = opts.reconnect_timeout or RECONNECT_TIMEOUT,
     silence = opts.silence or SILENCE,
   }, Stream)
-  local ok, err = connect(stream, scheduler.next)
-  if not ok then
+  local ok, err = connect(stream)
+  local event
+  if ok then
+    event, err = stream:await(scheduler.next)
+  end
+  if event then
+    ok, err = take_answer(stream, event)
+  end
+  if not ok or not event then
+    reader.finish(stream)
     return nil, err
   end
   return stream, nil, nil, stream

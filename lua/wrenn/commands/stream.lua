@@ -4,6 +4,7 @@ local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
+local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
 local task = require("wrenn.task")
@@ -14,8 +15,10 @@ local task = require("wrenn.task")
 ---@field err? wrenn.Error    after an end without one: why
 ---@field offset? string      of a durable command: goes on behind the event
 ---  that was read last
-local Stream = { is_stream = true }
-Stream.__index = Stream
+local Stream = reader.class("is_stream", "the stream was closed", "close")
+Stream.shut = reader.finish
+
+local finish, fail = reader.finish, reader.fail
 
 -- Seconds from a kill to the end that the server tells of.
 local GRACE = 2
@@ -42,29 +45,13 @@ local function in_band_error(text)
   return errors.new("AgentError", text)
 end
 
--- Ends the stream from this side; `err` says why there was no exit event.
--- Whoever else waits for an event is told.
-local function finish(self, err)
-  self.ended = true
-  self.err = err
+function Stream:release()
   if self.stop_timer then
     self.stop_timer()
-  end
-  if self.op then
-    scheduler.forget(self.inbox)
-    self.op:close()
-    self.op = nil
   end
   if self.on_finish then
     self:on_finish()
   end
-  self.inbox:finish()
-end
-
-local function fail(self, err)
-  self.failure = err
-  finish(self, err)
-  return nil, err
 end
 
 local function closed(self, code, reason)
@@ -83,21 +70,24 @@ local function is_doubtful(self, event)
     or event.type == "exit" and event.exit_code == CANNOT_BEGIN
 end
 
--- Takes the next event. Besides: true when another is to be waited for, in an
--- inbox that may be another.
-local function take(self, event)
+local PLAIN = { stdout = true, stderr = true }
+
+function Stream:take(event)
+  if PLAIN[event.type] and not event.offset then
+    self.heard = true
+    return event
+  end
   local kind = event.kind
   if kind and self.expired then
     return fail(self, self.expired)
   elseif self.judge and not self.stopping and is_doubtful(self, event) then
-    M.judge(self, event)
-    return nil, nil, true
+    local judge = self.judge
+    self.judge = nil
+    return reader.judge(self, judge, event)
   elseif kind == "closed" then
-    finish(self, closed(self, event[1], event[2]))
-    return nil
+    return finish(self, closed(self, event[1], event[2]))
   elseif kind == "over" then
-    finish(self, event[1])
-    return nil
+    return finish(self, event[1])
   elseif kind == "failed" then
     return fail(self, errors.from_core(event[1], event[2]))
   elseif kind == "broken" then
@@ -124,54 +114,23 @@ local function take(self, event)
   return event
 end
 
-local PLAIN = { stdout = true, stderr = true }
-
--- A wait that is interrupted leaves the stream as it is.
-local read
-function read(self, next_event)
-  if self.ended then
-    return nil, self.failure
-  end
+function Stream:await(wait)
   if self.refill then
     self:refill()
   end
-  local inbox = self.inbox
-  local event, err = inbox:take()
-  if event and PLAIN[event.type] and not event.offset then
-    if not self.pid then
-      self.heard = true
-    end
-    return event
-  elseif not event then
-    event, err = next_event(inbox)
-  end
-  local again = not event and inbox ~= self.inbox
-  if event then
-    event, err, again = take(self, event)
-  elseif self.ended then -- for another reader
-    return nil, self.failure
-  end
-  if again then
-    return read(self, next_event)
-  end
-  return event, err
+  return wait(self.inbox)
 end
 
 --- Waits for the next event: {type="start", pid=}, {type="stdout", data=},
 --- {type="stderr", data=}, {type="exit", exit_code=} or {type="error", data=}.
 --- Types this version does not know come as they are; start may come late, or
---- never. Several tasks may read one stream: each event goes to one of them,
---- and the end to all.
+--- never. Several tasks may read one stream.
 ---@return table|nil event  nil at the end: see exit_code and err
 ---@return wrenn.Error? err  when the stream broke: a malformed frame, a time
----  limit. Or when this task was cancelled: the stream then goes on
-function Stream:read()
-  check.self(self, "is_stream", "read")
-  return read(self, scheduler.next)
-end
+---  limit. Or when the wait was interrupted: the stream then goes on
+Stream.read = reader.read
 
--- As an iterator the end is nil as well, but a broken stream raises: it must
--- not look like the end.
+-- The iterator of every reader, with a shorter way for plain output.
 function Stream:__call()
   local inbox = self.inbox
   local first = inbox.first
@@ -182,11 +141,7 @@ function Stream:__call()
       return ev
     end
   end
-  local event, err = read(self, scheduler.next_of_iterator)
-  if err then
-    error(err, 0)
-  end
-  return event
+  return reader.iterate(self)
 end
 
 local function result_of(self, parts, exit_code)
@@ -238,40 +193,12 @@ function Stream:stop()
 end
 
 --- Lets go of the stream. The process goes on. Closing again does nothing.
-function Stream:close()
-  check.self(self, "is_stream", "close")
-  if not self.ended then
-    finish(self, errors.new("CancelledError", "the stream was closed"))
-  end
-end
-
-Stream.__close = Stream.close
-
---- Has self.judge(event) look behind an event that ends a stream or terminal: a
---- task does, so that readers wait as for any event. What it returns, if
---- anything, takes the event's place: {kind = "broken", err} or, for an end that
---- is none of the reader's faults, {kind = "over", err}.
-function M.judge(self, event)
-  local judge, old = self.judge, self.inbox
-  self.judge = nil
-  scheduler.forget(old)
-  if self.op then
-    self.op:close()
-    self.op = nil
-  end
-  self.inbox = scheduler.inbox()
-  task.background(function()
-    local verdict = judge(event)
-    if not self.ended then
-      self.inbox:put(verdict or event)
-    end
-  end)
-  old:finish()
-end
+Stream.close = reader.close
 
 --- Makes a stream of an inbox that something else fills, by `fields`:
 --- refill(self), called before each wait, and on_finish(self). Besides frames
---- it may put {kind = "broken", err}.
+--- it may put {kind = "broken", err}, and {kind = "over", err} for an end that
+--- is none of the reader's faults.
 function M.new(fields)
   fields.begun = fields.begun or scheduler.now()
   return setmetatable(fields, Stream)

@@ -2,9 +2,12 @@
 --- helper runs in the capsule.
 
 local base = require("wrenn.files.base")
-local changes = require("wrenn.files.watch_decoder")
 local check = require("wrenn.check")
+local decoders = require("wrenn.files.watch_decoder")
 local errors = require("wrenn.errors")
+local guard = require("wrenn.task.guard")
+local reader = require("wrenn.reader")
+local scheduler = require("wrenn.task.scheduler")
 local task = require("wrenn.task")
 
 local Files = base.Files
@@ -55,24 +58,33 @@ local MISSING = 44
 local MAX_NOTES = 4096
 
 ---@class wrenn.Watch
-local Watch = { is_watch = true }
-Watch.__index = Watch
+local Watch = reader.class("is_watch", "the watch was closed")
+
+local finish, fail = reader.finish, reader.fail
 
 -- Kills the helper, even if the caller is interrupted.
-local function finish(self, err)
-  if not self.ended then
-    self.ended = true
-    self.failure = err
-    local pid = self.stream.pid
-    local running = pid and not self.stream.exit_code
-    self.stream:close()
-    if running then
-      task.shield(function()
-        self.commands:kill(pid)
-      end)
-    end
+function Watch:release()
+  local stream = self.stream
+  local running = stream.pid and not stream.exit_code
+  stream:close()
+  if self.lift then
+    self.lift()
   end
-  return nil, err
+  if running then
+    task.shield(function()
+      self.commands:kill(stream.pid)
+    end)
+  end
+end
+
+-- Has the helper killed should the watch be dropped without a close.
+local function guard_helper(self)
+  local commands, pid = self.commands, self.stream.pid
+  self.lift = guard.set({}, function()
+    scheduler.later(function()
+      task.background(commands.kill, commands, pid)
+    end)
+  end)
 end
 
 -- Why the helper ended by itself.
@@ -89,40 +101,28 @@ local function helper_error(self, path)
   return stream.err or errors.new("ConnectionError", "the stream ended")
 end
 
--- Handles an event of the helper's stream. Returns true, or nil, err.
-local function take(self, event, err)
-  if err then
-    return finish(self, err)
-  elseif not event or event.type == "exit" or event.type == "error" then
-    return finish(self, helper_error(self, self.path))
-  elseif event.type == "stdout" then
-    self.decoder:feed(event.data)
-  elseif event.type == "stderr" and #self.notes < MAX_NOTES then
-    self.notes = self.notes .. event.data
+-- An event of the helper's stream, or what stands for its end.
+function Watch:await(wait)
+  if self.decoder.gone then
+    return { type = "gone" }
   end
-  return true
+  local event, err = reader.next(self.stream, wait)
+  if not event and self.stream.ended then
+    return { type = "over", err }
+  end
+  return event, err
 end
 
--- `next_event` waits for the next event of the helper's stream.
-local function read(self, next_event)
-  while true do
-    local events = self.decoder.events
-    if self.first <= #events then
-      local event = events[self.first]
-      self.first = self.first + 1
-      return event
-    elseif self.first > 1 then
-      self.decoder.events, self.first = {}, 1
-    elseif self.ended then
-      return nil, self.failure
-    elseif self.decoder.gone then
-      return finish(self)
-    else
-      local ok, err = take(self, next_event(self.stream))
-      if not ok then
-        return nil, err
-      end
-    end
+function Watch:take(event)
+  local kind = event.type
+  if kind == "gone" then
+    return finish(self)
+  elseif kind == "over" or kind == "exit" or kind == "error" then
+    return fail(self, event[1] or helper_error(self, self.path))
+  elseif kind == "stdout" then
+    self.decoder:feed(event.data)
+  elseif kind == "stderr" and #self.notes < MAX_NOTES then
+    self.notes = self.notes .. event.data
   end
 end
 
@@ -131,36 +131,12 @@ end
 --- with the old path, followed by a "create" with the new one.
 ---@return {type: string, path: string, name: string, directory?: boolean}|nil
 ---  nil at the end: the watched path has been removed or moved away
----@return wrenn.Error? err  when watching failed
-function Watch:read()
-  check.self(self, "is_watch", "read")
-  return read(self, self.stream.read)
-end
-
-local function next_of_iterator(stream)
-  local ok, event = pcall(stream)
-  if ok then
-    return event
-  end
-  return nil, event
-end
-
--- The iterator raises when watching fails, as that is not a normal end.
-function Watch:__call()
-  local event, err = read(self, next_of_iterator)
-  if err then
-    error(err, 0)
-  end
-  return event
-end
+---@return wrenn.Error? err  when watching failed. Or when the wait was
+---  interrupted: the watch then goes on
+Watch.read = reader.read
 
 --- Stops watching and ends the helper. May be called again.
-function Watch:close()
-  check.self(self, "is_watch", "close")
-  finish(self, errors.new("CancelledError", "the watch was closed"))
-end
-
-Watch.__close = Watch.close
+Watch.close = reader.close
 
 -- Opens a watch: `way` is "notify" or "poll".
 local function open(self, path, recursive, way)
@@ -175,18 +151,25 @@ local function open(self, path, recursive, way)
   if not stream then
     return nil, err
   end
+  local decoder = decoders.decoder(path, arg, token)
   local watch = setmetatable({
     stream = stream, commands = self.commands, path = path, notes = "",
-    first = 1, decoder = changes.decoder(path, arg, token),
+    decoder = decoder, queue = decoder.events, at = 1,
   }, Watch)
   repeat -- until it reports that it is ready
-    local ok
-    ok, err = take(watch, stream:read())
-    if not ok then
-      return nil, err
+    local event
+    event, err = watch:await(scheduler.next)
+    if event then
+      watch:take(event)
+    else
+      fail(watch, err)
+    end
+    if watch.ended then
+      return nil, watch.failure
     end
   until watch.notes:find("Watches established", 1, true)
   watch.notes = ""
+  guard_helper(watch)
   return watch
 end
 

@@ -11,6 +11,7 @@ local http = require("wrenn.wire.http")
 local input = require("wrenn.pty.input")
 local json = require("wrenn.wire.json")
 local literal = require("wrenn.commands.literal")
+local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
 local streams = require("wrenn.commands.stream")
@@ -24,29 +25,16 @@ local unpack = table.unpack or unpack
 ---@field tag? string         to connect to it again
 ---@field exit_code? integer  after an exit event
 ---@field err? wrenn.Error    after an end without one: why
-local Pty = { is_pty = true }
-Pty.__index = Pty
+local Pty = reader.class("is_pty", "the terminal was closed", "close")
+Pty.shut = reader.finish
+
+local finish, fail = reader.finish, reader.fail
 
 -- Seconds that a scope waits for the end of what it has killed.
 local PATIENCE = 1
 
--- Ends the session from this side. Whoever waits for an event is told.
-local function finish(self, err)
-  self.ended = true
-  self.err = err
+function Pty:release()
   input.stop(self)
-  if self.op then
-    scheduler.forget(self.inbox)
-    self.op:close()
-    self.op = nil
-  end
-  self.inbox:finish()
-end
-
-local function fail(self, err)
-  self.failure = err
-  finish(self, err)
-  return nil, err
 end
 
 -- An end that may have a reason which the server does not tell, or not in the
@@ -55,34 +43,28 @@ local function is_doubtful(event)
   return event.kind == "closed" or event.type == "error" and event.fatal
 end
 
--- Takes the next event. Besides: true when another is to be waited for, in an
--- inbox that may be another.
-local function take(self, event)
-  local kind = event.kind
-  if self.judge and is_doubtful(event) then
-    streams.judge(self, event)
-    return nil, nil, true
-  end
+function Pty:take(event)
+  self.taken = self.taken + 1
+  local kind, judge = event.kind, self.judge
   self.judge = nil
-  if kind == "closed" then
-    finish(self, errors.new("ConnectionError",
+  if judge and is_doubtful(event) then
+    return reader.judge(self, judge, event)
+  elseif kind == "closed" then
+    return finish(self, errors.new("ConnectionError",
       "the terminal's connection ended without an exit event"
         .. (event[2] ~= "" and ": " .. event[2] or ""),
       { details = { kind = "closed", close_code = event[1] } }))
-    return nil
   elseif kind == "failed" then
     return fail(self, errors.from_core(event[1], event[2]))
   elseif kind == "broken" then
     return fail(self, event[1])
   elseif kind == "over" then
-    self.never_began = true
-    finish(self, event[1])
-    return nil
+    return fail(self, event[1], true)
   end
   local name = event.type
   if name == "output" then
     if (self.deaf or self.nudges > 0) and input.hear(self, event) then
-      return nil, nil, true
+      return nil
     end
     if self.guessed or not self.encoding then
       self.encoding, self.guessed = event.binary and "binary" or "base64", nil
@@ -108,54 +90,15 @@ local function take(self, event)
   return event
 end
 
--- A wait that is interrupted leaves the terminal as it is.
-local read
-function read(self, next_event)
-  if self.ended then
-    return nil, self.failure
-  end
-  local inbox = self.inbox
-  local event, err = next_event(inbox)
-  local again = not event and inbox ~= self.inbox
-  if event then
-    self.taken = self.taken + 1
-    if self.ended then -- another task has read the end, or closed it
-      return nil, self.failure
-    end
-    event, err, again = take(self, event)
-  elseif self.ended then -- for another reader
-    return nil, self.failure
-  end
-  if again then
-    return read(self, next_event)
-  end
-  return event, err
-end
-
 --- Waits for the next event: {type="started", pid=, tag=},
 --- {type="output", data=}, {type="exit", exit_code=},
 --- {type="error", data=, fatal=} or {type="ping"}, which has been answered.
 --- Types this version does not know come as they are. Several tasks may read
---- one terminal: each event goes to one of them, and the end to all.
+--- one terminal.
 ---@return table|nil event  nil at the end: see exit_code and err
 ---@return wrenn.Error? err  when the connection broke, or the terminal never
----  started. Or when this task was cancelled: the session then goes on
-function Pty:read()
-  check.self(self, "is_pty", "read")
-  local event, err = read(self, scheduler.next)
-  if not event and not err and self.never_began then
-    err = self.err
-  end
-  return event, err
-end
-
-function Pty:__call()
-  local event, err = read(self, scheduler.next_of_iterator)
-  if err then
-    error(err, 0)
-  end
-  return event
-end
+---  started. Or when the wait was interrupted: the session then goes on
+Pty.read = reader.read
 
 -- ---- input -----------------------------------------------------------------
 
@@ -206,21 +149,10 @@ end
 --- on: see kill, and pty_connect to come back. Closing again does nothing.
 function Pty:close()
   check.self(self, "is_pty", "close")
-  local op = self.op
-  if not op then
-    return
+  if self.op then
+    input.flush(self)
   end
-  input.flush(self)
-  self.op = nil
-  local rest = scheduler.reroute(self.inbox)
-  finish(self, errors.new("CancelledError", "the terminal was closed"))
-  op:close() -- the core waits for the peer for 1 s at the most
-  task.shield(function()
-    repeat
-      local event = scheduler.next(rest)
-    until not event or event.kind == "closed" or event.kind == "failed"
-  end)
-  scheduler.forget(rest)
+  reader.close_websocket(self)
 end
 
 -- Old servers may swallow a kill behind a burst of input, and a connection that
@@ -233,7 +165,7 @@ local function kill_for_sure(self)
   while doubtful and not self.ended and scheduler.now() < deadline do
     local event = self.inbox:take()
     if event then
-      take(self, event)
+      self:take(event)
     else
       scheduler.sleep(0.01)
     end
@@ -292,7 +224,7 @@ local function path_of(commands)
   return exec.path(commands, "/pty")
 end
 
--- An end in place of what the server told: `kind` as for streams.judge.
+-- An end in place of what the server told: `kind` as a stream takes it.
 local function verdict(kind, err)
   return { kind = kind, err }
 end

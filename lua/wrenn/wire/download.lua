@@ -1,28 +1,17 @@
 --- A streaming download: an iterator of byte strings.
 
-local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local json = require("wrenn.wire.json")
-local scheduler = require("wrenn.task.scheduler")
-local task = require("wrenn.task")
+local reader = require("wrenn.reader")
 
 ---@class wrenn.Download
 ---@field size? integer  of the file when the download began; nil where it was
 ---  not asked for
-local Download = { is_download = true }
-Download.__index = Download
+local Download =
+  reader.class("is_download", "the download was closed", "cancel")
 
-local function finish(self, err)
-  self.ended = true
-  self.failure = err
-  if self.op then
-    scheduler.forget(self.inbox)
-    self.op:cancel()
-    self.op = nil
-  end
-  return nil, err
-end
+local finish, fail = reader.finish, reader.fail
 
 -- ---- the end ---------------------------------------------------------------
 
@@ -59,81 +48,34 @@ local function fits(self)
   return not self.count or self.size > 0 and self.bytes >= self.size
 end
 
--- A task of its own asks: whoever waits for the answer may be interrupted, and
--- some iterators can wait for events only.
-local function check_end(self, next_event)
-  if fits(self) then
-    return finish(self)
-  elseif not self.verdict then
-    self.verdict = scheduler.inbox()
-    task.background(function()
-      self.verdict:put({ judge(self) })
-    end)
-  end
-  local verdict, err = next_event(self.verdict)
-  if not verdict then
-    return nil, err
-  end
-  self.verdict:put(verdict) -- another reader may wait for it too
-  if self.ended then
-    return nil, self.failure
-  end
-  return finish(self, verdict[1])
-end
-
 -- ---- reading ---------------------------------------------------------------
 
-local function read(self, next_event)
-  if self.ended then
-    return nil, self.failure
-  elseif self.all then
-    return check_end(self, next_event)
-  end
-  local event, err = next_event(self.inbox)
-  if self.ended then -- another task has read the end, or closed it
-    return nil, self.failure
-  elseif self.all then
-    return check_end(self, next_event)
-  elseif not event then
-    return finish(self, err)
-  elseif event.kind == "chunk" then
+function Download:take(event)
+  local kind = event.kind
+  if kind == "chunk" then
     self.bytes = self.bytes + #event[1]
     return event[1]
-  elseif event.kind == "failed" then
-    return finish(self, errors.from_core(event[1], event[2], event[3]))
+  elseif kind == "failed" then
+    return fail(self, errors.from_core(event[1], event[2], event[3]))
+  elseif kind == "verdict" and event[1] then
+    return fail(self, event[1])
+  elseif kind == "verdict" or fits(self) then
+    return finish(self)
   end
-  self.all = true
-  return check_end(self, next_event)
+  reader.judge(self, function()
+    return { kind = "verdict", (judge(self)) }
+  end)
 end
 
 --- Waits for the next piece.
 ---@return string|nil bytes  nil at the end
 ---@return wrenn.Error? err  when the transfer broke: ConnectionError when less
----  came than there is, ConflictError when the file has changed meanwhile
-function Download:read()
-  check.self(self, "is_download", "read")
-  return read(self, scheduler.next)
-end
-
--- As an iterator it raises when the transfer breaks, as io.lines does: half a
--- file must not look like a whole one.
-function Download:__call()
-  local piece, err = read(self, scheduler.next_of_iterator)
-  if err then
-    error(err, 0)
-  end
-  return piece
-end
+---  came than there is, ConflictError when the file has changed meanwhile. Or
+---  when the wait was interrupted: the transfer then goes on
+Download.read = reader.read
 
 --- Breaks the transfer off. Closing again does nothing.
-function Download:close()
-  check.self(self, "is_download", "close")
-  if not self.ended then
-    finish(self, errors.new("CancelledError", "the download was closed"))
-  end
-end
-
-Download.__close = Download.close
+Download.close = reader.close
 
 local M = {}
 
