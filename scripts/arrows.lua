@@ -8,7 +8,8 @@ local trees = {
     -- each other.
     rows = {
       { "errors", "check", "core" },
-      { "task" },
+      { "ids", "task" },
+      { "reader" },
       { "wire" },
       { "server" },
       { "client", "files" },

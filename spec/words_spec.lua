@@ -110,7 +110,8 @@ generations.each(function(g)
         function()
           local printed = assert(way("sh", { args = { "-c",
             'echo "[$HUSH]"; cat /proc/[0-9]*/cmdline 2>/dev/null'
-              .. " | tr '\\0' ' '" }, envs = { HUSH = "it's 5ecret" } }))
+              .. " | tr '\\0' ' '" },
+            envs = { HUSH = "it's 5ecret", ["no.name"] = "5ecret too" } }))
           assert.is_truthy(printed:find("[it's 5ecret]", 1, true))
           assert.is_nil(printed:gsub("%[it's 5ecret%]", "", 1)
             :find("5ecret", 1, true))
@@ -134,6 +135,13 @@ generations.each(function(g)
         end
       end)
     end
+
+    it("is an environment with names that no shell can set", function()
+      local stream = assert(capsule.commands:stream("printenv", {
+        args = { "a.b", "c-d", "E" },
+        envs = { ["a.b"] = "it's 1", ["c-d"] = "2", E = "3" } }))
+      assert.are.equal("it's 1\n2\n3\n", assert(stream:wait()).stdout)
+    end)
 
     it("leaves no file of an environment behind", function()
       local result = assert(capsule.commands:run("ls -A ~/.wrenn/envs"

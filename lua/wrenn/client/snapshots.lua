@@ -2,8 +2,8 @@
 
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
-local core = require("wrenn.core")
 local errors = require("wrenn.errors")
+local ids = require("wrenn.ids")
 local resource = require("wrenn.client.resource")
 local scheduler = require("wrenn.task.scheduler")
 local url = require("wrenn.wire.url")
@@ -158,10 +158,7 @@ local function await(self, id, name, deadline)
 end
 
 local function make_name()
-  local bytes = core.random(4):gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end)
-  return "template-" .. bytes
+  return "template-" .. ids.random(4)
 end
 
 ---@class wrenn.SnapshotOptions

@@ -1,33 +1,17 @@
 -- The messages of a Jupyter kernel's WebSocket. No I/O: text out, tables in.
 
-local core = require("wrenn.core")
+local ids = require("wrenn.ids")
 local json = require("wrenn.wire.json")
 
 local messages = {}
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end))
-end
-
---- A random UUID (version 4).
-function messages.uuid()
-  local digits = hex(core.random(16))
-  local variant = ("89ab"):sub(tonumber(digits:sub(17, 17), 16) % 4 + 1)
-    :sub(1, 1)
-  return table.concat({ digits:sub(1, 8), digits:sub(9, 12),
-    "4" .. digits:sub(14, 16), variant .. digits:sub(18, 20),
-    digits:sub(21, 32) }, "-")
-end
-
 --- Creates the request to run code. Returns its text and its id, which the
 --- replies refer to. A silent request leaves no trace in the kernel's history.
 function messages.execute(code, silent)
-  local id = messages.uuid()
+  local id = ids.uuid()
   return table.concat({
     '{"header":{"msg_id":"', id, '","msg_type":"execute_request",',
-    '"username":"wrenn-sdk","session":"', messages.uuid(), '","date":"',
+    '"username":"wrenn-sdk","session":"', ids.uuid(), '","date":"',
     os.date("!%Y-%m-%dT%H:%M:%S.000Z"), '","version":"5.3"},',
     '"parent_header":{},"metadata":{},"content":{"code":', json.encode(code),
     ',"silent":', tostring(silent or false), ',"store_history":',

@@ -7,6 +7,7 @@ local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
+local ids = require("wrenn.ids")
 local kill = require("wrenn.commands.kill")
 local run = require("wrenn.commands.run")
 local scheduler = require("wrenn.task.scheduler")
@@ -184,7 +185,7 @@ end
 
 --- Implements commands:run with durable=true. A bad tag raises at its caller.
 function durable.start(self, cmd, opts)
-  local tag = opts.tag or "durable-" .. exec.nonce()
+  local tag = opts.tag or "durable-" .. ids.random(12)
   if tag == "" or tag:find("^%d+$") or #folder_of(tag) > FOLDER_MAX then
     error("bad option 'tag' to 'run' (it is empty, only digits, or too long)",
       3)

@@ -5,6 +5,7 @@
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
+local ids = require("wrenn.ids")
 local literal = require("wrenn.commands.literal")
 local task = require("wrenn.task")
 local words = require("wrenn.commands.words")
@@ -38,41 +39,51 @@ local function make_folder(self)
   return true
 end
 
-local function assignment(name, value)
-  return ("export %s='%s'\n"):format(name, (value:gsub("'", "'\\''")))
+local function quoted(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- The text of a file that is read at `path` by the line of
+-- words.with_file_of_envs. What no shell can set is left to env, which sees it
+-- only as it starts: the words of the line, which are listed, do not hold it.
+local function text_of(values, path)
+  local lines, odd = {}, {}
+  for name, value in pairs(values) do
+    if literal.is_variable(name) then
+      lines[#lines + 1] = ("export %s=%s\n"):format(name, quoted(value))
+    else
+      odd[#odd + 1] = quoted(name .. "=" .. value)
+    end
+  end
+  table.sort(lines)
+  table.sort(odd)
+  if odd[1] then
+    lines[#lines + 1] = ('shift; set -- %s /usr/bin/env %s "$@"\n')
+      :format(quoted(path), table.concat(odd, " "))
+  end
+  return table.concat(lines)
 end
 
 --- Adds an environment to words. Returns the new words and the path of the
 --- file, if one is needed; or nil, err.
 function envs.put(self, list, values)
-  local lines, odd = {}, {}
-  for name, value in pairs(values) do
-    if literal.is_variable(name) then
-      lines[#lines + 1] = assignment(name, value)
-    else
-      odd[name] = value -- no shell can set it
-    end
-  end
-  if next(odd) then
-    list = words.with_envs(list, odd)
-  end
-  if not lines[1] then
+  if not next(values) then
     return list
   end
-  table.sort(lines)
   local ok, err = make_folder(self)
   if not ok then
     return nil, err
   end
-  local name = exec.nonce()
+  local name = ids.random(12)
   local path = ("~/%s/%s"):format(FOLDER, name)
+  local own_path = ("./%s/%s"):format(FOLDER, name)
   ok, err = files.new(self.client, self.capsule_id, self)
-    :write(path, table.concat(lines))
+    :write(path, text_of(values, own_path))
   if not ok then
     envs.discard(self, path)
     return nil, err
   end
-  return words.with_file_of_envs(list, ("./%s/%s"):format(FOLDER, name)), path
+  return words.with_file_of_envs(list, own_path), path
 end
 
 return envs

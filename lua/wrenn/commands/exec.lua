@@ -3,7 +3,6 @@
 
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
-local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local literal = require("wrenn.commands.literal")
@@ -14,13 +13,6 @@ local exec = {}
 
 -- Seconds added to the command's own limit for the answer to arrive.
 local MARGIN = 10
-
---- Returns a unique name.
-function exec.nonce()
-  return (core.random(12):gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end))
-end
 
 --- A path relative to the capsule's.
 function exec.path(self, rest, ...)

@@ -7,6 +7,7 @@ local envs = require("wrenn.commands.envs")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local find_user = require("wrenn.commands.user")
+local ids = require("wrenn.ids")
 local kill = require("wrenn.commands.kill")
 local literal = require("wrenn.commands.literal")
 local nested = require("wrenn.task.nested")
@@ -129,7 +130,7 @@ local under_way = setmetatable({}, { __mode = "v" })
 local function set_apart(self, list)
   local key = self.capsule_id .. "\0" .. table.concat(list, "\0")
   if under_way[key] then
-    return words.marked(list, "wrenn-" .. exec.nonce()), {}
+    return words.marked(list, "wrenn-" .. ids.random(12)), {}
   end
   local token = { key = key }
   under_way[key] = token

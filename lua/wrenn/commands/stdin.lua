@@ -1,8 +1,8 @@
 -- Input for commands, where the API has no field for it. It is written to a
 -- file, which the command opens and removes first.
 
-local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
+local ids = require("wrenn.ids")
 local nested = require("wrenn.task.nested")
 local source = require("wrenn.wire.source")
 local task = require("wrenn.task")
@@ -27,7 +27,7 @@ end
 
 --- Writes the input to a file in the capsule. Returns its path, or nil, err.
 function stdin.put(self, value)
-  local path = "/tmp/.wrenn-stdin-" .. exec.nonce()
+  local path = "/tmp/.wrenn-stdin-" .. ids.random(12)
   local to = files.new(self.client, self.capsule_id, self)
   local called, ok, err = nested.call(to.upload_stream, to, path, value)
   if called and ok then

@@ -83,19 +83,11 @@ local function as_program(list)
   return list[1]:find("=", 1, true) and behind('exec "$@"', {}, list) or list
 end
 
---- Runs with the environment that is set by a file, and removes the file.
+--- Runs with the environment that is set by a file, and removes the file. The
+--- file may put env in front of the words.
 function words.with_file_of_envs(list, path)
-  return behind('. "$1"; /bin/rm -f -- "$1"; shift; exec "$@"', { path }, list)
-end
-
---- Runs with an environment. It is visible in the process list.
-function words.with_envs(list, envs)
-  local assignments = {}
-  for name, value in pairs(envs) do
-    assignments[#assignments + 1] = name .. "=" .. value
-  end
-  table.sort(assignments)
-  return append(append({ "/usr/bin/env" }, assignments), as_program(list))
+  return behind('. "$1"; /bin/rm -f -- "$1"; shift; exec "$@"', { path },
+    as_program(list))
 end
 
 --- Runs with the input read from a file, which is unlinked first.

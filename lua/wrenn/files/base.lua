@@ -1,9 +1,9 @@
 -- Shared by the parts of capsule.files: the class, its requests, and paths as
 -- arguments of commands.
 
-local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
+local ids = require("wrenn.ids")
 local nested = require("wrenn.task.nested")
 local task = require("wrenn.task")
 local url = require("wrenn.wire.url")
@@ -220,16 +220,9 @@ end
 
 -- ---- temporary files -------------------------------------------------------
 
---- Sixteen random digits.
-function base.random_name()
-  return (core.random(8):gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end))
-end
-
 --- A name for a temporary file inside the capsule.
 function base.temporary()
-  return "/tmp/.wrenn-" .. base.random_name()
+  return "/tmp/.wrenn-" .. ids.random(8)
 end
 
 --- Removes a temporary file, even if the caller was interrupted. Failures are

@@ -5,6 +5,7 @@
 
 local base = require("wrenn.files.base")
 local core = require("wrenn.core")
+local ids = require("wrenn.ids")
 
 local PIECE = 256 * 1024
 local MAX_NAME = 255
@@ -33,7 +34,7 @@ function part.open(path, resume)
   local kind = core.file_type(path)
   local dir, name = split(path)
   local self = setmetatable({ path = path, resume = resume, target = name,
-    name = resume and name .. ".part" or ".wrenn-" .. base.random_name() },
+    name = resume and name .. ".part" or ".wrenn-" .. ids.random(8) },
     Part)
   if kind and kind ~= "file" then
     return failed(self, kind == "directory" and "is a directory"

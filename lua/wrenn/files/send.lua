@@ -4,6 +4,7 @@
 local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
+local ids = require("wrenn.ids")
 local multipart = require("wrenn.wire.multipart")
 local reason = require("wrenn.files.reason")
 local server = require("wrenn.server")
@@ -153,7 +154,7 @@ local function in_parts(self, path, wire, next_piece, most)
     return nil, err
   end
   local stage = (wire:match("^(.*)/[^/]*$") or wire) .. "/.wrenn-"
-    .. base.random_name()
+    .. ids.random(8)
   local ok
   ok, err = base.finally(function(gone)
     if not gone then

@@ -6,6 +6,7 @@ local check = require("wrenn.check")
 local decoders = require("wrenn.files.watch_decoder")
 local errors = require("wrenn.errors")
 local guard = require("wrenn.task.guard")
+local ids = require("wrenn.ids")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local task = require("wrenn.task")
@@ -144,7 +145,7 @@ local function open(self, path, recursive, way)
   if not arg then
     return nil, err
   end
-  local token = base.random_name()
+  local token = ids.random(8)
   local stream
   stream, err = self.commands:stream("/bin/sh", { args = { "-c", HELPER, "sh",
     arg, recursive and "all" or "one", token, way } })

@@ -4,8 +4,8 @@
 
 local credentials = require("wrenn.git.credentials")
 local directory = require("wrenn.commands.directory")
-local exec = require("wrenn.commands.exec")
 local failure = require("wrenn.git.failure")
+local ids = require("wrenn.ids")
 local words = require("wrenn.git.words")
 
 local run = {}
@@ -54,7 +54,7 @@ end
 local function command_line(job)
   local list = words.add({}, directory_words(job.call.cwd),
     (job.credentials or job.envs or job.input)
-      and { "-c", "wrenn.run=" .. exec.nonce() },
+      and { "-c", "wrenn.run=" .. ids.random(12) },
     job.credentials and credentials.words(job.credentials),
     job.args)
   if job.input then

@@ -1,19 +1,13 @@
 -- The multipart form of the file endpoints: first the path, then the file,
 -- because the streaming endpoint reads the form as it arrives.
 
-local core = require("wrenn.core")
+local ids = require("wrenn.ids")
 
 local multipart = {}
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end))
-end
-
 --- Returns the bytes before and after the file, and the content type.
 function multipart.frame(path)
-  local boundary = hex(core.random(16))
+  local boundary = ids.random(16)
   local head = "--" .. boundary .. "\r\n"
     .. 'Content-Disposition: form-data; name="path"\r\n\r\n'
     .. path .. "\r\n--" .. boundary .. "\r\n"
