@@ -305,6 +305,8 @@ describe("a kept connection that dies under a request", function()
         assert.are.same({ "failed", "connect", true },
           { event[1], event[2], event[4] })
         assert.are.equal(1, requests(options.method))
+        options.url = url .. "/" -- and what comes next goes on as ever
+        assert.are.equal("done", run(options)[1])
       end)
     end
   end

@@ -261,8 +261,11 @@ static void set_up(wrenn_engine *engine, CURL *easy) {
   trust_by_default(easy);
 }
 
-static void give_back(wrenn_engine *engine, CURL *easy, bool special) {
-  if (engine->closing || engine->spare_count == WRENN_SPARE_HANDLES) {
+/* A handle that was stopped half-way may not serve again: libcurl 8.14 fails
+ * all that it is used for once it should have sent a body twice. */
+static void give_back(wrenn_engine *engine, CURL *easy, bool special,
+                      bool well) {
+  if (engine->closing || !well || engine->spare_count == WRENN_SPARE_HANDLES) {
     curl_easy_cleanup(easy);
     return;
   }
@@ -349,7 +352,8 @@ void wrenn_transfer_end(wrenn_transfer *transfer) {
   wrenn_idle_begin(transfer, kept);
   if (transfer->begun)
     carry(transfer, -1);
-  give_back(transfer->engine, easy, transfer->special);
+  give_back(transfer->engine, easy, transfer->special,
+            transfer->well || !transfer->begun);
 }
 
 /* ---- failures ------------------------------------------------------------ */
@@ -412,6 +416,7 @@ static void collect_finished(wrenn_engine *engine) {
                       (char **)&transfer);
     if (transfer != &engine->broom)
       forget_connecting(transfer);
+    transfer->well = code == CURLE_OK;
     transfer->done(transfer, code);
   }
 }

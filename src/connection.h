@@ -31,6 +31,7 @@ typedef struct wrenn_transfer {
   CURL *easy;      /* NULL after the end */
   bool special;    /* the handle has options that not every transfer sets */
   bool begun;      /* wrenn_transfer_go */
+  bool well;       /* it has ended well, so that the handle may serve again */
   bool reached;    /* libcurl has connected */
   bool connecting; /* in the engine's list */
   struct wrenn_transfer *next_connecting;

@@ -10,6 +10,7 @@
 #define MAX_BODY ((size_t)1024 * 1024 * 1024)
 #define MAX_RESERVE (64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
+#define NO_ANSWER "the server closed the connection without an answer"
 /* An upload accepts more while less than this waits to be sent. */
 #define UPLOAD_WINDOW ((size_t)512 * 1024)
 
@@ -241,6 +242,8 @@ static void finish(wrenn_transfer *transfer, CURLcode code) {
   if (!transfer->error && code == CURLE_OK && !http->head.done)
     stop_with(http, WRENN_E_BROKEN,
               "the connection ended inside the head of the answer");
+  if (!transfer->error && code == CURLE_SEND_FAIL_REWIND)
+    stop_with(http, WRENN_E_CONNECT, NO_ANSWER);
   if (http->why) {
     wrenn_op_fail(&transfer->op, transfer->error, "%s", http->why);
     return;
@@ -288,8 +291,7 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip,
   }
   http->left = has_left(&http->transfer.op);
   if (http->left && !http->repeatable) {
-    stop_with(http, WRENN_E_CONNECT,
-              "the server closed the connection without an answer");
+    stop_with(http, WRENN_E_CONNECT, NO_ANSWER);
     return CURL_PREREQFUNC_ABORT;
   }
   wrenn_op_connected(&http->transfer.op);
