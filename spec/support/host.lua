@@ -1,5 +1,5 @@
--- Starts a host (an event loop with a script of spec/hosts in it) as a process
--- of its own and judges the figures it prints.
+-- Starts a host (an event loop that runs a script of spec/hosts) as a process
+-- and checks the figures that it prints.
 
 local busted = require("busted")
 local compat = require("spec.support.compat")
@@ -8,10 +8,11 @@ local servers = require("spec.support.server")
 
 local host = { lua = compat.lua }
 
--- KiB that a process may grow by; AddressSanitizer holds on to what was freed.
+-- The allowed growth of a process in KiB; AddressSanitizer delays the reuse of
+-- freed memory.
 local RSS_BOUND = os.getenv("ASAN_OPTIONS") and 400 * 1024 or 2048
 local HELD_BOUND = math.max(RSS_BOUND, 8 * 1024)
--- A child leaves alone what it has of its parent's, also when it ends.
+-- A child does not affect what it has inherited, even when it exits.
 local FORKS = 'ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"'
 
 local function read_file(path)
@@ -24,7 +25,7 @@ local function read_file(path)
 end
 host.read_file = read_file
 
---- Words for env(1) that give a child the module built for LuaJIT.
+--- Arguments of env(1) that make a child load the module built for LuaJIT.
 function host.luajit_env()
   local dir = "build/luajit"
   assert(io.open(dir .. "/wrenn/core.so"),
@@ -40,8 +41,8 @@ function host.parse(text)
   return figures
 end
 
---- Runs a command against a server; its figures, and all it printed in `text`.
---- `exit` is its exit status.
+--- Runs a command against a server. Returns its figures, with all output in
+--- `text` and the exit status in `exit`.
 function host.run(server, env, command)
   local pipe = assert(io.popen(
     ("env WRENN_BASE_URL=%s WRENN_API_KEY=%s %s timeout 150 %s 2>&1;"
@@ -59,8 +60,8 @@ local function is_late(figures)
     > 20
 end
 
---- Checks that the host's timers are not delayed by commands. On a machine
---- that is busy with other things they are by those: `run` gets more tries.
+--- Checks that commands do not delay the host's timers. On a busy machine other
+--- load does, so `run` gets several tries.
 function host.check_timers(assert, run)
   local figures
   for _ = 1, 3 do
@@ -76,8 +77,8 @@ function host.check_timers(assert, run)
   return figures
 end
 
---- Checks all but the timers; `wakeups` is how many a second may have, `kib` by
---- how much Lua's memory may grow.
+--- Checks everything except the timers; `wakeups` is the limit per second,
+--- `kib` that of the growth of Lua's memory.
 function host.check_rest(assert, figures, name, wakeups, kib)
   local text = figures.text
   assert.are.equal("true", figures.finished, text)
@@ -101,7 +102,7 @@ end
 
 host.rest = "idle tasks terminal cycles"
 
--- Checks what a forked child and its parent have seen of each other.
+-- Checks what a forked child and its parent report of each other.
 local function check_fork(assert, figures, how)
   local text = figures.text
   assert.are.equal("ConnectionError", figures.in_child, text)
@@ -116,7 +117,7 @@ local function check_fork(assert, figures, how)
   assert.are.equal("running", figures["capsule" .. how])
 end
 
---- Checks what a consumer that is slower than its producer costs.
+--- Checks the cost of a consumer that is slower than its producer.
 function host.check_held(assert, figures, wakeups)
   local text = figures.text
   assert.are.equal("true", figures.finished, text)
@@ -133,7 +134,7 @@ function host.check_held(assert, figures, wakeups)
   assert.are.equal("true", figures.whole, text)
 end
 
---- Checks what programs do at the edges.
+--- Checks the edge cases.
 function host.check_edges(assert, figures)
   local text = figures.text
   assert.are.equal("true", figures.finished, text)
@@ -146,14 +147,15 @@ function host.check_edges(assert, figures)
   assert.are.equal(2000, figures.many)
 end
 
---- Checks that a command does not outlive a thread which the host has killed.
+--- Checks that a command does not outlive a thread killed by the host.
 function host.check_killed(assert, figures)
   assert.are.equal("true", figures.finished, figures.text)
   assert.are.equal("true", figures.began)
   assert.are.equal("false", figures.goes_on)
 end
 
--- What every host is judged by; `run(words)` gives the figures of its script.
+-- The checks that all hosts share; `run(words)` returns the figures of the
+-- host's script.
 local function judge(host_name, spec, run)
   local it, assert = busted.it, luassert
 
@@ -202,12 +204,11 @@ local function judge(host_name, spec, run)
   end
 end
 
---- Describes a host by the list that all have in common, and by `more(run)`:
---- run(script) starts another script in it. spec: `host`, its name for the
---- library; `script`, in spec/hosts, without "_main.lua"; `command(file, words)`
---- where that is not the running Lua's; `forks`, false where nobody can;
---- `kills`, true where a thread can be killed; `wakeups`, how many a second it
---- may have while nothing happens.
+--- Describes a host with the shared checks and `more(run)`, where run(script)
+--- starts another script. spec: `host`, its name in the library; `script`, in
+--- spec/hosts, without "_main.lua"; `command(file, words)`, unless the current
+--- Lua runs it; `forks`, false if it cannot fork; `kills`, true if threads can
+--- be killed; `wakeups`, the limit per second when idle.
 function host.describe(name, spec, more)
   busted.describe(name, function()
     local server

@@ -4,11 +4,10 @@ local peer = require("spec.support.peer")
 
 local CAPSULE = '{"id":"cl-1","status":"running"}'
 
---- Starts one. script: `http` runs for each request to Jupyter and answers it
---- or not; `exec` for each request to run code, with its id and its number;
---- `say(id, type, content)` answers that; `kernels` are there in the beginning,
---- and those that are started are listed from then on; `specs` are the only
---- kernelspecs.
+--- Starts a peer. script: `http` runs for each request to Jupyter and may
+--- answer it; `exec` runs for each request to execute code, with its id and
+--- number; `say(id, type, content)` replies to that; `kernels` are the initial
+--- kernels, to which started ones are added; `specs` are the only kernelspecs.
 return function(script)
   return peer.start(([[
     local cjson = require("cjson")

@@ -1,4 +1,4 @@
--- nginx with Lua, as scripts/nginx.sh unpacks it, and a client of it.
+-- nginx with Lua, as unpacked by scripts/nginx.sh, and a client for it.
 
 local core = require("wrenn.core")
 local host = require("spec.support.host")
@@ -37,8 +37,8 @@ local function launch(self, server, command)
   return self
 end
 
---- Starts it with a configuration file; @ROOT@, @TREE@ and @PORT@ in that are
---- filled in. `words`: variables of its environment, as env(1) takes them.
+--- Starts nginx with a configuration file in which @ROOT@, @TREE@ and @PORT@
+--- are replaced. `words`: environment variables, as arguments of env(1).
 function nginx.start(server, conf, words)
   local command = output_of("scripts/nginx.sh"):match("^[^\n]+")
   assert(command, "scripts/nginx.sh failed")
@@ -56,7 +56,7 @@ function nginx.start(server, conf, words)
     :format(words or "", command, self.dir))
 end
 
---- Starts examples/openresty as its README does.
+--- Starts examples/openresty as described in its README.
 function nginx.start_example(server)
   local self = setmetatable({ port = free_port() }, nginx)
   return launch(self, server, "env WRENN_SKIP_SETUP=1 scripts/openresty.sh "
@@ -67,7 +67,7 @@ function nginx:signal(name)
   os.execute(("kill -%s %d"):format(name, self.pid))
 end
 
---- Ends it in good order; what it has logged.
+--- Stops it gracefully; returns its log.
 function nginx:stop()
   self:signal("QUIT")
   local said = self.pipe:read("*a")
@@ -90,8 +90,8 @@ function nginx:begin(path, body, headers)
   }))
 end
 
---- Takes events until one of this kind, or the last, has come of each of
---- these requests. Returns the bodies by id.
+--- Takes events until each of the requests has had one of this kind, or its
+--- last. Returns the bodies by id.
 function nginx:wait(ops, kind)
   local bodies, wanted = {}, {}
   local count = #ops
@@ -118,7 +118,7 @@ function nginx:wait(ops, kind)
   return bodies
 end
 
---- One request: status, body, header lines; or nil, why.
+--- Makes a request: status, body, header lines; or nil and the reason.
 function nginx:get(path, body, lines)
   local op = self:begin(path, body, lines)
   local headers
@@ -145,7 +145,7 @@ function nginx:get(path, body, lines)
   end
 end
 
---- The numbers of its worker processes.
+--- The pids of its worker processes.
 function nginx:workers()
   local list = {}
   local children = host.read_file(
@@ -156,7 +156,7 @@ function nginx:workers()
   return list
 end
 
---- How many sockets a process has open.
+--- The number of sockets that a process has open.
 function nginx.count_sockets(pid)
   return tonumber(output_of(
     ("ls -l /proc/%d/fd | grep -c socket:"):format(pid)))

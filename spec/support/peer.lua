@@ -1,7 +1,7 @@
--- Scripted peers: answers that no server gives on demand. A peer is a process
--- of its own; see peer_main.lua for what its script may call.
+-- Scripted peers: answers that no server gives on demand. A peer is a separate
+-- process; see peer_main.lua for the functions available to its script.
 
--- The peers themselves always run on Lua 5.4, whichever Lua the specs run on.
+-- Peers always run on Lua 5.4, whichever Lua runs the specs.
 local lua = os.getenv("WRENN_PEER_LUA") or "lua5.4"
 
 local children = require("spec.support.children")
@@ -37,8 +37,9 @@ function peer.start(script, address)
   return self
 end
 
---- Starts a peer that gives one answer after another, whatever is asked and on
---- whichever connection: {status, body, headers...}. The last one repeats.
+--- Starts a peer that returns a list of answers in order, whatever is requested
+--- on whichever connection: {status, body, headers...}. The last one is
+--- repeated.
 function peer.answering(...)
   local lines = {}
   for _, answer in ipairs({ ... }) do
@@ -70,7 +71,7 @@ function peer:options(more)
   return options
 end
 
---- What the peer has logged: requests (head and body), frames, log() calls.
+--- The log of the peer: requests (head and body), frames, log() calls.
 function peer:received()
   local file = assert(io.open(self.log, "rb"))
   local text = file:read("*a")
@@ -85,7 +86,7 @@ function peer:received()
   return list
 end
 
---- Ends the peer. Again does nothing.
+--- Stops the peer. May be called again.
 function peer:stop()
   if not self.pipe then
     return

@@ -16,7 +16,7 @@ local function log(text)
   log_file:flush()
 end
 
--- Not the library's: it may have been built for another Lua than this.
+-- Not the library's own: that may have been built for another Lua.
 local function base64(bytes)
   local alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -194,7 +194,7 @@ function Conn.sleep(_, seconds)
   coroutine.yield()
 end
 
--- Lets what was sent leave, then ends the connection.
+-- Sends pending data, then closes the connection.
 function Conn:close()
   self.sock:shutdown(function()
     if not self.sock:is_closing() then
@@ -239,7 +239,7 @@ server:listen(512, function()
   serve(sock)
 end)
 
--- Who writes to a connection that is gone must not be gone for that.
+-- Writing to a closed connection must not kill the process.
 uv.new_signal():start("sigpipe", function() end)
 
 local parent = uv.os_getppid()

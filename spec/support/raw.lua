@@ -1,12 +1,12 @@
--- Bytes to a server and what comes back, for what no client library sends.
+-- Sends arbitrary bytes to a server, for requests that no client library makes.
 
 local uv = require("luv")
 
 local raw = {}
 
---- Connects to a URL's port, sends what `script(seen)` returns for what has
---- been received so far, whenever something comes; nil sends nothing, false
---- ends it. Returns all that was received.
+--- Connects to the port of a URL. Whenever something arrives, sends the result
+--- of `script(seen)`, which gets everything received so far; nil sends nothing,
+--- false ends it. Returns everything received.
 function raw.exchange(url, script, seconds)
   local port = tonumber(url:match(":(%d+)"))
   local sock, timer = uv.new_tcp(), uv.new_timer()
@@ -56,7 +56,7 @@ function raw.frame(first, data)
   return head .. "\0\0\0\0" .. data
 end
 
---- Text as permessage-deflate has it, in the form that compresses nothing.
+--- Text in the form of permessage-deflate, without compression.
 function raw.deflate(text)
   local low, high = #text % 256, math.floor(#text / 256)
   return "\0" .. string.char(low, high, 255 - low, 255 - high) .. text .. "\0"

@@ -1,4 +1,4 @@
--- A wrenn-local for the specs, each with a data directory and a key of its own.
+-- A wrenn-local for specs, each with its own data folder and key.
 
 local children = require("spec.support.children")
 
@@ -11,7 +11,7 @@ local KEY = "wrn_0123456789abcdef0123456789abcdef"
 
 local core = require("wrenn.core")
 
---- A number that no other run of the specs has, for names on this machine.
+--- A number that is unique among runs of the specs, for names on this machine.
 function server.unique()
   local a, b = core.random(2):byte(1, 2)
   return 10000 + a * 256 + b

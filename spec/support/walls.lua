@@ -1,6 +1,6 @@
--- Whether the capsules of the specs have walls around them. Where the system
--- lets bubblewrap make no namespaces they have none (scripts/common.sh), and
--- their folders are folders of this machine, beside each other.
+-- Whether the capsules of the specs are isolated. Where the system does not
+-- allow bubblewrap to create namespaces they are not (scripts/common.sh), and
+-- their folders are folders of this machine, side by side.
 
 local walls = {}
 

@@ -1,5 +1,5 @@
--- The API of a server byte by byte, without the client library: requests and
--- WebSockets as a spec writes them down, answers as they come.
+-- The API byte by byte, without the client library: requests and WebSockets as
+-- written by a spec, answers as they arrive.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
@@ -87,7 +87,7 @@ local function answer_of(status, headers, body)
   return answer
 end
 
---- The value of a header of an answer.
+--- Returns the value of a header of an answer.
 function wire.header(answer, name)
   for line in answer.headers:gmatch("[^\r\n]+") do
     local found, value = line:match("^([^:]+):%s*(.*)$")
