@@ -21,7 +21,7 @@ local trees = {
     },
   },
   {
-    root = "local", files = "%.[ch]$", uses = '^#include "([^"]+/[^"]*)"',
+    root = "local", files = "%.[ch]$", uses = '#include "([^"]+/[^"]*)"',
     rows = {
       { "util" },
       { "box", "http" },
