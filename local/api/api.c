@@ -3,13 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "http/route.h"
+
+#define KEY_SIZE 128 /* what is cut to fit is no key */
 
 typedef enum admission { PUBLIC, KEY } admission;
 
 typedef struct route {
-  enum http_method method;
+  method method;
   const char *pattern; /* a : is a selector; below capsules, the first an id */
   void (*handle)(conn *c); /* the request is complete */
   void (*begin)(conn *c);  /* its head is: takes the body as it comes */
@@ -18,45 +21,49 @@ typedef struct route {
 } route;
 
 static const route routes[] = {
-    {HTTP_GET, "/health", handle_health, NULL, PUBLIC, false},
-    {HTTP_POST, "/v1/capsules", handle_create, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules", handle_capsules, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules/stats", handle_stats, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules/usage", handle_usage, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules/:", handle_get, NULL, KEY, false},
-    {HTTP_DELETE, "/v1/capsules/:", handle_destroy, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/pause", handle_pause, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/resume", handle_resume, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/ping", handle_ping, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules/:/metrics", handle_metrics, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/exec", handle_exec, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules/:/exec/stream", handle_exec_stream, NULL, KEY,
+    {METHOD_GET, "/health", handle_health, NULL, PUBLIC, false},
+    {METHOD_POST, "/v1/capsules", handle_create, NULL, KEY, false},
+    {METHOD_GET, "/v1/capsules", handle_capsules, NULL, KEY, false},
+    {METHOD_GET, "/v1/capsules/stats", handle_stats, NULL, KEY, false},
+    {METHOD_GET, "/v1/capsules/usage", handle_usage, NULL, KEY, false},
+    {METHOD_GET, "/v1/capsules/:", handle_get, NULL, KEY, false},
+    {METHOD_DELETE, "/v1/capsules/:", handle_destroy, NULL, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/pause", handle_pause, NULL, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/resume", handle_resume, NULL, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/ping", handle_ping, NULL, KEY, false},
+    {METHOD_GET, "/v1/capsules/:/metrics", handle_metrics, NULL, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/exec", handle_exec, NULL, KEY, false},
+    {METHOD_GET, "/v1/capsules/:/exec/stream", handle_exec_stream, NULL, KEY,
      true},
-    {HTTP_GET, "/v1/capsules/:/processes", handle_processes, NULL, KEY, false},
-    {HTTP_DELETE, "/v1/capsules/:/processes/:", handle_kill, NULL, KEY, false},
-    {HTTP_GET, "/v1/capsules/:/processes/:/stream", handle_process_stream, NULL,
-     KEY, true},
-    {HTTP_GET, "/v1/capsules/:/pty", handle_pty, NULL, KEY, true},
-    {HTTP_POST, "/v1/capsules/:/files/read", handle_read, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/files/stream/read", handle_stream_read, NULL,
+    {METHOD_GET, "/v1/capsules/:/processes", handle_processes, NULL, KEY,
+     false},
+    {METHOD_DELETE, "/v1/capsules/:/processes/:", handle_kill, NULL, KEY,
+     false},
+    {METHOD_GET, "/v1/capsules/:/processes/:/stream", handle_process_stream,
+     NULL, KEY, true},
+    {METHOD_GET, "/v1/capsules/:/pty", handle_pty, NULL, KEY, true},
+    {METHOD_POST, "/v1/capsules/:/files/read", handle_read, NULL, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/files/stream/read", handle_stream_read, NULL,
      KEY, false},
-    {HTTP_POST, "/v1/capsules/:/files/list", handle_list, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/files/mkdir", handle_mkdir, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/files/remove", handle_remove, NULL, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/files/write", NULL, begin_write, KEY, false},
-    {HTTP_POST, "/v1/capsules/:/files/stream/write", NULL, begin_stream_write,
+    {METHOD_POST, "/v1/capsules/:/files/list", handle_list, NULL, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/files/mkdir", handle_mkdir, NULL, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/files/remove", handle_remove, NULL, KEY,
+     false},
+    {METHOD_POST, "/v1/capsules/:/files/write", NULL, begin_write, KEY, false},
+    {METHOD_POST, "/v1/capsules/:/files/stream/write", NULL, begin_stream_write,
      KEY, false},
-    {HTTP_POST, "/v1/snapshots", handle_snapshot, NULL, KEY, false},
-    {HTTP_GET, "/v1/snapshots", handle_snapshots, NULL, KEY, false},
-    {HTTP_DELETE, "/v1/snapshots/:", handle_snapshot_delete, NULL, KEY, false},
-    {HTTP_PATCH, "/v1/snapshots/:", handle_snapshot_rename, NULL, KEY, false},
-    {HTTP_PATCH, "/v1/snapshots/:/visibility", handle_snapshot_visibility, NULL,
-     KEY, false},
-    {HTTP_POST, "/v1/volumes", handle_volume_create, NULL, KEY, false},
-    {HTTP_GET, "/v1/volumes", handle_volumes, NULL, KEY, false},
-    {HTTP_GET, "/v1/volumes/:", handle_volume_get, NULL, KEY, false},
-    {HTTP_DELETE, "/v1/volumes/:", handle_volume_delete, NULL, KEY, false},
-    {HTTP_GET, "/v1/events/stream", handle_events, NULL, KEY, false},
+    {METHOD_POST, "/v1/snapshots", handle_snapshot, NULL, KEY, false},
+    {METHOD_GET, "/v1/snapshots", handle_snapshots, NULL, KEY, false},
+    {METHOD_DELETE, "/v1/snapshots/:", handle_snapshot_delete, NULL, KEY,
+     false},
+    {METHOD_PATCH, "/v1/snapshots/:", handle_snapshot_rename, NULL, KEY, false},
+    {METHOD_PATCH, "/v1/snapshots/:/visibility", handle_snapshot_visibility,
+     NULL, KEY, false},
+    {METHOD_POST, "/v1/volumes", handle_volume_create, NULL, KEY, false},
+    {METHOD_GET, "/v1/volumes", handle_volumes, NULL, KEY, false},
+    {METHOD_GET, "/v1/volumes/:", handle_volume_get, NULL, KEY, false},
+    {METHOD_DELETE, "/v1/volumes/:", handle_volume_delete, NULL, KEY, false},
+    {METHOD_GET, "/v1/events/stream", handle_events, NULL, KEY, false},
 };
 
 /* Endpoints of later generations; method -1 means any. */
@@ -66,7 +73,7 @@ static const struct {
   generation since;
 } later[] = {{"/v1/events", -1, GENERATION_0_2},
              {"/v1/volumes", -1, GENERATION_0_4},
-             {"/v1/snapshots", HTTP_PATCH, GENERATION_0_4}};
+             {"/v1/snapshots", METHOD_PATCH, GENERATION_0_4}};
 
 /* Endpoints that the real server only offers to signed-in people, not to
  * keys. */
@@ -78,22 +85,35 @@ static const char *const session_only[] = {
 
 /* Compares in constant time, so that the time does not tell how much of a key
  * is right. */
-static bool is_key(const conn *c, const char *key) {
-  char wanted[sizeof(c->key)] = "", given[sizeof(c->key)] = "";
+static bool is_key(const char *sent, const char *key) {
+  char wanted[KEY_SIZE] = "", given[KEY_SIZE] = "";
   unsigned char differs = 0;
   strncpy(wanted, key, sizeof(wanted) - 1);
-  memcpy(given, c->key, strlen(c->key));
+  memcpy(given, sent, strlen(sent));
   for (size_t i = 0; i < sizeof(wanted); i++)
     differs |= (unsigned char)(given[i] ^ wanted[i]);
-  return c->has_key && !differs;
+  return !differs;
 }
 
 static int team_of(const conn *c) {
+  char key[KEY_SIZE];
   int team = -1;
+  conn_header(c, "x-api-key", key, sizeof(key));
   for (int i = 0; i < server_of(c)->teams; i++)
-    if (is_key(c, server_of(c)->keys[i]))
+    if (is_key(key, server_of(c)->keys[i]))
       team = i;
   return team;
+}
+
+/* What is wrong with what a client shows instead. */
+static fault key_fault(const conn *c) {
+  char text[16];
+  conn_header(c, "x-api-key", text, sizeof(text));
+  if (*text)
+    return FAULT_WRONG_KEY;
+  conn_header(c, "authorization", text, sizeof(text));
+  return strncasecmp(text, "Bearer ", 7) == 0 && text[7] ? FAULT_TOKEN
+                                                         : FAULT_NO_KEY;
 }
 
 static bool key_is_right(const conn *c) { return request_of(c)->team >= 0; }
@@ -107,11 +127,7 @@ static capsule *find_own(const conn *c, const char *id) {
 static bool has_key(conn *c) {
   if (key_is_right(c))
     return true;
-  api_reply_fault(c,
-                  c->has_key     ? FAULT_WRONG_KEY
-                  : c->has_token ? FAULT_TOKEN
-                                 : FAULT_NO_KEY,
-                  NULL);
+  api_reply_fault(c, key_fault(c), NULL);
   return false;
 }
 
@@ -287,7 +303,7 @@ static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
   *known_path = false;
   for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
     if (!is_served(c, &routes[i]) ||
-        !route_match(routes[i].pattern, c->target.data, values))
+        !route_match(routes[i].pattern, c->target, values))
       continue;
     *known_path = true;
     if (routes[i].method == c->parser.method)
@@ -299,7 +315,7 @@ static const route *find_route(const conn *c, route_value values[ROUTE_VALUES],
 static bool take_selector(conn *c, const route_value *value) {
   request_of(c)->selector = server_of(c)->traits->friendly
                                 ? route_decode(value)
-                                : route_take(c->target.data, value);
+                                : route_take(c->target, value);
   if (!request_of(c)->selector)
     api_reply_fault(c, FAULT_REQUEST, "invalid selector");
   return request_of(c)->selector != NULL;
@@ -335,7 +351,7 @@ static void reply_unknown(conn *c, bool known_path) {
   static const char text[] = "404 page not found\n";
   size_t count = sizeof(session_only) / sizeof(session_only[0]);
   for (size_t i = 0; i < count; i++)
-    if (route_below(session_only[i], c->target.data)) {
+    if (route_below(session_only[i], c->target)) {
       api_reply_fault(c, FAULT_SESSION_ONLY, NULL);
       return;
     }
@@ -349,18 +365,21 @@ static void reply_unknown(conn *c, bool known_path) {
  * read need less than those that start something, and those that end something
  * free descriptors. */
 static bool is_crowded(conn *c, const route *r) {
-  bool looks = r && r->method == HTTP_GET && !r->upgrade;
+  bool looks = r && r->method == METHOD_GET && !r->upgrade;
   bool scarce = conn_is_spare(c);
   if (scarce)
     c->keep_alive = false;
-  if (r && r->method == HTTP_DELETE)
+  if (r && r->method == METHOD_DELETE)
     return false;
   return scarce || (!looks && http_server_is_full(c->server, SPARE_FOR_WORK));
 }
 
 bool api_crowded(conn *c) {
-  c->refused = request_of(c)->crowded = is_crowded(c, NULL);
-  return c->refused;
+  request *q = request_of(c);
+  q->crowded = is_crowded(c, NULL);
+  if (q->crowded)
+    conn_refuse(c);
+  return q->crowded;
 }
 
 void api_reply_crowded(conn *c) {
@@ -374,6 +393,14 @@ void api_reply_crowded(conn *c) {
 
 void api_forget(conn *c) { free(request_of(c)->selector); }
 
+/* Has a handler take the body as it comes. */
+static void begin(conn *c, const route *r, const route_value *value) {
+  char *id = route_decode(value);
+  request_of(c)->capsule = id ? find_own(c, id) : NULL;
+  free(id);
+  r->begin(c);
+}
+
 void api_begin(conn *c) {
   route_value values[ROUTE_VALUES];
   bool known_path;
@@ -382,13 +409,10 @@ void api_begin(conn *c) {
   const route *r = find_route(c, values, &known_path);
   bool admitted = r && (r->admission != KEY || key_is_right(c));
   q->crowded = is_crowded(c, r);
-  c->refused = q->crowded || !admitted;
-  if (c->refused || !r || !r->begin)
-    return;
-  char *id = route_decode(&values[0]);
-  request_of(c)->capsule = id ? find_own(c, id) : NULL;
-  free(id);
-  r->begin(c);
+  if (q->crowded || !admitted)
+    conn_refuse(c);
+  else if (r->begin)
+    begin(c, r, &values[0]);
 }
 
 void api_request(conn *c) {
@@ -401,7 +425,7 @@ void api_request(conn *c) {
     return; /* answered */
   } else if (request_of(c)->crowded) {
     api_reply_crowded(c);
-  } else if (c->too_large) {
+  } else if (c->verdict == CONN_TOO_LARGE) {
     api_reply_fault(c, FAULT_BODY_SIZE, NULL);
   } else if (r->upgrade && !c->upgrade) {
     conn_reply(c, 400, "text/plain; charset=utf-8", "Bad Request\n", 12);

@@ -133,7 +133,7 @@ static void pump(conn *c) {
     j->left -= len;
     sent += (size_t)len;
     conn_stream_data(c, j->piece, (size_t)len);
-    if (c->closing)
+    if (c->stage == CONN_CLOSED)
       return;
   }
 }
@@ -144,7 +144,7 @@ static void on_cut(session *s) {
   conn *c = j->conn;
   if (!c || !j->silent)
     return;
-  if (c->answered)
+  if (c->answer != CONN_UNANSWERED)
     conn_stream_end(c);
   else
     conn_reply(c, 200, "application/octet-stream", "", 0);
@@ -183,7 +183,7 @@ static void on_opened(job *j, const sandbox_reply *reply) {
                     j->chunked ? -1 : j->left);
   if (first > 0)
     conn_stream_data(c, j->piece, (size_t)first);
-  if (!c->closing)
+  if (c->stage != CONN_CLOSED)
     pump(c);
 }
 

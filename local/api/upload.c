@@ -307,9 +307,11 @@ static void on_end(conn *c) {
 /* A capsule that does not exist or does not run is refused at the end of the
  * request, with the other checks; nothing is written before. */
 static void begin(conn *c, bool streamed) {
+  char type[512];
   upload *u = calloc(1, sizeof(*u));
   if (!u)
     return;
+  conn_header(c, "content-type", type, sizeof(type));
   u->conn = c;
   u->fd = u->spill = -1;
   u->streamed = streamed;
@@ -322,12 +324,12 @@ static void begin(conn *c, bool streamed) {
                                 : "");
   else if (request_of(c)->capsule->away)
     fail(u, FAULT_AWAY, request_of(c)->capsule->id);
-  else if (!multipart_start(&u->form, c->content_type, on_form, u))
+  else if (!multipart_start(&u->form, type, on_form, u))
     fail(u, streamed ? FAULT_NO_BOUNDARY : FAULT_NO_FORM, "");
-  else if (!streamed && c->parser.content_length != ULLONG_MAX &&
-           c->parser.content_length > PLAIN_MAX)
+  else if (!streamed && c->parser.length > (int64_t)PLAIN_MAX)
     fail(u, FAULT_FILE_SIZE, "");
-  c->refused = u->fault != 0;
+  if (u->fault)
+    conn_refuse(c);
 }
 
 void begin_write(conn *c) { begin(c, false); }

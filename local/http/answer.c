@@ -13,7 +13,6 @@ static void answer_done(conn *c) {
     conn_finish(c);
     return;
   }
-  c->busy = false;
   request_parse(c);
 }
 
@@ -27,28 +26,28 @@ const char *conn_request_id(conn *c) {
 
 static void put_head(conn *c, wrenn_buf *out, int status, const char *type) {
   wrenn_buf_printf(out, "HTTP/1.1 %d %s\r\n", status,
-                   http_status_str((enum http_status)status));
+                   parser_status_text(status));
   if (type)
     wrenn_buf_printf(out, "Content-Type: %s\r\n", type);
   if (c->server->tells_ids)
     wrenn_buf_printf(out, "X-Request-ID: %s\r\n", conn_request_id(c));
   if (!c->keep_alive)
     wrenn_buf_puts(out, "Connection: close\r\n");
-  else if (c->parser.http_minor == 0)
+  else if (c->parser.minor == 0)
     wrenn_buf_puts(out, "Connection: keep-alive\r\n");
 }
 
 void conn_reply(conn *c, int status, const char *type, const char *body,
                 size_t len) {
   wrenn_buf out = {0};
-  if (c->answered || c->closing)
+  if (c->answer != CONN_UNANSWERED || c->stage == CONN_CLOSED)
     return;
-  c->answered = true;
+  c->answer = CONN_ANSWERED;
   put_head(c, &out, status, type);
   if (status != 204)
     wrenn_buf_printf(&out, "Content-Length: %zu\r\n", len);
   wrenn_buf_puts(&out, "\r\n");
-  if (c->parser.method == HTTP_HEAD)
+  if (c->parser.method == METHOD_HEAD)
     len = 0;
   if (out.oom) {
     conn_abort(c);
@@ -56,7 +55,7 @@ void conn_reply(conn *c, int status, const char *type, const char *body,
     const uv_buf_t parts[2] = {uv_buf_init(out.data, (unsigned)out.len),
                                uv_buf_init((char *)body, (unsigned)len)};
     conn_send_parts(c, parts, len ? 2 : 1);
-    if (!c->closing)
+    if (c->stage != CONN_CLOSED)
       answer_done(c);
   }
   wrenn_buf_free(&out);
@@ -72,12 +71,12 @@ void conn_reply_json(conn *c, int status, wrenn_buf *json) {
 
 void conn_stream_begin(conn *c, int status, const char *type, int64_t length) {
   wrenn_buf out = {0};
-  c->answered = true;
-  c->chunked = length < 0 && c->parser.http_minor > 0;
-  if (length < 0 && !c->chunked)
+  bool chunked = length < 0 && c->parser.minor > 0;
+  c->answer = chunked ? CONN_CHUNKED : CONN_ANSWERED;
+  if (length < 0 && !chunked)
     c->keep_alive = false; /* for HTTP/1.0, the end is where it hangs up */
   put_head(c, &out, status, type);
-  if (c->chunked)
+  if (chunked)
     wrenn_buf_puts(&out, "Transfer-Encoding: chunked\r\n");
   else if (length >= 0)
     wrenn_buf_printf(&out, "Content-Length: %lld\r\n", (long long)length);
@@ -93,7 +92,7 @@ void conn_stream_data(conn *c, const char *data, size_t len) {
   char head[32], tail[] = "\r\n";
   if (len == 0)
     return;
-  if (!c->chunked) {
+  if (c->answer != CONN_CHUNKED) {
     conn_send(c, data, len);
     return;
   }
@@ -105,8 +104,8 @@ void conn_stream_data(conn *c, const char *data, size_t len) {
 }
 
 void conn_stream_end(conn *c) {
-  if (c->chunked)
+  if (c->answer == CONN_CHUNKED)
     conn_send(c, "0\r\n\r\n", 5);
-  if (!c->closing)
+  if (c->stage != CONN_CLOSED)
     answer_done(c);
 }

@@ -15,6 +15,12 @@
 
 /* ---- life ---------------------------------------------------------------- */
 
+static void free_conn(conn *c) {
+  parser_free(&c->parser);
+  free(c->context);
+  free(c);
+}
+
 static void on_closed(uv_handle_t *handle) {
   conn *c = handle->data;
   if (--c->handles > 0)
@@ -23,18 +29,13 @@ static void on_closed(uv_handle_t *handle) {
   if (c->ws)
     ws_lost(c->ws);
   wrenn_buf_free(&c->input);
-  wrenn_buf_free(&c->target);
-  wrenn_buf_free(&c->name);
-  wrenn_buf_free(&c->value);
-  wrenn_buf_free(&c->fields);
-  free(c->context);
-  free(c);
+  free_conn(c);
 }
 
 void conn_abort(conn *c) {
-  if (c->closing)
+  if (c->stage == CONN_CLOSED)
     return;
-  c->closing = true;
+  c->stage = CONN_CLOSED;
   if (c->previous)
     c->previous->next = c->next;
   else
@@ -69,9 +70,9 @@ static void on_shutdown(uv_shutdown_t *request, int status) {
 /* Closing at once would turn what the client still sends into a reset, which
  * could cost it the last bytes of the answer. */
 void conn_finish(conn *c) {
-  if (c->closing || c->finished)
+  if (c->stage >= CONN_FINISHED)
     return;
-  c->finished = true;
+  c->stage = CONN_FINISHED;
   uv_shutdown_t *request = malloc(sizeof(*request));
   if (!request) {
     conn_abort(c);
@@ -107,18 +108,18 @@ static void on_written(void *arg, int status) {
     conn_abort(c);
     return;
   }
-  if (c->closing || c->out.writes > 0)
+  if (c->stage == CONN_CLOSED || c->out.writes > 0)
     return;
   if (c->ws)
     ws_drained(c->ws);
   else if (c->task.drained)
     c->task.drained(c);
-  if (!c->closing)
+  if (c->stage != CONN_CLOSED)
     request_parse(c); /* what was clogged goes on */
 }
 
 void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count) {
-  if (!c->closing && !c->finished && outlet_send(&c->out, parts, count))
+  if (c->stage < CONN_FINISHED && outlet_send(&c->out, parts, count))
     conn_abort(c);
 }
 
@@ -174,19 +175,27 @@ bool conn_is_spare(const conn *c) {
 
 static void on_patience(uv_timer_t *timer);
 
+static conn *make_conn(http_server *s) {
+  conn *c = calloc(1, sizeof(*c));
+  if (!c)
+    return NULL;
+  c->server = s;
+  c->context = calloc(1, s->context_size);
+  if (c->context && request_init(c))
+    return c;
+  free_conn(c);
+  return NULL;
+}
+
 /* A connection that is not taken waits, and with it all that follow. */
 static void accept_next(http_server *s) {
   uv_stream_t *listener = (uv_stream_t *)&s->listener;
   bool full = http_server_is_full(s, SPARE_FOR_CONNECTION);
-  conn *c = full ? NULL : calloc(1, sizeof(*c));
-  void *context = c ? calloc(1, s->context_size) : NULL;
-  if (!context) {
-    free(c);
+  conn *c = full ? NULL : make_conn(s);
+  if (!c) {
     uv_timer_start(&s->patience, on_patience, PATIENCE_MS, 0);
     return;
   }
-  c->server = s;
-  c->context = context;
   uv_tcp_init(s->loop, &c->tcp);
   uv_timer_init(s->loop, &c->timer);
   c->tcp.data = c->timer.data = c;
@@ -202,7 +211,7 @@ static void accept_next(http_server *s) {
     return;
   }
   uv_tcp_nodelay(&c->tcp, 1);
-  request_init(c);
+  request_parse(c);
 }
 
 static void on_patience(uv_timer_t *timer) { accept_next(timer->data); }

@@ -1,17 +1,17 @@
 /*
- * The server's connections: HTTP/1.1 requests in (parsed by http-parser),
+ * The server's connections: HTTP/1.1 requests in,
  * answers out, one at a time; or, after an upgrade, a WebSocket. What requests
  * mean, the hooks know.
  */
 #ifndef WRENN_LOCAL_HTTP_CONN_H
 #define WRENN_LOCAL_HTTP_CONN_H
 
-#include <http_parser.h>
 #include <stdbool.h>
 #include <uv.h>
 
 #include "buf.h"
 #include "http/outlet.h"
+#include "http/parser.h"
 
 typedef struct conn conn;
 typedef struct http_server http_server;
@@ -28,7 +28,7 @@ typedef struct http_hooks {
   /* Whether a request may switch to any protocol, not only to WebSockets. */
   bool (*tunnels)(const conn *c);
   /* A request's head is complete: `task` may be set to take the body as it
-   * comes, or `refused`, so that it is not waited for. */
+   * comes, or the request be refused, so that it is not waited for. */
   void (*begin)(conn *c);
   /* The request is complete, or refused: it is to be answered. */
   void (*request)(conn *c);
@@ -66,6 +66,32 @@ typedef struct conn_task {
   void *state;
 } conn_task;
 
+/* Where a connection stands. */
+typedef enum conn_stage {
+  CONN_NEW,       /* nothing has come yet */
+  CONN_KEPT,      /* a request has been answered: another one may come */
+  CONN_HEAD,      /* the first byte of a request is there */
+  CONN_BODY,      /* its head is complete, its body is not */
+  CONN_REQUEST,   /* it is being answered: nothing is parsed */
+  CONN_WEBSOCKET, /* its answer was 101: bytes go to `ws` */
+  CONN_TUNNEL,    /* the same: bytes go to the task as they are */
+  CONN_FINISHED,  /* nothing more is sent, and what comes is thrown away */
+  CONN_CLOSED
+} conn_stage;
+
+/* What is to become of a request. */
+typedef enum conn_verdict {
+  CONN_TAKEN,
+  CONN_REFUSED, /* so that its body is not waited for */
+  CONN_TOO_LARGE
+} conn_verdict;
+
+typedef enum conn_answer {
+  CONN_UNANSWERED,
+  CONN_ANSWERED, /* or on the way, with its length told or by itself */
+  CONN_CHUNKED   /* on the way */
+} conn_answer;
+
 struct conn {
   conn *next, *previous; /* the server's list */
   http_server *server;
@@ -75,45 +101,39 @@ struct conn {
                        up when it is finished */
   enum { OWES_NOTHING, OWES_HEAD, OWES_REQUEST } owes;
   unsigned handles;
-  bool closing;
-  bool finished; /* nothing more is sent, and what comes is thrown away */
-  size_t left;   /* unsent, when that was last looked at */
-  bool wants_turn;
+  conn_stage stage;
+  outlet out;
+  size_t left; /* unsent, when that was last looked at */
 
-  http_parser parser;
   wrenn_buf input; /* received and not parsed yet */
   bool parsing;    /* request_parse is at work */
-  bool busy;       /* a request is being worked on: no reading */
-  bool held;       /* its body is not wanted for now: neither */
+  bool held;       /* the request's body is not wanted for now: no reading */
   bool watched;    /* the client is listened to while it waits, so that its
                       hanging up is noticed */
-  bool eof;
+  bool eof;        /* it has */
+  bool wants_turn; /* to have `drained` called */
 
   /* the request */
-  wrenn_buf target, name, value;
-  wrenn_buf fields; /* all header lines, "Name: value" CRLF */
-  char key[128], content_type[512], ws_key[64], ws_extensions[256], host[128];
-  bool begun, headed; /* its first byte is here; all of its head */
-  bool served;        /* there was one before it */
-  bool in_value, has_key, has_token, expects, wants_websocket, ws_version_ok;
-  bool upgrade; /* to a WebSocket, in due form */
-  bool raw;     /* its answer was 101: bytes go to the task as they are */
-  bool refused; /* it will be: its body is not waited for */
-  bool overdue; /* refused, with a body on its way */
+  parser parser;
+  const char *target, *query; /* as text; behind the ?, or "" */
   wrenn_buf body;
-  bool too_large;
+  bool upgrade; /* to a WebSocket, in due form */
+  conn_verdict verdict;
   conn_task task;
-  const char *query;                /* behind the ?, or "" */
   char request_id[CONN_REQUEST_ID]; /* "": not made yet */
 
   /* the answer */
+  conn_answer answer;
   bool keep_alive;
-  bool answered;
-  bool chunked; /* a streamed answer is under way */
-  outlet out;
 
   struct ws *ws; /* after an upgrade */
 };
+
+/* A header's value, cut where it does not fit; "" when there is none. */
+void conn_header(const conn *c, const char *name, char *value, size_t size);
+
+/* Refuses the request: it is answered without its body. */
+void conn_refuse(conn *c);
 
 /* Begins to serve; listens on an address, port 0 for a free one. Returns the
  * port, or a negative libuv error. */
@@ -181,7 +201,7 @@ void conn_abort(conn *c);
 /* request.c: parses what has been received, request by request; passes it on
  * where the connection has been upgraded; begins and stops reading as the
  * state wants it; forgets the request. */
-void request_init(conn *c);
+bool request_init(conn *c); /* false when memory is out */
 void request_parse(conn *c);
 void request_pass(conn *c);
 void request_read(conn *c);

@@ -74,7 +74,9 @@ static void on_message(wslay_event_context_ptr wslay,
 
 /* Accepts the client's offer of compression, if there is one. */
 static void agree_on_deflate(ws *w) {
-  if (deflate_offered(w->conn->ws_extensions))
+  char offer[256];
+  conn_header(w->conn, "sec-websocket-extensions", offer, sizeof(offer));
+  if (deflate_offered(offer))
     w->deflate = deflate_new();
   if (w->deflate)
     wslay_event_config_set_allowed_rsv_bits(w->wslay, WSLAY_RSV1_BIT);
@@ -86,6 +88,7 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
       .send_callback = on_send,
       .on_msg_recv_callback = on_message,
   };
+  char key[64];
   unsigned char digest[SHA_DIGEST_LENGTH];
   char accept[WRENN_BASE64_ENCODED(SHA_DIGEST_LENGTH) + 1] = "";
   wrenn_buf text = {0};
@@ -99,9 +102,11 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
   w->conn = c;
   w->hooks = *hooks;
   c->ws = w;
+  c->stage = CONN_WEBSOCKET;
   if (hooks->deflates)
     agree_on_deflate(w);
-  wrenn_buf_puts(&text, c->ws_key);
+  conn_header(c, "sec-websocket-key", key, sizeof(key));
+  wrenn_buf_puts(&text, key);
   wrenn_buf_puts(&text, GUID);
   SHA1((unsigned char *)text.data, text.len, digest);
   wrenn_base64_encode(digest, sizeof(digest), accept);

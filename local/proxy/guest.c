@@ -76,7 +76,7 @@ void proxy_body_data(conn *c, const char *data, size_t len) {
   uv_buf_t piece = uv_buf_init((char *)data, (unsigned)len);
   if (len == 0)
     return;
-  if (p->tunnel || !(c->parser.flags & F_CHUNKED)) {
+  if (p->tunnel || !(c->parser.chunked)) {
     capsule_touch(p->capsule);
     send_parts(p, &piece, 1);
     return;
@@ -90,46 +90,15 @@ void proxy_body_data(conn *c, const char *data, size_t len) {
 void proxy_body_end(proxy *p) {
   char end[] = "0\r\n\r\n";
   const uv_buf_t part = uv_buf_init(end, 5);
-  if (p->client->parser.flags & F_CHUNKED)
+  if (p->client->parser.chunked)
     outlet_send(&p->out, &part, 1);
 }
 
 /* ---- the answer ---------------------------------------------------------- */
 
-static int on_reason(http_parser *parser, const char *at, size_t len) {
-  proxy *p = parser->data;
-  wrenn_buf_append(&p->reason, at, len);
-  return p->reason.oom;
-}
-
-static void end_field(proxy *p) {
-  wrenn_buf_append(&p->fields, p->name.data, p->name.len);
-  wrenn_buf_puts(&p->fields, ": ");
-  wrenn_buf_append(&p->fields, p->value.data, p->value.len);
-  wrenn_buf_puts(&p->fields, "\r\n");
-  wrenn_buf_clear(&p->name);
-  wrenn_buf_clear(&p->value);
-  p->in_value = false;
-}
-
-static int on_field_name(http_parser *parser, const char *at, size_t len) {
-  proxy *p = parser->data;
-  if (p->in_value)
-    end_field(p);
-  wrenn_buf_append(&p->name, at, len);
-  return p->name.oom;
-}
-
-static int on_field_value(http_parser *parser, const char *at, size_t len) {
-  proxy *p = parser->data;
-  p->in_value = true;
-  wrenn_buf_append(&p->value, at, len);
-  return p->value.oom;
-}
-
 static bool has_no_body(const proxy *p) {
-  unsigned status = p->parser.status_code;
-  return p->client->parser.method == HTTP_HEAD || status == 101 ||
+  unsigned status = p->parser.status;
+  return p->client->parser.method == METHOD_HEAD || status == 101 ||
          status == 204 || status == 304;
 }
 
@@ -137,82 +106,72 @@ static bool has_no_body(const proxy *p) {
 static proxy_body frame_answer(const proxy *p) {
   proxy_body body = {.length = -1};
   conn *c = p->client;
-  bool known =
-      p->parser.flags & F_CONTENTLENGTH && !(p->parser.flags & F_CHUNKED);
+  bool known = p->parser.length >= 0 && !p->parser.chunked;
   if (known)
-    body.length = (int64_t)p->parser.content_length;
+    body.length = p->parser.length;
   if (known || has_no_body(p))
     return body;
-  body.chunked = c->chunked = c->parser.http_minor > 0;
-  if (!c->chunked)
+  body.chunked = c->parser.minor > 0;
+  if (!body.chunked)
     c->keep_alive = false;
   return body;
 }
 
-static int on_headers_done(http_parser *parser) {
-  proxy *p = parser->data;
+static parser_next on_head(void *arg) {
+  proxy *p = arg;
   conn *c = p->client;
   wrenn_buf head = {0};
-  bool switches = parser->status_code == 101;
-  if (p->in_value)
-    end_field(p);
-  if (parser->status_code < 200 && !switches)
-    return 0; /* more is needed */
-  if (switches && !(parser->upgrade && c->parser.upgrade))
-    return -1; /* nobody has asked for it */
-  if (!c->busy || c->parser.http_minor == 0)
+  bool switches = p->parser.status == 101;
+  if (p->parser.status < 200 && !switches)
+    return PARSER_BODY; /* more is needed */
+  if (switches && !(p->parser.upgrade && c->parser.upgrade))
+    return PARSER_BROKEN; /* nobody has asked for it */
+  if (c->stage != CONN_REQUEST || c->parser.minor == 0)
     c->keep_alive = false; /* the request itself is not complete */
-  const proxy_answer_head answer = {.status = (int)parser->status_code,
-                                    .reason = &p->reason,
-                                    .fields = &p->fields,
+  const proxy_body body = frame_answer(p);
+  const proxy_answer_head answer = {.status = (int)p->parser.status,
+                                    .reason = &p->parser.text,
+                                    .fields = &p->parser.fields,
                                     .port = p->port,
-                                    .body = frame_answer(p),
+                                    .body = body,
                                     .keep_alive = c->keep_alive};
   proxy_put_answer(&head, &answer);
-  if (head.oom || p->fields.oom) {
+  if (head.oom) {
     wrenn_buf_free(&head);
-    return -1;
+    return PARSER_BROKEN;
   }
-  p->begun = c->answered = true;
+  p->begun = true;
+  c->answer = body.chunked ? CONN_CHUNKED : CONN_ANSWERED;
   p->tunnel = switches;
   conn_send(c, head.data, head.len);
   wrenn_buf_free(&head);
-  return has_no_body(p) ? 1 : 0;
+  return has_no_body(p) ? PARSER_NO_BODY : PARSER_BODY;
 }
 
-static int on_body(http_parser *parser, const char *at, size_t len) {
-  proxy *p = parser->data;
-  conn_stream_data(p->client, at, len);
-  return p->client->closing;
+static bool on_body(void *arg, const char *data, size_t len) {
+  proxy *p = arg;
+  conn_stream_data(p->client, data, len);
+  return p->client->stage != CONN_CLOSED;
 }
 
-static int on_complete(http_parser *parser) {
-  proxy *p = parser->data;
-  wrenn_buf_clear(&p->reason);
-  wrenn_buf_clear(&p->fields);
+static void on_complete(void *arg) {
+  proxy *p = arg;
   if (!p->begun)
-    return 0; /* of a 100 */
+    return; /* of a 100 */
   p->complete = true;
-  http_parser_pause(parser, 1);
-  return 0;
+  parser_pause(&p->parser);
 }
 
-static const http_parser_settings settings = {
-    .on_status = on_reason,
-    .on_header_field = on_field_name,
-    .on_header_value = on_field_value,
-    .on_headers_complete = on_headers_done,
-    .on_body = on_body,
-    .on_message_complete = on_complete,
-};
+static const parser_hooks answer_hooks = {NULL, on_head, on_body, on_complete};
 
 static void begin_tunnel(proxy *p, const char *data, size_t len) {
   conn *c = p->client;
   p->complete = false;
-  c->raw = true;
+  if (c->stage < CONN_FINISHED)
+    c->stage = CONN_TUNNEL;
   if (len > 0)
     conn_send(c, data, len);
-  if (!c->closing)
+  if (c->stage != CONN_CLOSED)
     request_read(c);
   request_pass(c); /* data that the client has sent early */
 }
@@ -227,15 +186,15 @@ static void take_answer(proxy *p, const char *data, size_t len) {
       conn_finish(c);
     return;
   }
-  size_t done = http_parser_execute(&p->parser, &settings, data, len);
-  enum http_errno error = HTTP_PARSER_ERRNO(&p->parser);
-  if (c->closing)
+  size_t done;
+  parser_result result = parser_feed(&p->parser, data, len, &done);
+  if (c->stage == CONN_CLOSED)
     return;
   if (p->tunnel)
     begin_tunnel(p, data + done, len - done);
   else if (p->complete)
     conn_stream_end(c);
-  else if (len == 0 || (error != HPE_OK && error != HPE_PAUSED))
+  else if (len == 0 || result != PARSER_OK)
     guest_lost(p, UV_EOF);
 }
 
@@ -257,8 +216,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
       guest_lost(p, len);
     else
       take_answer(p, buf->base, len > 0 ? (size_t)len : 0);
-    if (p->client && !p->leaving && !p->client->closing && len > 0 &&
-        conn_unsent(p->client) > PROXY_HIGH) {
+    if (p->client && !p->leaving && p->client->stage != CONN_CLOSED &&
+        len > 0 && conn_unsent(p->client) > PROXY_HIGH) {
       p->paused = true;
       uv_read_stop(stream);
     }
@@ -290,19 +249,16 @@ static void send_head(proxy *p) {
   wrenn_buf text = {0};
   client_address(c, client, sizeof(client));
   const proxy_request_head head = {
-      .method = http_method_str((enum http_method)c->parser.method),
-      .target = c->target.data,
-      .fields = &c->fields,
+      .method = c->parser.method_name,
+      .target = c->target,
+      .fields = &c->parser.fields,
       .client = client,
       .port = p->port,
       .upgrade = c->parser.upgrade,
-      .body = {.chunked = c->parser.flags & F_CHUNKED,
-               .length = c->parser.flags & F_CONTENTLENGTH
-                             ? (int64_t)c->parser.content_length
-                             : -1}};
+      .body = {.chunked = c->parser.chunked, .length = c->parser.length}};
   proxy_put_request(&text, &head);
   uv_buf_t part = uv_buf_init(text.data, (unsigned)text.len);
-  if (text.oom || c->fields.oom || outlet_send(&p->out, &part, 1))
+  if (text.oom || c->parser.fields.oom || outlet_send(&p->out, &part, 1))
     proxy_fail(p, PROXY_BROKEN);
   wrenn_buf_free(&text);
 }
@@ -330,9 +286,10 @@ void proxy_connect(proxy *p, int fd) {
     proxy_fail(p, PROXY_REFUSED);
     return;
   }
-  http_parser_init(&p->parser, HTTP_RESPONSE);
-  p->parser.data = p;
-  send_head(p);
+  if (parser_init(&p->parser, true, &answer_hooks, p))
+    send_head(p);
+  else
+    proxy_fail(p, PROXY_MEMORY);
   if (p->fault)
     return;
   uv_read_start((uv_stream_t *)&p->guest, on_alloc, on_read);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/fields.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DIGITS "0123456789"
 /* How many names in Connection are considered. */
@@ -28,37 +30,9 @@ bool proxy_name_read(const char *host, proxy_name *name) {
 
 /* ---- header lines -------------------------------------------------------- */
 
-typedef struct field {
-  const char *name, *value;
-  size_t name_len, value_len;
-  const char *line;
-  size_t line_len; /* with its CRLF */
-} field;
-
-/* Returns the next line; false at the end. */
-static bool next_field(const wrenn_buf *fields, size_t *at, field *f) {
-  if (*at >= fields->len)
-    return false;
-  f->line = fields->data + *at;
-  size_t left = fields->len - *at;
-  const char *end = memchr(f->line, '\n', left);
-  f->line_len = end ? (size_t)(end - f->line) + 1 : left;
-  *at += f->line_len;
-  const char *colon = memchr(f->line, ':', f->line_len);
-  f->name = f->line;
-  f->name_len = colon ? (size_t)(colon - f->line) : 0;
-  f->value = f->line + f->name_len + (colon ? 2 : 0); /* ": " */
-  f->value_len = f->line_len - (size_t)(f->value - f->line) - (end ? 2 : 0);
-  return true;
-}
-
-static bool same(const char *text, size_t len, const char *name) {
-  return strlen(name) == len && strncasecmp(text, name, len) == 0;
-}
-
 static bool among(const field *f, const char *const *names, size_t count) {
   for (size_t i = 0; i < count; i++)
-    if (same(f->name, f->name_len, names[i]))
+    if (field_is(f, names[i]))
       return true;
   return false;
 }
@@ -67,9 +41,8 @@ static bool among(const field *f, const char *const *names, size_t count) {
 static void read_tokens(const wrenn_buf *fields, wrenn_buf *tokens) {
   size_t at = 0;
   field f;
-  while (next_field(fields, &at, &f))
-    if (same(f.name, f.name_len, "connection") &&
-        tokens->len + f.value_len < TOKENS_MAX) {
+  while (fields_next(fields, &at, &f))
+    if (field_is(&f, "connection") && tokens->len + f.value_len < TOKENS_MAX) {
       wrenn_buf_append(tokens, f.value, f.value_len);
       wrenn_buf_puts(tokens, ",");
     }
@@ -118,8 +91,8 @@ static void put_named(wrenn_buf *out, const wrenn_buf *fields,
                       const char *name) {
   size_t at = 0;
   field f;
-  while (next_field(fields, &at, &f))
-    if (same(f.name, f.name_len, name))
+  while (fields_next(fields, &at, &f))
+    if (field_is(&f, name))
       wrenn_buf_append(out, f.line, f.line_len);
 }
 
@@ -129,8 +102,8 @@ static void put_forwarded(wrenn_buf *out, const proxy_request_head *head) {
   size_t at = 0;
   field f;
   wrenn_buf_puts(out, "X-Forwarded-For: ");
-  while (next_field(head->fields, &at, &f))
-    if (same(f.name, f.name_len, "x-forwarded-for") && f.value_len > 0) {
+  while (fields_next(head->fields, &at, &f))
+    if (field_is(&f, "x-forwarded-for") && f.value_len > 0) {
       wrenn_buf_append(out, f.value, f.value_len);
       wrenn_buf_puts(out, ", ");
     }
@@ -146,7 +119,7 @@ void proxy_put_request(wrenn_buf *out, const proxy_request_head *head) {
   wrenn_buf_printf(out, "%s %s HTTP/1.1\r\nHost: " PROXY_ADDRESS ":%ld\r\n",
                    head->method, head->target, head->port);
   read_tokens(head->fields, &tokens);
-  while (next_field(head->fields, &at, &f))
+  while (fields_next(head->fields, &at, &f))
     if (!among(&f, ours, COUNT(ours)) && !stays(&f, &tokens))
       wrenn_buf_append(out, f.line, f.line_len);
   wrenn_buf_free(&tokens);
@@ -196,10 +169,10 @@ void proxy_put_answer(wrenn_buf *out, const proxy_answer_head *head) {
     return;
   }
   read_tokens(head->fields, &tokens);
-  while (next_field(head->fields, &at, &f)) {
+  while (fields_next(head->fields, &at, &f)) {
     if (stays(&f, &tokens))
       continue;
-    if (same(f.name, f.name_len, "location"))
+    if (field_is(&f, "location"))
       put_location(out, &f, head->port);
     else
       wrenn_buf_append(out, f.line, f.line_len);

@@ -13,9 +13,15 @@
 #define DIALS 3
 #define FIRST_PAUSE_MS 100 /* doubled for the next dial */
 
+static bool read_name(const conn *c, proxy_name *name) {
+  char host[128];
+  conn_header(c, "host", host, sizeof(host));
+  return proxy_name_read(host, name);
+}
+
 bool proxy_wants(const conn *c) {
   proxy_name name;
-  return proxy_name_read(c->host, &name);
+  return read_name(c, &name);
 }
 
 /* ---- faults -------------------------------------------------------------- */
@@ -88,13 +94,13 @@ void proxy_fail(proxy *p, proxy_fault fault) {
     conn_finish(c);
   } else if (p->begun) {
     conn_abort(c); /* an incomplete answer must not look complete */
-  } else if (c->busy) {
+  } else if (c->stage == CONN_REQUEST) {
     reply_fault(p);
   } else if (p->connected) {
     c->keep_alive = false; /* with the body half-way, this is the end */
     reply_fault(p);
   } else {
-    c->refused = true; /* and answered once it has come in whole */
+    conn_refuse(c); /* and answered once it has come in whole */
     conn_release(c);
   }
 }
@@ -104,10 +110,7 @@ void proxy_fail(proxy *p, proxy_fault fault) {
 void proxy_unref(proxy *p) {
   if (--p->refs > 0)
     return;
-  wrenn_buf_free(&p->name);
-  wrenn_buf_free(&p->value);
-  wrenn_buf_free(&p->fields);
-  wrenn_buf_free(&p->reason);
+  parser_free(&p->parser);
   free(p);
 }
 
@@ -186,9 +189,9 @@ static proxy_fault check(proxy *p, const proxy_name *name) {
 static void begin(conn *c) {
   proxy_name name;
   proxy *p = calloc(1, sizeof(*p));
-  if (!p || !proxy_name_read(c->host, &name)) {
+  if (!p || !read_name(c, &name)) {
     free(p);
-    c->refused = true;
+    conn_refuse(c);
     return;
   }
   p->client = c;

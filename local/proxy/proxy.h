@@ -43,9 +43,7 @@ typedef struct proxy {
   bool connected; /* `guest` is in use */
   bool paused;    /* it is not read while the client is slow */
   bool leaving;   /* the request is over: only what it was sent counts */
-  http_parser parser;
-  wrenn_buf name, value, fields, reason;
-  bool in_value;
+  parser parser;
   bool begun;    /* the client has the head of the answer */
   bool complete; /* and all of it */
   bool tunnel;   /* after a 101 */
