@@ -3,6 +3,7 @@
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local kill = require("wrenn.commands.kill")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
@@ -283,7 +284,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       local late = 0
       local ends = assert(task.map(limits, function(limit)
         local result, err = capsule.commands:run(
-          "echo x; until [ -e /tmp/go ]; do sleep 0.1; done",
+          "echo x; until [ -e go ]; do sleep 0.1; done",
           { timeout = limit })
         if err and not err:is("TimeoutError") then
           return nil, err
@@ -291,7 +292,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
           late = late + 1
         end
         if late == 2 then -- the third is still there, and may end
-          local ok, why = capsule.files:write("/tmp/go", "")
+          local ok, why = capsule.files:write("go", "")
           if not ok then
             return nil, why
           end
@@ -325,21 +326,89 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("may be applied to a tree of processes by hand", function()
       local handle = assert(capsule.commands:run(
-        "sh -c 'sleep 30.6 & sleep 30.6 & wait' & echo $! >/tmp/inner; wait",
+        "sh -c 'sleep 30.6 & sleep 30.6 & wait' & echo $! >inner; wait",
         { background = true }))
       local inner
       local deadline = core.now() + 5
       repeat
         task.sleep(0.05)
-        inner = tonumber(capsule.files:read("/tmp/inner") or "")
+        inner = tonumber(capsule.files:read("inner") or "")
       until inner and count("30.6") == 2 or core.now() > deadline
       -- It is no leader of a group: its children are found by their parent.
       assert.is_true(capsule.commands:kill(inner, { tree = true }))
       assert.are.equal(0, count("30.6"))
       handle:kill()
-      local ok, err = capsule.commands:kill(999999, { tree = true })
+      local ok, err = capsule.commands:kill(4194305, { tree = true })
       assert.is_nil(ok)
       assert.is_true(err:is("NotFoundError"))
     end)
   end)
 end
+
+describe("a limit where a capsule sees the whole machine", function()
+  local s, capsule, bystanders
+
+  before_each(function()
+    s = server.start("--isolation none")
+    capsule = assert(Capsule.create(s:options({ wait = true })))
+    bystanders = {}
+  end)
+
+  after_each(function()
+    for _, bystander in ipairs(bystanders) do
+      os.execute("kill -9 " .. bystander.pid)
+      bystander.pipe:close()
+    end
+    s:stop()
+  end)
+
+  -- Starts a process that is none of the capsule's: its output is a pipe, and
+  -- the parent of both kinds is one of the server's ancestors.
+  local function start(line)
+    local pipe = assert(io.popen(line))
+    local pid = assert(pipe:read("*l"))
+    bystanders[#bystanders + 1] = { pipe = pipe, pid = pid }
+  end
+
+  local function are_alive()
+    for _, bystander in ipairs(bystanders) do
+      local file = assert(io.open("/proc/" .. bystander.pid .. "/cmdline"))
+      assert.truthy(file:read("*a"):find("sleep", 1, true))
+      file:close()
+    end
+  end
+
+  local lines = { child = "echo $$; exec sleep 61.1",
+    orphan = "sleep 61.2 & echo $!" }
+
+  for kind, line in pairs(lines) do
+    it("kills no other process, when nothing else is left: " .. kind, function()
+      start(line)
+      local ok, err = kill.command(capsule.commands,
+        { words = { "gone" }, age = function() return 1 end })
+      assert.is_nil(ok)
+      assert.is_nil(err)
+      are_alive()
+    end)
+  end
+
+  it("kills what a command has left, whatever its environment", function()
+    start(lines.child)
+    start(lines.orphan)
+    local result, err = capsule.commands:run(
+      "env -i /bin/sleep 61.3 & echo $! >pid", { timeout = 1 })
+    assert.is_nil(result)
+    assert.is_true(err:is("TimeoutError"), tostring(err))
+    local pid = assert(tonumber(assert(capsule.files:read("pid"))))
+    local deadline = core.now() + 10
+    repeat
+      local file = io.open(("/proc/%d/stat"):format(pid))
+      local state = file and file:read("*a"):match("%) (%a)")
+      if file then
+        file:close()
+      end
+    until not file or state == "Z" or core.now() > deadline
+    assert.is_true(core.now() < deadline)
+    are_alive()
+  end)
+end)

@@ -129,9 +129,13 @@ static void drop_reply(agent_reply *reply) {
 
 /* ---- orders -------------------------------------------------------------- */
 
+/* For waitid: a child, whatever its state, which is not reaped. */
+#define CHILD (WEXITED | WNOHANG | WNOWAIT)
+
 static void do_kill(agent *a, const wrenn_json *order, agent_reply *reply) {
   wrenn_json value;
   int64_t pid = 0, signal = SIGKILL;
+  siginfo_t info;
   bool group = wrenn_json_get(order, "group", &value);
   (void)a;
   if (wrenn_json_get(order, "pid", &value))
@@ -139,9 +143,11 @@ static void do_kill(agent *a, const wrenn_json *order, agent_reply *reply) {
   if (wrenn_json_get(order, "signal", &value))
     wrenn_json_int(&value, &signal);
   /* Each command leads its own process group; one that has only just been
-   * forked may not have created it yet. */
+   * forked may not have created it yet. Once it has been reaped, its pid may
+   * belong to a process that is not the capsule's. */
   if (pid <= 1 || ((!group || kill(-(pid_t)pid, (int)signal)) &&
-                   kill((pid_t)pid, (int)signal)))
+                   (waitid(P_PID, (id_t)pid, &info, CHILD) ||
+                    kill((pid_t)pid, (int)signal))))
     agent_fail(reply, "not_found", "process with pid %lld not found",
                (long long)pid);
 }

@@ -58,35 +58,38 @@ esac
 -- keeps waiting. "$1" is the age of the command; the processes in the server's
 -- list follow. Prints one process, with its start time, for each pipe that no
 -- listed process has and that is held by processes which started after the
--- command and have lost their parent. Without isolation a capsule sees foreign
--- processes: they lack its variable.
+-- command and have lost their parent. Those that have lost it in this capsule
+-- have the parent that an orphan of this script gets: without isolation a
+-- capsule sees the processes of the whole machine.
 local FIND_ORPHANS = [[
 late=$1 roots= slack=]] .. LESS_SLACK .. [[
 
 shift
 listed=$*
-own() {
-  [ "$WRENN_SANDBOX_ID" ] || return 0
-  while read -r e || [ "$e" ]; do
-    case $e in *"WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID"*) return 0 ;; esac
-  done 2>/dev/null <"/proc/$1/environ"
-  return 1
-}
 read -r up _ </proc/uptime
 now=$((${up%.*} * 100 + 1${up#*.} - 100))
-above=" 1 $$ " p=$$
+above=" 1 " p=$$
 while [ "$p" -gt 1 ] && read -r s 2>/dev/null <"/proc/$p/stat"; do
   set -- ${s##*) }
   p=$2 above="$above$p "
 done
+heir=$(
+  (
+    i=0
+    while [ $i -lt 10000 ] && read -r s </proc/self/stat; do
+      i=$((i + 1))
+      set -- ${s##*) }
+      case $above in *" $2 "*) echo $2 && break ;; esac
+    done
+  ) &
+)
 for d in /proc/[0-9]*; do
   p=${d#/proc/}
   [ -p $d/fd/1 ] && read -r s 2>/dev/null <"$d/stat" || continue
   set -- ${s##*) }
-  [ "$1" != Z ] && [ $((now - ${20} - late)) -lt $slack ] || continue
+  [ "$2" = "$heir" ] && [ "$1" != Z ] && [ $p != $$ ] || continue
+  [ $((now - ${20} - late)) -lt $slack ] || continue
   case $above in *" $p "*) continue ;; esac
-  case $above in *" $2 "*) ;; *) continue ;; esac
-  own $p || continue
   for q in $listed $roots; do
     [ $p = $q ] || [ $d/fd/1 -ef /proc/$q/fd/1 ] && continue 2
   done
