@@ -33,11 +33,6 @@ last_counts() {
     "$1" | tail -n 1
 }
 
-# Whether apt can install a package: it also knows names without a package.
-apt_has() {
-  [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]
-}
-
 # Where Lua finds the modules of this tree, for programs built in DIR, and
 # which walls the server built there puts up: none where it can have none.
 use_tree() {

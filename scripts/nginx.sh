@@ -6,16 +6,25 @@
 
 packages=(nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core
   lua-resty-lrucache)
-# Newer releases use the same LuaJIT for both.
-luajit=libluajit2-5.1-2
+# Newer releases use the same LuaJIT for both, and install the libpcre that
+# nginx wants with the system.
+if_there=(libluajit2-5.1-2 libpcre3)
 dir=$PWD/build/nginx
 log=$dir/nginx.log
 
+# Whether apt can install a package: it also knows names without a package.
+apt_has() {
+  [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]
+}
+
 download() {
-  if apt_has "$luajit"; then
-    packages+=("$luajit")
-  fi
-  (cd "$dir/packages" && apt-get download "${packages[@]}") >"$log" 2>&1
+  local package all=("${packages[@]}")
+  for package in "${if_there[@]}"; do
+    if apt_has "$package"; then
+      all+=("$package")
+    fi
+  done
+  (cd "$dir/packages" && apt-get download "${all[@]}") >"$log" 2>&1
 }
 
 if [ ! -e "$dir/complete" ]; then
@@ -33,5 +42,6 @@ if [ ! -e "$dir/complete" ]; then
   touch "$dir/complete"
 fi
 
-lib=$dir/root/usr/lib/$(gcc -dumpmachine)
-printf 'env LD_LIBRARY_PATH=%s %s\n' "$lib" "$dir/root/usr/sbin/nginx"
+machine=$(gcc -dumpmachine)
+printf 'env LD_LIBRARY_PATH=%s:%s %s\n' "$dir/root/usr/lib/$machine" \
+  "$dir/root/lib/$machine" "$dir/root/usr/sbin/nginx"

@@ -2,8 +2,7 @@
 # setup.sh demo|test|dev|fuzz: installs the Debian packages that are missing.
 . "$(dirname "$0")/common.sh"
 
-# One package and what it is for on each line; "a|b" is the first of these that
-# this release of the system has.
+# One package and what it is for on each line.
 demo_packages='
 gcc                    compiles the C code
 libc6-dev              the C library to compile against
@@ -36,7 +35,6 @@ lua-copas              a host to test in, with
 lua-socket             what it waits with
 libwebsockets-dev      another WebSocket, as server in the specs and a yardstick
 neovim                 a host to test in
-libpcre3|libpcre2-8-0  what nginx with Lua (scripts/nginx.sh) needs
 luajit                 the Lua of Neovim and nginx
 liblua5.1-0-dev        to compile against for them'
 dev_packages='
@@ -75,14 +73,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 fi
 
 installed() {
-  local package
-  for package in ${1//|/ }; do
-    if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" \
-      2>/dev/null)" = installed ]; then
-      return 0
-    fi
-  done
-  return 1
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
 missing=()
@@ -90,7 +81,7 @@ reasons=
 while read -r package reason; do
   if ! installed "$package"; then
     missing+=("$package")
-    reasons+=$(printf '\n  %-22s %s' "${package//|/ or }" "$reason")
+    reasons+=$(printf '\n  %-22s %s' "$package" "$reason")
   fi
 done <<<"$wanted"
 if [ "${#missing[@]}" -eq 0 ]; then
@@ -102,7 +93,7 @@ if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
     die "These Debian packages are missing:$reasons" "" \
       "Installing them takes root, and there is no sudo. As root, run:" \
-      "  apt-get install --no-install-recommends ${missing[*]%%|*}"
+      "  apt-get install --no-install-recommends ${missing[*]}"
   fi
   sudo=(sudo)
 fi
@@ -111,17 +102,6 @@ apt_get() {
   # shellcheck disable=SC2024 # the log is ours, not root's
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
     -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
-}
-
-# The first of these names that apt has, or the last.
-known() {
-  local package
-  for package in ${1//|/ }; do
-    if apt_has "$package"; then
-      break
-    fi
-  done
-  printf '%s' "$package"
 }
 
 printf 'Installing Debian packages:%s\n' "$reasons"
@@ -134,9 +114,6 @@ fi
 # An outdated list of packages contains files that no longer exist; after a
 # failed update the list may still be good enough.
 apt_get update || echo "apt-get update failed; trying with what is known."
-for i in "${!missing[@]}"; do
-  missing[i]=$(known "${missing[i]}")
-done
 if ! apt_get install --no-install-recommends --no-remove "${missing[@]}"; then
   tail -n 20 "$log" >&2
   die "" "apt-get could not install them; the whole log: $log" \
