@@ -120,9 +120,9 @@ generations.each(function(g)
     end
 
     it("of 256 MiB and more is for streams, from 0.3 on", function()
-      w:sh(path, "truncate -s 257M /tmp/big")
+      w:sh(path, "cd; truncate -s 257M big")
       local op = w.loop:http({ method = "POST", stream = true,
-        url = s.url .. path .. "/files/read", body = '{"path":"/tmp/big"}',
+        url = s.url .. path .. "/files/read", body = '{"path":"big"}',
         headers = { "X-API-Key: " .. s.key } })
       local event
       repeat

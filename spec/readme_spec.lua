@@ -2,6 +2,7 @@
 
 local host = require("spec.support.host")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local function program()
@@ -46,7 +47,7 @@ for _, user in ipairs({ "root", "wrenn-user" }) do
       end
     end)
 
-    it("commands become the other user", function()
+    walls.only(it, pending)("commands become the other user", function()
       local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
       local run = capsule.commands
       assert.are.equal(user .. "\n", assert(run:run("id -un")).stdout)

@@ -456,13 +456,15 @@ describe("transfers with a scripted server", function()
     return tar.header(fields)
   end
 
+  local loose = "wrenn-" .. server.unique() -- what must not come to be in /tmp
+
   local function escaping(target)
     return entry("symlink", "l", { target = target })
-      .. entry("file", "l/f", { size = 3 }) .. "bad" .. tar.padding(3)
+      .. entry("file", "l/" .. loose, { size = 3 }) .. "bad" .. tar.padding(3)
   end
 
   local hostile = {
-    ["an absolute path"] = entry("file", "/tmp/f"),
+    ["an absolute path"] = entry("file", "/tmp/" .. loose),
     ["a path that leads out"] = entry("file", "../f"),
     ["a path that leads out from below"] = entry("file", "a/../../f"),
     ["a directory that leads out"] = entry("directory", ".."),
@@ -498,7 +500,7 @@ describe("transfers with a scripted server", function()
       assert.are.equal("in\nsecret\n", shell("ls -A " .. here("jail")))
       assert.are.equal("s\n", read_file(here("jail/secret")))
       assert.are.equal("1\n", shell("stat -c %h " .. here("jail/secret")))
-      assert.is_nil((io.open("/tmp/f")))
+      assert.is_nil((io.open("/tmp/" .. loose)))
       assert.is_truthy(p:received()[4]:find("files/remove", 1, true))
     end)
   end

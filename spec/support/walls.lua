@@ -22,12 +22,12 @@ local function quoted(text)
   return (text:gsub("%p", "%%%0"))
 end
 
---- Two functions that put a capsule's own folder in front of /root and /tmp,
---- and take it away again, in whatever text they stand. So specs that write
+--- Two functions that put a capsule's own folder in front of /root, /home and
+--- /tmp, and take it away again, in whatever text they stand. So specs that write
 --- down requests and answers read the same with and without walls, and two of
 --- them do not meet in /tmp.
 function walls.translator(folder)
-  local own = { root = true, tmp = true }
+  local own = { root = true, home = true, tmp = true }
   local function inside(text)
     text = (" " .. text):gsub("([^%w._~/\\])\\?/(%w+)", function(before, name)
       return own[name] and before .. folder .. "/" .. name or nil

@@ -150,7 +150,9 @@ function wire:create(fields)
   self:until_status(made.json.id, "running")
   local path = "/v1/capsules/" .. made.json.id
   if not walls.up then
-    local folder = self:sh(path, "cd && pwd").stdout:match("^(.*)/root\n$")
+    local home = self:sh(path, "cd && pwd").stdout
+    local folder = home:match("^(.*)/root\n$")
+      or home:match("^(.*)/home/wrenn%-user\n$")
     self.translators[made.json.id] = { walls.translator(folder) }
   end
   return path, made.json.id
