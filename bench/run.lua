@@ -82,9 +82,11 @@ local plain = blasted("http", plain_port)
 local secure = blasted("https", tls_port)
 
 local function open_blast(from, size, count, what)
-  return wrenn.check(from.commands:stream("x", {
-    args = { ("%d"):format(size), ("%d"):format(count), what or "plain" },
-  }))
+  local args = { ("%d"):format(size), ("%d"):format(count), what or "plain" }
+  if what == "terminal" then
+    return wrenn.check(from:pty({ cmd = "x", args = args }))
+  end
+  return wrenn.check(from.commands:stream("x", { args = args }))
 end
 
 -- Events per second, through the whole library into a for loop.
@@ -94,7 +96,7 @@ local function stream(from, size, count, what)
     if not begin then
       begin, cpu = core.now(), os.clock()
     end
-    if ev.type == "stdout" then
+    if ev.type == "stdout" or ev.type == "output" then
       bytes = bytes + #ev.data
     end
   end
@@ -108,7 +110,8 @@ local function raw_stream(from, size, count, what)
   local args = ('{"args":["%d","%d","%s"]}'):format(size, count,
     what or "plain")
   local _, took, cpu = yardstick("raw_ws", "127.0.0.1",
-    from == secure and tls_port or plain_port, "/x", "k", args,
+    from == secure and tls_port or plain_port,
+    what == "terminal" and "/pty" or "/x", "k", args,
     from == secure and certificate or nil)
   return count / took, cpu
 end
@@ -270,6 +273,7 @@ compare_streams(secure, 4096, math.floor(STREAM_BYTES / 4096), bar(0.6, 0.8))
 compare_streams(secure, 65536, math.floor(STREAM_BYTES / 65536),
   bar(0.7, 0.9))
 compare_streams(plain, 4096, math.floor(STREAM_BYTES / 4096), nil, "escapes")
+compare_streams(plain, 4096, math.floor(STREAM_BYTES / 4096), nil, "terminal")
 measure.row({
   title = "terminal echo, median", unit = "us", operations = ECHOES,
   at_most = bar(1.25, 1.15), yardstick = raw_echo, ours = echo,
