@@ -44,6 +44,40 @@ static void visit(const wrenn_json *value, unsigned depth) {
   }
 }
 
+/* As whoever builds a tree in one pass. Returns false when it is malformed. */
+static bool descend(wrenn_json_iter *it, const wrenn_json *value,
+                    unsigned depth) {
+  wrenn_json_iter inner;
+  wrenn_json key, element;
+  double number;
+  int found;
+  if (value->type == WRENN_JSON_NUMBER)
+    wrenn_json_double(value, &number);
+  if (value->type != WRENN_JSON_OBJECT && value->type != WRENN_JSON_ARRAY)
+    return true;
+  if (depth == WRENN_JSON_DEPTH)
+    return false;
+  wrenn_json_enter(&inner, it, value);
+  while ((found = wrenn_json_step(&inner, &key, &element)) > 0)
+    if (!descend(&inner, &element, depth + 1))
+      return false;
+  require(found == 0 || inner.why);
+  if (found < 0)
+    return false;
+  wrenn_json_leave(it, &inner);
+  return true;
+}
+
+static bool one_pass(const char *text, size_t size) {
+  wrenn_json_iter it;
+  wrenn_json value;
+  if (!wrenn_json_begin(&it, text, size, &value)) {
+    require(it.why != NULL);
+    return false;
+  }
+  return descend(&it, &value, 0) && wrenn_json_end(&it);
+}
+
 static void round_trip(const char *text, size_t size) {
   wrenn_buf out = {0};
   wrenn_json value;
@@ -71,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require(ok || (why && *why));
   if (ok)
     visit(&value, 0);
+  require(one_pass(text, size) == ok);
   bool object = ok && value.type == WRENN_JSON_OBJECT;
   /* One pass without parsing first finds the same. */
   if (wrenn_json_open(&it, text, size))
