@@ -10,7 +10,8 @@ local send = require("wrenn.files.send")
 local Files = base.Files
 local local_error = base.local_error
 
-local PIECE = 256 * 1024
+-- LuaJIT maps and unmaps memory for each string of 128 KiB and more.
+local PIECE = 64 * 1024
 
 -- ---- checksums -------------------------------------------------------------
 

@@ -28,6 +28,9 @@ local PLAIN_IN_PATH = {
 --- Escapes a path segment. A Go server cannot receive a slash or a segment of
 --- dots only: see names_segment.
 function url.segment(value)
+  if type(value) == "string" and value:find("^[%w_-]+$") then
+    return value
+  end
   local text = url.escape(value)
   if not text:find("%", 1, true) then
     return text
