@@ -28,23 +28,6 @@ local CANNOT_BEGIN = 126
 
 local M = {}
 
--- What the texts of in-band errors mean.
-local meanings = {
-  { "authentication failed", "AuthenticationError" },
-  { "not running", "ConflictError" },
-  { "not found", "NotFoundError" },
-}
-
-local function in_band_error(text)
-  text = errors.text(text)
-  for _, meaning in ipairs(meanings) do
-    if text:find(meaning[1], 1, true) then
-      return errors.new(meaning[2], text)
-    end
-  end
-  return errors.new("AgentError", text)
-end
-
 function Stream:release()
   if self.stop_timer then
     self.stop_timer()
@@ -106,7 +89,7 @@ function Stream:take(event)
     self.exit_code = event.exit_code
     finish(self)
   elseif name == "error" then
-    finish(self, in_band_error(event.data))
+    finish(self, api.frame_error(event.data))
   end
   if event.offset then
     self.offset = event.offset
@@ -188,7 +171,7 @@ function Stream:stop()
   check.self(self, "is_stream", "stop")
   self.stopping = true
   if self.op then
-    self.op:send('{"type":"stop"}')
+    self.op:send(api.STOP)
   end
 end
 
@@ -242,7 +225,5 @@ function M.limit(stream, seconds, expire)
     end)
   end)
 end
-
-M.in_band_error = in_band_error
 
 return M

@@ -9,12 +9,10 @@ local exec = require("wrenn.commands.exec")
 local find_user = require("wrenn.commands.user")
 local http = require("wrenn.wire.http")
 local input = require("wrenn.pty.input")
-local json = require("wrenn.wire.json")
 local literal = require("wrenn.commands.literal")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
-local streams = require("wrenn.commands.stream")
 local task = require("wrenn.task")
 local words = require("wrenn.commands.words")
 
@@ -77,12 +75,12 @@ function Pty:take(event)
     end
     self.pid, self.tag = event.pid or self.pid, event.tag or self.tag
   elseif name == "ping" then
-    self.op:send('{"type":"pong"}')
+    self.op:send(api.PTY_PONG)
   elseif name == "exit" then
     self.exit_code = event.exit_code
     finish(self)
   elseif name == "error" then
-    self.err = streams.in_band_error(event.data)
+    self.err = api.frame_error(event.data)
     if event.fatal then
       finish(self, self.err)
     end
@@ -130,8 +128,7 @@ function Pty:resize(cols, rows)
   check.self(self, "is_pty", "resize")
   check.word(cols, "cols", "resize")
   check.word(rows, "rows", "resize")
-  return input.control(self, "resize",
-    json.encode({ type = "resize", cols = cols, rows = rows }))
+  return input.control(self, "resize", api.pty_resize(cols, rows))
 end
 
 --- Kills the program in the terminal; an exit event follows.
@@ -142,7 +139,7 @@ function Pty:kill()
   if self.op and input.is_deaf(self) then
     return exec.signal(self.commands, self.pid) -- it cannot be told itself
   end
-  return input.control(self, "kill", '{"type":"kill"}')
+  return input.control(self, "kill", api.PTY_KILL)
 end
 
 --- Lets go of the terminal, after what was written has left. The program goes
@@ -258,15 +255,14 @@ function M.connect(commands, tag)
   if not process then
     return nil, err
   end
-  return open(commands.client, path_of(commands),
-    { type = "connect", tag = tag }, {
-      commands = commands, owned = false, tag = tag, pid = process.pid,
-      deaf = true,
-      judge = function(event)
-        local found, why = exec.find(commands, tag)
-        return not found and event.kind and verdict("broken", why) or nil
-      end,
-    })
+  return open(commands.client, path_of(commands), api.pty_connect(tag), {
+    commands = commands, owned = false, tag = tag, pid = process.pid,
+    deaf = true,
+    judge = function(event)
+      local found, why = exec.find(commands, tag)
+      return not found and event.kind and verdict("broken", why) or nil
+    end,
+  })
 end
 
 return M

@@ -2,6 +2,8 @@
 -- answer get the documented defaults; unknown fields are passed through.
 
 local core = require("wrenn.core")
+local errors = require("wrenn.errors")
+local json = require("wrenn.wire.json")
 
 local api = {}
 
@@ -105,6 +107,27 @@ function api.start_frame(words)
   }
 end
 
+--- The frame that ends a stream.
+api.STOP = '{"type":"stop"}'
+
+-- The meaning of the text of a frame that tells of an error.
+local meanings = {
+  { "authentication failed", "AuthenticationError" },
+  { "not running", "ConflictError" },
+  { "not found", "NotFoundError" },
+}
+
+--- The error of an error frame of a stream or a terminal.
+function api.frame_error(text)
+  text = errors.text(text)
+  for _, meaning in ipairs(meanings) do
+    if text:find(meaning[1], 1, true) then
+      return errors.new(meaning[2], text)
+    end
+  end
+  return errors.new("AgentError", text)
+end
+
 -- ---- PTY -------------------------------------------------------------------
 
 --- The first frame of a PTY.
@@ -119,6 +142,27 @@ function api.pty_start(opts)
     cwd = opts.cwd,
     user = opts.user,
   }
+end
+
+--- The first frame for a PTY that runs already.
+function api.pty_connect(tag)
+  return { type = "connect", tag = tag }
+end
+
+--- The frame that resizes a PTY.
+function api.pty_resize(cols, rows)
+  return json.encode({ type = "resize", cols = cols, rows = rows })
+end
+
+--- The frames that kill a PTY's program, and that answer a ping.
+api.PTY_KILL = '{"type":"kill"}'
+api.PTY_PONG = '{"type":"pong"}'
+
+-- ---- files -----------------------------------------------------------------
+
+--- Body of POST .../files/stream/read.
+function api.download_body(path)
+  return json.encode({ path = path })
 end
 
 return api

@@ -1,8 +1,8 @@
 --- A streaming download: an iterator of byte strings.
 
+local api = require("wrenn.wire.api")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
-local json = require("wrenn.wire.json")
 local reader = require("wrenn.reader")
 
 ---@class wrenn.Download
@@ -86,7 +86,7 @@ local M = {}
 function M.open(client, endpoint, wire, path, size, count)
   local op, inbox = http.start(client, {
     method = "POST", path = endpoint, stream = true,
-    body = json.encode({ path = wire }), content_type = "application/json",
+    body = api.download_body(wire), content_type = "application/json",
     idle = client.settings.timeout,
   })
   if not op then
