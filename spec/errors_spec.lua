@@ -146,6 +146,40 @@ describe("an answer", function()
     assert.are.equal(3, #p:received())
   end)
 
+  it("of an error is asked for again where the server says so", function()
+    for _, status in ipairs({ 502, 503, 504 }) do
+      local body = '{"error":{"code":"x","message":"m","request_id":"req_1"%s}}'
+      for more, count in pairs({ [',"retryable":true'] = 2,
+        [',"retryable":false'] = 1, [""] = status == 503 and 2 or 1 })
+      do
+        p = peer.answering({ status, body:format(more) },
+          { 200, '{"id":"cl-1","status":"running"}' })
+        local info = wrenn.Capsule.get_info("cl-1", p:options())
+        assert.are.equal(count == 2, info ~= nil)
+        assert.are.equal(count, #p:received())
+        p:stop()
+      end
+    end
+    p = peer.answering({ 200 })
+  end)
+
+  it("that is asked for again has the time of one call for both", function()
+    p = peer.start([[
+      c:request()
+      if n == 1 then c:sleep(3) c:reset() else c:sleep(60) end
+    ]])
+    local attempts = {}
+    local client = assert(wrenn.Client(p:options({ timeout = 5,
+      on_event = function(ev)
+        attempts[#attempts + 1] = ev.duration
+      end })))
+    local info, err = client.capsules:get("cl-1")
+    assert.is_nil(info)
+    assert.are.equal("TimeoutError", err.type)
+    assert.are.equal(2, #attempts)
+    assert.is_true(attempts[2] < 4.5, "took " .. attempts[2] .. " s")
+  end)
+
   it("to a POST is never asked for again", function()
     p = peer.start(flaky)
     local capsule, err = wrenn.Capsule.create(p:options())

@@ -203,23 +203,27 @@ local function terminal(capsule, say)
   say("terminal", "typed")
 end
 
--- A command whose thread the host kills while it waits for it.
+-- A command whose thread the host kills while it waits for it: by a request, or
+-- by a stream.
 local function killed(host, capsule, say)
   local function is_running()
     return #check(capsule.commands:list()) > 0
   end
-  host.kill(function()
-    capsule.commands:run("sleep 300", { timeout = 400 })
-  end, function()
-    wait_for(host, is_running)
-    say("began", is_running())
-  end)
-  wait_for(host, function()
-    collectgarbage()
-    collectgarbage()
-    return not is_running()
-  end)
-  say("goes_on", is_running())
+  for how, on_stdout in pairs({ request = false, stream = print }) do
+    host.kill(function()
+      capsule.commands:run("sleep 300",
+        { timeout = 400, on_stdout = on_stdout or nil })
+    end, function()
+      wait_for(host, is_running)
+      say(how .. "_began", is_running())
+    end)
+    wait_for(host, function()
+      collectgarbage()
+      collectgarbage()
+      return not is_running()
+    end)
+    say(how .. "_goes_on", is_running())
+  end
 end
 
 local parts = {

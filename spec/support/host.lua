@@ -150,8 +150,10 @@ end
 --- Checks that a command does not outlive a thread killed by the host.
 function host.check_killed(assert, figures)
   assert.are.equal("true", figures.finished, figures.text)
-  assert.are.equal("true", figures.began)
-  assert.are.equal("false", figures.goes_on)
+  for _, how in ipairs({ "request", "stream" }) do
+    assert.are.equal("true", figures[how .. "_began"])
+    assert.are.equal("false", figures[how .. "_goes_on"], how)
+  end
 end
 
 -- The checks that all hosts share; `run(words)` returns the figures of the
