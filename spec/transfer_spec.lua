@@ -128,6 +128,16 @@ describe("transfers with wrenn-local", function()
       assert.are.equal("f\n", shell("ls -A " .. here("clean")))
     end)
 
+  it("a file that cannot take its target's place is a failure", function()
+    shell("mkdir " .. here("taken"))
+    sh("head -c 2000000 /dev/zero > /tmp/z")
+    is_local_error(files:download("/tmp/z", here("taken/f"),
+      { on_progress = function()
+        shell("mkdir -p " .. here("taken/f/x")) -- meanwhile
+      end }))
+    assert.are.equal("f\n", shell("ls -A " .. here("taken")))
+  end)
+
   it("what a callback raises comes through, and nothing is left", function()
     shell("mkdir " .. here("raise"))
     local function raise()
