@@ -133,6 +133,23 @@ generations.each(function(g)
       no_process_is_left()
     end)
 
+    it("is found and killed by any tag", function()
+      for _, tag in ipairs({ "a/b", "../x", "4294967", "a b", "ü\226\130\172",
+        "%41?b#c" })
+      do
+        local handle = assert(capsule.commands:run("sleep 300",
+          { background = true, tag = tag }))
+        local term = assert(capsule:pty_connect(tag))
+        assert.are.same({ tag, handle.pid }, { term.tag, term.pid })
+        term:close()
+        assert.is_true(capsule.commands:kill(tag), tag)
+        no_process_is_left()
+        local none, err = capsule:pty_connect(tag)
+        assert.is_nil(none)
+        assert.is_true(err:is("NotFoundError"))
+      end
+    end)
+
     it("goes on without its scope when it was connected to", function()
       local term = start_shell()
       read_until(term, "#")
