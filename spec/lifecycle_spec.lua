@@ -466,7 +466,7 @@ generations.each(function(g)
     -- files is no activity.
     local function wait_for_pause(id)
       local files = require("wrenn.files").new(wrenn.Client(s:options()), id)
-      local deadline = os.time() + 20
+      local deadline = os.time() + 60
       while files:list("/tmp") do
         assert(os.time() < deadline, "it is not paused")
         wrenn.task.sleep(0.05)
@@ -505,7 +505,28 @@ generations.each(function(g)
       wait_for_pause(capsule.id)
       local result = assert(assert(capsule.commands:stream("echo y")):wait())
       assert.are.equal("y\n", result.stdout)
+      wait_for_pause(capsule.id)
+      local term = assert(capsule:pty({ cmd = "/bin/echo", args = { "z" } }))
+      local out = ""
+      for ev in term do
+        out = out .. (ev.type == "output" and ev.data or "")
+      end
+      assert.are.equal("z\r\n", out)
       assert(capsule:destroy())
+    end)
+
+    it("is written to where it comes back by itself, but by no upload",
+      function()
+        local capsule = asleep({ auto_resume = true })
+        assert(capsule.files:write("/tmp/x", "1"))
+        assert.are.equal("1", capsule.files:read("/tmp/x"))
+        wait_for_pause(capsule.id)
+        local ok, err = capsule.files:upload_stream("/tmp/x", { "2" })
+        assert.is_nil(ok)
+        assert.is_true(err:is("CapsuleStateError") or err:is("ConflictError"),
+          tostring(err))
+        assert.are.equal("1", capsule.files:read("/tmp/x"))
+        assert(capsule:destroy())
     end)
   end)
 end)

@@ -85,8 +85,8 @@ function upload.run(client, endpoint, path, next_piece, size)
     ok = false
   end
   local answer, err = http.answer(event)
-  if not answer then
-    return nil, err
+  if not answer then -- what has been sent is not sent again
+    return client.revive.answer(client, request, err)
   end
   return http.accepted(request, answer)
 end
