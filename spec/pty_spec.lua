@@ -151,6 +151,16 @@ describe("a terminal of a scripted server", function()
     assert.is_true(term.err:is("ConnectionError"))
   end)
 
+  it("tells the reason that its server had to close it", function()
+    local term = assert(capsule_of([[
+      c:text('{"type":"output","data":"eA=="}')
+      c:close_frame(4001, "host is drained") c:read_frame()
+    ]]):pty())
+    events_of(term)
+    assert.are.equal(4001, term.err.details.close_code)
+    assert.is_truthy(term.err.message:find(": host is drained", 1, true))
+  end)
+
   it("raises on invalid base64 rather than end", function()
     local term = assert(capsule_of(
       [[ c:text('{"type":"output","data":"*"}') ]]):pty())

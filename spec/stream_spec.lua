@@ -137,14 +137,20 @@ describe("a stream of a scripted server", function()
 
   for name, ending in pairs({
     ["its connection ends"] = "c:close()",
-    ["its connection is reset"] = "c:sleep(0.05) c:reset()",
+    ["its connection is reset"] =
+      "repeat c:sleep(0.01) until io.open(%q) c:reset()",
     ["a close frame comes"] = "c:close_frame(1000)",
   }) do
     it("ends quietly when " .. name .. ", and says so", function()
-      local capsule =
-        capsule_of([[c:text('{"type":"stdout","data":"a"}') ]] .. ending)
+      local seen = os.tmpname() -- is there once "a" has been read
+      os.remove(seen)
+      local capsule = capsule_of([[c:text('{"type":"stdout","data":"a"}') ]]
+        .. ending:format(seen))
       local stream = assert(capsule.commands:stream("x"))
-      assert.are.same({ { type = "stdout", data = "a" } }, events_of(stream))
+      assert.are.same({ type = "stdout", data = "a" }, (stream:read()))
+      assert(io.open(seen, "w")):close()
+      assert.are.same({}, events_of(stream))
+      os.remove(seen)
       assert.is_nil(stream.exit_code)
       assert.is_true(stream.err:is("ConnectionError"))
       local result, err = stream:wait()
@@ -152,6 +158,16 @@ describe("a stream of a scripted server", function()
       assert.are.equal(stream.err, err)
     end)
   end
+
+  it("tells the reason that its server had to close it", function()
+    local stream = assert(capsule_of([[
+      c:text('{"type":"stdout","data":"a"}')
+      c:close_frame(4001, "host is drained") c:read_frame()
+    ]]).commands:stream("x"))
+    events_of(stream)
+    assert.are.equal(4001, stream.err.details.close_code)
+    assert.is_truthy(stream.err.message:find(": host is drained", 1, true))
+  end)
 
   it("passes on what it does not know", function()
     local capsule = capsule_of([[
