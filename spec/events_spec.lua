@@ -714,6 +714,40 @@ describe("the event stream of wrenn-local", function()
     s:stop()
   end)
 
+  it("tells of a capsule that could not be made, and why", function()
+    local pipe = io.popen("mktemp -d")
+    local folder = pipe:read("*l")
+    pipe:close()
+    local s = server.start("--data " .. folder .. " 2>/dev/null")
+    local client = assert(wrenn.Client(s:options()))
+    local capsule = assert(wrenn.Capsule.create({ client = client,
+      wait = true }))
+    assert(capsule:create_snapshot({ name = "lost", wait = true }))
+    os.execute("rm -rf " .. folder .. "/snapshots/*")
+    local stream = assert(client.events:stream())
+    local none, err = wrenn.Capsule.create({ client = client, wait = true,
+      template = "lost" })
+    assert.is_nil(none)
+    assert.are.equal("error", err.status)
+    local told = {}
+    wrenn.task.with_timeout(30, function()
+      repeat
+        local ev = stream:read()
+        told[#told + 1] = ev
+      until not ev or ev.actor.type == "system"
+    end)
+    assert.are.equal(2, #told)
+    assert.are.same({ "capsule.create", "success", "api_key" },
+      { told[1].event, told[1].outcome, told[1].actor.type })
+    assert.are.same({ "capsule.create", "error", "cleanup_after_create_error" },
+      { told[2].event, told[2].outcome, told[2].metadata.reason })
+    assert.is_truthy(told[2].error:find("not come up", 1, true))
+    assert.are.equal(told[1].resource.id, told[2].resource.id)
+    stream:close()
+    s:stop()
+    os.execute("rm -rf " .. folder)
+  end)
+
   it("tells of a capsule that is paused for being idle", function()
     local s = server.start("", "WRENN_LOCAL_IDLE_SECOND_MS=10")
     local client = assert(wrenn.Client(s:options()))
