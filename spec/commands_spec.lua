@@ -10,6 +10,15 @@ local wrenn = require("wrenn")
 local Capsule = wrenn.Capsule
 local unpack = table.unpack or unpack
 
+-- A command has got so far.
+local function wait_for_file(capsule, path)
+  local deadline = os.time() + 30
+  while not capsule.files:exists(path) and os.time() < deadline do
+    wrenn.task.sleep(0.02)
+  end
+  assert.is_true(capsule.files:exists(path))
+end
+
 describe("the request of a command", function()
   local p
 
@@ -305,9 +314,9 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("is killed with what it has started", function()
       local handle = assert(capsule.commands:run(
-        "sleep 31.1 & echo up; sleep 31.1; echo", { background = true }))
+        "sleep 31.1 & touch /tmp/up; sleep 31.1; echo", { background = true }))
       local stream = assert(handle:stream())
-      wrenn.task.sleep(0.3)
+      wait_for_file(capsule, "/tmp/up")
       assert.is_true(handle:kill())
       assert.are.equal(-1, assert(stream:wait()).exit_code)
       assert.are.equal("", assert(capsule.commands:run(
@@ -320,9 +329,10 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("is killed with SIGTERM and SIGKILL, by pid and by tag", function()
       local commands = capsule.commands
-      assert(commands:run("trap 'exit 7' TERM; while :; do sleep 0.05; done",
+      assert(commands:run("trap 'exit 7' TERM; touch /tmp/trap;"
+        .. " while :; do sleep 0.05; done",
         { background = true, tag = "a tag/ü" }))
-      wrenn.task.sleep(0.2)
+      wait_for_file(capsule, "/tmp/trap")
       local stream = assert(commands:connect("a tag/ü"))
       assert(stream:read())
       assert.is_true(commands:kill("a tag/ü", { signal = "SIGTERM" }))
@@ -490,8 +500,8 @@ describe("a command in wrenn-local", function()
 
   it("may handle SIGTERM", function()
     local handle = run("trap 'echo got it; exit 0' TERM; echo set;"
-      .. " while :; do sleep 0.05; done", { background = true })
-    wrenn.task.sleep(0.2)
+      .. " touch /tmp/set; while :; do sleep 0.05; done", { background = true })
+    wait_for_file(capsule, "/tmp/set")
     local stream = assert(handle:stream())
     assert.is_true(handle:kill({ signal = "SIGTERM" }))
     local result = assert(stream:wait())
