@@ -248,7 +248,7 @@ function Socket:until_type(name)
     if message.type == name then
       return message, table.concat(out)
     end
-    out[#out + 1] = wire.output(message)
+    out[#out + 1] = self.outside(wire.output(message))
   end
 end
 
@@ -258,7 +258,7 @@ function Socket:until_output(text, seen)
   while not out:find(text, 1, true) do
     local message, how = self:read()
     assert(message, ("%s after %q"):format(how or "", out))
-    out = out .. wire.output(message)
+    out = out .. self.outside(wire.output(message))
   end
   return out
 end
