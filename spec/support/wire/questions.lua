@@ -18,7 +18,6 @@ local function normal(text)
     :gsub("%d%d%d%d%-%d%d%-%d%dT[%d:.]+Z", "TIME")
     :gsub('"(%a+_ip)":"[^"]*"', '"%1":"IP"')
     :gsub('("type":"directory","size":)%d+', "%1N") -- the file system's
-    :gsub('("details":{"status":"paus)%a+', "%1ED") -- or not yet
     :gsub('"([%a_]+)":%d+', function(name)
       local differs = { duration_ms = true, pid = true, modified_at = true,
         size_bytes = true }
