@@ -34,6 +34,7 @@ build = {
     CMAKE_INSTALL_PREFIX = "$(PREFIX)",
     CMAKE_INSTALL_BINDIR = "$(BINDIR)",
     LUA_INCLUDE_DIR = "$(LUA_INCDIR)",
+    WRENN_LUA = "", -- the one of these headers
     WRENN_LMOD_DIR = "$(LUADIR)",
     WRENN_CMOD_DIR = "$(LIBDIR)",
     WRENN_SDK = "OFF",
