@@ -54,7 +54,8 @@ fi
 
 # Each spec file is a process of its own with a time limit: a hang is a failure
 # of that file, and its log ends with the test that hung. Those that measure
-# time ("Runs alone" in their head) come last, one by one.
+# time ("Runs alone" in their head) come last, one by one; those that take long
+# (which say that) begin first.
 spec_limit=${SPEC_LIMIT:-240}
 logs=$dir/specs
 rm -rf "$logs"
@@ -89,9 +90,10 @@ run_spec() {
 
 printf '\nSpecs (%s)\n' "$lua"
 read -r -a files <<<"${WRENN_SPEC_FILES:-$(echo spec/*_spec.lua)}"
-mapfile -t together < <(grep -L '^-- Runs alone' "${files[@]}")
+mapfile -t first < <(grep -l '^-- Takes long' "${files[@]}")
+mapfile -t others < <(grep -LE '^-- (Takes long|Runs alone)' "${files[@]}")
 mapfile -t alone < <(grep -l '^-- Runs alone' "${files[@]}")
-for file in "${together[@]}"; do
+for file in "${first[@]}" "${others[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-8}" ]; do
     wait -n || :
   done

@@ -1,3 +1,4 @@
+-- Takes long: begins first.
 -- How connections are made: proxies, trust, addresses, descriptors. One rule
 -- for requests and WebSockets, so each of these is tried with both.
 

@@ -1,3 +1,4 @@
+-- Takes long: begins first.
 -- Capsules from creation to destruction, on the client's side and against
 -- wrenn-local.
 

@@ -1,3 +1,4 @@
+-- Takes long: begins first.
 -- What is left when a capsule or the server ends, whatever way it ends: no
 -- process, no folder, no listener.
 

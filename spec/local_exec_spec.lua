@@ -1,3 +1,4 @@
+-- Takes long: begins first.
 -- wrenn-local's commands in every generation, on the wire.
 
 local core = require("wrenn.core")

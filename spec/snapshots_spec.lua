@@ -1,3 +1,4 @@
+-- Takes long: begins first.
 -- Snapshots and templates, on the client's side and against wrenn-local of
 -- every generation.
 

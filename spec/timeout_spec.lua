@@ -1,3 +1,4 @@
+-- Takes long: begins first.
 -- Time limits: what outlasts one is killed with all that it has started, and
 -- what it had printed is in the error; in every generation.
 
