@@ -89,7 +89,7 @@ static bool is_key(const char *sent, const char *key) {
   char wanted[KEY_SIZE] = "", given[KEY_SIZE] = "";
   unsigned char differs = 0;
   strncpy(wanted, key, sizeof(wanted) - 1);
-  memcpy(given, sent, strlen(sent));
+  strncpy(given, sent, sizeof(given) - 1);
   for (size_t i = 0; i < sizeof(wanted); i++)
     differs |= (unsigned char)(given[i] ^ wanted[i]);
   return !differs;

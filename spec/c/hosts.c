@@ -10,25 +10,25 @@ typedef int look_up(const char *, const char *, const struct addrinfo *,
                     struct addrinfo **);
 
 __attribute__((visibility("default"))) int
-getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
-            struct addrinfo **list) {
+getaddrinfo(const char *name, const char *service, const struct addrinfo *req,
+            struct addrinfo **pai) {
   look_up *real;
   void *symbol = dlsym(RTLD_NEXT, "getaddrinfo");
   memcpy(&real, &symbol, sizeof(real));
   const char *known = getenv("WRENN_SPEC_HOSTS");
   size_t len = name ? strlen(name) : 0;
   if (!name || !known || strncmp(known, name, len) || known[len] != '=')
-    return real(name, service, hints, list);
-  struct addrinfo **end = list;
+    return real(name, service, req, pai);
+  struct addrinfo **end = pai;
   char text[256];
   snprintf(text, sizeof(text), "%s", known + len + 1);
   char *rest = NULL;
   for (char *one = strtok_r(text, ",", &rest); one;
        one = strtok_r(NULL, ",", &rest)) {
-    if (real(one, service, hints, end))
+    if (real(one, service, req, end))
       continue; /* of a family that was not asked for */
     while (*end)
       end = &(*end)->ai_next;
   }
-  return end == list ? EAI_NONAME : 0;
+  return end == pai ? EAI_NONAME : 0;
 }

@@ -43,7 +43,7 @@ static int system_deaf(lua_State *L) {
   if (bind(listener, to, len) || listen(listener, 0))
     return luaL_error(L, "cannot listen at %s", text);
   for (int i = 0; i < 4; i++)
-    connect(
+    (void)connect(
         socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
         to, len);
   return 0;
