@@ -29,7 +29,8 @@ describe("a locale with a decimal comma", function()
     end
     look()
     assert(os.setlocale("de_DE.UTF-8"), "no such locale")
-    assert(("%.1f"):format(0.5) == "0,5", "no comma")
+    -- LuaJIT formats numbers by itself.
+    assert(rawget(_G, "jit") or ("%.1f"):format(0.5) == "0,5", "no comma")
     look()
     local loop = core.loop()
     local op = loop:http({ url = "%s", total = 0.25 })
