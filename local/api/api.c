@@ -88,8 +88,8 @@ static const char *const session_only[] = {
 static bool is_key(const char *sent, const char *key) {
   char wanted[KEY_SIZE] = "", given[KEY_SIZE] = "";
   unsigned char differs = 0;
-  strncpy(wanted, key, sizeof(wanted) - 1);
-  strncpy(given, sent, sizeof(given) - 1);
+  snprintf(wanted, sizeof(wanted), "%s", key);
+  snprintf(given, sizeof(given), "%s", sent);
   for (size_t i = 0; i < sizeof(wanted); i++)
     differs |= (unsigned char)(given[i] ^ wanted[i]);
   return !differs;
