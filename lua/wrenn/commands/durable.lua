@@ -194,7 +194,10 @@ function durable.start(self, cmd, opts)
   if not ok then
     return nil, err
   end
-  local limit = opts.timeout and ("%.3f"):format(opts.timeout) or ""
+  -- In whole milliseconds: the locale may have a decimal comma.
+  local ms = opts.timeout and math.ceil(opts.timeout * 1000)
+  local limit = ms and ("%d.%03d"):format(math.floor(ms / 1000), ms % 1000)
+    or ""
   local cwd = opts.cwd and words.directory(opts.cwd) or ""
   local fields = { tag = tag }
   for _, name in ipairs({ "args", "envs", "cwd", "user", "stdin" }) do

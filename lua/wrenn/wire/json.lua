@@ -6,13 +6,14 @@ local core = require("wrenn.core")
 local json = {}
 
 local codec
-local point -- the decimal point that the codec uses
+local locale -- the one that the codec was created in
 
--- The locale may change at any time; a codec reads it when created.
+-- The locale may change at any time; a codec reads the decimal point when
+-- created. LuaJIT's own formatting would not show it.
 local function instance()
-  local now = ("%.1f"):format(0.5):sub(2, 2)
-  if now ~= point then
-    point = now
+  local now = os.setlocale(nil, "numeric")
+  if not codec or now ~= locale then
+    locale = now
     codec = require("cjson").new()
     codec.encode_sparse_array(false)
   end
