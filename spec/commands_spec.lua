@@ -314,9 +314,9 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("is killed with what it has started", function()
       local handle = assert(capsule.commands:run(
-        "sleep 31.1 & touch /tmp/up; sleep 31.1; echo", { background = true }))
+        "sleep 31.1 & touch ~/up; sleep 31.1; echo", { background = true }))
       local stream = assert(handle:stream())
-      wait_for_file(capsule, "/tmp/up")
+      wait_for_file(capsule, "up")
       assert.is_true(handle:kill())
       assert.are.equal(-1, assert(stream:wait()).exit_code)
       assert.are.equal("", assert(capsule.commands:run(
@@ -329,10 +329,10 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("is killed with SIGTERM and SIGKILL, by pid and by tag", function()
       local commands = capsule.commands
-      assert(commands:run("trap 'exit 7' TERM; touch /tmp/trap;"
+      assert(commands:run("trap 'exit 7' TERM; touch ~/trap;"
         .. " while :; do sleep 0.05; done",
         { background = true, tag = "a tag/ü" }))
-      wait_for_file(capsule, "/tmp/trap")
+      wait_for_file(capsule, "trap")
       local stream = assert(commands:connect("a tag/ü"))
       assert(stream:read())
       assert.is_true(commands:kill("a tag/ü", { signal = "SIGTERM" }))
