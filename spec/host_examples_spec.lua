@@ -52,18 +52,16 @@ describe("the example", function()
     nothing_is_left()
   end)
 
+  -- A busy machine may hold up some frames, but neither half of them nor one
+  -- for as long as the capsule's pauses between its lines.
   it("game_loop.lua keeps its frames while a capsule works", function()
-    local longest, text
-    for _ = 1, 3 do -- a busy machine may hold up a frame
-      text = host.run(s, "", host.lua .. " examples/game_loop.lua").text
-      assert.is_truthy(text:find("score 500, and the capsule is gone", 1, true),
-        text)
-      longest = tonumber(text:match("update took ([%d.]+) ms"))
-      if longest < 16 then
-        break
-      end
-    end
-    assert.is_true(longest < 16, text)
+    local text = host.run(s, "", host.lua .. " examples/game_loop.lua").text
+    assert.is_truthy(text:find("score 500, and the capsule is gone", 1, true),
+      text)
+    local half, longest =
+      text:match("less than ([%d.]+) ms, the longest ([%d.]+)")
+    assert.is_true(tonumber(half) < 5, text)
+    assert.is_true(tonumber(longest) < 190, text)
     nothing_is_left()
     host.run(s, "", host.lua .. " examples/game_loop.lua 2") -- ends too early
     nothing_is_left()
