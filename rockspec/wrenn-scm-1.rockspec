@@ -17,6 +17,7 @@ wrenn-local, a server for one machine. Linux.]],
 supported_platforms = { "linux" }
 dependencies = {
   "lua >= 5.1, < 5.5",
+  "lua-cjson >= 2.1",
 }
 -- Libraries only: Debian keeps curl's headers where LuaRocks does not look.
 external_dependencies = {

@@ -82,6 +82,7 @@ run_spec() {
     sed -n '/^FAILED /,$p' "$log"
     failed=$((failed > 0 ? failed : 1))
   fi
+  sed -n '/^SKIPPED /p' "$log"
   printf '%d %d %d\n' "${passed:-0}" "$failed" "${skipped:-0}" \
     >"$logs/$name.counts"
   printf '  %-28s %4d passed %3d failed %4d s\n' "$name" "${passed:-0}" \

@@ -47,6 +47,7 @@ shellcheck             checks the scripts
 luarocks               builds the rock
 mmdebstrap             makes the bare Debian 13 of the gate
 cargo                  fetches the newest libuv and libcurl
+python3-pip            fetches a current Neovim
 lua5.1                 another Lua to run on
 lua5.3                 another Lua to run on
 liblua5.3-dev          and to compile against'

@@ -1,7 +1,7 @@
 -- How busted tells what it does, for run-tests.sh: a line for each test, begun
 -- before the test is, so that the last line of a run that hangs is the culprit;
--- then what failed; then "N passed, N failed",
--- with ", N skipped" where some were.
+-- then what failed, and why something was skipped that says so; then
+-- "N passed, N failed", with ", N skipped" where some were.
 
 local pretty = require("pl.pretty")
 
@@ -45,6 +45,12 @@ return function()
     for _, list in ipairs({ handler.failures, handler.errors }) do
       for _, failure in ipairs(list) do
         describe_failure(failure)
+      end
+    end
+    for _, one in ipairs(handler.pendings) do
+      if type(one.message) == "string" then
+        io.write("\nSKIPPED ", one.name, ": ", one.message:gsub("%s+", " "),
+          "\n")
       end
     end
     local skipped = handler.pendingsCount

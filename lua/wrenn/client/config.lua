@@ -2,6 +2,7 @@
 -- default.
 
 local errors = require("wrenn.errors")
+local json = require("wrenn.wire.json")
 local url = require("wrenn.wire.url")
 
 local config = {}
@@ -100,6 +101,10 @@ end
 
 --- Resolves checked options. Returns the settings, or nil, ConfigurationError.
 function config.resolve(opts)
+  local ready, why = json.ready()
+  if not ready then
+    return misconfigured("no sound JSON: " .. why)
+  end
   local key = given(opts.api_key) or from_environment("WRENN_API_KEY")
   if not key then
     return misconfigured("No API key provided: set WRENN_API_KEY or pass"
