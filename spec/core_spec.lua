@@ -4,6 +4,7 @@
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local figures = require("spec.hosts.figures")
 local peer = require("spec.support.peer")
 
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
@@ -34,7 +35,11 @@ local function finish(loop, op, seconds)
   end
 end
 
-local count_fds, rss_kib = compat.count_fds, compat.rss_kib
+local count_fds = figures.count_fds
+
+local function rss_kib()
+  return figures.status_of("VmRSS")
+end
 
 describe("the loop", function()
   local loop, server

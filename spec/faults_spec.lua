@@ -2,8 +2,8 @@
 -- deadline, no success that is none, nothing left open. One peer serves all: the
 -- first part of the path says which fault it has to commit.
 
-local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local figures = require("spec.hosts.figures")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
 
@@ -379,13 +379,13 @@ describe("all of that", function()
       collectgarbage()
       collectgarbage()
       if round == 4 then
-        before = compat.count_fds()
+        before = figures.count_fds()
       end
     end
     local deadline = core.now() + 2
-    while compat.count_fds() > before and core.now() < deadline do
+    while figures.count_fds() > before and core.now() < deadline do
       wrenn.task.sleep(0.05)
     end
-    assert.is_true(compat.count_fds() < before + 4)
+    assert.is_true(figures.count_fds() < before + 4)
   end)
 end)

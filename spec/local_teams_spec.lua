@@ -2,6 +2,7 @@
 
 local generations = require("spec.support.generations")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wire = require("spec.support.wire")
 
 local OTHER = "wrn_fedcba9876543210fedcba9876543210"
@@ -104,8 +105,6 @@ generations.each(function(g)
             assert.are.equal(404,
               theirs:request(method, "/v1/volumes/" .. ref).status)
           end
-          assert.are.equal(404, theirs:request("POST", "/v1/capsules",
-            { volume_ids = { ref } }).status)
         end
         assert.are.equal("[]\n", theirs:request("GET", "/v1/volumes").body)
         local other = theirs:request("POST", "/v1/volumes",
@@ -113,6 +112,17 @@ generations.each(function(g)
         assert.are.equal(201, other.status)
         assert.are_not.equal(volume.team_id, other.json.team_id)
         assert.are.equal(204, mine:request("DELETE", "/v1/volumes/a").status)
+        assert.are.equal(204, theirs:request("DELETE", "/v1/volumes/a").status)
+      end)
+
+      -- Without walls there is no place to put one up.
+      walls.only(it, pending)("mounts no volume", function()
+        local volume = mine:request("POST", "/v1/volumes",
+          { name = "vl-b", size_mb = 100 }).json
+        for _, ref in ipairs({ volume.id, "vl-b", "b" }) do
+          assert.are.equal(404, theirs:request("POST", "/v1/capsules",
+            { volume_ids = { ref } }).status)
+        end
       end)
     end
 

@@ -2,6 +2,7 @@
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local figures = require("spec.hosts.figures")
 local uv = require("luv")
 
 -- Runs luv's loop until `done` holds.
@@ -185,13 +186,13 @@ describe("a relay", function()
     loop:close()
     relay:stop()
     loop = assert(core.loop())
-    local fds = compat.count_fds()
+    local fds = figures.count_fds()
     for _ = 1, 20 do
       assert(loop:relay())
     end
     collectgarbage()
     collectgarbage()
-    assert.is_true(compat.count_fds() <= fds + 2) -- the loop's own alarm
+    assert.is_true(figures.count_fds() <= fds + 2) -- the loop's own alarm
     relay = assert(loop:relay())
   end)
 end)

@@ -54,21 +54,6 @@ function compat.output_of(command)
   return output
 end
 
---- The number of this process's open file descriptors.
-function compat.count_fds()
-  return tonumber(compat.output_of("ls /proc/$PPID/fd | wc -l"))
-end
-
---- Memory that this process holds, in KiB.
-function compat.rss_kib()
-  for line in io.lines("/proc/self/status") do
-    local kib = line:match("^VmRSS:%s*(%d+)")
-    if kib then
-      return tonumber(kib)
-    end
-  end
-end
-
 --- The path of something that has been built beside wrenn-local's folder.
 function compat.built(path)
   local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
