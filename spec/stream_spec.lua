@@ -76,6 +76,35 @@ describe("a stream of a scripted server", function()
       assert.is_truthy(last:find("4711", 1, true), last)
     end)
 
+  it("costs a program that loops over much output next to nothing", function()
+    local capsule = capsule_of([[
+      local text = '{"type":"stdout","data":"x"}'
+      c:send((string.char(0x81, #text) .. text):rep(2000))
+      c:text('{"type":"exit","exit_code":0}')
+      c:close()
+    ]])
+    local stream = assert(capsule.commands:stream("x"))
+    local events, steps = 0, 0
+    local jit = rawget(_G, "jit")
+    if jit then
+      jit.off() -- compiled code calls no hook
+    end
+    debug.sethook(function()
+      steps = steps + 100
+    end, "", 100)
+    for _ in stream do
+      events = events + 1
+    end
+    debug.sethook()
+    if jit then
+      jit.on()
+    end
+    assert.are.equal(2001, events)
+    assert.is_true(steps / events < 40,
+      ("%g instructions of the virtual machine for each event")
+        :format(steps / events))
+  end)
+
   it("sends a shell line whole", function()
     local capsule = capsule_of([[ c:close() ]])
     events_of(assert(capsule.commands:stream("echo hi")))

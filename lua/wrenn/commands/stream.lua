@@ -113,11 +113,13 @@ end
 ---  limit. Or when the wait was interrupted: the stream then goes on
 Stream.read = reader.read
 
--- The iterator of every reader, with a shorter way for plain output.
+-- The iterator of every reader, with a shorter way for plain output behind
+-- other output.
 function Stream:__call()
   local inbox = self.inbox
   local first = inbox.first
-  if first < inbox.last and self.pid and not self.refill and not self.ended then
+  if self.heard and first < inbox.last and not self.refill and not self.ended
+  then
     local ev = inbox[first] -- most are output, with more behind it
     if PLAIN[ev.type] then
       inbox[first], inbox.first = nil, first + 1
@@ -184,6 +186,9 @@ Stream.close = reader.close
 --- is none of the reader's faults.
 function M.new(fields)
   fields.begun = fields.begun or scheduler.now()
+  -- The iterator asks for these each time; what is nil is looked up thrice.
+  fields.heard, fields.ended = false, false
+  fields.refill = fields.refill or false
   return setmetatable(fields, Stream)
 end
 
