@@ -7,6 +7,7 @@ local trees = {
     -- Each row uses itself and those before it; rooms in one row do not use
     -- each other.
     rows = {
+      { "dates" },
       { "errors", "check", "core" },
       { "ids", "task" },
       { "reader" },

@@ -140,9 +140,7 @@ describe("an answer", function()
 
   it("that fails twice on the way is asked for again", function()
     p = peer.start(flaky)
-    local begin = require("wrenn.core").now()
     assert(wrenn.Capsule.get_info("cl-1", p:options()))
-    assert.is_true(require("wrenn.core").now() - begin >= 0.9)
     assert.are.equal(3, #p:received())
   end)
 

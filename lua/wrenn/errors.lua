@@ -1,5 +1,7 @@
 --- Structured errors: one table class whose types form a tree.
 
+local dates = require("wrenn.dates")
+
 local errors = {}
 
 ---@class wrenn.Error
@@ -12,7 +14,8 @@ local errors = {}
 ---@field details? table      what else the server or the library knew; without
 ---  a status_code, `sent`: whether the request may have arrived all the same
 ---@field cause? any          the error behind this one
----@field retry_after? number seconds, with RateLimitError
+---@field retry_after? number seconds, where the server asks for a pause; those
+---  of a day at the most
 ---@field capsule_ids? string[]  with HostHasCapsulesError
 ---@field status? string      the capsule's status, with CapsuleStateError
 ---@field result? table       with CommandError, and with a command's TimeoutError
@@ -322,7 +325,7 @@ function errors.from_response(status, decoded, body, header)
     details = details,
     status = details and details.status,
     capsule_ids = type(ids) == "table" and ids or nil,
-    retry_after = tonumber((header("retry-after"))),
+    retry_after = dates.delay(header("retry-after"), header("date")),
   })
 end
 

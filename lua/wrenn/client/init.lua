@@ -51,19 +51,33 @@ local M = {}
 
 local count = 0 -- number of clients created
 
+---@class wrenn.RequestEvent
+---@field type "request"
+---@field method string
+---@field path string
+---@field attempt integer     from 1
+---@field duration number     seconds of this attempt
+---@field status? integer     of the answer, 101 for an open WebSocket
+---@field error? wrenn.Error
+---@field retry_in? number    seconds until the next attempt, if there is one
+
 ---@class wrenn.ClientOptions
 ---@field api_key? string         else WRENN_API_KEY
 ---@field base_url? string        else WRENN_BASE_URL, https://app.wrenn.dev/api
 ---@field proxy_domain? string    else WRENN_PROXY_DOMAIN, or from the base URL
 ---@field timeout? number         seconds for a call (30)
 ---@field connect_timeout? number seconds (10)
----@field retries? integer        of calls that may be repeated (2)
+---@field retries? integer        of a call whose request may be sent twice or
+---  has not arrived (2): no connection, one that broke, 429, 502, 503, 504. With
+---  random pauses, or the one that the server asks for; within the time limit of
+---  the call, and up to 100 more than a fifth of the client's successes
 ---@field proxy? string|false     an http, https, socks4, socks4a, socks5 or
 ---  socks5h URL, for every host; false: none, ignoring the environment
 ---@field ca_file? string         PEM file to trust instead of the system's
 ---@field insecure? boolean       accept any certificate
 ---@field user_agent? string
----@field on_event? fun(event: table)  called after each attempt of a request
+---@field on_event? fun(event: wrenn.RequestEvent)  called after each attempt of
+---  a request
 ---@field auto_resume? boolean    brings a capsule back that turns out to be
 ---  paused, and repeats the call once (false). Data of a function or a file is
 ---  not sent again: the call fails with CapsuleStateError or ConflictError

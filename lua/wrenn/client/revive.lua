@@ -3,6 +3,7 @@
 -- capsule as running for a while, and its host answers that it does not exist.
 
 local errors = require("wrenn.errors")
+local retry = require("wrenn.wire.retry")
 local server = require("wrenn.server")
 local wait = require("wrenn.client.status")
 
@@ -62,7 +63,8 @@ function revive.answer(client, request, err, again)
   local info = client.capsules:get(id)
   local status = info and info.status
   if wanted and wait.may_come_back[status] then
-    local back, why = revive.bring_back(client, id)
+    local back, why =
+      revive.bring_back(client, id, retry.left(request) or nil)
     if not back then
       return nil, why
     end

@@ -4,6 +4,7 @@ local api = require("wrenn.wire.api")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local reader = require("wrenn.reader")
+local retry = require("wrenn.wire.retry")
 
 ---@class wrenn.Download
 ---@field size? integer  of the file when the download began; nil where it was
@@ -79,38 +80,46 @@ Download.close = reader.close
 
 local M = {}
 
---- Opens a download of what the server is to know as `wire`, once it has begun
---- to answer. `size` is what there is to come, and `count` returns what there
---- is now, or nil, err; without them it is for the caller to see that nothing
---- is missing.
-function M.open(client, endpoint, wire, path, size, count)
-  local op, inbox = http.start(client, {
-    method = "POST", path = endpoint, stream = true,
-    body = api.download_body(wire), content_type = "application/json",
-    idle = client.settings.timeout,
-  })
+-- Sends the request and waits for the head of the answer.
+local function begin(client, request)
+  local op, inbox = http.start(client, request)
   if not op then
     return nil, inbox
   end
   local event, err = http.next(op, inbox)
   if not event then
-    return nil, err
+    return nil, err, true
   elseif event.kind ~= "headers" then
     return nil, (select(2, http.answer(event)))
-  elseif event[1] < 200 or event[1] >= 300 then
-    op:cancel()
-    return nil, errors.from_response(event[1], nil, "",
-      http.header_finder(event[2]))
   end
-  local header = http.header_finder(event[2])
-  if http.is_page(header) then
+  local status, header = event[1], http.header_finder(event[2])
+  if status < 200 or status >= 300 then
+    op:cancel()
+    return nil, errors.from_response(status, nil, "", header)
+  elseif http.is_page(header) then
     op:cancel()
     return nil, errors.new("ProtocolError",
-      ("POST %s: the answer is a web page"):format(endpoint),
-      { status_code = event[1] })
+      ("POST %s: the answer is a web page"):format(request.path),
+      { status_code = status })
+  end
+  return { status = status, op = op, inbox = inbox }
+end
+
+--- Opens a download of what the server is to know as `wire`, once it has begun
+--- to answer. `size` is what there is to come, and `count` returns what there
+--- is now, or nil, err; without them it is for the caller to see that nothing
+--- is missing.
+function M.open(client, endpoint, wire, path, size, count)
+  local answer, err = retry.run(client, {
+    method = "POST", path = endpoint, stream = true,
+    body = api.download_body(wire), content_type = "application/json",
+    idle = client.settings.timeout,
+  }, begin)
+  if not answer then
+    return nil, err
   end
   return setmetatable({
-    op = op, inbox = inbox, path = path, bytes = 0, size = size,
+    op = answer.op, inbox = answer.inbox, path = path, bytes = 0, size = size,
     count = count,
   }, Download)
 end

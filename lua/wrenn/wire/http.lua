@@ -1,9 +1,9 @@
--- Requests and WebSocket upgrades of a client: headers, retries, and the
--- conversion of answers into values or errors. Only this file handles the API
--- key.
+-- Requests and WebSocket upgrades of a client: headers, and the conversion of
+-- answers into values or errors. Only this file handles the API key.
 
 local errors = require("wrenn.errors")
 local json = require("wrenn.wire.json")
+local retry = require("wrenn.wire.retry")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
 local url = require("wrenn.wire.url")
@@ -11,13 +11,6 @@ local url = require("wrenn.wire.url")
 local http = {}
 
 http.USER_AGENT = "wrenn-lua/0.1.0"
-
-local IDEMPOTENT = { GET = true, HEAD = true, DELETE = true, PUT = true }
-local RETRY_STATUS = { [429] = true, [502] = true, [503] = true, [504] = true }
-local FIRST_PAUSE = 0.3 -- seconds, doubled for each further attempt
-local LONGEST_PAUSE = 30
-local RETRYABLE_KINDS =
-  { connect = true, resolve = true, broken = true, timeout = true }
 
 --- Returns a function that finds the value of a header in the header lines.
 function http.header_finder(text)
@@ -136,80 +129,9 @@ local function attempt(client, request)
   end
   local event, err = http.next(op, inbox)
   if not event then
-    return nil, err, true -- interrupted: do not retry
+    return nil, err, true
   end
   return http.answer(event)
-end
-
-local function kind_of(err)
-  return err.details and err.details.kind
-end
-
--- Returns the seconds to wait before the next attempt; nil for no attempt.
-local function pause_before_retry(err, number)
-  local pause = FIRST_PAUSE * 2 ^ (number - 1)
-  if not err.status_code then
-    return RETRYABLE_KINDS[kind_of(err)] and pause or nil
-  end
-  if not RETRY_STATUS[err.status_code] then
-    return nil
-  end
-  if err.retry_after then
-    return err.retry_after <= LONGEST_PAUSE and err.retry_after or nil
-  end
-  return err.status_code ~= 429 and err.retryable and err.request_id and pause
-    or nil
-end
-
-local function report(request, number, begin, answer, err)
-  return {
-    type = "request", method = request.method, path = request.path,
-    status = answer and answer.status or err.status_code, error = err,
-    attempt = number, duration = scheduler.now() - begin,
-  }
-end
-
--- The caller has to know whether any attempt may have reached the server.
-local function note_sent(err, sent)
-  local details = not err.status_code and err.details
-  if details and details.kind then
-    details.sent = details.sent or sent
-    return details.sent
-  end
-  return true -- there is an answer
-end
-
-local function with_retries(client, request)
-  local settings = client.settings
-  local deadline = request.timeout and scheduler.now() + request.timeout
-  local number, sent = 1, false
-  while true do
-    local begin = scheduler.now()
-    local answer, err, interrupted = attempt(client, request)
-    if err and not interrupted then
-      sent = note_sent(err, sent)
-    end
-    if settings.on_event then
-      settings.on_event(report(request, number, begin, answer, err))
-    end
-    if answer or interrupted or number > settings.retries
-      or not IDEMPOTENT[request.method]
-    then
-      return answer, err
-    end
-    local pause = pause_before_retry(err, number)
-    if not pause or deadline and scheduler.now() + pause >= deadline then
-      return nil, err
-    end
-    local ok, why = scheduler.sleep(pause)
-    if not ok then
-      return nil, why
-    end
-    number = number + 1
-    if deadline then -- all attempts share the time limit of the call
-      request.timeout = math.max(deadline - scheduler.now(), 0.001)
-    end
-  end
 end
 
 --- Sends a request and waits for its answer.
@@ -222,14 +144,12 @@ function http.request(client, request)
     request.body = json.encode(request.json)
     request.content_type = "application/json"
   end
-  local limit = request.timeout
-  local answer, err = with_retries(client, request)
+  local answer, err = retry.run(client, request, attempt)
   if answer then
     return answer
   end
   return client.revive.answer(client, request, err, function()
-    request.timeout = limit
-    return with_retries(client, request)
+    return retry.run(client, request, attempt)
   end)
 end
 
@@ -303,17 +223,8 @@ function http.refusal(event)
     http.header_finder(headers))
 end
 
---- Opens a WebSocket. request: path, codec, first (a message to send). Returns
---- the operation and its inbox when it is open, or nil, err.
-function http.open(client, request)
+local function open(client, request)
   local settings = client.settings
-  if client.closed then
-    return nil, errors.from_core("closed", "the client is closed")
-  end
-  local awake, why = client.revive.ensure(client, request)
-  if not awake then
-    return nil, why
-  end
   local op, inbox = scheduler.start("ws", http.net_options(settings, {
     url = url.to_ws(url_of(settings, request)),
     headers = headers_of(settings, request),
@@ -332,11 +243,31 @@ function http.open(client, request)
   end
   local event, err = http.next(op, inbox)
   if not event then
-    return nil, err
+    return nil, err, true
   elseif event.kind == "opened" then
-    return op, inbox
+    return { status = 101, op = op, inbox = inbox }
   end
   return nil, http.refusal(event)
+end
+
+--- Opens a WebSocket. request: path, codec, first (a message to send). Returns
+--- the operation and its inbox when it is open, or nil, err. As long as it is
+--- not, the message has not left: it can be tried again.
+function http.open(client, request)
+  if client.closed then
+    return nil, errors.from_core("closed", "the client is closed")
+  end
+  local awake, err = client.revive.ensure(client, request)
+  if not awake then
+    return nil, err
+  end
+  request.method, request.timeout = "GET", client.settings.timeout
+  local opened
+  opened, err = retry.run(client, request, open)
+  if not opened then
+    return nil, err
+  end
+  return opened.op, opened.inbox
 end
 
 return http
