@@ -43,7 +43,7 @@ typedef struct waiting {
 
 static void drop_waiting(conn *c) {
   waiting *w = c->task.state;
-  capsule_unwatch(w->of, &w->watcher);
+  capsule_unwatch(&w->watcher);
   free(w);
 }
 
@@ -210,7 +210,7 @@ void handle_create(conn *c) {
 void handle_capsules(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_puts(&json, "[");
-  for (capsule *one = server_of(c)->capsules.first; one; one = one->next) {
+  LIST_EACH (const capsule, one, &server_of(c)->capsules.list, link) {
     if (one->team != request_of(c)->team || one->status == CAPSULE_STOPPED ||
         one->status == CAPSULE_ERROR)
       continue;

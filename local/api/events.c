@@ -10,20 +10,19 @@
 /* A stream for whom as many wait loses the next. */
 #define WAITING_MAX 32
 
-struct event_stream {
-  event_stream *next;
+typedef struct event_stream {
+  list_link link;
   conn *conn;
-};
+} event_stream;
 
 /* To one team, or to all when `team` is -1. */
 static void send_to(event_streams *all, int team, const wrenn_buf *text) {
-  event_stream *next;
-  for (event_stream *s = all->first; s && !text->oom; s = next) {
-    next = s->next;
+  if (text->oom)
+    return;
+  LIST_EACH (event_stream, s, &all->list, link)
     if ((team < 0 || request_of(s->conn)->team == team) &&
         s->conn->out.writes < WAITING_MAX)
       conn_stream_data(s->conn, text->data, text->len);
-  }
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -55,11 +54,9 @@ static void tell(events *e, int team, const char *kind, const wrenn_buf *json) {
 
 static void drop(conn *c) {
   event_streams *all = &server_of(c)->streams;
-  event_stream *s = c->task.state, **at = &all->first;
-  while (*at != s)
-    at = &(*at)->next;
-  *at = s->next;
-  if (!all->first)
+  event_stream *s = c->task.state;
+  list_remove(&s->link);
+  if (list_is_empty(&all->list))
     all->events.tell = NULL;
   free(s);
 }
@@ -74,8 +71,7 @@ void handle_events(conn *c) {
     return;
   }
   s->conn = c;
-  s->next = all->first;
-  all->first = s;
+  list_prepend(&all->list, &s->link);
   all->events.tell = tell;
   c->task = (conn_task){.drop = drop, .state = s};
   conn_watch(c);

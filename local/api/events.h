@@ -5,13 +5,12 @@
 #include <uv.h>
 
 #include "model/events.h"
-
-typedef struct event_stream event_stream;
+#include "util/list.h"
 
 typedef struct event_streams {
   events events; /* the model tells these */
   uv_timer_t timer;
-  event_stream *first;
+  list list;
 } event_streams;
 
 /* Begins to keep the streams alive; ends that. */

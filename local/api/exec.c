@@ -219,9 +219,9 @@ void handle_processes(conn *c) {
     return;
   capsule_touch(request_of(c)->capsule);
   wrenn_buf_puts(&json, "{\"processes\":[");
-  for (process *p = request_of(c)->capsule->box.processes; p; p = p->next) {
+  LIST_EACH (const process, p, &request_of(c)->capsule->box.processes, link) {
     process_put(p, &json);
-    if (p->next)
+    if (p->link.next)
       wrenn_buf_puts(&json, ",");
   }
   wrenn_buf_puts(&json, "]}\n");

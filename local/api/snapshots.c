@@ -244,7 +244,7 @@ static bool is_wanted(const template *t, const wanted *w) {
 static int64_t put_templates(const templates *all, const wanted *w,
                              wrenn_buf *out) {
   int64_t count = 0, skipped = (w->page - 1) * w->per_page;
-  for (const template *t = all->first; t; t = t->next) {
+  LIST_EACH (const template, t, &all->list, link) {
     if (!is_wanted(t, w))
       continue;
     if (count >= skipped && count < skipped + w->per_page) {

@@ -75,7 +75,7 @@ void handle_volume_create(conn *c) {
 void handle_volumes(conn *c) {
   wrenn_buf json = {0};
   wrenn_buf_puts(&json, "[");
-  for (const volume *v = server_of(c)->volumes.first; v; v = v->next) {
+  LIST_EACH (const volume, v, &server_of(c)->volumes.list, link) {
     if (v->team != request_of(c)->team)
       continue;
     wrenn_buf_puts(&json, json.len > 1 ? "," : "");

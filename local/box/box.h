@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "box/sandbox.h"
+#include "util/list.h"
 
 typedef struct box box;
 typedef struct process process;
@@ -41,7 +42,7 @@ struct box {
   const char *id, *template; /* of the capsule: its programs are told */
   const char *folder;        /* and its folder */
   sandbox *sandbox;          /* NULL before and after */
-  process *processes;
+  list processes;
   bool has_jupyter;
 };
 

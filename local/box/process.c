@@ -12,16 +12,6 @@
 
 /* ---- life ---------------------------------------------------------------- */
 
-static void unlist(process *p) {
-  process **at = &p->of->processes;
-  if (!p->listed)
-    return;
-  p->listed = false;
-  while (*at != p)
-    at = &(*at)->next;
-  *at = p->next;
-}
-
 void process_on_handle_closed(uv_handle_t *handle) {
   process *p = handle->data;
   if (--p->open_handles > 0)
@@ -42,11 +32,11 @@ static void tell_end(process *p) {
   if (p->told || !p->exited || p->open_pipes > 0)
     return;
   p->told = true;
-  unlist(p);
+  list_remove(&p->link);
   process_flush(p);
-  while (p->sinks) {
-    process_sink *sink = p->sinks;
-    p->sinks = sink->next;
+  process_sink *sink;
+  while ((sink = LIST_ITEM(p->sinks.first, process_sink, link))) {
+    list_remove(&sink->link);
     sink->of = NULL;
     sink->exited(sink, p->code);
   }
@@ -87,25 +77,30 @@ static void on_quiet(uv_timer_t *timer) {
   tell_end(p);
 }
 
+static process *find_running(const box *b, int64_t pid) {
+  LIST_EACH (process, p, &b->processes, link)
+    if (p->pid == pid && !p->exited)
+      return p;
+  return NULL;
+}
+
 void process_exited(box *b, int64_t pid, int code) {
-  process *p = b->processes;
-  while (p && (p->pid != pid || p->exited))
-    p = p->next;
+  process *p = find_running(b, pid);
   if (!p)
     return;
   p->exited = true;
   p->code = code;
   if (!b->site->lists_to_the_end)
-    unlist(p);
+    list_remove(&p->link);
   if (p->pty && p->open_pipes > 0)
     uv_timer_start(&p->timer, on_quiet, PTY_QUIET_MS, PTY_QUIET_MS);
   tell_end(p);
 }
 
 void processes_end(box *b) {
-  while (b->processes) {
-    process *p = b->processes;
-    unlist(p);
+  process *p;
+  while ((p = LIST_ITEM(b->processes.first, process, link))) {
+    list_remove(&p->link);
     p->exited = true;
     p->code = -1;
     process_end_output(p);
@@ -146,20 +141,20 @@ static bool is_pid(const char *selector, int64_t *pid) {
 }
 
 process *process_find_tag(const box *b, const char *tag) {
-  process *p = b->processes;
-  while (p && !(p->tag && strcmp(p->tag, tag) == 0))
-    p = p->next;
-  return p;
+  LIST_EACH (process, p, &b->processes, link)
+    if (p->tag && strcmp(p->tag, tag) == 0)
+      return p;
+  return NULL;
 }
 
 process *process_find(const box *b, const char *selector) {
   int64_t pid;
   if (!is_pid(selector, &pid))
     return process_find_tag(b, selector);
-  process *p = b->processes;
-  while (p && p->pid != pid)
-    p = p->next;
-  return p;
+  LIST_EACH (process, p, &b->processes, link)
+    if (p->pid == pid)
+      return p;
+  return NULL;
 }
 
 void process_unknown(const char *selector, char *text, size_t size) {

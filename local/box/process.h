@@ -15,16 +15,16 @@ typedef enum process_output {
 
 /* A listener of a process. */
 typedef struct process_sink {
-  struct process_sink *next;
-  process *of; /* NULL: not listening */
-  bool full;   /* accepts no more for now: the process's pipes fill up */
+  list_link link; /* of the process's */
+  process *of;    /* NULL: not listening */
+  bool full;      /* accepts no more for now: the process's pipes fill up */
   void (*output)(struct process_sink *sink, process_output which,
                  const char *data, size_t len);
   void (*exited)(struct process_sink *sink, int code); /* after all output */
 } process_sink;
 
 struct process {
-  process *next; /* of the box's */
+  list_link link; /* of the box's, while it is listed */
   box *of;
   int64_t pid;
   char *tag;       /* or NULL */
@@ -32,16 +32,15 @@ struct process {
   bool pty;
   bool exited;
   bool told; /* the sinks know of the end */
-  bool listed;
   int code;
-  process_sink *sinks;
+  list sinks;
   unsigned open_pipes;
   uv_pipe_t pipes[2]; /* stdout and stderr, or the terminal */
   unsigned open_handles;
-  struct input *inputs; /* to a terminal, the first under way */
-  uv_timer_t typing;    /* when to go on with that */
-  bool printed;         /* since the timer was started */
-  uv_timer_t timer;     /* a terminal whose program has ended */
+  list inputs;       /* to a terminal, the first under way */
+  uv_timer_t typing; /* when to go on with that */
+  bool printed;      /* since the timer was started */
+  uv_timer_t timer;  /* a terminal whose program has ended */
   /* For generations that collect and replay output. */
   uv_timer_t breath;     /* runs for a moment after output was passed on */
   wrenn_buf gathered[3]; /* meanwhile collected output, by process_output */

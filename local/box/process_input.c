@@ -10,7 +10,7 @@
 #define PATIENCE_MS 5000
 
 typedef struct input {
-  struct input *next;
+  list_link link;
   char *data;
   size_t len, at;
   uint64_t until; /* 0: not begun */
@@ -18,9 +18,13 @@ typedef struct input {
   void *arg;
 } input;
 
+static input *first(const process *p) {
+  return LIST_ITEM(p->inputs.first, input, link);
+}
+
 static void end_first(process *p) {
-  input *in = p->inputs;
-  p->inputs = in->next;
+  input *in = first(p);
+  list_remove(&in->link);
   if (in->done)
     in->done(in->arg);
   free(in->data);
@@ -32,7 +36,7 @@ static void end_first(process *p) {
 static bool type_first(process *p) {
   uv_stream_t *stream = (uv_stream_t *)&p->pipes[0];
   uint64_t now = uv_now(p->of->site->loop);
-  input *in = p->inputs;
+  input *in = first(p);
   if (in->until == 0)
     in->until = now + PATIENCE_MS;
   if (in->at == in->len || uv_is_closing((uv_handle_t *)stream))
@@ -53,23 +57,20 @@ static void on_typing(uv_timer_t *timer) {
   bool over = type_first(p);
   if (over)
     end_first(p);
-  if (p->inputs)
+  if (first(p))
     uv_timer_start(timer, on_typing, over ? 0 : RETRY_MS, 0);
 }
 
 bool process_write(process *p, char *data, size_t len, process_typed *done,
                    void *arg) {
-  input **at = &p->inputs;
   input *in = p->pty && !p->told ? calloc(1, sizeof(*in)) : NULL;
   if (!in) {
     free(data);
     return false;
   }
   *in = (input){.data = data, .len = len, .done = done, .arg = arg};
-  while (*at)
-    at = &(*at)->next;
-  *at = in;
-  if (in == p->inputs) {
+  list_append(&p->inputs, &in->link);
+  if (in == first(p)) {
     type_first(p);
     uv_timer_start(&p->typing, on_typing, 0, 0);
   }
@@ -83,6 +84,6 @@ void process_input_init(process *p) {
 }
 
 void process_input_end(process *p) {
-  while (p->inputs)
+  while (first(p))
     end_first(p);
 }

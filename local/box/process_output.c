@@ -66,11 +66,8 @@ static void replay(const process *p, process_sink *sink) {
 
 static void hand_on(process *p, process_output which, const char *data,
                     size_t len) {
-  process_sink *next;
-  for (process_sink *sink = p->sinks; sink; sink = next) {
-    next = sink->next; /* it may be removed meanwhile */
+  LIST_EACH (process_sink, sink, &p->sinks, link)
     sink->output(sink, which, data, len);
-  }
 }
 
 static void hand_on_gathered(process *p, process_output which) {
@@ -176,7 +173,7 @@ void process_read_rest(process *p) {
 }
 
 bool process_has_full_sink(const process *p) {
-  for (const process_sink *sink = p->sinks; sink; sink = sink->next)
+  LIST_EACH (const process_sink, sink, &p->sinks, link)
     if (sink->full)
       return true;
   return false;
@@ -214,8 +211,7 @@ void process_listen(process *p, process_sink *sink) {
   process_flush(p);
   sink->of = p;
   sink->full = false;
-  sink->next = p->sinks;
-  p->sinks = sink;
+  list_prepend(&p->sinks, &sink->link);
   replay(p, sink);
 }
 
@@ -223,10 +219,7 @@ void process_leave(process_sink *sink) {
   process *p = sink->of;
   if (!p)
     return;
-  process_sink **at = &p->sinks;
-  while (*at != sink)
-    at = &(*at)->next;
-  *at = sink->next;
+  list_remove(&sink->link);
   sink->of = NULL;
   process_update(p);
 }

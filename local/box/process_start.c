@@ -78,9 +78,7 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   process_output_init(p);
   process_input_init(p);
   bool opened = open_pipes(p, reply);
-  p->listed = true;
-  p->next = p->of->processes;
-  p->of->processes = p;
+  list_prepend(&p->of->processes, &p->link);
   if (!opened)
     process_end_output(p);
   s->done(s->arg, p, NULL, NULL);

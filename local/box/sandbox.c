@@ -11,19 +11,20 @@
 
 #include "box/accounts.h"
 #include "box/walls.h"
+#include "util/list.h"
 
 #define CHANNEL_FD 3
 #define STOP_MS 3000
 
 typedef struct pending {
-  struct pending *next;
+  list_link link;
   int64_t id;
   sandbox_done *done;
   void *arg;
 } pending;
 
 typedef struct outgoing {
-  struct outgoing *next;
+  list_link link;
   wrenn_buf text;
 } outgoing;
 
@@ -34,8 +35,8 @@ struct sandbox {
   int fd; /* this end of the channel */
   sandbox_hooks hooks;
   int64_t last_id;
-  pending *waiting;
-  outgoing *queue, **queue_end;
+  list waiting; /* the orders that have not been answered */
+  list queue;   /* and those that have not been sent */
   bool stopping;
   unsigned open_handles;
 };
@@ -45,9 +46,9 @@ struct sandbox {
 static void answer_gone(sandbox *s) {
   const sandbox_reply reply = {.error = "gone",
                                .text = "the capsule has ended"};
-  while (s->waiting) {
-    pending *p = s->waiting;
-    s->waiting = p->next;
+  pending *p;
+  while ((p = LIST_ITEM(s->waiting.first, pending, link))) {
+    list_remove(&p->link);
     p->done(p->arg, &reply);
     free(p);
   }
@@ -97,19 +98,28 @@ void sandbox_stop(sandbox *s) {
   uv_timer_start(&s->timer, on_overdue, STOP_MS, 0);
 }
 
+static void drop_outgoing(outgoing *o) {
+  list_remove(&o->link);
+  wrenn_buf_free(&o->text);
+  free(o);
+}
+
 void sandbox_free(sandbox *s) {
   if (!s)
     return;
-  while (s->queue) {
-    outgoing *next = s->queue->next;
-    wrenn_buf_free(&s->queue->text);
-    free(s->queue);
-    s->queue = next;
-  }
+  LIST_EACH (outgoing, o, &s->queue, link)
+    drop_outgoing(o);
   free(s);
 }
 
 /* ---- messages ------------------------------------------------------------ */
+
+static pending *find_pending(const sandbox *s, int64_t id) {
+  LIST_EACH (pending, p, &s->waiting, link)
+    if (p->id == id)
+      return p;
+  return NULL;
+}
 
 static void on_answer(sandbox *s, const wrenn_json *json, int64_t id,
                       channel_message *message) {
@@ -117,13 +127,10 @@ static void on_answer(sandbox *s, const wrenn_json *json, int64_t id,
   char *text = NULL;
   wrenn_json value;
   sandbox_reply reply = {.json = *json, .message = message};
-  pending **at = &s->waiting;
-  while (*at && (*at)->id != id)
-    at = &(*at)->next;
-  pending *p = *at;
+  pending *p = find_pending(s, id);
   if (!p)
     return;
-  *at = p->next;
+  list_remove(&p->link);
   if (wrenn_json_get(json, "error", &value) && value.len < sizeof(kind)) {
     kind[wrenn_json_decode(&value, kind)] = '\0';
     reply.error = kind;
@@ -160,22 +167,17 @@ static void on_message(sandbox *s, channel_message *message) {
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void watch(sandbox *s) {
-  int events = UV_READABLE | (s->queue ? UV_WRITABLE : 0);
+  int events = UV_READABLE | (list_is_empty(&s->queue) ? 0 : UV_WRITABLE);
   if (!uv_is_closing((uv_handle_t *)&s->poll))
     uv_poll_start(&s->poll, events, on_poll);
 }
 
 static void flush(sandbox *s) {
-  while (s->queue) {
-    outgoing *first = s->queue;
-    if (channel_send(s->fd, first->text.data, first->text.len, NULL, 0) ==
+  LIST_EACH (outgoing, o, &s->queue, link) {
+    if (channel_send(s->fd, o->text.data, o->text.len, NULL, 0) ==
         CHANNEL_AGAIN)
       break;
-    s->queue = first->next;
-    if (!s->queue)
-      s->queue_end = &s->queue;
-    wrenn_buf_free(&first->text);
-    free(first);
+    drop_outgoing(o);
   }
   watch(s);
 }
@@ -217,17 +219,14 @@ bool sandbox_order(sandbox *s, const wrenn_buf *order, sandbox_done *done,
   wrenn_buf_append(&o->text, order->data + 1, order->len - 1);
   if (o->text.oom)
     goto failed;
-  p->next = s->waiting;
-  s->waiting = p;
-  *s->queue_end = o;
-  s->queue_end = &o->next;
+  list_prepend(&s->waiting, &p->link);
+  list_append(&s->queue, &o->link);
   flush(s);
   return true;
 
 failed:
   if (o)
-    wrenn_buf_free(&o->text);
-  free(o);
+    drop_outgoing(o);
   free(p);
   return false;
 }
@@ -288,7 +287,6 @@ sandbox *sandbox_start(const sandbox_options *options) {
   sandbox *s = calloc(1, sizeof(*s));
   if (!s)
     return NULL;
-  s->queue_end = &s->queue;
   s->process.data = s->poll.data = s->timer.data = s;
   if (channel_pair(ends)) {
     free(s);

@@ -36,12 +36,7 @@ void conn_abort(conn *c) {
   if (c->stage == CONN_CLOSED)
     return;
   c->stage = CONN_CLOSED;
-  if (c->previous)
-    c->previous->next = c->next;
-  else
-    c->server->conns = c->next;
-  if (c->next)
-    c->next->previous = c->previous;
+  list_remove(&c->link);
   /* Handlers hear of it in on_closed: one of them may be running now. */
   uv_close((uv_handle_t *)&c->tcp, on_closed);
   uv_close((uv_handle_t *)&c->timer, on_closed);
@@ -132,10 +127,8 @@ void conn_send(conn *c, const char *data, size_t len) {
 
 static void on_turns(uv_idle_t *turns) {
   http_server *s = turns->data;
-  conn *next;
   uv_idle_stop(turns);
-  for (conn *c = s->conns; c; c = next) {
-    next = c->next; /* it may end meanwhile */
+  LIST_EACH (conn, c, &s->conns, link) {
     bool wants = c->wants_turn;
     c->wants_turn = false;
     if (wants && c->task.drained && c->out.writes == 0)
@@ -202,10 +195,7 @@ static void accept_next(http_server *s) {
   c->handles = 2;
   c->out =
       (outlet){.to = (uv_stream_t *)&c->tcp, .written = on_written, .arg = c};
-  c->next = s->conns;
-  if (c->next)
-    c->next->previous = c;
-  s->conns = c;
+  list_prepend(&s->conns, &c->link);
   if (uv_accept(listener, (uv_stream_t *)&c->tcp)) {
     conn_abort(c);
     return;
@@ -251,6 +241,6 @@ void http_server_end(http_server *s) {
   uv_close((uv_handle_t *)&s->listener, NULL);
   uv_close((uv_handle_t *)&s->turns, NULL);
   uv_close((uv_handle_t *)&s->patience, NULL);
-  while (s->conns)
-    conn_abort(s->conns);
+  LIST_EACH (conn, c, &s->conns, link)
+    conn_abort(c);
 }

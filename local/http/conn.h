@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "http/outlet.h"
 #include "http/parser.h"
+#include "util/list.h"
 
 typedef struct conn conn;
 typedef struct http_server http_server;
@@ -50,7 +51,7 @@ struct http_server {
   uv_tcp_t listener;
   uv_idle_t turns;     /* for those who want another turn */
   uv_timer_t patience; /* until a connection may be taken that has to wait */
-  conn *conns;
+  list conns;
   bool ending;
 };
 
@@ -93,7 +94,7 @@ typedef enum conn_answer {
 } conn_answer;
 
 struct conn {
-  conn *next, *previous; /* the server's list */
+  list_link link; /* of the server's */
   http_server *server;
   void *context; /* what the hooks know of a request: empty at its begin */
   uv_tcp_t tcp;

@@ -98,53 +98,38 @@ void capsule_put_alone(const capsule *c, wrenn_buf *out) {
 
 void capsule_watch(capsule *c, capsule_watcher *w) {
   w->from = c->status;
-  w->next = c->watchers;
-  c->watchers = w;
+  list_prepend(&c->watchers, &w->link);
 }
 
-void capsule_unwatch(capsule *c, capsule_watcher *w) {
-  capsule_watcher **at = &c->watchers;
-  while (*at && *at != w)
-    at = &(*at)->next;
-  if (*at)
-    *at = w->next;
+void capsule_unwatch(capsule_watcher *w) { list_remove(&w->link); }
+
+static capsule_watcher *find_due(const capsule *c) {
+  LIST_EACH (capsule_watcher, w, &c->watchers, link)
+    if (w->from != c->status)
+      return w;
+  return NULL;
 }
 
 /* Starts again after each call, as it may remove other watchers. */
 static void tell_watchers(capsule *c) {
-  capsule_watcher *w = c->watchers;
-  while (w) {
-    if (w->from == c->status) {
-      w = w->next;
-      continue;
-    }
-    capsule_unwatch(c, w);
+  capsule_watcher *w;
+  while ((w = find_due(c))) {
+    capsule_unwatch(w);
     w->left(w);
-    w = c->watchers;
   }
 }
 
 /* ---- sessions ------------------------------------------------------------ */
 
 void session_join(capsule *c, session *s) {
-  s->next = c->sessions.next;
-  s->previous = &c->sessions;
-  if (s->next)
-    s->next->previous = s;
-  c->sessions.next = s;
+  list_prepend(&c->sessions, &s->link);
 }
 
-void session_leave(session *s) {
-  if (s->previous)
-    s->previous->next = s->next;
-  if (s->next)
-    s->next->previous = s->previous;
-  s->next = s->previous = NULL;
-}
+void session_leave(session *s) { list_remove(&s->link); }
 
 void capsule_cut(capsule *c) {
-  while (c->sessions.next) {
-    session *s = c->sessions.next;
+  session *s;
+  while ((s = LIST_ITEM(c->sessions.first, session, link))) {
     session_leave(s);
     s->cut(s);
   }

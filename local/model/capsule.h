@@ -12,6 +12,7 @@
 #include "box/box.h"
 #include "buf.h"
 #include "model/generation.h"
+#include "util/list.h"
 
 #define CAPSULE_ID_LEN 28           /* "cl-" and 25 characters */
 #define CAPSULE_HOST_IP "127.0.0.1" /* where the host finds its ports */
@@ -33,7 +34,7 @@ typedef enum capsule_status {
 /* A connection or pending answer that is cut when the capsule ends or is
  * paused. */
 typedef struct session {
-  struct session *next, *previous;
+  list_link link; /* of the capsule's */
   void (*cut)(struct session *s);
 } session;
 
@@ -49,14 +50,14 @@ typedef struct capsule_point {
 
 /* Waits for a capsule to leave a status. */
 typedef struct capsule_watcher {
-  struct capsule_watcher *next;
+  list_link link; /* of the capsule's */
   capsule_status from;
   void (*left)(struct capsule_watcher *w); /* it watches no more */
 } capsule_watcher;
 
 struct capsule {
-  capsule *next, *previous; /* newest first */
-  capsule *in_bucket;       /* of the table of ids */
+  list_link link;      /* of all, newest first */
+  list_link in_bucket; /* of those in the same place of the table of ids */
   struct capsules *all;
   char id[CAPSULE_ID_LEN + 1];
   capsule_status status, told; /* the last that the events have told of */
@@ -72,8 +73,7 @@ struct capsule {
   struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
   size_t volume_count;
   struct copying *copying; /* its tree, now; or NULL */
-  session sessions;        /* list head */
-  capsule_watcher *watchers;
+  list sessions, watchers;
   uv_timer_t timer; /* the next change of status */
   uint64_t used;    /* the loop's time of the last activity */
   uint64_t ended;   /* and of its end */
@@ -92,8 +92,8 @@ typedef struct capsules {
   generation generation;
   struct events *events; /* told of each change of status; or NULL */
   const traits *traits;
-  capsule *first, *last;
-  capsule *buckets[CAPSULE_BUCKETS]; /* all of them by id */
+  list list;
+  list buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
   const char *data; /* folder that holds one for each capsule */
   bool keep_data;   /* what is left of them at the end stays */
@@ -198,7 +198,7 @@ void capsule_put_alone(const capsule *c, wrenn_buf *out);
 
 /* Starts waiting for the capsule to leave its present status; stops waiting. */
 void capsule_watch(capsule *c, capsule_watcher *w);
-void capsule_unwatch(capsule *c, capsule_watcher *w);
+void capsule_unwatch(capsule_watcher *w);
 
 /* Adds a session to the list of those to cut. */
 void session_join(capsule *c, session *s);

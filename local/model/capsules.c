@@ -25,7 +25,7 @@ bool capsule_id_ok(const char *id) {
              CAPSULE_ID_LEN - 3;
 }
 
-static capsule **bucket_of(capsules *all, const char *id) {
+static list *bucket_of(capsules *all, const char *id) {
   size_t hash = 0;
   while (*id)
     hash = hash * 31 + (unsigned char)*id++;
@@ -33,35 +33,24 @@ static capsule **bucket_of(capsules *all, const char *id) {
 }
 
 capsule *capsule_find(capsules *all, const char *id) {
-  capsule *c = *bucket_of(all, id);
-  while (c && strcmp(c->id, id) != 0)
-    c = c->in_bucket;
-  return c;
+  LIST_EACH (capsule, c, bucket_of(all, id), in_bucket)
+    if (strcmp(c->id, id) == 0)
+      return c;
+  return NULL;
 }
 
 /* ---- the list ------------------------------------------------------------ */
 
 static void link_in(capsules *all, capsule *c) {
-  capsule **bucket = bucket_of(all, c->id);
-  c->in_bucket = *bucket;
-  *bucket = c;
-  c->next = all->first;
-  if (c->next)
-    c->next->previous = c;
-  else
-    all->last = c;
-  all->first = c;
+  list_prepend(bucket_of(all, c->id), &c->in_bucket);
+  list_prepend(&all->list, &c->link);
   all->count++;
 }
 
-static void unlink_it(capsules *all, capsule *c) {
-  capsule **at = bucket_of(all, c->id);
-  while (*at != c)
-    at = &(*at)->in_bucket;
-  *at = c->in_bucket;
-  *(c->previous ? &c->previous->next : &all->first) = c->next;
-  *(c->next ? &c->next->previous : &all->last) = c->previous;
-  all->count--;
+static void unlink_it(capsule *c) {
+  list_remove(&c->in_bucket);
+  list_remove(&c->link);
+  c->all->count--;
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
@@ -150,14 +139,15 @@ static bool is_forgotten(const capsule *c, uint64_t now) {
 static void on_reaper(uv_timer_t *timer) {
   capsules *all = timer->data;
   uint64_t now = uv_now(all->site.loop);
-  capsule *next;
-  for (capsule *c = all->first; c; c = c->next)
+  LIST_EACH (capsule, c, &all->list, link)
     if (is_idle(c, now))
       capsule_pause_idle(c);
-  for (capsule *c = all->last; c && all->count > ENDED_MAX; c = next) {
-    next = c->previous;
+  list_link *oldest = all->list.last;
+  while (oldest && all->count > ENDED_MAX) {
+    capsule *c = LIST_ITEM(oldest, capsule, link);
+    oldest = oldest->previous;
     if (is_forgotten(c, now)) {
-      unlink_it(all, c);
+      unlink_it(c);
       free_capsule(c);
     }
   }
@@ -165,7 +155,7 @@ static void on_reaper(uv_timer_t *timer) {
 
 static void on_monitor(uv_timer_t *timer) {
   capsules *all = timer->data;
-  for (capsule *c = all->first; c; c = c->next)
+  LIST_EACH (capsule, c, &all->list, link)
     if (c->away)
       capsule_set_status(c, CAPSULE_PAUSED);
 }
@@ -197,7 +187,7 @@ void capsules_end(capsules *all) {
   all->ending = true;
   uv_close((uv_handle_t *)&all->reaper, NULL);
   uv_close((uv_handle_t *)&all->monitor, NULL);
-  for (capsule *c = all->first; c; c = c->next) {
+  LIST_EACH (capsule, c, &all->list, link) {
     capsule_destroy(c);
     uv_timer_stop(&c->timer);
     box_stop(&c->box);
@@ -207,9 +197,8 @@ void capsules_end(capsules *all) {
 }
 
 void capsules_free(capsules *all) {
-  while (all->first) {
-    capsule *c = all->first;
-    unlink_it(all, c);
+  LIST_EACH (capsule, c, &all->list, link) {
+    unlink_it(c);
     free_capsule(c);
   }
 }

@@ -20,7 +20,7 @@ struct stats {
 
 static stats_sample take_sample(const stats *s) {
   stats_sample now = {.when = time(NULL)};
-  for (const capsule *c = s->of->first; c; c = c->next) {
+  LIST_EACH (const capsule, c, &s->of->list, link) {
     if (c->status != CAPSULE_RUNNING || c->team != s->team)
       continue;
     now.running++;

@@ -32,24 +32,17 @@ static void free_template(template *t) {
   free(t);
 }
 
-static void unlink_it(template *t) {
-  templates *all = t->all;
-  *(t->previous ? &t->previous->next : &all->first) = t->next;
-  *(t->next ? &t->next->previous : &all->last) = t->previous;
+static bool is_newer(const template *t, const template *than) {
+  return !t->platform && t->created > than->created;
 }
 
-/* Inserts before what is not newer. */
+/* Inserts a snapshot before what is not newer. */
 static void link_in(templates *all, template *t) {
-  template *after = NULL, *before = all->first;
-  while (before && !before->platform && before->created > t->created) {
-    after = before;
+  list_link *before = all->list.first;
+  while (before && is_newer(LIST_ITEM(before, template, link), t))
     before = before->next;
-  }
   t->all = all;
-  t->previous = after;
-  t->next = before;
-  *(after ? &after->next : &all->first) = t;
-  *(before ? &before->previous : &all->last) = t;
+  list_insert(&all->list, before, &t->link);
 }
 
 static template *new_template(const char *name) {
@@ -96,9 +89,7 @@ bool templates_open(templates *all, capsules *capsules) {
     t->platform = t->ready = true;
     t->created = time(NULL);
     t->all = all;
-    t->previous = all->last;
-    *(all->last ? &all->last->next : &all->first) = t;
-    all->last = t;
+    list_append(&all->list, &t->link);
   }
   char *above = path_join(capsules->data, "snapshots");
   bool ok = above && record_each(above, is_folder_name, on_found, all);
@@ -107,18 +98,16 @@ bool templates_open(templates *all, capsules *capsules) {
 }
 
 void templates_free(templates *all) {
-  while (all->first) {
-    template *next = all->first->next;
-    free_template(all->first);
-    all->first = next;
-  }
+  LIST_EACH (template, t, &all->list, link)
+    free_template(t);
+  all->list = (list){0};
 }
 
 template *template_find(const templates *all, int team, const char *name) {
-  template *t = all->first;
-  while (t && (strcmp(t->name, name) != 0 || (!t->platform && t->team != team)))
-    t = t->next;
-  return t;
+  LIST_EACH (template, t, &all->list, link)
+    if (strcmp(t->name, name) == 0 && (t->platform || t->team == team))
+      return t;
+  return NULL;
 }
 
 bool template_shown(const template *t, int team) {
@@ -128,11 +117,11 @@ bool template_shown(const template *t, int team) {
 template *template_by_slug(const templates *all, int team, const char *slug,
                            const char *name) {
   char own[TEMPLATE_SLUG_SIZE];
-  template *t = all->first;
-  while (t && (strcmp(t->name, name) != 0 || !template_shown(t, team) ||
-               strcmp(template_slug(t, own), slug) != 0))
-    t = t->next;
-  return t;
+  LIST_EACH (template, t, &all->list, link)
+    if (strcmp(t->name, name) == 0 && template_shown(t, team) &&
+        strcmp(template_slug(t, own), slug) == 0)
+      return t;
+  return NULL;
 }
 
 const char *template_slug(const template *t, char slug[TEMPLATE_SLUG_SIZE]) {
@@ -202,7 +191,7 @@ static void remove_files(template *t) {
 }
 
 void template_remove(template *t) {
-  unlink_it(t);
+  list_remove(&t->link);
   record_drop(t->folder);
   t->ready = false;
   if (t->users == 0)

@@ -8,11 +8,12 @@
 
 #include "buf.h"
 #include "model/capsule.h"
+#include "util/list.h"
 
 #define TEMPLATE_NAME_MAX 64
 
 typedef struct template {
-  struct template *next, *previous; /* newest first, the platform's last */
+  list_link link; /* newest first, the platform's last */
   struct templates *all;
   char name[TEMPLATE_NAME_MAX + 1];
   bool platform, public;
@@ -27,7 +28,7 @@ template;
 
 typedef struct templates {
   capsules *capsules;
-  template *first, *last;
+  list list;
 } templates;
 
 /* Loads the platform's templates and the snapshots in the data folder. False

@@ -24,17 +24,11 @@ static void free_volume(volume *v) {
 }
 
 static void link_in(volumes *all, volume *v) {
-  volume *after = NULL, *before = all->first;
-  while (before && before->created > v->created) {
-    after = before;
+  list_link *before = all->list.first;
+  while (before && LIST_ITEM(before, volume, link)->created > v->created)
     before = before->next;
-  }
   v->all = all;
-  v->previous = after;
-  v->next = before;
-  if (before)
-    before->previous = v;
-  *(after ? &after->next : &all->first) = v;
+  list_insert(&all->list, before, &v->link);
 }
 
 static bool id_ok(const char *id) {
@@ -74,21 +68,19 @@ bool volumes_open(volumes *all, capsules *capsules) {
 }
 
 void volumes_free(volumes *all) {
-  while (all->first) {
-    volume *next = all->first->next;
-    free_volume(all->first);
-    all->first = next;
-  }
+  LIST_EACH (volume, v, &all->list, link)
+    free_volume(v);
+  all->list = (list){0};
 }
 
 volume *volume_find(const volumes *all, int team, const char *ref) {
   char name[VOLUME_NAME_MAX + 1];
   bool named = volume_read_name(ref, name);
-  volume *v = all->first;
-  while (v && (v->team != team || (strcmp(v->id, ref) != 0 &&
-                                   !(named && strcmp(v->name, name) == 0))))
-    v = v->next;
-  return v;
+  LIST_EACH (volume, v, &all->list, link)
+    if (v->team == team &&
+        (strcmp(v->id, ref) == 0 || (named && strcmp(v->name, name) == 0)))
+      return v;
+  return NULL;
 }
 
 /* ---- what is asked for --------------------------------------------------- */
@@ -177,9 +169,7 @@ volume *volume_make(volumes *all, int team, const char *name, int64_t size_mb) {
 }
 
 void volume_remove(volume *v) {
-  *(v->previous ? &v->previous->next : &v->all->first) = v->next;
-  if (v->next)
-    v->next->previous = v->previous;
+  list_remove(&v->link);
   record_drop(v->home);
   job_remove(v->all->capsules, v->home);
   v->home = NULL;

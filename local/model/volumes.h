@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "model/capsule.h"
+#include "util/list.h"
 
 #define VOLUME_ID_LEN 29   /* "vol-" and 25 characters */
 #define VOLUME_NAME_MAX 40 /* with its "vl-" */
@@ -21,7 +22,7 @@ typedef enum volume_status {
 } volume_status;
 
 typedef struct volume {
-  struct volume *next, *previous; /* newest first */
+  list_link link; /* newest first */
   struct volumes *all;
   char id[VOLUME_ID_LEN + 1];
   char name[VOLUME_NAME_MAX + 1];
@@ -36,7 +37,7 @@ typedef struct volume {
 
 typedef struct volumes {
   capsules *capsules;
-  volume *first;
+  list list;
 } volumes;
 
 /* Loads the volumes in the data folder. False if that cannot be used. */
