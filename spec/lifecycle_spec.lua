@@ -450,84 +450,123 @@ describe("a capsule of wrenn-local", function()
   end)
 end)
 
-generations.each(function(g)
-  describe("a capsule that nobody uses, in generation " .. g.name, function()
-    local s
+-- What becomes of a capsule that nobody uses: cases for each generation. Each
+-- waits several times until a capsule is paused, so all of them run at once.
+local IDLE_SECOND_MS, IDLE_SECONDS = 10, 120
+local unused = {}
 
-    setup(function()
-      s = generations.start(g, "",
-        "WRENN_LOCAL_IDLE_SECOND_MS=10 WRENN_LOCAL_MONITOR_MS=3000")
+-- Waits until a capsule is paused, whatever the API says of it: a list of
+-- files is no activity.
+local function wait_for_pause(s, capsule)
+  local files =
+    require("wrenn.files").new(wrenn.Client(s:options()), capsule.id)
+  local deadline = core.now() + 100
+  while files:list("/tmp") do
+    assert(core.now() < deadline, "it is not paused")
+    wrenn.task.sleep(0.1)
+  end
+end
+
+local function asleep(s, opts)
+  opts = s:options(opts)
+  opts.wait, opts.timeout = true, IDLE_SECONDS
+  local capsule = assert(Capsule.create(opts))
+  wait_for_pause(s, capsule)
+  return capsule
+end
+
+local function assert_not_running(err)
+  assert.is_true(err:is("CapsuleStateError") or err:is("ConflictError"),
+    tostring(err))
+end
+
+unused["is not running, and is connected to again"] = function(s)
+  local capsule = asleep(s)
+  assert.is_false(capsule:is_running())
+  local again = assert(Capsule.connect(capsule.id, s:options()))
+  assert.is_true(again:is_running())
+  assert.are.equal("x\n", assert(again.commands:run("echo x")).stdout)
+  assert(capsule:destroy())
+end
+
+unused["says its state to a call"] = function(s)
+  local capsule = asleep(s)
+  local result, err = capsule.commands:run("true")
+  assert.is_nil(result)
+  assert_not_running(err)
+  assert(capsule:destroy())
+end
+
+unused["comes back by itself for a command"] = function(s)
+  local capsule = asleep(s, { auto_resume = true })
+  assert.are.equal("x\n", assert(capsule.commands:run("echo x")).stdout)
+  assert(capsule:destroy())
+end
+
+unused["comes back by itself for a stream"] = function(s)
+  local capsule = asleep(s, { auto_resume = true })
+  local result = assert(assert(capsule.commands:stream("echo y")):wait())
+  assert.are.equal("y\n", result.stdout)
+  -- And again.
+  wait_for_pause(s, capsule)
+  assert.are.equal("x\n", assert(capsule.commands:run("echo x")).stdout)
+  assert(capsule:destroy())
+end
+
+unused["comes back by itself for a terminal"] = function(s)
+  local capsule = asleep(s, { auto_resume = true })
+  local term = assert(capsule:pty({ cmd = "/bin/echo", args = { "z" } }))
+  local out = ""
+  for ev in term do
+    out = out .. (ev.type == "output" and ev.data or "")
+  end
+  assert.are.equal("z\r\n", out)
+  assert(capsule:destroy())
+end
+
+unused["is written to where it comes back by itself, but by no upload"] =
+  function(s)
+    local capsule = asleep(s, { auto_resume = true })
+    assert(capsule.files:write("/tmp/x", "1"))
+    assert.are.equal("1", capsule.files:read("/tmp/x"))
+    wait_for_pause(s, capsule)
+    local ok, err = capsule.files:upload_stream("/tmp/x", { "2" })
+    assert.is_nil(ok)
+    assert_not_running(err)
+    assert.are.equal("1", capsule.files:read("/tmp/x"))
+    assert(capsule:destroy())
+  end
+
+describe("a capsule that nobody uses", function()
+  local servers, running = {}, {}
+
+  setup(function()
+    generations.each(function(g)
+      local s = generations.start(g, "",
+        ("WRENN_LOCAL_IDLE_SECOND_MS=%d WRENN_LOCAL_MONITOR_MS=3000")
+          :format(IDLE_SECOND_MS))
+      servers[#servers + 1] = s
+      for name, case in pairs(unused) do
+        running[g.name .. name] = wrenn.task.spawn(function()
+          case(s)
+          return true
+        end)
+      end
     end)
+  end)
 
-    teardown(function()
+  teardown(function()
+    for _, s in ipairs(servers) do
       s:stop()
-    end)
-
-    -- Waits until a capsule is paused, whatever the API says of it: a list of
-    -- files is no activity.
-    local function wait_for_pause(id)
-      local files = require("wrenn.files").new(wrenn.Client(s:options()), id)
-      local deadline = os.time() + 60
-      while files:list("/tmp") do
-        assert(os.time() < deadline, "it is not paused")
-        wrenn.task.sleep(0.05)
-      end
     end
+  end)
 
-    local function asleep(opts)
-      opts = s:options(opts)
-      opts.wait, opts.timeout = true, 60 -- 0.6 s on this server
-      local capsule = assert(Capsule.create(opts))
-      wait_for_pause(capsule.id)
-      return capsule
+  generations.each(function(g)
+    for name in pairs(unused) do
+      it(name .. ", in generation " .. g.name, function()
+        local ok, err = running[g.name .. name]:wait()
+        assert(ok, tostring(err))
+      end)
     end
-
-    it("is not running, and is connected to again", function()
-      local capsule = asleep()
-      assert.is_false(capsule:is_running())
-      local again = assert(Capsule.connect(capsule.id, s:options()))
-      assert.is_true(again:is_running())
-      assert.are.equal("x\n", assert(again.commands:run("echo x")).stdout)
-      assert(capsule:destroy())
-    end)
-
-    it("says its state to a call", function()
-      local capsule = asleep()
-      local result, err = capsule.commands:run("true")
-      assert.is_nil(result)
-      assert.is_true(err:is("CapsuleStateError") or err:is("ConflictError"),
-        tostring(err))
-      assert(capsule:destroy())
-    end)
-
-    it("comes back by itself where that was asked for", function()
-      local capsule = asleep({ auto_resume = true })
-      assert.are.equal("x\n", assert(capsule.commands:run("echo x")).stdout)
-      wait_for_pause(capsule.id)
-      local result = assert(assert(capsule.commands:stream("echo y")):wait())
-      assert.are.equal("y\n", result.stdout)
-      wait_for_pause(capsule.id)
-      local term = assert(capsule:pty({ cmd = "/bin/echo", args = { "z" } }))
-      local out = ""
-      for ev in term do
-        out = out .. (ev.type == "output" and ev.data or "")
-      end
-      assert.are.equal("z\r\n", out)
-      assert(capsule:destroy())
-    end)
-
-    it("is written to where it comes back by itself, but by no upload",
-      function()
-        local capsule = asleep({ auto_resume = true })
-        assert(capsule.files:write("/tmp/x", "1"))
-        assert.are.equal("1", capsule.files:read("/tmp/x"))
-        wait_for_pause(capsule.id)
-        local ok, err = capsule.files:upload_stream("/tmp/x", { "2" })
-        assert.is_nil(ok)
-        assert.is_true(err:is("CapsuleStateError") or err:is("ConflictError"),
-          tostring(err))
-        assert.are.equal("1", capsule.files:read("/tmp/x"))
-        assert(capsule:destroy())
-    end)
   end)
 end)
