@@ -1,5 +1,6 @@
--- arrows.lua: fails where a file uses what lies in a room above its own. A room
--- is a folder, or a file of its own, right below the root of a tree.
+-- arrows.lua: fails where a file uses what lies in a room above its own, or
+-- writes or reads the API's JSON outside the room for that. A room is a folder,
+-- or a file of its own, right below the root of a tree.
 
 local trees = {
   {
@@ -19,6 +20,11 @@ local trees = {
       { "capsule" },
       { "code_runner" },
       { "code_interpreter", "init" },
+    },
+    -- The JSON of the API is in wire/, that of Jupyter in code_runner/.
+    only = {
+      ['require%("wrenn%.wire%.json"%)'] = { wire = true, code_runner = true },
+      ["[^%w_]json = {"] = { wire = true },
     },
   },
   {
@@ -54,6 +60,11 @@ local function row_of_room(rows)
 end
 
 local function check_line(path, line, room, row, tree, row_of)
+  for pattern, rooms in pairs(tree.only or {}) do
+    if line:find(pattern) and not rooms[room] then
+      fault("%s: JSON outside wire: %s", path, line:match("^%s*(.*)"))
+    end
+  end
   for used in line:gmatch(tree.uses) do
     local other = used:match("^[^./]+")
     local its_row = other and row_of[other]

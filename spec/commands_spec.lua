@@ -2,6 +2,7 @@
 
 local cjson = require("cjson")
 local compat = require("spec.support.compat")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
@@ -12,11 +13,15 @@ local unpack = table.unpack or unpack
 
 -- A command has got so far.
 local function wait_for_file(capsule, path)
-  local deadline = os.time() + 30
-  while not capsule.files:exists(path) and os.time() < deadline do
-    wrenn.task.sleep(0.02)
-  end
-  assert.is_true(capsule.files:exists(path))
+  expect.soon(function()
+    return capsule.files:exists(path)
+  end)
+end
+
+local function no_process_is_left(capsule)
+  expect.soon(function()
+    return #assert(capsule.commands:list()) == 0
+  end)
 end
 
 describe("the request of a command", function()
@@ -302,10 +307,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
     it("that had ended before it was waited for has no exit code", function()
       local handle = assert(capsule.commands:run("exit 3",
         { background = true }))
-      local deadline = os.time() + 5
-      repeat
-        wrenn.task.sleep(0.02)
-      until #assert(capsule.commands:list()) == 0 or os.time() > deadline
+      no_process_is_left(capsule)
       local result, err = handle:wait()
       assert.is_nil(result)
       assert.is_true(err:is("NotFoundError"))
@@ -476,11 +478,7 @@ describe("a command in wrenn-local", function()
         args = { "-c", "sleep 30" } }, by_pid[tagged.pid])
       assert.is_true(capsule.commands:kill("bg-test"))
       assert.is_true(plain:kill())
-      local deadline = os.time() + 5
-      repeat
-        wrenn.task.sleep(0.02)
-      until #assert(capsule.commands:list()) == 0 or os.time() > deadline
-      assert.are.same({}, (capsule.commands:list()))
+      no_process_is_left(capsule)
       local ok, err = tagged:kill()
       assert.is_nil(ok)
       assert.is_true(err:is("NotFoundError"))

@@ -2,7 +2,7 @@
 -- byte on, after a disconnect, a pause, or from another process, without losing
 -- or repeating one; every generation.
 
-local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
@@ -148,13 +148,11 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
 
     it("shows no environment in the list of processes", function()
       local handle = start("sleep 30", { envs = { SECRET = "hush-hush" } })
-      local seen
-      local deadline = core.now() + 5
-      repeat
-        seen = assert(commands:run(
+      local seen = expect.soon(function()
+        local all = assert(commands:run(
           "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")).stdout
-      until seen:find("sleep 30 ", 1, true) or core.now() > deadline
-      assert.is_truthy(seen:find("sleep 30 ", 1, true))
+        return all:find("sleep 30 ", 1, true) and all
+      end)
       assert.is_nil(seen:find("hush-hush", 1, true))
       assert.is_true(handle:kill())
       assert.are.equal(137, assert(handle:wait()).exit_code)
@@ -219,14 +217,11 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       handle = start("echo quick", { timeout = 20 })
       assert.are.equal("quick\n", assert(handle:wait()).stdout)
       -- What watched over the limit is gone with it.
-      local deadline = core.now() + 5
-      local left
-      repeat
-        left = assert(commands:run(
+      expect.soon(function()
+        return assert(commands:run(
           "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'slee[p] 20'"))
-          .stdout
-      until left == "" or core.now() > deadline
-      assert.are.equal("", left)
+          .stdout == ""
+      end)
       handle:remove()
     end)
 

@@ -2,6 +2,8 @@
 -- underneath.
 
 local core = require("wrenn.core")
+local disk = require("spec.support.disk")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local http = require("wrenn.wire.http")
@@ -190,13 +192,7 @@ describe("events of a scripted server", function()
         end
       ]])
       assert.are.equal("a", leave(events))
-      local deadline = os.time() + 10
-      repeat
-        wrenn.task.sleep(0.02)
-        local list = p:received()
-      until list[#list] == "closed" or os.time() > deadline
-      local list = p:received()
-      assert.are.equal("closed", list[#list])
+      p:await("closed")
     end)
   end
 
@@ -206,14 +202,11 @@ describe("events of a scripted server", function()
     local stream = assert(events:stream())
     assert.are.equal("a", assert(stream:read()).event)
     stream = nil -- luacheck: ignore
-    local deadline = os.time() + 10
-    local list
-    repeat
+    expect.soon(function()
       collectgarbage()
-      wrenn.task.sleep(0.02)
-      list = p:received()
-    until list[#list] == "closed" or os.time() > deadline
-    assert.are.equal("closed", list[#list])
+      local list = p:received()
+      return list[#list] == "closed"
+    end)
   end)
 
   for status, name in pairs({ [401] = "AuthenticationError",
@@ -706,18 +699,14 @@ describe("the event stream of wrenn-local", function()
       local stream = assert(client.events:stream())
       stream:close()
     end
-    local deadline = os.time() + 10
-    repeat
-      wrenn.task.sleep(0.05)
-    until descriptors() <= before + 1 or os.time() > deadline
-    assert.is_true(descriptors() <= before + 1)
+    expect.soon(function()
+      return descriptors() <= before + 1
+    end)
     s:stop()
   end)
 
   it("tells of a capsule that could not be made, and why", function()
-    local pipe = io.popen("mktemp -d")
-    local folder = pipe:read("*l")
-    pipe:close()
+    local folder = disk.folder()
     local s = server.start("--data " .. folder .. " 2>/dev/null")
     local client = assert(wrenn.Client(s:options()))
     local capsule = assert(wrenn.Capsule.create({ client = client,
@@ -765,11 +754,9 @@ describe("the event stream of wrenn-local", function()
     assert.are.same({ "capsule.pause", "success", "system", "ttl_expired",
       capsule.id }, { ev.event, ev.outcome, ev.actor.type, ev.metadata.reason,
       ev.resource.id })
-    local deadline = os.time() + 30
-    repeat
-      local status = capsule:get_info().status
-    until status == "paused" or os.time() > deadline
-    assert.are.equal("paused", capsule:get_info().status)
+    expect.soon(function()
+      return capsule:get_info().status == "paused"
+    end)
     assert.are.equal("running", never:get_info().status)
     stream:close()
     s:stop()

@@ -3,6 +3,7 @@
 -- first part of the path says which fault it has to commit.
 
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local figures = require("spec.hosts.figures")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
@@ -382,10 +383,8 @@ describe("all of that", function()
         before = figures.count_fds()
       end
     end
-    local deadline = core.now() + 2
-    while figures.count_fds() > before and core.now() < deadline do
-      wrenn.task.sleep(0.05)
-    end
-    assert.is_true(figures.count_fds() < before + 4)
+    expect.soon(function()
+      return figures.count_fds() < before + 4
+    end)
   end)
 end)

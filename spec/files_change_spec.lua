@@ -1,5 +1,6 @@
 -- capsule.files: stat, rename, copy, chmod and write_files.
 
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
@@ -7,13 +8,7 @@ local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
 local running = { 200, '{"id":"cl-1","status":"running"}' }
-
-local function is_error(type_name, result, err)
-  assert.is_nil(result)
-  assert.are.equal("table", type(err))
-  assert.is_true(err:is(type_name), tostring(err))
-  return err
-end
+local is_error = expect.error
 
 describe("files of a scripted server", function()
   local p

@@ -3,44 +3,21 @@
 -- as the real ones were seen to; behind it is nothing but a table.
 
 local core = require("wrenn.core")
+local disk = require("spec.support.disk")
+local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local tar = require("wrenn.files.tar")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
-
-local function is_error(type_name, result, err)
-  assert.is_nil(result)
-  assert.are.equal("table", type(err))
-  assert.is_true(err:is(type_name), tostring(err))
-  return err
-end
-
-local function shell(command)
-  local pipe = assert(io.popen(command))
-  local output = pipe:read("*a")
-  pipe:close()
-  return output
-end
-
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local data = file:read("*a")
-  file:close()
-  return data
-end
-
-local function write_file(path, data)
-  local file = assert(io.open(path, "wb"))
-  file:write(data)
-  file:close()
-end
+local is_error = expect.error
+local shell, read_file, write_file = disk.shell, disk.read, disk.write
 
 local dir
 
 setup(function()
-  dir = shell("mktemp -d"):gsub("%s+$", "")
+  dir = disk.folder()
 end)
 
 teardown(function()

@@ -2,30 +2,12 @@
 -- errors name what the caller knows.
 
 local core = require("wrenn.core")
+local disk = require("spec.support.disk")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
-
-local function shell(command)
-  local pipe = assert(io.popen(command))
-  local output = pipe:read("*a")
-  pipe:close()
-  return output
-end
-
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local data = file:read("*a")
-  file:close()
-  return data
-end
-
-local function write_file(path, data)
-  local file = assert(io.open(path, "wb"))
-  file:write(data)
-  file:close()
-end
+local shell, read_file, write_file = disk.shell, disk.read, disk.write
 
 describe("on this machine", function()
   local s, capsule, files, dir, target
@@ -44,7 +26,7 @@ describe("on this machine", function()
   end)
 
   before_each(function()
-    dir = shell("mktemp -d"):gsub("%s+$", "")
+    dir = disk.folder()
     target = dir .. "/target"
   end)
 

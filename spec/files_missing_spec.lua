@@ -1,17 +1,12 @@
 -- Files that are missing, empty or cut short where a server does not say so.
 
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
 local running = { 200, '{"id":"cl-1","status":"running"}' }
-
-local function is_error(type_name, result, err)
-  assert.is_nil(result)
-  assert.are.equal("table", type(err))
-  assert.is_true(err:is(type_name), tostring(err))
-  return err
-end
+local is_error = expect.error
 
 describe("files of a scripted server", function()
   local p

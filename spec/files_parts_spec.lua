@@ -2,26 +2,16 @@
 -- parts, by every way in which a file goes.
 
 local core = require("wrenn.core")
+local disk = require("spec.support.disk")
+local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
-
-local function is_error(type_name, result, err)
-  assert.is_nil(result)
-  assert.are.equal("table", type(err))
-  assert.is_true(err:is(type_name), tostring(err))
-  return err
-end
-
-local function shell(command)
-  local pipe = assert(io.popen(command))
-  local output = pipe:read("*a")
-  pipe:close()
-  return output
-end
+local is_error = expect.error
+local shell = disk.shell
 
 -- Bytes of which no two parts are alike.
 local function content(size)
@@ -51,7 +41,7 @@ generations.each(function(g)
       s = generations.start(g)
       capsule = assert(Capsule.create(s:options({ wait = true })))
       files = capsule.files
-      dir = shell("mktemp -d"):gsub("%s+$", "")
+      dir = disk.folder()
     end)
 
     teardown(function()

@@ -1,18 +1,13 @@
 -- Why a file call failed, in every generation: from 0.3 on the server keeps it
 -- to itself.
 
+local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
-
-local function is_error(type_name, result, err)
-  assert.is_nil(result)
-  assert.are.equal("table", type(err))
-  assert.is_true(err:is(type_name), tostring(err))
-  return err
-end
+local is_error = expect.error
 
 local LONG = ("n"):rep(256)
 

@@ -1,10 +1,12 @@
 -- The client library, unchanged, against every generation of the API.
 
 local generations = require("spec.support.generations")
+local terminal = require("spec.support.terminal")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
+local read_until = terminal.read_until
 
 generations.each(function(g)
   describe("the client library with a server of " .. g.name, function()
@@ -138,21 +140,6 @@ generations.each(function(g)
       end
       assert.is_nil(stream.exit_code)
     end)
-
-    local function read_until(term, text)
-      local out = ""
-      while not (text and out:find(text, 1, true)) do
-        local ev = wrenn.check(wrenn.task.with_timeout(20, function()
-          local event, err = term:read()
-          return event or false, err
-        end))
-        out = out .. (ev.type == "output" and ev.data or "")
-        if ev.type == "exit" then
-          break
-        end
-      end
-      return out
-    end
 
     it("opens terminals", function()
       local term = assert(capsule:pty())

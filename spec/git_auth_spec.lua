@@ -4,6 +4,7 @@
 local cjson = require("cjson")
 local core = require("wrenn.core")
 local credentials = require("wrenn.git.credentials")
+local expect = require("spec.support.expect")
 local git_host = require("spec.support.git_host")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -298,14 +299,6 @@ describe("git with credentials", function()
     return false
   end
 
-  local function wait_until(what)
-    local deadline = os.time() + 20
-    while not what() and os.time() < deadline do
-      task.sleep(0.05)
-    end
-    assert.is_true(what())
-  end
-
   local function no_process()
     return #assert(capsule.commands:list()) == 0
   end
@@ -428,20 +421,20 @@ describe("git with credentials", function()
     local result, err = git:clone(address, "late", login({ timeout = 1 }))
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
-    wait_until(no_process)
+    expect.soon(no_process)
     result, err = task.with_timeout(0.5, function()
       return git:clone(address, "late", LOGIN)
     end)
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"), tostring(err))
-    wait_until(no_process)
+    expect.soon(no_process)
     -- without credentials as well
     stuck = start_host({ delay = 600 })
     task.run(function()
       local cloning = task.spawn(function()
         result, err = git:clone(stuck.url .. "/repo.git", "late")
       end)
-      wait_until(function()
+      expect.soon(function()
         return #stuck:received() == 1
       end)
       cloning:cancel()
@@ -449,8 +442,8 @@ describe("git with credentials", function()
     end)
     assert.is_nil(result)
     assert.is_true(err:is("CancelledError"))
-    wait_until(no_process)
-    wait_until(function()
+    expect.soon(no_process)
+    expect.soon(function()
       return not capsule.files:exists("late")
     end)
   end)

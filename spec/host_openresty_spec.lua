@@ -1,6 +1,7 @@
 -- OpenResty's Lua in nginx: requests wait without holding up their worker.
 
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local host = require("spec.support.host")
 local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
@@ -10,14 +11,6 @@ local wrenn = require("wrenn")
 local WAKEUPS = 8
 -- nginx keeps the light threads of tasks that have ended while a request lasts.
 local TASKS_KIB = 400
-
-local function eventually(check)
-  local deadline = core.now() + 10
-  while not check() and core.now() < deadline do
-    os.execute("sleep 0.05")
-  end
-  assert.is_truthy(check())
-end
 
 describe("in OpenResty", function()
   local s, n, capsule
@@ -52,7 +45,7 @@ describe("in OpenResty", function()
       ops[i]:cancel()
     end
     n.loop:step()
-    eventually(function()
+    expect.soon(function()
       return nginx.count_sockets(s.pid) <= held - 20
     end)
   end)
@@ -76,7 +69,7 @@ describe("in OpenResty", function()
     local before = count_capsules()
     kill_requests("/kept", 4, 0.01)
     kill_requests("/asleep", 4, 0.01)
-    eventually(function()
+    expect.soon(function()
       return count_capsules() == before
     end)
   end)
@@ -85,7 +78,7 @@ describe("in OpenResty", function()
     local before = count_capsules()
     kill_requests("/made", 20, 0.003)
     local seen = 0
-    eventually(function() -- and it stays so
+    expect.soon(function() -- and it stays so
       seen = count_capsules() == before and seen + 1 or 0
       return seen > 5
     end)
@@ -95,7 +88,7 @@ describe("in OpenResty", function()
     local before = count_capsules()
     n:get("/left")
     assert.are.equal(before + 1, count_capsules())
-    eventually(function()
+    expect.soon(function()
       return count_capsules() == before
     end)
   end)
@@ -104,7 +97,7 @@ describe("in OpenResty", function()
     local before = count_capsules()
     local _, body = n:get("/ended")
     assert.are.equal("went on", body)
-    eventually(function()
+    expect.soon(function()
       return count_capsules() == before
     end)
   end)

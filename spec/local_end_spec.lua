@@ -2,6 +2,7 @@
 -- What is left when a capsule or the server ends, whatever way it ends: no
 -- process, no folder, no listener.
 
+local expect = require("spec.support.expect")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
@@ -60,11 +61,9 @@ local function busy_capsule(s, mark)
   local stream = assert(run:stream("sleep " .. mark))
   local term = assert(capsule:pty({ cmd = "/bin/sh" }))
   assert(term:write("sleep " .. mark .. "\n"))
-  local deadline = os.time() + 10
-  repeat
-    wrenn.task.sleep(0.05)
-  until count("sleep " .. mark) >= 6 or os.time() > deadline
-  assert.is_true(count("sleep " .. mark) >= 6)
+  expect.soon(function()
+    return count("sleep " .. mark) >= 6
+  end)
   return capsule, stream, term
 end
 
@@ -118,11 +117,9 @@ describe("the folders of capsules", function()
     assert(one.files:write("f", "x"))
     assert.is_true(is_there(data .. "/" .. one.id .. "/root/f"))
     assert(one:destroy({ wait = true }))
-    local deadline = os.time() + 5
-    while is_there(data .. "/" .. one.id) and os.time() < deadline do
-      wrenn.task.sleep(0.05)
-    end
-    assert.is_false(is_there(data .. "/" .. one.id))
+    expect.soon(function()
+      return not is_there(data .. "/" .. one.id)
+    end)
     assert.is_true(is_there(data .. "/" .. two.id))
     s:stop()
     assert.is_true(is_there(data .. "/" .. two.id .. "/root"))

@@ -2,6 +2,7 @@
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local guest = require("spec.support.guest")
 local scheduler = require("wrenn.task.scheduler")
 local server = require("spec.support.server")
@@ -32,19 +33,6 @@ end
 
 local function host_of(capsule, port)
   return ("Host: %s-%s.localhost:1234"):format(port, capsule.id)
-end
-
--- Polls until a function gives something.
-local function eventually(fn)
-  local deadline = core.now() + 10
-  local value
-  repeat
-    value = fn()
-    if not value then
-      assert(wrenn.task.sleep(0.02))
-    end
-  until value or core.now() > deadline
-  return value
 end
 
 local function rss_of(pid)
@@ -263,13 +251,13 @@ describe("a port of a local capsule", function()
   it("learns that its client has hung up", function()
     local op = assert(scheduler.start("http",
       { url = s.url .. "/hang", headers = { host_of(capsule, port) } }))
-    assert.is_true(eventually(function()
+    expect.soon(function()
       return capsule.files:exists("/tmp/hanging")
-    end))
+    end)
     op:cancel()
-    assert.is_true(eventually(function()
+    expect.soon(function()
       return capsule.files:exists("/tmp/hung-up")
-    end))
+    end)
   end)
 
   it("keeps the client's connection for the next request", function()
@@ -298,9 +286,9 @@ describe("a port of a local capsule", function()
       url = capsule:get_url(port, { scheme = "ws" }) .. "/ws" }))
     assert.are.equal("opened", scheduler.next(inbox).kind)
     op:cancel()
-    assert.is_true(eventually(function()
+    expect.soon(function()
       return capsule.files:exists("/tmp/ws-lost")
-    end))
+    end)
   end)
 
   it("answers an upgrade that the service does not want", function()
@@ -352,9 +340,9 @@ describe("the port of a capsule that stops", function()
     local socket = assert(capsule:websocket(port, { path = "/ws" }))
     local op, inbox = assert(scheduler.start("http",
       { url = s.url .. "/hang", headers = { host_of(capsule, port) } }))
-    assert.is_true(eventually(function()
+    expect.soon(function()
       return capsule.files:exists("/tmp/hanging")
-    end))
+    end)
     assert(capsule:pause({ wait = true }))
     local data, err = socket:read()
     assert.is_nil(data)

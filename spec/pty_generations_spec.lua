@@ -1,9 +1,12 @@
 -- Terminals in every generation, with real programs in them.
 
+local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")
+local terminal = require("spec.support.terminal")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
+local read_until = terminal.read_until
 
 generations.each(function(g)
   describe("a terminal of generation " .. g.name, function()
@@ -18,22 +21,6 @@ generations.each(function(g)
       s:stop()
     end)
 
-    local function read_until(term, text)
-      local out = ""
-      while not (text and out:find(text, 1, true)) do
-        local ev = wrenn.check(wrenn.task.with_timeout(30, function()
-          local event, err = term:read()
-          return event or false, err
-        end))
-        if ev.type == "output" then
-          out = out .. ev.data
-        elseif ev.type == "exit" then
-          break
-        end
-      end
-      return out
-    end
-
     local function start_shell()
       -- A login shell's profile has a prompt of its own for each user.
       return assert(capsule:pty({ cmd = "/bin/sh",
@@ -41,12 +28,9 @@ generations.each(function(g)
     end
 
     local function no_process_is_left()
-      local deadline = os.time() + 30
-      local list
-      repeat
-        list = assert(capsule.commands:list())
-      until #list == 0 or os.time() > deadline
-      assert.are.same({}, list)
+      expect.soon(function()
+        return #assert(capsule.commands:list()) == 0
+      end)
     end
 
     it("is typed into, and exits", function()

@@ -2,11 +2,14 @@
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local terminal = require("spec.support.terminal")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
+local read_until = terminal.read_until
 
 describe("a terminal of a scripted server", function()
   local p
@@ -48,13 +51,10 @@ describe("a terminal of a scripted server", function()
 
   -- Frames once fn(frames) is true of them.
   local function frames_when(fn)
-    local deadline = os.time() + 30
-    local list = frames()
-    while not fn(list) and os.time() < deadline do
-      wrenn.task.sleep(0.02)
-      list = frames()
-    end
-    return list
+    return expect.soon(function()
+      local list = frames()
+      return fn(list) and list
+    end)
   end
 
   -- All frames, once the peer has logged that it has seen the last one.
@@ -477,23 +477,6 @@ describe("a terminal of wrenn-local", function()
   teardown(function()
     s:stop()
   end)
-
-  -- Reads to the end, or to some output; returns all of the output.
-  local function read_until(term, text)
-    local out = ""
-    while not (text and out:find(text, 1, true)) do
-      local ev = wrenn.check(wrenn.task.with_timeout(30, function()
-        local event, err = term:read()
-        return event or false, err
-      end))
-      if ev.type == "output" then
-        out = out .. ev.data
-      elseif ev.type == "exit" then
-        break
-      end
-    end
-    return out
-  end
 
   it("is a shell", function()
     local term = assert(capsule:pty())

@@ -3,24 +3,10 @@
 -- generation, side by side.
 
 local generations = require("spec.support.generations")
+local terminal = require("spec.support.terminal")
 local wrenn = require("wrenn")
 
--- Reads to the end, or to some output; returns all of the output.
-local function read_until(term, text)
-  local out = ""
-  while not (text and out:find(text, 1, true)) do
-    local ev = wrenn.check(wrenn.task.with_timeout(60, function()
-      local event, err = term:read()
-      return event or false, err
-    end))
-    if ev.type == "output" then
-      out = out .. ev.data
-    elseif ev.type == "exit" then
-      break
-    end
-  end
-  return out
-end
+local read_until = terminal.read_until
 
 local function check(capsule)
   local term = assert(capsule:pty({ cmd = "/bin/sh", args = { "-c",

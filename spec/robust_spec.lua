@@ -4,6 +4,7 @@
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
@@ -31,12 +32,10 @@ describe("in a local capsule", function()
     return false
   end
 
-  local function ends(word)
-    local deadline = core.now() + 5
-    while runs(word) and core.now() < deadline do
-      task.sleep(0.05)
-    end
-    return not runs(word)
+  local function await_end(word)
+    expect.soon(function()
+      return not runs(word)
+    end)
   end
 
   it("a command ends with the call that is cancelled", function()
@@ -45,7 +44,7 @@ describe("in a local capsule", function()
     end)
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
-    assert.is_true(ends("sleep 7001"))
+    await_end("sleep 7001")
     task.run(function()
       local one = task.spawn(function()
         return capsule.commands:run("sleep 7002; echo", {
@@ -56,7 +55,7 @@ describe("in a local capsule", function()
       one:cancel()
       one:wait()
     end)
-    assert.is_true(ends("sleep 7002"))
+    await_end("sleep 7002")
   end)
 
   it("a command ends when its callback raises", function()
@@ -64,7 +63,7 @@ describe("in a local capsule", function()
       "echo x; sleep 7003", { on_stdout = function() error("mine", 0) end })
     assert.is_false(ok)
     assert.are.equal("mine", err)
-    assert.is_true(ends("sleep 7003"))
+    await_end("sleep 7003")
   end)
 
   it("all that a terminal's program prints last arrives", function()

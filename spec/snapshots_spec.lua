@@ -2,6 +2,7 @@
 -- Snapshots and templates, on the client's side and against wrenn-local of
 -- every generation.
 
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
@@ -280,10 +281,9 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.equal(not at_once, made.pending or false)
       if made.pending then
         assert.are.equal("snapshotting", made.capsule.status)
-        local deadline = os.time() + 30
-        repeat
-          made = assert(client.snapshots:list({ q = "first" }))[1]
-        until made or os.time() > deadline
+        made = expect.soon(function()
+          return assert(client.snapshots:list({ q = "first" }))[1]
+        end)
       end
       assert.are.same({ "first", "snapshot", 3, 700 },
         { made.name, made.type, made.vcpus, made.memory_mb })
@@ -373,11 +373,10 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       local before = #assert(client.snapshots:list())
       make_running()
       assert(capsule:create_snapshot())
-      local deadline = os.time() + 30
-      local list
-      repeat
-        list = assert(client.snapshots:list({ type = "snapshot" }))
-      until #list + 3 > before or os.time() > deadline
+      local list = expect.soon(function()
+        local all = assert(client.snapshots:list({ type = "snapshot" }))
+        return #all + 3 > before and all
+      end)
       assert.is_truthy(list[1].name:find("^template%-%x%x%x%x%x%x%x%x$"))
     end)
 
@@ -628,21 +627,15 @@ describe("the making of a snapshot", function()
     assert.are.equal("snapshotting", made.capsule.status)
     assert.are.equal(409, select(2, capsule.commands:run("true")).status_code)
     assert.is_true(capsule:destroy({ wait = true }))
-    local list
-    local deadline = os.time() + 30
-    repeat
-      list = assert(client.snapshots:list({ type = "snapshot" }))
-      wrenn.task.sleep(0.05)
-    until #list == 0 or os.time() > deadline
-    assert.are.same({}, list)
+    expect.soon(function()
+      return #assert(client.snapshots:list({ type = "snapshot" })) == 0
+    end)
     -- The name is free again, soon.
     local other = assert(wrenn.Capsule.create({ client = client,
       wait = true }))
-    local again
-    repeat
-      again = other:create_snapshot({ name = "cut", wait = true })
-    until again or os.time() > deadline
-    assert.are.equal("cut", again.name)
+    assert.are.equal("cut", expect.soon(function()
+      return (other:create_snapshot({ name = "cut", wait = true }))
+    end).name)
   end)
 
   it("ends with the server", function()

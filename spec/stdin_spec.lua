@@ -2,6 +2,7 @@
 -- whatever fails.
 
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
@@ -22,15 +23,14 @@ describe("the input of a command", function()
 
   -- What a command of ours has left in the directory of its files.
   after_each(function()
-    local deadline = os.time() + 5
-    local left
-    repeat
-      left = 0
+    expect.soon(function()
       for _, entry in ipairs(assert(capsule.files:list("/tmp"))) do
-        left = left + (entry.name:find("stdin", 1, true) and 1 or 0)
+        if entry.name:find("stdin", 1, true) then
+          return false
+        end
       end
-    until left == 0 or os.time() > deadline
-    assert.are.equal(0, left)
+      return true
+    end)
   end)
 
   local function cat(stdin, opts)

@@ -2,6 +2,7 @@
 
 local cjson = require("cjson")
 local compat = require("spec.support.compat")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
@@ -126,13 +127,11 @@ describe("a stream of a scripted server", function()
         "/bin/sh", "-c", 'cd -- "$1" || exit 126; shift; exec "$@"', "sh",
         "/a b", "/bin/sh", "-c", "x" } }, { frame.cmd, frame.args })
       -- What never began did not remove it.
-      local deadline = os.time() + 10
-      local last
-      repeat
-        wrenn.task.sleep(0.02)
+      local last = expect.soon(function()
         received = p:received()
-        last = received[#received]
-      until last:find("/files/remove ", 1, true) or os.time() > deadline
+        local request = received[#received]
+        return request:find("/files/remove ", 1, true) and request
+      end)
       assert.is_truthy(last:find(path:match("%x+$"), 1, true))
     end)
 
@@ -333,11 +332,7 @@ describe("a stream of a scripted server", function()
     if not compat.has_close then
       collectgarbage()
     end
-    local deadline = os.time() + 3
-    repeat
-      wrenn.task.sleep(0.02)
-    until p:received()[#p:received()] == "closed" or os.time() > deadline
-    assert.are.equal("closed", p:received()[#p:received()])
+    p:await("closed")
   end)
 end)
 
@@ -403,11 +398,9 @@ describe("a stream of wrenn-local", function()
     local result, err = stream:wait()
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
-    local deadline = os.time() + 5
-    repeat
-      wrenn.task.sleep(0.05)
-    until #assert(capsule.commands:list()) == 0 or os.time() > deadline
-    assert.are.same({}, (capsule.commands:list()))
+    expect.soon(function()
+      return #assert(capsule.commands:list()) == 0
+    end)
   end)
 
   it("attaches by tag, to several at once", function()

@@ -2,7 +2,10 @@
 -- hostile archive does to a directory.
 
 local core = require("wrenn.core")
+local disk = require("spec.support.disk")
 local tar = require("wrenn.files.tar")
+
+local shell = disk.shell
 
 -- A header of any kind, with a right checksum unless one is given.
 local function raw(fields)
@@ -72,17 +75,6 @@ local function brief(entries)
       entry.data or entry.target)
   end
   return list
-end
-
-local function shell(command)
-  local pipe = assert(io.popen(command))
-  local output = pipe:read("*a")
-  pipe:close()
-  return output
-end
-
-local function temporary()
-  return (shell("mktemp -d"):gsub("%s+$", ""))
 end
 
 describe("a tar reader", function()
@@ -280,7 +272,7 @@ describe("a tar writer", function()
       "link h " .. long, "file old " }, brief(entries))
     assert.are.equal(-5, entries[5].mtime)
     assert.are.equal(2541, entries[5].mode)
-    local dir = temporary()
+    local dir = disk.folder()
     local file = assert(io.open(dir .. "/a.tar", "wb"))
     file:write(bytes)
     file:close()
@@ -295,7 +287,7 @@ describe("a tar writer", function()
   end)
 
   it("is read back in each format that tar writes", function()
-    local dir = temporary()
+    local dir = disk.folder()
     shell(([[cd %s && mkdir -p in/%s && printf data > in/%s/f
       ln -s f in/l && ln in/l in/m]]):format(dir, ("x"):rep(120),
       ("x"):rep(120)))
@@ -317,7 +309,7 @@ describe("a local tree", function()
   local dir, tree
 
   before_each(function()
-    dir = temporary()
+    dir = disk.folder()
     shell("mkdir " .. dir .. "/in " .. dir .. "/out")
     tree = assert(core.tree(dir .. "/in"))
   end)

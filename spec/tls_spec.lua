@@ -1,6 +1,7 @@
 -- TLS: verified unless told otherwise, for requests and WebSockets alike.
 
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local tls = require("spec.support.tls")
@@ -117,15 +118,6 @@ describe("over TLS", function()
     return false
   end
 
-  local function wait_until(condition)
-    local deadline = core.now() + 8
-    local met
-    repeat
-      met = condition()
-    until met or core.now() > deadline
-    return met
-  end
-
   it("a kept connection that the server has closed is done with", function()
     local p = peer.start([[
       local req = c:request()
@@ -150,13 +142,13 @@ describe("over TLS", function()
     end
     assert.are.equal("1", post())
     -- The loop takes no step, as in a program that computes.
-    assert.is_true(wait_until(closed))
+    expect.soon(closed)
     assert.are.equal("2", post())
-    assert.is_true(wait_until(closed))
-    assert.is_true(wait_until(function()
+    expect.soon(closed)
+    expect.soon(function()
       loop:wait(0.05)
       return not closed()
-    end))
+    end)
     loop:close()
     p:stop()
   end)

@@ -2,6 +2,8 @@
 -- other end is slow, with files of this machine.
 
 local core = require("wrenn.core")
+local disk = require("spec.support.disk")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local tar = require("wrenn.files.tar")
@@ -9,37 +11,12 @@ local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
 local running = { 200, '{"id":"cl-1","status":"running"}' }
-
-local function is_error(type_name, result, err)
-  assert.is_nil(result)
-  assert.are.equal("table", type(err))
-  assert.is_true(err:is(type_name), tostring(err))
-  return err
-end
+local is_error = expect.error
+local shell, read_file, write_file = disk.shell, disk.read, disk.write
 
 local function is_local_error(result, err)
   is_error("WrennError", result, err)
   assert.are.equal("local", err.details.kind)
-end
-
-local function shell(command)
-  local pipe = assert(io.popen(command))
-  local output = pipe:read("*a")
-  pipe:close()
-  return output
-end
-
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local data = file:read("*a")
-  file:close()
-  return data
-end
-
-local function write_file(path, data)
-  local file = assert(io.open(path, "wb"))
-  file:write(data)
-  file:close()
 end
 
 -- What is in a directory, links and rights included, in one text.
@@ -55,7 +32,7 @@ local function here(name)
 end
 
 setup(function()
-  dir = shell("mktemp -d"):gsub("%s+$", "")
+  dir = disk.folder()
 end)
 
 teardown(function()

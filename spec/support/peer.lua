@@ -5,6 +5,7 @@
 local lua = os.getenv("WRENN_PEER_LUA") or "lua5.4"
 
 local children = require("spec.support.children")
+local expect = require("spec.support.expect")
 
 local peer = {}
 peer.__index = peer
@@ -69,6 +70,14 @@ function peer:options(more)
     options[name] = value
   end
   return options
+end
+
+--- Waits until a script has logged a line and nothing after it.
+function peer:await(line)
+  expect.soon(function()
+    local list = self:received()
+    return list[#list] == line
+  end)
 end
 
 --- The log of the peer: requests (head and body), frames, log() calls.

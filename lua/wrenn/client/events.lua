@@ -1,14 +1,13 @@
 --- client.events: what happens to the team's capsules and templates, as it
 --- happens. Servers from 0.2 on.
 
+local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
-local json = require("wrenn.wire.json")
 local reader = require("wrenn.reader")
 local resource = require("wrenn.client.resource")
 local scheduler = require("wrenn.task.scheduler")
-local shapes = require("wrenn.wire.shapes")
 local sse = require("wrenn.wire.sse")
 
 ---@class wrenn.Events
@@ -152,16 +151,9 @@ local function take_chunk(self, bytes)
   end
   for _, data in ipairs(frames) do
     local value
-    value, why = json.decode(data)
-    if type(value) ~= "table" then
-      return nil, errors.new("ProtocolError", "an event is not a JSON object"
-        .. (why and " (" .. why .. ")" or ""))
-    end
-    local ok
-    ok, why = shapes.check("event", value, data)
-    if not ok then
-      return nil, errors.new("ProtocolError",
-        ("GET %s: an event is malformed: %s"):format(PATH, why))
+    value, why = api.event(data)
+    if not value then
+      return nil, errors.new("ProtocolError", ("GET %s: %s"):format(PATH, why))
     elseif value.event ~= nil then -- else it is only the greeting
       self.queue[#self.queue + 1] = value
     end

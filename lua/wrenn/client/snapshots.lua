@@ -185,7 +185,7 @@ function Snapshots:create(capsule_id, opts)
   local deadline = scheduler.now() + timeout
   local name = opts.name or opts.wait and make_name() or nil
   local answer, err = call(self, "snapshot", "POST", "/v1/snapshots", {
-    json = { sandbox_id = capsule_id, name = name },
+    json = api.snapshot_body(capsule_id, name),
     query = { overwrite = opts.overwrite and "true" or nil },
     timeout = timeout,
   })
@@ -222,7 +222,7 @@ function Snapshots:rename(name, new_name)
   check.text(name, "name", "rename")
   check.text(new_name, "new_name", "rename")
   return order(self, "PATCH", url.path("/v1/snapshots/{}", name),
-    { json = { new_name = new_name } })
+    { json = api.rename_body(new_name) })
 end
 
 --- Makes a snapshot available to other teams as "<team slug>/<name>", or
@@ -236,7 +236,7 @@ function Snapshots:set_visibility(name, public)
   check.text(name, "name", "set_visibility")
   check.arg(public, "public", "set_visibility", "boolean")
   return order(self, "PATCH", url.path("/v1/snapshots/{}/visibility", name),
-    { json = { public = public } })
+    { json = api.visibility_body(public) })
 end
 
 return Snapshots

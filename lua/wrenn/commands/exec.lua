@@ -66,7 +66,7 @@ function exec.list(self)
   if not answer then
     return nil, err
   end
-  return answer.processes or {}
+  return api.processes(answer)
 end
 
 --- Raises unless a value selects a process: by pid (a number) or tag (a

@@ -1,6 +1,7 @@
 -- Shared by the parts of capsule.files: the class, its requests, and paths as
 -- arguments of commands.
 
+local api = require("wrenn.wire.api")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local ids = require("wrenn.ids")
@@ -85,15 +86,15 @@ end
 --- Sends a request about a path; `send` is http.fetch, http.order, or http.call
 --- with the shape of the answer. A transfer of bytes may take any time as long
 --- as data flows; anything else has the time limit of a call.
-function base.post(self, name, path, send, shape, more)
+function base.post(self, name, path, send, shape, depth)
   local wire, err = base.wire(path)
   if not wire then
     return nil, err
   end
-  local limit, body = self.client.settings.timeout, more or {}
-  body.path = wire
+  local limit = self.client.settings.timeout
   return send(self.client, {
-    method = "POST", path = base.endpoint(self, name), json = body,
+    method = "POST", path = base.endpoint(self, name),
+    json = api.file_body(wire, depth),
     timeout = send ~= http.fetch and limit, idle = limit,
   }, shape)
 end

@@ -1,6 +1,7 @@
 -- Looks up what is at a path. The API has no call for that: the listing of the
 -- parent directory is used, and a command for what is in no listing.
 
+local api = require("wrenn.wire.api")
 local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
@@ -22,16 +23,6 @@ end
 local unlisted = { [""] = true, ["."] = true, [".."] = true }
 
 local FORMAT = "%a %s %Y %U %G"
-local letters = "rwxrwxrwx"
-
-local function permissions(mode)
-  local text = "d"
-  for i = 1, 9 do
-    local on = math.floor(mode / 2 ^ (9 - i)) % 2 == 1
-    text = text .. (on and letters:sub(i, i) or "-")
-  end
-  return text
-end
 
 local function nothing_at(path, cause)
   return nil, errors.new("NotFoundError", "there is nothing at " .. path,
@@ -57,12 +48,10 @@ local function unlisted_entry(self, path, name)
   if not mode then
     return base.malformed("stat printed '" .. result.stdout .. "'")
   end
-  mode = tonumber(mode, 8)
-  return {
-    name = name == "" and "/" or name, path = path, type = "directory",
-    size = tonumber(size), mode = mode, permissions = permissions(mode),
+  return api.directory_entry(name == "" and "/" or name, {
+    path = path, size = tonumber(size), mode = tonumber(mode, 8),
     owner = owner, group = group, modified_at = tonumber(time),
-  }
+  })
 end
 
 -- Whether a listing failed because the directory, rather than the capsule, does
@@ -78,11 +67,11 @@ end
 --- Lists a directory, like files:list.
 function lookup.list(self, path, depth)
   local answer, err =
-    base.post(self, "list", path, http.call, "entries", { depth = depth })
+    base.post(self, "list", path, http.call, "entries", depth)
   if not answer then
     return nil, base.told(err, "list") or err
   end
-  return answer.entries or {}
+  return api.entries(answer)
 end
 
 --- Returns the entry of a path, or nil, NotFoundError.

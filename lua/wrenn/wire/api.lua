@@ -4,6 +4,7 @@
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local json = require("wrenn.wire.json")
+local shapes = require("wrenn.wire.shapes")
 
 local api = {}
 
@@ -30,6 +31,21 @@ function api.is_capsule(answer)
 end
 
 -- ---- templates and volumes --------------------------------------------------
+
+--- The body of POST /v1/snapshots. Without a name the server chooses one.
+function api.snapshot_body(capsule_id, name)
+  return { sandbox_id = capsule_id, name = name }
+end
+
+--- The body of PATCH /v1/snapshots/{name}.
+function api.rename_body(new_name)
+  return { new_name = new_name }
+end
+
+--- The body of PATCH /v1/snapshots/{name}/visibility.
+function api.visibility_body(public)
+  return { public = public }
+end
 
 --- Parses the answer of GET /v1/snapshots: a complete list, or from 0.4 on a
 --- page of it. Returns {templates, pages, per_page}.
@@ -99,6 +115,11 @@ function api.exec_result(answer)
   }
 end
 
+--- The processes in the answer of GET .../processes.
+function api.processes(answer)
+  return answer.processes or {}
+end
+
 --- The first frame of an exec stream.
 function api.start_frame(words)
   return {
@@ -160,9 +181,52 @@ api.PTY_PONG = '{"type":"pong"}'
 
 -- ---- files -----------------------------------------------------------------
 
---- Body of POST .../files/stream/read.
+--- The body of requests about a path; `depth` is that of a listing.
+function api.file_body(path, depth)
+  return { path = path, depth = depth }
+end
+
+--- The body of POST .../files/stream/read, as text.
 function api.download_body(path)
-  return json.encode({ path = path })
+  return json.encode(api.file_body(path))
+end
+
+--- The entries in the answer of POST .../files/list.
+function api.entries(answer)
+  return answer.entries or {}
+end
+
+local LETTERS = "rwxrwxrwx"
+
+--- An entry as in the answer of POST .../files/list, for a directory that no
+--- listing contains. `fields`: path, size, mode, owner, group, modified_at.
+function api.directory_entry(name, fields)
+  local permissions = "d"
+  for i = 1, #LETTERS do
+    local on = math.floor(fields.mode / 2 ^ (#LETTERS - i)) % 2 == 1
+    permissions = permissions .. (on and LETTERS:sub(i, i) or "-")
+  end
+  fields.name, fields.type = name, "directory"
+  fields.permissions = permissions
+  return fields
+end
+
+-- ---- events ----------------------------------------------------------------
+
+--- Decodes an event of GET /v1/events/stream. Returns it, or nil and the reason
+--- if it is malformed.
+function api.event(text)
+  local value, why = json.decode(text)
+  if type(value) ~= "table" then
+    return nil, "an event is not a JSON object"
+      .. (why and " (" .. why .. ")" or "")
+  end
+  local ok
+  ok, why = shapes.check("event", value, text)
+  if not ok then
+    return nil, "an event is malformed: " .. why
+  end
+  return value
 end
 
 return api
