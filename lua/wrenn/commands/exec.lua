@@ -19,30 +19,28 @@ function exec.path(self, rest, ...)
   return url.path("/v1/capsules/{}", self.capsule_id) .. url.path(rest, ...)
 end
 
---- POST .../exec. `opts` as in api.exec_body.
+--- Starts words in the background. `opts` as in api.exec_body. Returns the
+--- process, or nil, err. POST .../exec.
 function exec.start(self, list, opts)
-  local timeout -- nil: the client's
-  if not opts.background then
-    timeout = opts.timeout_sec and opts.timeout_sec + MARGIN or false
-  end
-  return http.call(self.client, {
-    method = "POST",
-    path = exec.path(self, "/exec"),
-    json = api.exec_body(list, opts),
-    timeout = timeout,
-  }, opts.background and "process" or "result")
+  return http.call(self.client, { method = "POST",
+    path = exec.path(self, "/exec"), json = api.exec_body(list, opts) },
+    "process")
 end
 
---- Runs words to their end: the result, or nil, err.
+--- Runs words to their end. `opts` as in api.exec_body. Returns the result, or
+--- nil, err. POST .../exec.
 function exec.run(self, list, opts)
-  local answer, err = exec.start(self, list, opts)
+  local path = exec.path(self, "/exec")
+  local answer, err = http.call(self.client, {
+    method = "POST", path = path, json = api.exec_body(list, opts),
+    timeout = opts.timeout_sec and opts.timeout_sec + MARGIN or false,
+  }, "result")
   if not answer then
     return nil, err
   end
   local result, why = api.exec_result(answer)
   if not result then
-    return nil, errors.new("ProtocolError",
-      ("POST %s: %s"):format(exec.path(self, "/exec"), why))
+    return nil, errors.new("ProtocolError", ("POST %s: %s"):format(path, why))
   end
   return result
 end

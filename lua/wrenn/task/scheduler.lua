@@ -322,7 +322,7 @@ local function drive(satisfied, subject)
     if ready_first <= ready_last then
       scheduler.run_ready()
     else
-      local ok, code, message = hosts.block(loop, next(inboxes) ~= nil)
+      local ok, code, message = hosts.here().block(loop, next(inboxes) ~= nil)
       if not ok then
         if errors.is_error(code) then
           return nil, code
@@ -449,7 +449,10 @@ function wait_for(inbox, of_iterator)
   return park(inbox, waiter)
 end
 
-local function next_event(inbox, of_iterator)
+--- Waits for the next event of an inbox. Returns it, or nil, err if the wait
+--- was interrupted, the loop is lost or no event will come. `of_iterator`: the
+--- caller is an iterator called by a for loop.
+function scheduler.next(inbox, of_iterator)
   while true do
     local event = inbox:take()
     if event then
@@ -464,15 +467,9 @@ local function next_event(inbox, of_iterator)
   end
 end
 
---- Waits for the next event of an inbox. Returns it, or nil, err if the wait
---- was interrupted, the loop is lost or no event will come.
-function scheduler.next(inbox)
-  return next_event(inbox, false)
-end
-
 --- Like next, for an iterator called by a for loop.
 function scheduler.next_of_iterator(inbox)
-  return next_event(inbox, true)
+  return scheduler.next(inbox, true)
 end
 
 -- Removes a waiter that will never continue. Returns what it waited for.

@@ -128,10 +128,6 @@ function hosts.run_soon()
   end
 end
 
-function hosts.block(loop, pending)
-  return hosts.here().block(loop, pending)
-end
-
 function hosts.is_wait(...)
   if (...) == fiber.WAIT then
     return true
