@@ -135,6 +135,17 @@ bool wrenn_frame_decode(wrenn_codec codec, bool binary, char *text, size_t len,
   return frame->kind != WRENN_FRAME_OUTPUT || decode_output(frame, text, why);
 }
 
+void wrenn_frame_put_start(wrenn_buf *out, const char *const *words,
+                           size_t count) {
+  wrenn_buf_puts(out, "{\"type\":\"start\",\"cmd\":");
+  wrenn_json_put_string(out, words[0], strlen(words[0]));
+  for (size_t i = 1; i < count; i++) {
+    wrenn_buf_puts(out, i == 1 ? ",\"args\":[" : ",");
+    wrenn_json_put_string(out, words[i], strlen(words[i]));
+  }
+  wrenn_buf_puts(out, count > 1 ? "]}" : "}");
+}
+
 void wrenn_frame_put_input(wrenn_buf *out, const void *bytes, size_t len) {
   static const char head[] = "{\"type\":\"input\",\"data\":\"";
   size_t encoded = WRENN_BASE64_ENCODED(len);

@@ -21,6 +21,11 @@
 bool wrenn_frame_decode(wrenn_codec codec, bool binary, char *text, size_t len,
                         wrenn_frame *frame, const char **why);
 
+/* Appends the message that starts a stream's command: {"type":"start","cmd":
+ * "...","args":["..."]}. `count` is at least 1. */
+void wrenn_frame_put_start(wrenn_buf *out, const char *const *words,
+                           size_t count);
+
 /* Appends the PTY's text form of input: {"type":"input","data":"<base64>"}. */
 void wrenn_frame_put_input(wrenn_buf *out, const void *bytes, size_t len);
 

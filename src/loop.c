@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "op.h"
 
 const char *wrenn_version(void) { return WRENN_VERSION; }
@@ -306,6 +307,24 @@ const char *wrenn_event_header(const wrenn_event *event, const char *name,
     at = next;
   }
   return found;
+}
+
+bool wrenn_event_text(const wrenn_event *event, const char *name, char *to,
+                      size_t size) {
+  wrenn_json object, value;
+  const char *why;
+  if (size > 0)
+    *to = '\0';
+  if (!wrenn_json_parse(event->data, event->data_len, &object, &why) ||
+      !wrenn_json_get(&object, name, &value) ||
+      value.type != WRENN_JSON_STRING || value.len >= size)
+    return false;
+  size_t len = wrenn_json_decode(&value, to);
+  to[len] = '\0';
+  if (strlen(to) == len)
+    return true;
+  *to = '\0';
+  return false;
 }
 
 /* ---- end ----------------------------------------------------------------- */

@@ -193,6 +193,14 @@ WRENN_API bool wrenn_loop_next_frame(wrenn_loop *loop, wrenn_id id,
 WRENN_API const char *wrenn_event_header(const wrenn_event *event,
                                          const char *name, size_t *len);
 
+/* Copies a member of the JSON object in an event's data to `to`, which has room
+ * for `size` bytes, with a NUL at its end. Returns false if there is no such
+ * member, if it is not a string, contains a NUL or (as written in the JSON)
+ * does not fit; `to` is then empty. For an answer's `id` and `status`; for
+ * more, use a JSON library. */
+WRENN_API bool wrenn_event_text(const wrenn_event *event, const char *name,
+                                char *to, size_t size);
+
 /* ---- connections --------------------------------------------------------- */
 
 typedef struct wrenn_net {
@@ -290,6 +298,13 @@ WRENN_API wrenn_status wrenn_ws_open(wrenn_loop *loop,
  * is open. */
 WRENN_API wrenn_status wrenn_ws_send(wrenn_loop *loop, wrenn_id id,
                                      const void *data, size_t len, bool binary);
+
+/* Sends the first message of an exec stream, which starts a command: a program
+ * and its arguments, `count` words. No shell is involved unless the program is
+ * one. Bytes that are not UTF-8 become U+FFFD. ARGUMENT: there is no word. */
+WRENN_API wrenn_status wrenn_ws_send_start(wrenn_loop *loop, wrenn_id id,
+                                           const char *const *words,
+                                           size_t count);
 
 /* Sends input to a PTY in its text encoding:
  * {"type":"input","data":"<base64>"}. */

@@ -362,6 +362,19 @@ wrenn_status wrenn_ws_send(wrenn_loop *loop, wrenn_id id, const void *data,
   return WRENN_OK;
 }
 
+wrenn_status wrenn_ws_send_start(wrenn_loop *loop, wrenn_id id,
+                                 const char *const *words, size_t count) {
+  if (count == 0)
+    return WRENN_E_ARGUMENT;
+  wrenn_buf frame = {0};
+  wrenn_frame_put_start(&frame, words, count);
+  wrenn_status status =
+      frame.oom ? WRENN_E_MEMORY
+                : wrenn_ws_send(loop, id, frame.data, frame.len, false);
+  wrenn_buf_free(&frame);
+  return status;
+}
+
 wrenn_status wrenn_ws_send_input(wrenn_loop *loop, wrenn_id id,
                                  const void *data, size_t len) {
   wrenn_buf frame = {0};

@@ -138,6 +138,36 @@ static void headers_are_found(void) {
   }
 }
 
+static void members_are_copied(void) {
+  static const char text[] =
+      "{\"id\":\"cl-1\",\"empty\":\"\",\"n\":1,\"o\":{\"in\":\"x\"},"
+      "\"escaped\":\"a\\n\\u00e9\",\"nul\":\"a\\u0000b\",\"twice\":\"1\","
+      "\"twice\":\"2\",\"long\":\"0123456789012345\"}";
+  static const struct {
+    const char *name, *value;
+  } rows[] = {{"id", "cl-1"},   {"empty", ""}, {"escaped", "a\n\xc3\xa9"},
+              {"twice", "2"},   {"n", NULL},   {"o", NULL},
+              {"in", NULL},     {"nul", NULL}, {"long", NULL},
+              {"missing", NULL}};
+  const wrenn_event event = {.data = text, .data_len = sizeof(text) - 1};
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    char value[16] = "before";
+    bool found = wrenn_event_text(&event, rows[i].name, value, sizeof(value));
+    CHECK_ROW(rows[i].name, found == (rows[i].value != NULL));
+    CHECK_ROW(rows[i].name,
+              strcmp(value, rows[i].value ? rows[i].value : "") == 0);
+  }
+  static const char *const others[] = {"", "[\"id\"]", "null", "{\"id\":\"x\"",
+                                       "{\"id\":\"\xff\"}"};
+  for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+    char value[16];
+    const wrenn_event other = {.data = others[i],
+                               .data_len = strlen(others[i])};
+    CHECK_ROW(others[i], !wrenn_event_text(&other, "id", value, sizeof(value)));
+  }
+  CHECK(!wrenn_event_text(&event, "id", NULL, 0));
+}
+
 /* ---- loops and timers ---------------------------------------------------- */
 
 static void an_idle_loop(void) {
@@ -180,6 +210,7 @@ static void timers_give_back_what_is_the_users(void) {
 }
 
 static void an_old_id_does_no_harm(void) {
+  static const char *const words[] = {"true"};
   wrenn_loop *loop = new_loop();
   wrenn_event event;
   wrenn_id id;
@@ -191,6 +222,8 @@ static void an_old_id_does_no_harm(void) {
   CHECK(wrenn_pause(loop, id, true) == WRENN_E_CLOSED);
   CHECK(wrenn_cancel(loop, id) == WRENN_E_CLOSED);
   CHECK(wrenn_ws_send_input(loop, id, "", 0) == WRENN_E_CLOSED);
+  CHECK(wrenn_ws_send_start(loop, id, words, 1) == WRENN_E_CLOSED);
+  CHECK(wrenn_ws_send_start(loop, id, words, 0) == WRENN_E_ARGUMENT);
   CHECK(wrenn_ws_close(loop, id) == WRENN_E_CLOSED);
   CHECK(wrenn_ws_unsent(loop, id) == 0);
   CHECK(wrenn_cancel(loop, 0) == WRENN_E_CLOSED);
@@ -321,7 +354,8 @@ static void options_may_be_shorter_or_longer(void) {
 
 CHECK_MAIN(
     {"version", version}, {"every status has a text", every_status_has_a_text},
-    {"headers are found", headers_are_found}, {"an idle loop", an_idle_loop},
+    {"headers are found", headers_are_found},
+    {"members are copied", members_are_copied}, {"an idle loop", an_idle_loop},
     {"timers give back what is the user's", timers_give_back_what_is_the_users},
     {"an old id does no harm", an_old_id_does_no_harm},
     {"a streamed answer", a_streamed_answer}, {"an upload", an_upload},

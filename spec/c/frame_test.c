@@ -297,10 +297,33 @@ static void input_is_written(void) {
   }
 }
 
+static void a_start_is_written(void) {
+  static const struct {
+    const char *words[3];
+    size_t count;
+    const char *text;
+  } rows[] = {
+      {{"ls"}, 1, "{\"type\":\"start\",\"cmd\":\"ls\"}"},
+      {{"/bin/sh", "-c", "echo \"\\\n"},
+       3,
+       "{\"type\":\"start\",\"cmd\":\"/bin/sh\","
+       "\"args\":[\"-c\",\"echo \\\"\\\\\\n\"]}"},
+      {{"x", ""}, 2, "{\"type\":\"start\",\"cmd\":\"x\",\"args\":[\"\"]}"},
+      {{"\xff"}, 1, "{\"type\":\"start\",\"cmd\":\"\xef\xbf\xbd\"}"},
+  };
+  for (size_t i = 0; i < COUNT(rows); i++) {
+    wrenn_buf b = {0};
+    wrenn_frame_put_start(&b, rows[i].words, rows[i].count);
+    CHECK_ROW(rows[i].text, same(b.data, b.len, rows[i].text));
+    wrenn_buf_free(&b);
+  }
+}
+
 CHECK_MAIN({"frames are decoded", frames_are_decoded},
            {"every truncation is refused", every_truncation_is_refused},
            {"wrong types are refused", wrong_types_are_refused},
            {"invalid base64 is refused", invalid_base64_is_refused},
            {"data may hold any byte", data_may_hold_any_byte},
            {"binary messages", binary_messages},
-           {"input is written", input_is_written})
+           {"input is written", input_is_written},
+           {"a start is written", a_start_is_written})
