@@ -3,6 +3,7 @@
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local jupyter = require("spec.support.jupyter")
 local runner = require("wrenn.code_runner")
 local wrenn = require("wrenn")
@@ -144,13 +145,16 @@ describe("the kernel of code", function()
       if req.method == "POST" and not held then
         held = true
         kernels = '[{"id":"k-held","name":"wrenn"}]'
-        c:sleep(0.5)
+        repeat c:sleep(0.01) until looked
         return c:respond(201, '{"id":"k-held","name":"wrenn"}')
       end
+      looked = held
     ]] })
     wrenn.task.run(function()
       local making = wrenn.task.spawn(code.create_context, code)
-      assert(wrenn.task.sleep(0.2))
+      expect.soon(function()
+        return table.concat(asked()):find("POST /api/kernels", 1, true)
+      end)
       assert(code:run_code("1"))
       assert.are.equal("k-held", assert(making:wait()).id)
     end)

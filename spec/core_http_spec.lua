@@ -393,7 +393,7 @@ describe("the limit of an answer's head", function()
       local event, took = timed({ url = serve(script), head = 0.4 })
       assert.are.same({ "failed", "timeout", "no answer within 0.4 s", true },
         event)
-      assert.is_true(took > 0.35 and took < 2, took)
+      assert.is_true(took > 0.35 and took < 4, took) -- the peer takes 5 s
     end)
   end
 
@@ -421,7 +421,7 @@ describe("the limit of an answer's head", function()
     local event = finish(op)
     assert.are.same({ "failed", "timeout", true },
       { event[1], event[2], event[4] })
-    assert.is_true(core.now() - begin < 2)
+    assert.is_true(core.now() - begin < 6) -- the peer sleeps for 9 s
   end)
 
   it("does not count for a body", function()

@@ -75,10 +75,10 @@ describe("the loop", function()
   end)
 
   it("says how long a host may sleep", function()
-    local op = loop:timer(0.2)
+    local op = loop:timer(20)
     loop:step()
     local timeout = loop:timeout()
-    assert.is_true(timeout > 0.1 and timeout <= 0.201)
+    assert.is_true(timeout > 10 and timeout <= 20.001)
     op:cancel()
   end)
 

@@ -411,7 +411,10 @@ describe("events of a scripted server", function()
   end)
 
   it("are waited for in a task, which may be cancelled", function()
-    local events = start(sends(connected) .. "c:sleep(0.2) c:send([["
+    local go = os.tmpname()
+    os.remove(go)
+    local events = start(sends(connected)
+      .. ("repeat c:sleep(0.01) until io.open(%q) c:send([["):format(go)
       .. event("late") .. "]])")
     wrenn.task.run(function()
       local stream = assert(events:stream())
@@ -422,11 +425,15 @@ describe("events of a scripted server", function()
             return
           end
           ticks = ticks + 1
+          if ticks == 3 then
+            disk.write(go, "")
+          end
         end
       end)
       assert.are.equal("late", assert(stream:read()).event)
       ticker:cancel()
       assert.is_true(ticks > 2)
+      os.remove(go)
       local reader = wrenn.task.spawn(stream.read, stream)
       wrenn.task.sleep(0.05)
       reader:cancel()

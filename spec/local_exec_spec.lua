@@ -50,14 +50,6 @@ generations.each(function(g)
       end
     end
 
-    local function wait_until(condition)
-      local deadline = core.now() + 20
-      while not condition() do
-        assert(core.now() < deadline, "it does not come to that")
-        w:sleep(0.05)
-      end
-    end
-
     local function kill(selector, query)
       if type(selector) == "number" then
         selector = ("%d"):format(selector)
@@ -131,7 +123,7 @@ generations.each(function(g)
         ["~/sub"] = g.home .. "/sub", [""] = g.home }) do
         background({ cmd = "/bin/sh", args = { "-c", "pwd > /tmp/cwd.new;"
           .. " mv /tmp/cwd.new /tmp/cwd" }, cwd = cwd })
-        wait_until(function()
+        w:await(function()
           return sh("cat /tmp/cwd && rm /tmp/cwd").stdout == expected .. "\n"
         end)
       end
@@ -259,18 +251,18 @@ generations.each(function(g)
       assert.is_true(started.pid > 0)
       assert.are.same({ pid = started.pid, tag = "bg-test", cmd = "/bin/sh",
         args = args }, listed("bg-test"))
-      wait_until(function()
+      w:await(function()
         return sh("cat /tmp/bg").stdout == "/tmp set\n"
       end)
       kill("bg-test")
-      wait_until(function()
+      w:await(function()
         return not listed(started.pid)
       end)
 
       started = background({ cmd = "/bin/sleep", args = { "30" } })
       assert.is_truthy(started.tag:match("^proc%-" .. ("%x"):rep(8) .. "$"))
       kill(started.pid)
-      wait_until(function()
+      w:await(function()
         return not listed(started.tag)
       end)
     end)
@@ -282,11 +274,11 @@ generations.each(function(g)
         lower = "sigterm" }) do
         local started = background({ cmd = "/bin/sh",
           args = { "-c", (line:gsub("%%s", name)) }, tag = name })
-        wait_until(function()
+        w:await(function()
           return sh("ls /tmp/" .. name .. ".up").exit_code == 0
         end)
         kill(name, "?signal=" .. signal)
-        wait_until(function()
+        w:await(function()
           return not listed(started.pid)
         end)
         assert.are.equal(name == "term" and "done\n" or "",
@@ -297,18 +289,18 @@ generations.each(function(g)
     it("takes its children along, or not", function()
       background({ cmd = "/bin/sh", args = { "-c", "sleep 321 & wait" },
         tag = "parent" })
-      wait_until(function()
+      w:await(function()
         return sh("pgrep -f 'sleep 32[1]'").exit_code == 0
       end)
       kill("parent")
-      wait_until(function()
+      w:await(function()
         return not listed("parent")
       end)
       if g.waits then
         assert.are.equal(0, sh("pgrep -f 'sleep 32[1]'").exit_code)
         sh("pkill -f 'sleep 32[1]'")
       else
-        wait_until(function()
+        w:await(function()
           return sh("pgrep -f 'sleep 32[1]'").exit_code == 1
         end)
       end
@@ -323,22 +315,22 @@ generations.each(function(g)
       function()
         local pid = background({ cmd = "/bin/sh",
           args = { "-c", "sleep 543 & touch /tmp/left" } }).pid
-        wait_until(function()
+        w:await(function()
           return sh("ls /tmp/left").exit_code == 0
         end)
         if not g.typed then
-          wait_until(function()
+          w:await(function()
             return not listed(pid)
           end)
           sh("pkill -f 'sleep 54[3]'")
           return
         end
-        wait_until(function()
+        w:await(function()
           return sh("ls /proc/" .. ("%d"):format(pid)).exit_code ~= 0
         end)
         assert.is_truthy(listed(pid))
         kill(pid) -- the group is there still
-        wait_until(function()
+        w:await(function()
           return not listed(pid)
         end)
         assert.are.equal(1, sh("pgrep -f 'sleep 54[3]'").exit_code)
@@ -362,7 +354,7 @@ generations.each(function(g)
         { cmd = "/bin/sh", args = { "-c", "while ! [ -e /tmp/go ]; do"
           .. " sleep 0.05; done" } })
       local found
-      wait_until(function()
+      w:await(function()
         for _, p in ipairs(
           w:request("GET", path .. "/processes").json.processes) do
           local line = (p.args or {})[2] or ""
@@ -373,7 +365,7 @@ generations.each(function(g)
       assert.is_nil(found.tag)
       sh("touch /tmp/go")
       assert.are.equal(0, w:finish(op).json.exit_code)
-      wait_until(function()
+      w:await(function()
         return not listed(found.pid)
       end)
     end)

@@ -1,6 +1,7 @@
 -- What wrenn-local does not do for anybody: wait, read, keep or open without
 -- end.
 
+local expect = require("spec.support.expect")
 local raw = require("spec.support.raw")
 local server = require("spec.support.server")
 local uv = require("luv")
@@ -326,8 +327,9 @@ describe("descriptors that run out", function()
     table.remove(streams, 1)
     assert(capsule.commands:kill(streams[1].pid))
     assert.are.equal("exit", streams[1]:read().type)
-    wrenn.task.sleep(0.2)
-    assert.are.equal("y\n", assert(capsule.commands:run("echo y")).stdout)
+    assert.are.equal("y\n", expect.soon(function()
+      return (capsule.commands:run("echo y"))
+    end).stdout)
   end)
 
   it("are told to each of many connections, which all get an answer", function()

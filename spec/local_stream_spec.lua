@@ -1,6 +1,5 @@
 -- wrenn-local's command streams in every generation, on the wire.
 
-local core = require("wrenn.core")
 local generations = require("spec.support.generations")
 local exchange = require("spec.support.raw")
 local server = require("spec.support.server")
@@ -45,6 +44,13 @@ generations.each(function(g)
       return ("%d"):format(answer.json.pid)
     end
 
+    -- A socket that is attached: it has said so.
+    local function watcher(pid)
+      local socket = attach(pid)
+      assert.are.equal("start", socket:read().type)
+      return socket
+    end
+
     local function listed(pid)
       for _, process in ipairs(
         w:request("GET", path .. "/processes").json.processes) do
@@ -53,14 +59,6 @@ generations.each(function(g)
         end
       end
       return false
-    end
-
-    local function wait_until(condition)
-      local deadline = core.now() + 20
-      while not condition() do
-        assert(core.now() < deadline, "it does not come to that")
-        w:sleep(0.05)
-      end
     end
 
     -- All frames, the output of each stream joined, and how it ended.
@@ -246,19 +244,19 @@ generations.each(function(g)
           socket:cancel()
         end
         w:request("DELETE", path .. "/processes/" .. (by[1] or pid))
-        wait_until(function()
+        w:await(function()
           return not listed(pid)
         end)
       end
     end)
 
     it("shows a newcomer what was printed before, or not", function()
-      local pid = background("echo early; echo err >&2; touch /tmp/printed;"
+      local pid = background("while ! [ -e /tmp/print ]; do sleep 0.05; done;"
+        .. " echo early; echo err >&2;"
         .. " while ! [ -e /tmp/more ]; do sleep 0.05; done; echo late")
-      wait_until(function()
-        return w:sh(path, "ls /tmp/printed").exit_code == 0
-      end)
-      w:sleep(0.2)
+      local earlier = watcher(pid)
+      w:sh(path, "touch /tmp/print")
+      earlier:until_output("err\n", earlier:until_output("early\n"))
       local socket = attach(pid)
       assert.are.equal("start", socket:read().type)
       w:sh(path, "touch /tmp/more")
@@ -269,12 +267,12 @@ generations.each(function(g)
 
     if g.typed then
       it("shows a newcomer the last 256 KiB", function()
-        local pid = background("seq 1 200000; touch /tmp/all;"
+        local pid = background(
+          "while ! [ -e /tmp/all ]; do sleep 0.05; done; seq 1 200000;"
           .. " while ! [ -e /tmp/end ]; do sleep 0.05; done")
-        wait_until(function()
-          return w:sh(path, "ls /tmp/all").exit_code == 0
-        end)
-        w:sleep(0.5)
+        local earlier = watcher(pid)
+        w:sh(path, "touch /tmp/all")
+        earlier:until_output("\n200000\n")
         local socket = attach(pid)
         w:sh(path, "touch /tmp/end")
         local _, out = collect(socket)
@@ -311,7 +309,7 @@ generations.each(function(g)
 
     it("of a process that is not there is quiet", function()
       local pid = background("true")
-      wait_until(function()
+      w:await(function()
         return not listed(pid)
       end)
       for _, selector in ipairs({ pid, "no-such-tag" }) do

@@ -348,6 +348,12 @@ describe("a stream of wrenn-local", function()
     s:stop()
   end)
 
+  local function no_process_is_left()
+    expect.soon(function()
+      return #assert(capsule.commands:list()) == 0
+    end)
+  end
+
   it("starts, prints and exits", function()
     local stream = assert(capsule.commands:stream(
       "for i in 1 2 3; do echo n$i; done; exit 5"))
@@ -398,16 +404,18 @@ describe("a stream of wrenn-local", function()
     local result, err = stream:wait()
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
-    expect.soon(function()
-      return #assert(capsule.commands:list()) == 0
-    end)
+    no_process_is_left()
   end)
 
   it("attaches by tag, to several at once", function()
     local handle = assert(capsule.commands:run(
-      "sleep 0.3; echo both; exit 2", { background = true, tag = "two" }))
+      "until [ -e both ]; do sleep 0.05; done; echo both; exit 2",
+      { background = true, tag = "two" }))
     local a = assert(capsule.commands:connect("two"))
     local b = assert(capsule.commands:connect(handle.pid))
+    assert.are.equal("start", assert(a:read()).type)
+    assert.are.equal("start", assert(b:read()).type)
+    assert(capsule.files:write("both", ""))
     for _, stream in ipairs({ a, b }) do
       local result = assert(stream:wait())
       assert.are.same({ "both\n", 2 }, { result.stdout, result.exit_code })
@@ -416,7 +424,7 @@ describe("a stream of wrenn-local", function()
 
   it("of a process that has ended is quiet", function()
     local handle = assert(capsule.commands:run("true", { background = true }))
-    wrenn.task.sleep(0.3)
+    no_process_is_left()
     local count = 0
     local stream = assert(handle:stream())
     for ev in stream do
@@ -479,12 +487,13 @@ describe("a stream of wrenn-local", function()
 
   it("joins a running process and hears its end", function()
     local handle = assert(capsule.commands:run(
-      "for i in 1 2 3 4 5; do echo tick$i; sleep 0.1; done",
+      "until [ -e joined ]; do echo waits; sleep 0.05; done; echo last",
       { background = true, tag = "connect-run" }))
-    wrenn.task.sleep(0.15)
-    local result =
-      assert(assert(capsule.commands:connect(handle.pid)):wait())
-    assert.is_truthy(result.stdout:find("tick5", 1, true))
+    local stream = assert(capsule.commands:connect(handle.pid))
+    assert.are.equal("start", assert(stream:read()).type)
+    assert(capsule.files:write("joined", ""))
+    local result = assert(stream:wait())
+    assert.is_truthy(result.stdout:find("last", 1, true))
     assert.are.equal(0, result.exit_code)
   end)
 end)

@@ -84,13 +84,18 @@ end
 -- A stream without a waiter is still served: its data is accepted and its pings
 -- are answered.
 local function unread(host, capsule, say)
-  local stream = check(capsule.commands:stream("sleep 0.3; echo unread"))
+  local stream = check(capsule.commands:stream(
+    "until [ -e go ]; do sleep 0.05; done; echo unread"))
   local ev
   repeat
     ev = check(stream:read())
   until ev.type == "start"
   say("ahead", stream.inbox:has_event())
-  host.sleep(1)
+  check(capsule.files:write("go", ""))
+  local deadline = core.now() + 30
+  while not stream.inbox:has_event() and core.now() < deadline do
+    host.sleep(0.05)
+  end
   say("served", stream.inbox:has_event())
   stream:close()
 end

@@ -1,5 +1,6 @@
 -- What many specs assert.
 
+local assert = require("luassert")
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local scheduler = require("wrenn.task.scheduler")

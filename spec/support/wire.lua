@@ -183,6 +183,15 @@ function wire:sleep(seconds)
   assert(next_of(self, op:id(), seconds + PATIENCE))
 end
 
+--- Waits until a function returns something other than false or nil.
+function wire:await(fn)
+  local deadline = core.now() + PATIENCE
+  while not fn() do
+    assert(core.now() < deadline, "it has not happened in time")
+    self:sleep(0.05)
+  end
+end
+
 -- ---- WebSockets ------------------------------------------------------------
 
 --- Opens a WebSocket; nil and the answer when the server refuses.
