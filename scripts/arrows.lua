@@ -23,8 +23,8 @@ local trees = {
     },
     -- The JSON of the API is in wire/, that of Jupyter in code_runner/.
     only = {
-      ['require%("wrenn%.wire%.json"%)'] = { wire = true, code_runner = true },
-      ["[^%w_]json = {"] = { wire = true },
+      ["%f[%w_]json%.[de][en]code%("] = { wire = true, code_runner = true },
+      ["%f[%w_]json = {"] = { wire = true },
     },
   },
   {
