@@ -7,7 +7,6 @@ local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
-local running = { 200, '{"id":"cl-1","status":"running"}' }
 local is_error = expect.error
 
 describe("files of a scripted server", function()
@@ -18,8 +17,8 @@ describe("files of a scripted server", function()
   end)
 
   local function files_of(...)
-    p = peer.answering(running, ...)
-    return assert(Capsule.connect("cl-1", p:options())).files
+    p = peer.answering(peer.RUNNING, ...)
+    return p:capsule().files
   end
 
   it("paths reach commands as arguments of their own", function()
@@ -61,7 +60,7 @@ describe("files of a scripted server", function()
       assert.are.equal(1, err.result.exit_code)
       p:stop()
     end
-    p = peer.answering(running)
+    p = peer.answering(peer.RUNNING)
   end)
 
   it("the first failure of several writes names its file", function()
@@ -78,7 +77,7 @@ describe("files of a scripted server", function()
         end
       end
     ]])
-    local files = assert(Capsule.connect("cl-1", p:options())).files
+    local files = p:capsule().files
     local err = is_error("TooLargeError", files:write_files({
       { path = "/good", data = "1" }, { path = "/bad", data = "2" },
     }))

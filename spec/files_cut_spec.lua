@@ -124,7 +124,7 @@ describe("a file that comes as one", function()
 
   local function files_of(state)
     p = peer.start(script:format(require("cjson").encode(state)))
-    return assert(Capsule.connect("cl-1", p:options())).files
+    return p:capsule().files
   end
 
   local function agrees(expected, result, err)
@@ -244,17 +244,11 @@ describe("a file that comes as one", function()
   end)
 
   it("of which the list cannot be had: that is the error", function()
-    p = peer.start([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.path:find("files/list") then
-          c:respond(503, "")
-        elseif req.path:find("read") then
-          c:respond(200, "")
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
+    p = peer.serving([[
+      if req.path:find("files/list") then
+        c:respond(503, "")
+      elseif req.path:find("read") then
+        c:respond(200, "")
       end
     ]])
     local client = assert(wrenn.Client(p:options({ retries = 0 })))
@@ -267,21 +261,15 @@ describe("a file that comes as one", function()
   end)
 
   it("of which the list is spoilt by another name: a command tells", function()
-    p = peer.start([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.path:find("files/list") then
-          c:respond(502, '{"error":{"code":"agent_error","message":'
-            .. '"internal: list dir: string field contains invalid UTF-8"}}')
-        elseif req.path:find("stream/read") then
-          c:respond(200, "abc")
-        elseif req.path:find("/exec") then
-          c:respond(200,
-            '{"stdout":"3 /x\\n","stderr":"","exit_code":0}')
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
+    p = peer.serving([[
+      if req.path:find("files/list") then
+        c:respond(502, '{"error":{"code":"agent_error","message":'
+          .. '"internal: list dir: string field contains invalid UTF-8"}}')
+      elseif req.path:find("stream/read") then
+        c:respond(200, "abc")
+      elseif req.path:find("/exec") then
+        c:respond(200,
+          '{"stdout":"3 /x\\n","stderr":"","exit_code":0}')
       end
     ]])
     local client = assert(wrenn.Client(p:options({ retries = 0 })))
@@ -292,23 +280,17 @@ describe("a file that comes as one", function()
   end)
 
   it("of a durable command: an answer that was cut is no end", function()
-    p = peer.start([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.path:find("/exec") and req.body:find("wc %-c <out") then
-          local body = '{"stdout":"0\\n","exit_code":10'
-          c:send(("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-            .. "Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n")
-            :format(#body, body))
-        elseif req.path:find("/exec") then
-          c:respond(200, '{"stdout":"7 8\\n","stderr":"","exit_code":0}')
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
+    p = peer.serving([[
+      if req.path:find("/exec") and req.body:find("wc %-c <out") then
+        local body = '{"stdout":"0\\n","exit_code":10'
+        c:send(("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+          .. "Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n")
+          :format(#body, body))
+      elseif req.path:find("/exec") then
+        c:respond(200, '{"stdout":"7 8\\n","stderr":"","exit_code":0}')
       end
     ]])
-    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local capsule = p:capsule()
     local handle = assert(capsule.commands:durable("x"))
     is_error("ProtocolError", handle:wait())
   end)

@@ -18,25 +18,19 @@ describe("the path that a server is given", function()
   end)
 
   local function files_of()
-    p = peer.start([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.path:find("list") then
-          c:respond(200, '{"entries":[]}')
-        elseif req.path:find("files/read") then
-          c:respond(200, "x")
-        elseif req.path:find("mkdir") then
-          c:respond(200, '{"entry":{"name":"x","path":"/x",'
-            .. '"type":"directory"}}')
-        elseif req.path:find("files/") then
-          c:respond(204)
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
+    p = peer.serving([[
+      if req.path:find("list") then
+        c:respond(200, '{"entries":[]}')
+      elseif req.path:find("files/read") then
+        c:respond(200, "x")
+      elseif req.path:find("mkdir") then
+        c:respond(200, '{"entry":{"name":"x","path":"/x",'
+          .. '"type":"directory"}}')
+      elseif req.path:find("files/") then
+        c:respond(204)
       end
     ]])
-    return assert(Capsule.connect("cl-1", p:options())).files
+    return p:capsule().files
   end
 
   local function sent()

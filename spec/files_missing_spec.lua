@@ -2,10 +2,7 @@
 
 local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
-local wrenn = require("wrenn")
 
-local Capsule = wrenn.Capsule
-local running = { 200, '{"id":"cl-1","status":"running"}' }
 local is_error = expect.error
 
 describe("files of a scripted server", function()
@@ -16,8 +13,8 @@ describe("files of a scripted server", function()
   end)
 
   local function files_of(...)
-    p = peer.answering(running, ...)
-    return assert(Capsule.connect("cl-1", p:options())).files
+    p = peer.answering(peer.RUNNING, ...)
+    return p:capsule().files
   end
 
   local function list(fields)
@@ -38,25 +35,19 @@ describe("files of a scripted server", function()
 
   -- Answers the stream without a length, as real servers do.
   local function chunked(body, entries)
-    p = peer.start(([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.path:find("stream/read") then
-          c:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-          local body = %q
-          if body ~= "" then
-            c:send(("%%x\r\n%%s\r\n"):format(#body, body))
-          end
-          c:send("0\r\n\r\n")
-        elseif req.path:find("files/list") then
-          c:respond(200, %q)
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
+    p = peer.serving(([[
+      if req.path:find("stream/read") then
+        c:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        local body = %q
+        if body ~= "" then
+          c:send(("%%x\r\n%%s\r\n"):format(#body, body))
         end
+        c:send("0\r\n\r\n")
+      elseif req.path:find("files/list") then
+        c:respond(200, %q)
       end
     ]]):format(body, entries))
-    return assert(Capsule.connect("cl-1", p:options())).files
+    return p:capsule().files
   end
 
   it("a download that ends early is not a whole file", function()
@@ -110,7 +101,7 @@ describe("files of a scripted server", function()
       is_error("NotFoundError", files:exists("/tmp/x"))
       p:stop()
     end
-    p = peer.answering(running)
+    p = peer.answering(peer.RUNNING)
   end)
 
   it("an answer that says nothing about existence is an error", function()

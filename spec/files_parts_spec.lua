@@ -246,32 +246,26 @@ describe("a server that hangs up on large files", function()
   end)
 
   local function files_of()
-    p = peer.start([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.path == "/health" then
-          c:respond(200, '{"status":"ok","version":"0.2.0"}')
-        elseif req.path:find("write") then
-          if #req.body > 2 * 1024 * 1024 then
-            c:respond(502, '{"error":{"code":"agent_error","message":'
-              .. '"internal: write file: write chunk: broken pipe"}}')
-          else
-            c:respond(204)
-          end
-        elseif req.path:find("/exec") then
-          c:respond(200, '{"stdout":"","stderr":"","exit_code":0}')
-        elseif req.path:find("mkdir") then
-          c:respond(200, '{"entry":{"name":"x","path":"/x",'
-            .. '"type":"directory"}}')
-        elseif req.path:find("remove") then
-          c:respond(204)
+    p = peer.serving([[
+      if req.path == "/health" then
+        c:respond(200, '{"status":"ok","version":"0.2.0"}')
+      elseif req.path:find("write") then
+        if #req.body > 2 * 1024 * 1024 then
+          c:respond(502, '{"error":{"code":"agent_error","message":'
+            .. '"internal: write file: write chunk: broken pipe"}}')
         else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
+          c:respond(204)
         end
+      elseif req.path:find("/exec") then
+        c:respond(200, '{"stdout":"","stderr":"","exit_code":0}')
+      elseif req.path:find("mkdir") then
+        c:respond(200, '{"entry":{"name":"x","path":"/x",'
+          .. '"type":"directory"}}')
+      elseif req.path:find("remove") then
+        c:respond(204)
       end
     ]])
-    return assert(Capsule.connect("cl-1", p:options())).files
+    return p:capsule().files
   end
   local big = ("x"):rep(3 * 1024 * 1024)
 

@@ -80,24 +80,18 @@ describe("a server that gives no reason", function()
 
   -- Fails all calls of files but list, which has `entries`; commands end so.
   local function files_of(entries, code, stderr)
-    p = peer.start(([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.path:find("list") then
-          c:respond(200, '{"entries":[%s]}')
-        elseif req.path:find("files/") then
-          c:respond(500, '{"error":{"code":"internal_error","message":'
-            .. '"Something went wrong on our end.","request_id":"req_1"}}')
-        elseif req.path:find("/exec") then
-          c:respond(200,
-            '{"stdout":"5 x\\n","stderr":"%s","exit_code":%d}')
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
+    p = peer.serving(([[
+      if req.path:find("list") then
+        c:respond(200, '{"entries":[%s]}')
+      elseif req.path:find("files/") then
+        c:respond(500, '{"error":{"code":"internal_error","message":'
+          .. '"Something went wrong on our end.","request_id":"req_1"}}')
+      elseif req.path:find("/exec") then
+        c:respond(200,
+          '{"stdout":"5 x\\n","stderr":"%s","exit_code":%d}')
       end
     ]]):format(entries or "", stderr or "", code or 0))
-    return assert(Capsule.connect("cl-1", p:options())).files
+    return p:capsule().files
   end
 
   local function looks()
@@ -144,21 +138,15 @@ describe("a server that gives no reason", function()
     for code, type_name in pairs({ [3] = "NotFoundError",
       [4] = "ValidationError", [13] = "ForbiddenError", [0] = "InternalError" })
     do
-      p = peer.start(([[
-        while true do
-          local req = c:request()
-          if not req then return end
-          if req.path:find("list") then
-            c:respond(500, '{"error":{"code":"internal_error","message":'
-              .. '"Something went wrong on our end."}}')
-          elseif req.path:find("/exec") then
-            c:respond(200, '{"stdout":"","stderr":"","exit_code":%d}')
-          else
-            c:respond(200, '{"id":"cl-1","status":"running"}')
-          end
+      p = peer.serving(([[
+        if req.path:find("list") then
+          c:respond(500, '{"error":{"code":"internal_error","message":'
+            .. '"Something went wrong on our end."}}')
+        elseif req.path:find("/exec") then
+          c:respond(200, '{"stdout":"","stderr":"","exit_code":%d}')
         end
       ]]):format(code))
-      local files = assert(Capsule.connect("cl-1", p:options())).files
+      local files = p:capsule().files
       is_error(type_name, files:list("/x"))
       p:stop()
     end

@@ -6,7 +6,6 @@ local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
-local running = { 200, '{"id":"cl-1","status":"running"}' }
 
 local function failure(status, code, message)
   return { status, ('{"error":{"code":"%s","message":"%s"}}')
@@ -24,8 +23,8 @@ describe("files of a scripted server", function()
   end)
 
   local function files_of(...)
-    p = peer.answering(running, ...)
-    return assert(Capsule.connect("cl-1", p:options())).files
+    p = peer.answering(peer.RUNNING, ...)
+    return p:capsule().files
   end
 
   it("are listed as deep as asked", function()
@@ -115,7 +114,7 @@ describe("files of a scripted server", function()
           or '{"id":"cl-1","status":"running"}')
       end
     ]])
-    local files = assert(Capsule.connect("cl-1", p:options())).files
+    local files = p:capsule().files
     local seen = {}
     local ok, err = pcall(function()
       for piece in assert(files:download_stream("/x")) do

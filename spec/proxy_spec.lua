@@ -15,15 +15,9 @@ describe("a port of a capsule", function()
   -- A capsule whose API and ports are served by a script: `answer` for what
   -- goes to a port.
   local function capsule_of(answer, more)
-    p = peer.start(([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.headers.host:find("^%%d+%%-cl%%-1%%.localhost:") then
-          %s
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
+    p = peer.serving(([[
+      if req.headers.host:find("^%%d+%%-cl%%-1%%.localhost:") then
+        %s
       end
     ]]):format(answer))
     return assert(wrenn.Capsule.connect("cl-1",

@@ -19,23 +19,8 @@ describe("a terminal of a scripted server", function()
   end)
 
   local function capsule_of(script, version)
-    p = peer.start(([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.headers.upgrade then
-          c:upgrade(req)
-          c:read_frame()
-          %s
-          return
-        elseif req.path == "/health" then
-          c:respond(200, '{"status":"ok","version":"%s"}')
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
-      end
-    ]]):format(script, version or "0.1.5"))
-    return assert(Capsule.connect("cl-1", p:options()))
+    p = peer.sockets(script, version or "0.1.5")
+    return p:capsule()
   end
 
   -- The frames the peer has read, the first message included.
@@ -383,31 +368,18 @@ describe("a terminal of a scripted server", function()
   ]]
 
   local function deaf_capsule(exec)
-    p = peer.start(([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.headers.upgrade then
-          c:upgrade(req)
-          c:read_frame()
-          %s
-          return
-        elseif req.path == "/health" then
-          c:respond(200, '{"status":"ok","version":"0.1.5"}')
-        elseif req.path:find("/processes$") then
-          c:respond(200, '{"processes":[{"pid":7,"tag":"pty-1","cmd":"x"}]}')
-        elseif req.method == "DELETE" then
-          c:respond(204)
-        elseif req.path:find("/exec$") then
-          asked = (asked or 0) + 1
-          %s
-          c:respond(200, '{"exit_code":0}')
-        else
-          c:respond(200, '{"id":"cl-1","status":"running"}')
-        end
+    p = peer.sockets(DEAF, "0.1.5", ([[
+      if req.path:find("/processes$") then
+        c:respond(200, '{"processes":[{"pid":7,"tag":"pty-1","cmd":"x"}]}')
+      elseif req.method == "DELETE" then
+        c:respond(204)
+      elseif req.path:find("/exec$") then
+        asked = (asked or 0) + 1
+        %s
+        c:respond(200, '{"exit_code":0}')
       end
-    ]]):format(DEAF, exec))
-    return assert(Capsule.connect("cl-1", p:options()))
+    ]]):format(exec))
+    return p:capsule()
   end
 
   -- The first nudge comes before the server listens to the terminal.

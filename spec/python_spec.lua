@@ -128,7 +128,7 @@ describe("a capsule that is only known by its id", function()
   it("is resumed by connect when it is paused", function()
     p = peer.answering({ 200, '{"id":"cl-1","status":"paused"}' },
       { 202, '{"id":"cl-1","status":"resuming"}' }, running)
-    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local capsule = p:capsule()
     assert.are.same({ "cl-1", "running" }, { capsule.id, capsule.info.status })
     assert.are.same({ "GET /v1/capsules/cl-1",
       "POST /v1/capsules/cl-1/resume", "GET /v1/capsules/cl-1" }, requests(p))
@@ -144,7 +144,7 @@ describe("what a Python program passes along", function()
 
   local function capsule_of(...)
     p = peer.answering(running, ...)
-    return assert(Capsule.connect("cl-1", p:options()))
+    return p:capsule()
   end
 
   local function body(number)
@@ -206,21 +206,8 @@ describe("a terminal's pong", function()
   end)
 
   local function events_of(script)
-    p = peer.start(([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.headers.upgrade then
-          c:upgrade(req)
-          c:read_frame()
-          %s
-          return
-        end
-        c:respond(200, '{"id":"cl-1","status":"running"}')
-      end
-    ]]):format(script))
-    local term =
-      assert(assert(Capsule.connect("cl-1", p:options())):pty())
+    p = peer.sockets(script)
+    local term = assert(p:capsule():pty())
     local names = {}
     for event in term do
       names[#names + 1] = event.type

@@ -20,20 +20,9 @@ describe("a stream of a scripted server", function()
   -- A capsule whose WebSocket is served by `script`, which has read the first
   -- message.
   local function capsule_of(script)
-    p = peer.start(([[
-      while true do
-        local req = c:request()
-        if not req then return end
-        if req.headers.upgrade then
-          c:upgrade(req)
-          c:read_frame()
-          %s
-          return
-        end
-        c:respond(200, '{"id":"cl-1","status":"running","exit_code":0}')
-      end
-    ]]):format(script))
-    return assert(Capsule.connect("cl-1", p:options()))
+    p = peer.sockets(script, nil, [[
+      c:respond(200, '{"id":"cl-1","status":"running","exit_code":0}') ]])
+    return p:capsule()
   end
 
   local function events_of(stream)
@@ -309,7 +298,7 @@ describe("a stream of a scripted server", function()
     p = peer.answering({ 200, '{"id":"cl-1","status":"running"}' },
       { 401, '{"error":{"code":"unauthorized","message":"invalid API key"}}',
         "Content-Type: application/json" })
-    local capsule = assert(Capsule.connect("cl-1", p:options()))
+    local capsule = p:capsule()
     local stream, err = capsule.commands:stream("x")
     assert.is_nil(stream)
     assert.is_true(err:is("AuthenticationError"))

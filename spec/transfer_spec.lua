@@ -10,7 +10,6 @@ local tar = require("wrenn.files.tar")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
-local running = { 200, '{"id":"cl-1","status":"running"}' }
 local is_error = expect.error
 local shell, read_file, write_file = disk.shell, disk.read, disk.write
 
@@ -364,8 +363,8 @@ describe("transfers with a scripted server", function()
 
   local ok = { 200, '{"stdout":"","stderr":"","exit_code":0}' }
   local function files_of(...)
-    p = peer.answering(running, ...)
-    return assert(Capsule.connect("cl-1", p:options())).files
+    p = peer.answering(peer.RUNNING, ...)
+    return p:capsule().files
   end
 
   local function list(name, size)
@@ -392,7 +391,7 @@ describe("transfers with a scripted server", function()
 
   it("a broken download leaves no half file", function()
     p = peer.start(broken)
-    local files = assert(Capsule.connect("cl-1", p:options())).files
+    local files = p:capsule().files
     shell("mkdir " .. here("broken"))
     is_error("ConnectionError", files:download("/x", here("broken/f")))
     assert.are.equal("", shell("ls -A " .. here("broken")))

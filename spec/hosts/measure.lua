@@ -41,10 +41,29 @@ local function lateness(host, over)
   return p99(list)
 end
 
+-- Starts to measure another process at the same time. Returns a function that
+-- waits for the result.
+local function start_control(host)
+  local name = os.tmpname()
+  os.remove(name)
+  os.execute(("lua5.4 spec/hosts/control.lua %s &"):format(name))
+  return function()
+    local text
+    wait_for(host, function()
+      local file = io.open(name)
+      text = file and file:read("*a")
+      return file and file:close()
+    end)
+    os.remove(name)
+    return text
+  end
+end
+
 local function timers(host, capsule, say)
   say("base_p99_ms", lateness(host, function(count)
     return count >= 100
   end))
+  local control = start_control(host)
   local results = {}
   for i = 1, 2 do
     host.spawn(function()
@@ -67,6 +86,7 @@ local function timers(host, capsule, say)
     return results[1] and results[2] and stream_ended
       or core.now() - begin > 60
   end))
+  say("control_p99_ms", control())
   say("results", tostring(results[1]) .. tostring(results[2]))
   say("streamed", streamed)
 end

@@ -10,6 +10,9 @@ local expect = require("spec.support.expect")
 local peer = {}
 peer.__index = peer
 
+--- The answer of a server about a running capsule.
+peer.RUNNING = { 200, '{"id":"cl-1","status":"running"}' }
+
 local function write_file(text)
   local path = os.tmpname()
   local file = assert(io.open(path, "wb"))
@@ -61,6 +64,48 @@ function peer.answering(...)
       c:respond(answer[1], answer[2], answer[3])
     end
   ]]):format(table.concat(lines, ",\n")))
+end
+
+--- Starts a peer that serves a running capsule, cl-1. `script` runs for each
+--- request `req`; what it does not answer is answered here. `version`, if given,
+--- is the server's.
+function peer.serving(script, version)
+  return peer.start(("local version = %q\n"):format(version or "") .. [[
+    while true do
+      local req = c:request()
+      if not req then return end
+      c.answered = false
+      do
+]] .. script .. [[
+      end
+      if c.answered then -- by the script
+      elseif version ~= "" and req.path == "/health" then
+        c:respond(200, '{"status":"ok","version":"' .. version .. '"}')
+      else
+        c:respond(200, '{"id":"cl-1","status":"running"}')
+      end
+    end
+  ]])
+end
+
+--- The same for a capsule whose WebSockets are served by `script`, which has
+--- read the first message. `more` is a script for other requests.
+function peer.sockets(script, version, more)
+  return peer.serving([[
+    if req.headers.upgrade then
+      c:upgrade(req)
+      c:read_frame()
+      do
+]] .. script .. [[
+      end
+      return
+    end
+    ]] .. (more or ""), version)
+end
+
+--- The capsule that the peer serves.
+function peer:capsule(more)
+  return assert(require("wrenn").Capsule.connect("cl-1", self:options(more)))
 end
 
 --- Options that point a client, a capsule or a class-level call at the peer.

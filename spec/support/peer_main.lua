@@ -107,6 +107,7 @@ function Conn:request()
 end
 
 function Conn:send(bytes)
+  self.answered = true
   self.sock:write(bytes)
 end
 
