@@ -36,6 +36,9 @@ local calls = {
     ['["x"]'] = "'[1]' is no object",
     ['[{"id":"cl-1","status":"running"},{"id":"cl-2"}]'] =
       "'[2].status' is missing",
+    ["[null]"] = "the answer contains null",
+    ['[{"id":"cl-1","status":"running"}, null]'] = "the answer contains null",
+    ['[null,{"id":"cl-1","status":"running"}]'] = "the answer is no array",
   } },
   { "GET /v1/capsules/stats", function(c) return c.client.capsules:stats() end,
     "{}", { ['{"current":1}'] = "'current' is no object" } },
@@ -66,6 +69,9 @@ local calls = {
       ['{"processes":[{"tag":"t"}]}'] = "'processes[1].pid' is missing",
       ['{"processes":"x"}'] = "'processes' is no array",
       ['{"processes":{}}'] = "'processes' is no array",
+      ['{"processes":[null]}'] = "'processes' contains null",
+      ['{"processes":[{"pid":7,"tag":"[,null]"},null]}'] =
+        "'processes' contains null",
       ['{"processes":[5]}'] = "'processes[1]' is no object",
     } },
   { "POST /v1/capsules/cl-1/files/list", function(c)

@@ -318,6 +318,7 @@ describe("a WebSocket", function()
     ["a protocol"] = { head_of("Sec-WebSocket-Protocol: chat\r\n"),
       "protocol" },
     ["no HTTP"] = { [[ c:request() c:send("SSH-2.0-x\r\n") ]], "not HTTP" },
+    ["no HTTP, and no line"] = { [[ c:request() c:send("SSH") ]], "not HTTP" },
     ["two lengths"] = { [[ c:request() c:send("HTTP/1.1 400 B\r\n"
       .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx") ]], "lengths" },
   }) do

@@ -78,11 +78,18 @@ static bool has_word(const char *list, size_t len, const char *word,
 
 /* ---- the head ------------------------------------------------------------ */
 
+/* Whether the line, or what there is of it, may be a status line. */
+static bool is_http(const wrenn_buf *line) {
+  static const char start[] = "HTTP/1.";
+  size_t len = line->len < strlen(start) ? line->len : strlen(start);
+  return len == 0 || !memcmp(line->data, start, len);
+}
+
 /* "HTTP/1.1 101 Switching Protocols"; the reason may be missing. */
 static wrenn_ws_answer read_status(wrenn_ws_upgrade *u) {
   const char *line = u->line.data;
   size_t len = u->line.len;
-  if (len < 12 || memcmp(line, "HTTP/1.", 7) || line[8] != ' ' ||
+  if (len < 12 || !is_http(&u->line) || line[8] != ' ' ||
       (len > 12 && line[12] != ' '))
     return wrong(u, "the answer is not HTTP");
   u->status = 0;
@@ -247,6 +254,8 @@ wrenn_ws_answer wrenn_ws_upgrade_read(wrenn_ws_upgrade *u, const char **at,
       if (whole && !u->line.oom) {
         answer = take_line(u);
         wrenn_buf_clear(&u->line);
+      } else if (u->stage == STATUS_LINE && !is_http(&u->line)) {
+        return wrong(u, "the answer is not HTTP");
       }
     }
     if (u->line.oom || u->head.oom || u->body.oom)

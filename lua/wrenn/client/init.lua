@@ -34,8 +34,9 @@ end
 function Client:health(opts)
   check.self(self, "is_client", "health")
   opts = check.options(opts, "health", { timeout = "seconds" })
-  return http.call(self,
+  local answer, err = http.call(self,
     { method = "GET", path = "/health", timeout = opts.timeout }, "health")
+  return answer, not answer and err or nil
 end
 
 --- Closes the client: later calls through it return nil, err. Calls in progress

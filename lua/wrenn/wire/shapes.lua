@@ -116,11 +116,29 @@ local function is_braces(name, text)
   return name and text:find('"' .. name .. '"%s*:%s*{%s*}') ~= nil
 end
 
+-- Nor does it keep null in an array: that would be a shorter list. `name` is
+-- absent for the outermost array.
+local function has_null(text, name)
+  if not text:find("[%[,]%s*null%s*[,%]]") then
+    return false
+  end
+  -- Without what strings contain, and what objects in the array do.
+  local plain = text:gsub("\\.", ""):gsub('"([^"]*)"(%s*:?)',
+    function(content, colon)
+      return colon:find(":", 1, true) and '"' .. content .. '":' or '""'
+    end)
+  local array = name and plain:match('"' .. name .. '":%s*(%b[])')
+    or not name and plain or ""
+  return array:gsub("%b{}", "{}"):find("null", 1, true) ~= nil
+end
+
 local function check_list(list, shape, text, name)
   if type(list) ~= "table" or list[1] == nil
     and (next(list) ~= nil or is_braces(name, text))
   then
     return nil, "is no array"
+  elseif has_null(text, name) then
+    return nil, "contains null"
   end
   for i, item in ipairs(list) do
     local ok, why, where = check_object(item, shape, text)
