@@ -5,7 +5,7 @@ local errors = require("wrenn.errors")
 local reader = require("wrenn.reader")
 
 ---@class wrenn.WebSocket
----@field close_code? integer   of the peer's close frame, after the end
+---@field close_code? integer   from the peer's close frame, after the end
 ---@field close_reason? string
 local WebSocket =
   reader.class("is_websocket", "the WebSocket was closed", "close")
@@ -28,15 +28,15 @@ function WebSocket:take(event)
 end
 
 --- Waits for the next message.
----@return string|nil data  nil at the end, which a close frame tells
----@return boolean|wrenn.Error|nil binary  whether it is a binary message; an
----  error when the connection broke, or the wait was interrupted: then it goes
----  on
+---@return string|nil data  nil at the end: the peer has sent a close frame
+---@return boolean|wrenn.Error|nil binary  whether it is a binary message. Or an
+---  error: the connection has failed, or the wait was interrupted, after which
+---  the WebSocket remains usable
 WebSocket.read = reader.read
 
---- Sends one message. It returns before the message has left.
+--- Sends one message. Returns before it has been sent.
 ---@param data string
----@param opts? {binary?: boolean}  text when absent
+---@param opts? {binary?: boolean}  a text message when absent
 ---@return true|nil
 ---@return wrenn.Error? err
 function WebSocket:send(data, opts)
@@ -54,7 +54,8 @@ function WebSocket:send(data, opts)
   return true
 end
 
---- Closes it, after what was sent has left. Closing again does nothing.
+--- Closes the WebSocket after all messages have been sent. Closing again does
+--- nothing.
 function WebSocket:close()
   check.self(self, "is_websocket", "close")
   reader.close_websocket(self)

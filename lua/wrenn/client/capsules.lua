@@ -104,8 +104,7 @@ end
 
 --- Returns the daily usage of the team's capsules. GET /v1/capsules/usage.
 ---@param opts? {from?: string, to?: string}  "YYYY-MM-DD", both inclusive, at
----  most
----   92 days; the last 30 days
+---  most 92 days; the last 30 days when absent
 ---@return {from: string, to: string, points: table[]}|nil
 ---@return wrenn.Error? err
 function Capsules:usage(opts)

@@ -1,5 +1,5 @@
---- client.events: what happens to the team's capsules and templates, as it
---- happens. Servers from 0.2 on.
+--- client.events: the stream of events about the team's capsules and templates.
+--- Servers from 0.2 on.
 
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
@@ -14,26 +14,26 @@ local sse = require("wrenn.wire.sse")
 local Events = resource.class("is_events")
 
 local PATH = "/v1/events/stream"
--- A server says something every 30 s: one that is silent for longer is gone.
+-- Servers send something every 30 s.
 local SILENCE = 90
 local FIRST_PAUSE, LONGEST_PAUSE = 0.3, 10
 local RECONNECT_TIMEOUT = 60
 
 ---@class wrenn.Event
 ---@field event string       "capsule.create", "capsule.state.changed", ...; or
----  "reconnected", which is this library's own
+---  "reconnected", which this library adds
 ---@field outcome? string    "success" or "error"
 ---@field resource? {id: string, type: string}
 ---@field actor? {type: string, id?: string, name?: string}
 ---@field metadata? table<string, string>  "from" and "to" of a change, "reason"
----@field error? string|wrenn.Error  why it has failed; with "reconnected": why
----  the connection was lost
+---@field error? string|wrenn.Error  the reason of a failure; with
+---  "reconnected": why the connection was lost
 ---@field sandbox? table     the capsule's info
 ---@field timestamp? string
----@field attempts? integer  with "reconnected": how many it took
+---@field attempts? integer  with "reconnected": the number of attempts
 
 ---@class wrenn.EventStream
----@field err? wrenn.Error   after the end: why
+---@field err? wrenn.Error   after the end: the reason
 local Stream =
   reader.class("is_event_stream", "the stream was closed", "cancel")
 
@@ -47,7 +47,7 @@ local function no_stream(status)
     { status_code = status })
 end
 
--- Why an answer that begins with these headers will not do, if so.
+-- Returns the error if an answer with these headers is not a stream of events.
 local function refusal(status, headers)
   if status < 200 or status >= 300 then
     return errors.from_response(status, nil, "", function() end)
@@ -72,7 +72,7 @@ local function connect(self)
   return true
 end
 
--- What the first event of a connection says: true, or nil, err.
+-- Takes the first event of a connection. Returns true, or nil, err.
 local function take_answer(self, event)
   local err
   if event.kind == "headers" then
@@ -89,7 +89,7 @@ local function take_answer(self, event)
   return true
 end
 
--- Whether asking again may help.
+-- Whether another attempt may succeed.
 local function is_passing(self, err)
   local status = err.status_code
   if self.client.closed then
@@ -101,7 +101,7 @@ local function is_passing(self, err)
   return err:is("ConnectionError") or err:is("TimeoutError")
 end
 
--- After an attempt that failed by `err`: waits before the next one, or ends.
+-- Waits before the next attempt after one has failed with `err`, or gives up.
 local function try_later(self, err)
   local pause = self.pause
   if not is_passing(self, err) or scheduler.now() + pause > self.give_up then
@@ -116,15 +116,15 @@ local function try_later(self, err)
   self.pause = math.min(pause * 2, LONGEST_PAUSE)
 end
 
--- The connection has broken, and why.
+-- The connection was lost because of `why`.
 local function lose_connection(self, why)
   self.lost, self.attempts, self.pause = why, 0, FIRST_PAUSE
   self.give_up = scheduler.now() + self.reconnect_timeout
   try_later(self, why)
 end
 
--- What happens to a connection that is made again. Returns an event that tells
--- of it once it has been.
+-- Takes an event while the connection is being restored. Returns the event
+-- "reconnected" once it has been.
 local function take_reconnect(self, event)
   local ok, err
   if self.state == "pausing" then
@@ -143,7 +143,7 @@ end
 
 -- ---- reading ---------------------------------------------------------------
 
--- Decodes what has come. Returns true; or nil, err.
+-- Decodes a piece of the stream. Returns true, or nil, err.
 local function take_chunk(self, bytes)
   local frames, why = self.decoder:feed(bytes)
   if not frames then
@@ -154,7 +154,7 @@ local function take_chunk(self, bytes)
     value, why = api.event(data)
     if not value then
       return nil, errors.new("ProtocolError", ("GET %s: %s"):format(PATH, why))
-    elseif value.event ~= nil then -- else it is only the greeting
+    elseif value.event ~= nil then -- otherwise it is the server's greeting
       self.queue[#self.queue + 1] = value
     end
   end
@@ -168,8 +168,8 @@ local function say_silent(inbox, limit)
   end
 end
 
--- A connection that is silent for too long fails. The time counts from here:
--- nobody may have driven the loop before.
+-- A connection on which nothing arrives for too long fails. The time counts from
+-- the call, because the loop may not have been stepped before.
 function Stream:await(wait)
   local inbox, limit = self.inbox, self.limit
   if not limit or inbox.first <= inbox.last then
@@ -198,17 +198,15 @@ function Stream:take(event)
   end
 end
 
---- Waits for the next event. When the connection breaks, it is made again, and
---- an event {event="reconnected", attempts=, error=} says so: what happened
---- between the two is not told again.
+--- Waits for the next event. A connection that was lost is restored, which the
+--- event {event="reconnected", attempts=, error=} reports: events from before it
+--- are lost.
 ---@return wrenn.Event|nil
----@return wrenn.Error? err  why there is none: the stream was closed, the
----  connection cannot be made again. Or the wait was interrupted: the stream
----  then goes on
+---@return wrenn.Error? err  the stream was closed, or the connection cannot be
+---  restored. Or the wait was interrupted; the stream remains usable
 Stream.read = reader.read
 
---- Lets go of the stream; an iteration over it ends. Closing again does
---- nothing.
+--- Closes the stream; an iteration over it ends. Closing again does nothing.
 Stream.close = reader.close
 
 function Stream:shut(err)
@@ -216,11 +214,12 @@ function Stream:shut(err)
   fail(self, err, true)
 end
 
---- Opens the stream of events. It holds little that has not been read: the
---- server drops events for a reader who is too slow. GET /v1/events/stream.
----@param opts? {reconnect_timeout?: number, silence?: number}  seconds in which
----  a connection that broke may be made again (60; 0: it is not), and after
----  which one that says nothing has broken (90; servers speak every 30 s)
+--- Opens the stream of events. The server drops events if the reader is too
+--- slow. GET /v1/events/stream.
+---@param opts? {reconnect_timeout?: number, silence?: number}
+---  reconnect_timeout: seconds within which a lost connection may be restored
+---  (60; 0: never). silence: seconds without a byte after which the connection
+---  counts as lost (90; servers send something every 30 s)
 ---@return wrenn.EventStream|nil  followed by nil, nil and the stream again, for
 ---  `for`
 ---@return wrenn.Error? err  AuthenticationError for a bad key

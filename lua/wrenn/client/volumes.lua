@@ -17,7 +17,7 @@ local create_spec =
 ---@field name string        "vl-..."
 ---@field size_mb integer
 ---@field status string      "detached", "attaching", "attached", "deleting"
----@field mount_path string  where its capsule has it; "" while detached
+---@field mount_path string  in the capsule; "" while detached
 ---@field sandbox_id? string  the capsule that it is attached to
 ---@field host_id? string
 ---@field created_at string
@@ -26,8 +26,8 @@ local create_spec =
 --- Creates a volume. To attach it, pass `volumes = { "cache" }` when creating a
 --- capsule. POST /v1/volumes.
 ---@param opts {name?: string, size?: string, size_mb?: integer}  size: "20Gi",
----  "512Mi" or a number of megabytes, 100 MB at the least; `name` gets a "vl-"
----  in front and is made from the id when absent
+---  "512Mi" or a number of megabytes; at least 100 MB. `name` is prefixed with
+---  "vl-"; it is made from the id when absent
 ---@return wrenn.Volume|nil
 ---@return wrenn.Error? err  ConflictError when the name is taken
 function Volumes:create(opts)

@@ -124,8 +124,7 @@ end
 
 ---@class wrenn.RunOptions
 ---@field timeout? number|false    seconds (30; none in the background); false
----  or
----  0: the server's own limit, which is 30 s, or none with on_stdout/on_stderr.
+---  or 0: the server's own limit, 30 s, or none with on_stdout/on_stderr.
 ---  After the limit, the command and everything it has started is killed, and
 ---  the `result` of the TimeoutError contains the output so far ({stdout,
 ---  stderr, exit_code=-1}; `incomplete` is true if the server did not deliver

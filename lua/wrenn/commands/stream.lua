@@ -1,4 +1,4 @@
---- A command's output as it comes: an iterator of events.
+--- The output of a command as it arrives: an iterator of events.
 
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
@@ -12,18 +12,18 @@ local task = require("wrenn.task")
 ---@class wrenn.Stream
 ---@field pid? integer        of the process, from its start event on
 ---@field exit_code? integer  after an exit event
----@field err? wrenn.Error    after an end without one: why
----@field offset? string      of a durable command: goes on behind the event
----  that was read last
+---@field err? wrenn.Error    after an end without an exit event: the reason
+---@field offset? string      of a durable command: the position after the last
+---  event that was read
 local Stream = reader.class("is_stream", "the stream was closed", "close")
 Stream.shut = reader.finish
 
 local finish, fail = reader.finish, reader.fail
 
--- Seconds from a kill to the end that the server tells of.
+-- Seconds that the server gets to report the end of a killed command.
 local GRACE = 2
 
--- The exit code of what did not come to its command.
+-- The exit code of a shell that could not run its command.
 local CANNOT_BEGIN = 126
 
 local M = {}
@@ -46,8 +46,8 @@ local function closed(self, code, reason)
     { details = { kind = "closed", close_code = code } })
 end
 
--- An end that may have a reason which the server does not tell: nothing came
--- at all, or the command gave up before it began.
+-- Whether the end may have a reason that the server does not report: there was
+-- no event at all, or the command could not start.
 local function is_doubtful(self, event)
   return event.kind == "closed" and not self.pid and not self.heard
     or event.type == "exit" and event.exit_code == CANNOT_BEGIN
@@ -106,21 +106,21 @@ end
 
 --- Waits for the next event: {type="start", pid=}, {type="stdout", data=},
 --- {type="stderr", data=}, {type="exit", exit_code=} or {type="error", data=}.
---- Types this version does not know come as they are; start may come late, or
---- never. Several tasks may read one stream.
+--- Events of unknown types are passed on as they are. "start" need not be the
+--- first event, and may be missing. Several tasks may read one stream.
 ---@return table|nil event  nil at the end: see exit_code and err
----@return wrenn.Error? err  when the stream broke: a malformed frame, a time
----  limit. Or when the wait was interrupted: the stream then goes on
+---@return wrenn.Error? err  the stream has failed: a malformed frame, a time
+---  limit. Or the wait was interrupted; the stream remains usable
 Stream.read = reader.read
 
--- The iterator of every reader, with a shorter way for plain output behind
--- other output.
+-- The iterator of all readers, with a shortcut for output that follows other
+-- output.
 function Stream:__call()
   local inbox = self.inbox
   local first = inbox.first
   if self.heard and first < inbox.last and not self.refill and not self.ended
   then
-    local ev = inbox[first] -- most are output, with more behind it
+    local ev = inbox[first] -- most events are output, and more follows
     if PLAIN[ev.type] then
       inbox[first], inbox.first = nil, first + 1
       return ev
@@ -140,8 +140,8 @@ end
 
 --- Reads to the end.
 ---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
----@return wrenn.Error? err  also when no exit event came. The `result` of a
----  TimeoutError holds what was printed until the end, with exit_code -1
+---@return wrenn.Error? err  also if there was no exit event. The `result` of a
+---  TimeoutError contains the output up to the end, with exit_code -1
 function Stream:wait()
   check.self(self, "is_stream", "wait")
   local parts = { stdout = {}, stderr = {} }
@@ -167,8 +167,8 @@ function Stream:wait()
   return result_of(self, parts, self.exit_code)
 end
 
---- Asks the server to end the stream, which then ends with CancelledError as
---- its err. The process goes on; see kill.
+--- Asks the server to end the stream; its err is then a CancelledError. The
+--- process continues; see kill.
 function Stream:stop()
   check.self(self, "is_stream", "stop")
   self.stopping = true
@@ -177,16 +177,17 @@ function Stream:stop()
   end
 end
 
---- Lets go of the stream. The process goes on. Closing again does nothing.
+--- Closes the stream. The process continues. Closing again does nothing.
 Stream.close = reader.close
 
---- Makes a stream of an inbox that something else fills, by `fields`:
---- refill(self), called before each wait, and on_finish(self). Besides frames
---- it may put {kind = "broken", err}, and {kind = "over", err} for an end that
---- is none of the reader's faults.
+--- Creates a stream whose inbox is filled by others. `fields`: refill(self) is
+--- called before each wait, on_finish(self) at the end. Besides frames the inbox
+--- may contain {kind = "broken", err}, for which reading fails, and {kind =
+--- "over", err}, after which err is only in the stream's field.
 function M.new(fields)
   fields.begun = fields.begun or scheduler.now()
-  -- The iterator asks for these each time; what is nil is looked up thrice.
+  -- The iterator reads these each time, and a nil is also looked up in the
+  -- class and its parent.
   fields.heard, fields.ended = false, false
   fields.refill = fields.refill or false
   return setmetatable(fields, Stream)
@@ -206,9 +207,8 @@ function M.open(client, path, start)
   return M.new({ op = op, inbox = inbox, begun = begun })
 end
 
---- Limits a stream to some seconds. Then `expire`, if given, ends the command,
---- and what it printed until its end is still delivered; without it the stream
---- ends there. Either way with TimeoutError.
+--- Ends a stream with TimeoutError after some seconds. `expire`, if given, is
+--- called to end the command; its output up to its end is still delivered.
 function M.limit(stream, seconds, expire)
   local function cut()
     if not stream.ended then

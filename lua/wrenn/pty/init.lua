@@ -20,23 +20,23 @@ local unpack = table.unpack or unpack
 
 ---@class wrenn.Pty
 ---@field pid? integer        from the started event on
----@field tag? string         to connect to it again
+---@field tag? string         for pty_connect
 ---@field exit_code? integer  after an exit event
----@field err? wrenn.Error    after an end without one: why
+---@field err? wrenn.Error    after an end without an exit event: the reason
 local Pty = reader.class("is_pty", "the terminal was closed", "close")
 Pty.shut = reader.finish
 
 local finish, fail = reader.finish, reader.fail
 
--- Seconds that a scope waits for the end of what it has killed.
+-- Seconds that a scope waits for the end of a killed program.
 local PATIENCE = 1
 
 function Pty:release()
   input.stop(self)
 end
 
--- An end that may have a reason which the server does not tell, or not in the
--- same way each time: nothing came before it.
+-- Whether the event may be an end that has a reason which the server does not
+-- report, or not always in the same way.
 local function is_doubtful(event)
   return event.kind == "closed" or event.type == "error" and event.fatal
 end
@@ -91,25 +91,26 @@ end
 --- Waits for the next event: {type="started", pid=, tag=},
 --- {type="output", data=}, {type="exit", exit_code=},
 --- {type="error", data=, fatal=} or {type="ping"}, which has been answered.
---- Types this version does not know come as they are. Several tasks may read
---- one terminal.
+--- Events of unknown types are passed on as they are. Several tasks may read one
+--- terminal.
 ---@return table|nil event  nil at the end: see exit_code and err
----@return wrenn.Error? err  when the connection broke, or the terminal never
----  started. Or when the wait was interrupted: the session then goes on
+---@return wrenn.Error? err  the connection has failed, or the terminal has not
+---  started. Or the wait was interrupted; the terminal remains usable
 Pty.read = reader.read
 
 -- ---- input -----------------------------------------------------------------
 
---- Types into the terminal, in an encoding the server understands: as it
---- writes itself, else as its version tells (GET /health, asked once). Returns
---- once all but the last 64 KiB are on their way; the rest follows by itself,
---- and before a resize, kill or close. The bytes of one write stay together,
---- whichever other tasks write. Long input is sent at a pace that real servers,
---- which drop what their queue cannot hold, can follow; who types much into a
---- program that answers has to read its output meanwhile, in another task.
---- What a program leaves unread for 5 s such a server throws away, and what is
---- under way when the connection is lost may be lost with it: neither can be
---- noticed here, and true does not mean that the program has read anything.
+--- Writes input to the terminal, in the encoding in which the server sends
+--- output, or before that in the one of its version (GET /health, once). Returns
+--- when at most 64 KiB remain to be sent; they are sent in the background, and
+--- before a resize, kill or close. The bytes of one write stay together even if
+--- several tasks write.
+---
+--- Long input is sent slowly, because servers drop what their queue cannot hold.
+--- If the program prints while it reads, another task has to read its output.
+--- Servers also drop input that a program does not read for 5 s, and input may
+--- be lost with the connection. This library cannot detect either: true does not
+--- mean that the program has read the input.
 ---@param bytes string
 ---@return true|nil
 ---@return wrenn.Error? err
@@ -119,7 +120,7 @@ function Pty:write(bytes)
   return input.write(self, bytes)
 end
 
---- Tells the terminal its size.
+--- Changes the size of the terminal.
 ---@param cols integer
 ---@param rows integer
 ---@return true|nil
@@ -137,13 +138,13 @@ end
 function Pty:kill()
   check.self(self, "is_pty", "kill")
   if self.op and input.is_deaf(self) then
-    return exec.signal(self.commands, self.pid) -- it cannot be told itself
+    return exec.signal(self.commands, self.pid) -- frames do not reach it
   end
   return input.control(self, "kill", api.PTY_KILL)
 end
 
---- Lets go of the terminal, after what was written has left. The program goes
---- on: see kill, and pty_connect to come back. Closing again does nothing.
+--- Closes the terminal after all input has been sent. The program continues:
+--- see kill and pty_connect. Closing again does nothing.
 function Pty:close()
   check.self(self, "is_pty", "close")
   if self.op then
@@ -152,9 +153,9 @@ function Pty:close()
   reader.close_websocket(self)
 end
 
--- Old servers may swallow a kill behind a burst of input, and a connection that
--- ends before the program has started may take the kill with it. Then the end
--- is waited for, and the kill goes the other way if it does not come.
+-- Old servers may drop a kill that follows much input, and a kill is lost if the
+-- connection ends before the program has started. In these cases this waits for
+-- the end, and sends a signal by a request if there is none.
 local function kill_for_sure(self)
   local doubtful = input.is_recent(self) or not self.pid
   local deadline = scheduler.now() + PATIENCE
@@ -172,8 +173,8 @@ local function kill_for_sure(self)
   end
 end
 
--- Leaving its scope ends a session that was started there, by this process; one
--- that was only connected to goes on.
+-- Leaving the scope ends a program that this process has started in it. A
+-- terminal from pty_connect is only closed.
 function Pty:__close()
   if self.owned == core.pid() and not self.ended then
     task.shield(function()
@@ -185,8 +186,8 @@ end
 
 local M = {}
 
---- The message that starts a terminal. Early servers ignore the user it names,
---- so the program changes to it by itself when it has to. Or nil, err.
+--- Returns the message that starts a terminal, or nil, err. Early servers ignore
+--- its `user`, so the program changes the user itself where necessary.
 local function first_message(commands, opts)
   local first = api.pty_start(opts)
   local list = { first.cmd, unpack(first.args or {}) }
@@ -221,7 +222,7 @@ local function path_of(commands)
   return exec.path(commands, "/pty")
 end
 
--- An end in place of what the server told: `kind` as a stream takes it.
+-- An event that replaces the server's: `kind` as for a stream.
 local function verdict(kind, err)
   return { kind = kind, err }
 end
@@ -234,7 +235,7 @@ function M.start(commands, opts)
   end
   return open(commands.client, path_of(commands), first, {
     commands = commands, owned = core.pid(), encoding = opts.encoding,
-    -- It never started.
+    -- The terminal has not started.
     judge = function(event)
       local fault = opts.cwd and directory.look(commands, opts.cwd)
       if fault then
@@ -248,8 +249,8 @@ function M.start(commands, opts)
   })
 end
 
---- Connects to a terminal. An old server answers an unknown tag with silence,
---- and a newer one with the end: look first, and then.
+--- Connects to a terminal. For an unknown tag old servers send nothing, newer
+--- ones end the connection: so the tag is looked up before, and after an end.
 function M.connect(commands, tag)
   local process, err = exec.find(commands, tag)
   if not process then

@@ -7,8 +7,8 @@ local reader = require("wrenn.reader")
 local retry = require("wrenn.wire.retry")
 
 ---@class wrenn.Download
----@field size? integer  of the file when the download began; nil where it was
----  not asked for
+---@field size? integer  the file's size when the download began; nil if it was
+---  not looked up
 local Download =
   reader.class("is_download", "the download was closed", "cancel")
 
@@ -16,11 +16,11 @@ local finish, fail = reader.finish, reader.fail
 
 -- ---- the end ---------------------------------------------------------------
 
--- Once a server has begun to answer it cannot report a failure: it sends
--- nothing for a missing file, as for an empty one, and ends early, in good
--- order, when the capsule is gone. Its Content-Length is that of what it sends,
--- not of the file. So the size decides: as it was before the first byte, and,
--- where that does not fit, as it is now.
+-- A server cannot report a failure once its answer has begun. For a missing file
+-- it sends nothing, as for an empty one, and if the capsule ends, the answer ends
+-- early but in good order. Content-Length is the length of what is sent, not of
+-- the file. So the file's size decides whether a download is complete: the size
+-- before the first byte or, if that differs, the size afterwards.
 
 local function broke_off(self, total, cause)
   return errors.new("ConnectionError",
@@ -36,7 +36,7 @@ local function judge(self)
     return self.bytes == 0 and self.size == 0 and err
       or broke_off(self, self.size, err)
   elseif self.bytes == now or self.size == 0 and self.bytes > 0 then
-    return nil -- what says 0 may hold more, and another number each time
+    return nil -- a file of size 0 may have contents, different each time
   elseif now == self.size or self.bytes == 0 then
     return broke_off(self, now)
   end
@@ -70,12 +70,12 @@ end
 
 --- Waits for the next piece.
 ---@return string|nil bytes  nil at the end
----@return wrenn.Error? err  when the transfer broke: ConnectionError when less
----  came than there is, ConflictError when the file has changed meanwhile. Or
----  when the wait was interrupted: the transfer then goes on
+---@return wrenn.Error? err  ConnectionError if the file is not complete,
+---  ConflictError if it has changed meanwhile. Or the wait was interrupted; the
+---  download remains usable
 Download.read = reader.read
 
---- Breaks the transfer off. Closing again does nothing.
+--- Ends the transfer. Closing again does nothing.
 Download.close = reader.close
 
 local M = {}
@@ -105,10 +105,10 @@ local function begin(client, request)
   return { status = status, op = op, inbox = inbox }
 end
 
---- Opens a download of what the server is to know as `wire`, once it has begun
---- to answer. `size` is what there is to come, and `count` returns what there
---- is now, or nil, err; without them it is for the caller to see that nothing
---- is missing.
+--- Opens a download; returns when the answer has begun. `wire` is the path as
+--- the server is to see it, `size` the expected size, and `count` a function that
+--- returns the present size, or nil, err. Without these two the caller has to
+--- check that nothing is missing.
 function M.open(client, endpoint, wire, path, size, count)
   local answer, err = retry.run(client, {
     method = "POST", path = endpoint, stream = true,
