@@ -1,5 +1,5 @@
--- Answers that are none: empty ones, pages, arrays for objects, fields that are
--- missing or of another type. Each is an error that names call and field.
+-- Malformed answers: empty ones, web pages, arrays instead of objects, missing
+-- fields, fields of a wrong type. Each is an error that names call and field.
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")

@@ -1,5 +1,5 @@
--- The C library from programs without Lua: examples/c/run_command.c, and the
--- one that docs/c.md is made of.
+-- C programs that use the library: examples/c/run_command.c and the program in
+-- docs/c.md.
 
 local server = require("spec.support.server")
 local wrenn = require("wrenn")

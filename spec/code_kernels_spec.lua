@@ -1,5 +1,5 @@
--- Which kernel runs code: whatever kernelspecs there are, and never one that is
--- somebody else's. Scripted peers for Jupyter.
+-- Which kernel runs code: with any set of kernelspecs, and never one that belongs
+-- to somebody else. Jupyter is a scripted peer.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")

@@ -1,4 +1,4 @@
--- What a kernel says and what comes of it, without a connection.
+-- Results of code, from the messages of a kernel. There is no connection.
 
 local messages = require("wrenn.code_runner.messages")
 local results = require("wrenn.code_runner.results")

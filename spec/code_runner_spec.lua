@@ -1,4 +1,4 @@
--- Running code, on the client's side, with scripted peers for Jupyter.
+-- Running code. Jupyter is a scripted peer.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")

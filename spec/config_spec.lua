@@ -1,5 +1,4 @@
--- Configuration: keys, URLs, proxies and TLS settings; that events tell what
--- was sent.
+-- Configuration: keys, URLs, proxies and TLS settings; the events about requests.
 
 local core = require("wrenn.core")
 local compat = require("spec.support.compat")

@@ -1,6 +1,6 @@
 -- Takes long: begins first.
--- How connections are made: proxies, trust, addresses, descriptors. One rule
--- for requests and WebSockets, so each of these is tried with both.
+-- How connections are made: proxies, trust, addresses, descriptors. The rules are
+-- the same for requests and WebSockets, so each is tested with both.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")

@@ -1,6 +1,5 @@
--- What wrenn.core takes for an answer, and what it never does: answers that
--- leave a doubt of where they end, requests that go out twice, heads that
--- drip, connections that nobody uses any more. The peers are scripted.
+-- Requests of wrenn.core: answers whose end is in doubt, requests that must not
+-- be sent twice, slow heads, unused connections. The peers are scripted.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")

@@ -1,6 +1,6 @@
--- wrenn.core by itself: the loop's contract with a host, one terminal event
--- per operation, back-pressure, deadlines and what collection does. The peers
--- are scripted; no server is involved.
+-- wrenn.core: the loop's contract with a host, one terminal event for each
+-- operation, back-pressure, deadlines, garbage collection. The peers are
+-- scripted.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")

@@ -1,6 +1,6 @@
--- Durable commands: what they print is kept in the capsule and read from any
--- byte on, after a disconnect, a pause, or from another process, without losing
--- or repeating one; every generation.
+-- Durable commands: their output is kept in the capsule and can be read from any
+-- offset, after a disconnect, after a pause and by another process, without
+-- losing or repeating a byte. In every generation.
 
 local expect = require("spec.support.expect")
 local server = require("spec.support.server")

@@ -1,4 +1,4 @@
--- Errors and how answers become them; the key that is never shown.
+-- Errors: how answers become them, and that they never contain the key.
 
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")

@@ -1,5 +1,4 @@
--- The event stream, on the client's side and against wrenn-local; and the codec
--- underneath.
+-- The event stream, with scripted peers and with wrenn-local.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

@@ -1,5 +1,5 @@
--- A program may end at any moment: with whatever open, half-open or just
--- closed, its process ends cleanly.
+-- A program may end at any moment. Its process ends cleanly, whatever is open,
+-- being opened or just closed.
 
 local compat = require("spec.support.compat")
 local server = require("spec.support.server")

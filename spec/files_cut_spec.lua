@@ -1,6 +1,5 @@
--- A stream of a file may end in good order without being whole, or be empty
--- for any reason: what the library makes of that. The scripted server answers
--- as the real ones were seen to; behind it is nothing but a table.
+-- The stream of a file may end in good order without being complete, or be empty
+-- for several reasons. The scripted server answers as real ones were observed to.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

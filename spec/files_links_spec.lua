@@ -1,6 +1,5 @@
--- Symbolic links: which calls mean the link and which what it leads to, in
--- every form of a path, and on servers that follow a relative path's links
--- before they do anything.
+-- Symbolic links: which calls act on the link and which follow it, in every form
+-- of a path, also on servers that first resolve the links of a relative path.
 
 local generations = require("spec.support.generations")
 local json = require("cjson")

@@ -1,5 +1,5 @@
--- The local end of downloads and uploads: what is there is not harmed, and
--- errors name what the caller knows.
+-- The local side of downloads and uploads: existing files are not damaged, and
+-- errors name the path that the caller has passed.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

@@ -1,4 +1,5 @@
--- Files that are missing, empty or cut short where a server does not say so.
+-- Files that are missing, empty or incomplete, where the server does not report
+-- it.
 
 local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")

@@ -1,5 +1,5 @@
--- Files that are larger than what some servers take in one request: they go in
--- parts, by every way in which a file goes.
+-- Files that are larger than some servers accept in one request are sent in
+-- parts, by every call that sends files.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

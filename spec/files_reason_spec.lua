@@ -1,5 +1,5 @@
--- Why a file call failed, in every generation: from 0.3 on the server keeps it
--- to itself.
+-- The reasons of failed file calls, in every generation: from 0.3 on the server
+-- does not report them.
 
 local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")

@@ -1,5 +1,5 @@
--- What of file calls shows on the wire only: the form's boundary, and how long
--- a silent server is waited for.
+-- File calls on the wire: the boundary of the form, and how long they wait for a
+-- silent server.
 
 local multipart = require("wrenn.wire.multipart")
 local peer = require("spec.support.peer")

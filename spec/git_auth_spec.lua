@@ -1,5 +1,5 @@
--- capsule.git with credentials, and what a git that failed means. Where the
--- documented SDK puts credentials into the URL, here they never come near it.
+-- capsule.git with credentials, and what a failure of git means. Credentials are
+-- never part of a URL.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")

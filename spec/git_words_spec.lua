@@ -1,4 +1,4 @@
--- The git that capsule.git asks for. What it does is in git_spec.lua.
+-- The command lines of capsule.git; git_spec.lua runs them.
 
 local cjson = require("cjson")
 local parse = require("wrenn.git.parse")

@@ -1,4 +1,5 @@
--- copas, as old as Debian's: threads wait on what looks like sockets.
+-- copas, in Debian's old version: threads wait for objects that look like
+-- sockets.
 
 local host = require("spec.support.host")
 

@@ -1,4 +1,4 @@
--- cqueues: threads of a controller use the library, and the controller goes on.
+-- cqueues: the threads of a controller use the library without blocking it.
 
 local host = require("spec.support.host")
 

@@ -1,4 +1,4 @@
--- The examples of hosts do what their texts say.
+-- The examples for hosts do what their READMEs and comments say.
 
 local core = require("wrenn.core")
 local host = require("spec.support.host")

@@ -1,4 +1,4 @@
--- Neovim, headless: coroutines and tasks use the library beside the editor.
+-- Neovim, headless: coroutines and tasks use the library without blocking it.
 
 local host = require("spec.support.host")
 

@@ -1,4 +1,5 @@
--- OpenResty's Lua in nginx: requests wait without holding up their worker.
+-- OpenResty's Lua in nginx: requests use the library without blocking their
+-- worker.
 
 local core = require("wrenn.core")
 local expect = require("spec.support.expect")

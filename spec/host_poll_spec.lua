@@ -1,4 +1,4 @@
--- A plain program: tasks of the library's own, and nothing else to wait for.
+-- A plain program, without an event loop: only the library's tasks.
 
 local host = require("spec.support.host")
 

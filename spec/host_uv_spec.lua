@@ -1,4 +1,4 @@
--- luv: coroutines of the program's yield, and are resumed from uv's loop.
+-- luv: the program's coroutines yield, and are resumed by uv's loop.
 
 local host = require("spec.support.host")
 

@@ -1,4 +1,4 @@
--- JSON as the core reads it for answers.
+-- The core's JSON decoder.
 
 local core = require("wrenn.core")
 

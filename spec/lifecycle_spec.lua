@@ -1,5 +1,5 @@
 -- Takes long: begins first.
--- Capsules from creation to destruction, on the client's side and against
+-- Capsules from creation to destruction, with scripted peers and with
 -- wrenn-local.
 
 local compat = require("spec.support.compat")

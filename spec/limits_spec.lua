@@ -1,5 +1,6 @@
--- The system's limits: descriptors that run out are an error that names the
--- limit, in requests and WebSockets alike, and pass; many capsules at once.
+-- Limits of the system: running out of descriptors is an error that names the
+-- limit, for requests and WebSockets, and is not permanent; many capsules at
+-- once.
 
 local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")

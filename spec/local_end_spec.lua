@@ -1,6 +1,6 @@
 -- Takes long: begins first.
--- What is left when a capsule or the server ends, whatever way it ends: no
--- process, no folder, no listener.
+-- When a capsule or the server ends, in whatever way, no process, no folder and
+-- no listener remains.
 
 local expect = require("spec.support.expect")
 local server = require("spec.support.server")

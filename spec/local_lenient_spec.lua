@@ -1,5 +1,5 @@
--- wrenn-local --lenient: reasons where real servers give none, and no limits
--- that are theirs by mistake.
+-- wrenn-local --lenient: reports reasons that real servers do not, and lacks
+-- their unintended limits.
 
 local generations = require("spec.support.generations")
 local wire = require("spec.support.wire")

@@ -1,5 +1,4 @@
--- What wrenn-local does not do for anybody: wait, read, keep or open without
--- end.
+-- The limits of wrenn-local: for waiting, reading, keeping and opening.
 
 local expect = require("spec.support.expect")
 local raw = require("spec.support.raw")

@@ -1,4 +1,4 @@
--- Two keys of wrenn-local are two teams: neither finds what the other has.
+-- Two keys of wrenn-local are two teams: neither sees what the other has.
 
 local generations = require("spec.support.generations")
 local server = require("spec.support.server")

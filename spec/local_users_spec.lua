@@ -1,4 +1,4 @@
--- Whom commands of wrenn-local run as, and what they become by sudo.
+-- The user of wrenn-local's commands, and sudo.
 
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")

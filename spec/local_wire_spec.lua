@@ -1,6 +1,6 @@
--- Raw questions, and the answers that real servers have given to them: the
--- control plane, host agent and guest daemon of 0.1.4 and of 0.1.5, and the
--- newest handlers. What wrenn-local says has to be that, to the letter.
+-- Raw requests, and the answers that real servers have given to them: the control
+-- plane, host agent and guest daemon of 0.1.4 and 0.1.5, and the newest
+-- handlers. The answers of wrenn-local must be the same, byte for byte.
 
 local generations = require("spec.support.generations")
 local questions = require("spec.support.wire.questions")

@@ -1,5 +1,5 @@
--- A locale with a decimal comma, set at any time, changes nothing that goes
--- over the wire or comes from there.
+-- A locale with a decimal comma, set at any time, does not affect what is sent or
+-- received.
 
 local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")

@@ -1,5 +1,5 @@
--- Statistics, usage and metrics, on the client's side and against wrenn-local;
--- and the client's health call.
+-- Statistics, usage, metrics and health, with scripted peers and with
+-- wrenn-local.
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")

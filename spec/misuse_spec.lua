@@ -1,5 +1,5 @@
--- Misuse raises, and names the argument: wrong types, unknown options, methods
--- without their object.
+-- Misuse raises an error that names the argument: wrong types, unknown options,
+-- methods called without their object.
 
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")

@@ -1,5 +1,5 @@
--- Requests and WebSockets to a capsule's port, on the client's side; its URLs
--- are in config_spec.lua.
+-- Requests and WebSockets to the ports of a capsule, with scripted peers. The
+-- URLs of ports are in config_spec.lua.
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")

@@ -1,4 +1,4 @@
--- Terminals.
+-- Terminals, with scripted peers and with wrenn-local.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")

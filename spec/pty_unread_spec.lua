@@ -1,6 +1,5 @@
--- Terminals whose program reads nothing: a server is busy for 5 s with each
--- piece of input then, and swallows what it finds behind it. In every
--- generation, side by side.
+-- Terminals whose program reads nothing: the server is then busy for 5 s with
+-- each piece of input, and drops what follows. All generations at the same time.
 
 local generations = require("spec.support.generations")
 local terminal = require("spec.support.terminal")

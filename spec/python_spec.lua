@@ -1,5 +1,4 @@
--- What the Python SDK has and no other spec asks for by name; see
--- docs/python.md.
+-- Features of the Python SDK that no other spec covers; see docs/python.md.
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")

@@ -1,5 +1,5 @@
--- What everything that is read piece by piece has in common. A scripted server
--- sends the next piece when it is told to.
+-- What streams, terminals, WebSockets, watches, events and downloads have in
+-- common. A scripted server sends the next piece when it is told to.
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")

@@ -1,4 +1,4 @@
--- What a reader tries first works, whoever is the capsule's user.
+-- The programs in the README work, whoever is the capsule's user.
 
 local host = require("spec.support.host")
 local server = require("spec.support.server")

@@ -1,4 +1,4 @@
--- A relay tells whoever is on its socket when a loop has something to do.
+-- A relay wakes the reader of its socket when a loop has something to do.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")

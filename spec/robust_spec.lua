@@ -1,6 +1,6 @@
--- What must hold when things are dropped, interrupted or inherited: commands of
--- cancelled calls end, a terminal's last output arrives, nothing open outside
--- is open inside, and a call takes no longer than its limit.
+-- Interrupted and dropped calls: the commands of cancelled calls end, the last
+-- output of a terminal arrives, capsules inherit no descriptors, and a call takes
+-- no longer than its limit.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")

@@ -1,5 +1,5 @@
--- Keys, passwords and what is printed of them: nothing. Texts of servers: short,
--- and without what a terminal would obey.
+-- Keys and passwords are never printed. Texts from servers are shortened, and
+-- contain no control sequences.
 
 local cjson = require("cjson")
 local peer = require("spec.support.peer")

@@ -1,4 +1,4 @@
--- What the library takes a server to be, by the version that it tells.
+-- How the version of a server determines its traits.
 
 local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")

@@ -1,6 +1,6 @@
 -- Takes long: begins first.
--- Snapshots and templates, on the client's side and against wrenn-local of
--- every generation.
+-- Snapshots and templates, with scripted peers and with wrenn-local in every
+-- generation.
 
 local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")

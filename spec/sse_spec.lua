@@ -1,4 +1,4 @@
--- Server-sent events, however the bytes are cut and whatever they are.
+-- The decoder of server-sent events: any bytes, cut anywhere.
 
 local sse = require("wrenn.wire.sse")
 

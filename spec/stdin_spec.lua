@@ -1,5 +1,5 @@
--- Input for commands: any bytes, any size, any source, and nothing left behind
--- whatever fails.
+-- Input for commands: any bytes, size and source. No file is left behind after a
+-- failure.
 
 local core = require("wrenn.core")
 local expect = require("spec.support.expect")

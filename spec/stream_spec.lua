@@ -1,4 +1,4 @@
--- Streams of commands, on the client's side and against wrenn-local.
+-- Streams of commands, with scripted peers and with wrenn-local.
 
 local cjson = require("cjson")
 local compat = require("spec.support.compat")

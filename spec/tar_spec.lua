@@ -1,5 +1,5 @@
--- The tar codec, bytes in and out, hostile ones too; and what unpacking a
--- hostile archive does to a directory.
+-- The tar codec: reading, writing, malformed and hostile archives, and unpacking
+-- them into a directory.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

@@ -1,5 +1,5 @@
--- Tasks where they are easily got wrong: runs in runs, calls that are made
--- where nothing can yield, coroutines that are closed.
+-- Edge cases of tasks: nested runs, calls where nothing can yield, coroutines
+-- that are closed.
 
 local core = require("wrenn.core")
 local scheduler = require("wrenn.task.scheduler")

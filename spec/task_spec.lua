@@ -1,5 +1,5 @@
--- Tasks: at the same time in one thread, cancelled, limited in time, and with
--- no error lost.
+-- Tasks: concurrency in one thread, cancellation, time limits, and errors, none
+-- of which is lost.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

@@ -1,6 +1,6 @@
 -- Takes long: begins first.
--- Time limits: what outlasts one is killed with all that it has started, and
--- what it had printed is in the error; in every generation.
+-- Time limits of commands: the command is killed with all that it has started,
+-- and the error contains its output. In every generation.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")

@@ -1,5 +1,5 @@
--- capsule.files: download, upload, download_dir, upload_dir, and streams whose
--- other end is slow, with files of this machine.
+-- capsule.files: download, upload, download_dir, upload_dir, and streams with a
+-- slow peer.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

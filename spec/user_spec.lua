@@ -1,6 +1,5 @@
--- Commands as another user than the capsule's default one, who may be anybody:
--- a scripted server that runs commands on this machine, with tools in the
--- PATH that say who it is and let it become somebody else.
+-- Commands as another user than the capsule's default one. A scripted server runs
+-- the commands on this machine, with stand-ins for id, sudo and su in the PATH.
 
 local cjson = require("cjson")
 local peer = require("spec.support.peer")

@@ -1,4 +1,4 @@
--- Volumes, on the client's side and against wrenn-local.
+-- Volumes, with scripted peers and with wrenn-local.
 
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")

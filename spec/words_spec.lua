@@ -1,5 +1,6 @@
--- What a command is given arrives as it was given, and where it cannot begin is
--- one error, in every generation and by every way to start one.
+-- Words, directory and environment reach a command unchanged, and a command that
+-- cannot start is the same error, in every generation and for every call that
+-- starts one.
 
 local generations = require("spec.support.generations")
 local wrenn = require("wrenn")

@@ -1,5 +1,5 @@
--- What programs do at the edges: break out of loops, raise in callbacks, cancel
--- what waits for the host, and have very many tasks.
+-- Edge cases: breaking out of loops, raising in callbacks, cancelling what waits
+-- for the host, very many tasks.
 
 local core = require("wrenn.core")
 local figures = require("spec.hosts.figures")

@@ -1,5 +1,5 @@
 -- A consumer that is slower than its producer: memory is bounded, the producer
--- waits, nothing polls, and nothing is lost.
+-- waits, nothing polls, no data is lost.
 
 local core = require("wrenn.core")
 local figures = require("spec.hosts.figures")

@@ -1,4 +1,4 @@
--- What every host is measured by. A script in this directory calls
+-- The measurements of every host. A script in this directory calls
 -- measure(host) in a thread of its host; figures go out as "name value" lines.
 --
 -- host: sleep(seconds), the host's own; spawn(fn), a thread of the host's;

@@ -1,6 +1,6 @@
--- The processes that specs start. None may outlive them: one left by a failed
--- test would keep this process from exiting, because it waits for the other end
--- of each pipe.
+-- The processes that specs start. They are ended with the specs: one that a
+-- failed test has left would keep this process from exiting, as it waits for the
+-- other end of each pipe.
 
 local children = {}
 

@@ -1,4 +1,4 @@
--- Makes one connection in a process of its own, and tells what came of it:
+-- Makes one connection in a process of its own, and prints the outcome:
 --   lua connect_main.lua http|ws URL OPTIONS [FILE]
 -- OPTIONS is a Lua table; FILE gets the output, and the process's descriptors.
 

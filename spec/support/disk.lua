@@ -1,4 +1,4 @@
--- Files of this machine.
+-- Shell and files on this machine.
 
 local disk = {}
 

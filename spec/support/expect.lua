@@ -1,4 +1,4 @@
--- What many specs assert.
+-- Assertions that many specs use.
 
 local assert = require("luassert")
 local core = require("wrenn.core")

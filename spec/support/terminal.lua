@@ -1,4 +1,4 @@
--- Terminals.
+-- Reading from terminals.
 
 local wrenn = require("wrenn")
 
