@@ -648,8 +648,8 @@ describe("the event stream of wrenn-local", function()
           text = text .. ev[1]
         elseif ev then
           assert.are.equal("headers", ev.kind)
-          assert.are.equal(200, ev[1])
-          assert.is_truthy(ev[2]:find("text/event-stream", 1, true))
+          assert.are.equal(200, ev.status)
+          assert.is_truthy(ev.head:find("text/event-stream", 1, true))
         end
       until not ev or text:find(pattern)
     end)

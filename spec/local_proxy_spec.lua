@@ -28,7 +28,7 @@ local function fetch(s, path, lines, options)
   if event.kind == "failed" then
     return nil, event[1], event[2]
   end
-  return event[1], event[3], event[2]
+  return event.status, event.body, event.head
 end
 
 local function host_of(capsule, port)
@@ -217,7 +217,7 @@ describe("a port of a local capsule", function()
     repeat
       event = scheduler.next(inbox)
     until event.kind ~= "writable"
-    assert.are.equal("20000", event[3]:match("^%d+"))
+    assert.are.equal("20000", event.body:match("^%d+"))
   end)
 
   it("is not read faster than its client reads", function()
@@ -349,7 +349,7 @@ describe("the port of a capsule that stops", function()
     assert.are.equal("ConnectionError", err.type)
     local event = assert(scheduler.next(inbox))
     assert.are.same({ 503, "sandbox is not available\n" },
-      { event[1], event[3] })
+      { event.status, event.body })
     op:cancel()
     local status, body = fetch(s, "/", { host_of(capsule, port) })
     assert.are.same({ 409, "sandbox is not running (status: paused)\n" },

@@ -261,12 +261,19 @@ static void set_up(wrenn_engine *engine, CURL *easy) {
   trust_by_default(easy);
 }
 
+static void discard(wrenn_handle handle) {
+  curl_easy_cleanup(handle.easy);
+  curl_url_cleanup(handle.url);
+  free(handle.origin);
+}
+
 /* A handle that was stopped half-way may not serve again: libcurl 8.14 fails
  * all that it is used for once it should have sent a body twice. */
-static void give_back(wrenn_engine *engine, CURL *easy, bool special,
+static void give_back(wrenn_engine *engine, wrenn_handle handle, bool special,
                       bool well) {
+  CURL *easy = handle.easy;
   if (engine->closing || !well || engine->spare_count == WRENN_SPARE_HANDLES) {
-    curl_easy_cleanup(easy);
+    discard(handle);
     return;
   }
   if (special) {
@@ -275,16 +282,52 @@ static void give_back(wrenn_engine *engine, CURL *easy, bool special,
   }
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
-  engine->spare[engine->spare_count++] = easy;
+  engine->spare[engine->spare_count++] = handle;
 }
 
-static CURL *take_easy(wrenn_engine *engine) {
+static wrenn_handle take_handle(wrenn_engine *engine) {
   if (engine->spare_count)
     return engine->spare[--engine->spare_count];
-  CURL *easy = curl_easy_init();
-  if (easy)
-    set_up(engine, easy);
-  return easy;
+  wrenn_handle handle = {.easy = curl_easy_init(), .url = curl_url()};
+  if (handle.easy && handle.url) {
+    set_up(engine, handle.easy);
+    return handle;
+  }
+  discard(handle);
+  return (wrenn_handle){0};
+}
+
+/* Replaces what is behind the origin. libcurl changes the case of escaped bytes
+ * that are given to it alone. */
+static bool set_rest(wrenn_handle *handle, const char *rest) {
+  char path[512];
+  size_t len = strcspn(rest, "?");
+  const char *query = rest[len] ? rest + len + 1 : NULL;
+  if (rest[0] != '/' || len >= sizeof(path) || strpbrk(rest, "%#"))
+    return false;
+  memcpy(path, rest, len);
+  path[len] = '\0';
+  return !curl_url_set(handle->url, CURLUPART_PATH, path, 0) &&
+         !curl_url_set(handle->url, CURLUPART_QUERY, query, 0);
+}
+
+/* A URL that libcurl does not like is given to it as it is: it then says
+ * why. */
+static void set_url(wrenn_handle *handle, const char *url) {
+  const char *host = strstr(url, "://") + 3;
+  size_t len = (size_t)(host - url) + strcspn(host, "/?#");
+  bool parsed = handle->origin && strlen(handle->origin) == len &&
+                memcmp(handle->origin, url, len) == 0 &&
+                set_rest(handle, url + len);
+  if (!parsed) {
+    free(handle->origin);
+    handle->origin = NULL;
+    parsed = !curl_url_set(handle->url, CURLUPART_URL, url, CURLU_PATH_AS_IS);
+    if (parsed)
+      handle->origin = strndup(url, len);
+  }
+  curl_easy_setopt(handle->easy, CURLOPT_URL, url);
+  curl_easy_setopt(handle->easy, CURLOPT_CURLU, parsed ? handle->url : NULL);
 }
 
 static wrenn_engine *engine_of(wrenn_loop *loop);
@@ -294,11 +337,13 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
                                     const wrenn_deadlines *limits) {
   transfer->engine = engine_of(loop);
   transfer->owner = net->owner;
-  transfer->easy = transfer->engine ? take_easy(transfer->engine) : NULL;
+  if (transfer->engine)
+    transfer->handle = take_handle(transfer->engine);
+  transfer->easy = transfer->handle.easy;
   if (!transfer->easy)
     return WRENN_E_MEMORY;
   CURL *easy = transfer->easy;
-  curl_easy_setopt(easy, CURLOPT_URL, url);
+  set_url(&transfer->handle, url);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->message);
   curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
@@ -352,7 +397,7 @@ void wrenn_transfer_end(wrenn_transfer *transfer) {
   wrenn_idle_begin(transfer, kept);
   if (transfer->begun)
     carry(transfer, -1);
-  give_back(transfer->engine, easy, transfer->special,
+  give_back(transfer->engine, transfer->handle, transfer->special,
             transfer->well || !transfer->begun);
 }
 
@@ -499,7 +544,7 @@ void wrenn_engine_free(wrenn_engine *engine) {
     return;
   engine->closing = true;
   while (engine->spare_count > 0)
-    curl_easy_cleanup(engine->spare[--engine->spare_count]);
+    discard(engine->spare[--engine->spare_count]);
   wrenn_idle_free(engine);
   curl_multi_cleanup(engine->multi);
   wrenn_watch_close_all(engine);

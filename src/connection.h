@@ -25,10 +25,19 @@ typedef struct wrenn_watch wrenn_watch;
 
 typedef struct wrenn_engine wrenn_engine;
 
+/* A handle and the URL that it is for: parsing one is slow, and most differ in
+ * their path only. */
+typedef struct wrenn_handle {
+  CURL *easy;
+  CURLU *url;
+  char *origin; /* of the URL: scheme and authority; or NULL */
+} wrenn_handle;
+
 typedef struct wrenn_transfer {
   wrenn_op op; /* first */
   wrenn_engine *engine;
-  CURL *easy;      /* NULL after the end */
+  CURL *easy; /* NULL after the end */
+  wrenn_handle handle;
   bool special;    /* the handle has options that not every transfer sets */
   bool begun;      /* wrenn_transfer_go */
   bool well;       /* it has ended well, so that the handle may serve again */
@@ -55,8 +64,8 @@ struct wrenn_engine {
   wrenn_transfer *connecting; /* have a socket, not connected yet */
   uv_timer_t nudge;
   bool closing;
-  unsigned open_handles;            /* libuv handles closing or to be closed */
-  CURL *spare[WRENN_SPARE_HANDLES]; /* prepared handles: creating one is slow */
+  unsigned open_handles; /* libuv handles closing or to be closed */
+  wrenn_handle spare[WRENN_SPARE_HANDLES]; /* creating one is slow */
   size_t spare_count;
   wrenn_watch **watches; /* of sockets that stay open, by descriptor */
   size_t watch_count;

@@ -1,13 +1,12 @@
 /* HTTP on libcurl's multi interface, driven by the loop's libuv handles. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "buf.h"
 #include "connection.h"
 #include "head.h"
+#include "request.h"
 
-#define MAX_BODY ((size_t)1024 * 1024 * 1024)
 #define MAX_RESERVE (64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
 #define NO_ANSWER "the server closed the connection without an answer"
@@ -16,7 +15,7 @@
 
 typedef struct http_op {
   wrenn_transfer transfer; /* first */
-  struct curl_slist *headers;
+  wrenn_request *request;
   bool stream;
   bool upload;
   bool repeatable;   /* may be sent twice without harm */
@@ -311,7 +310,7 @@ static void stop_http(wrenn_op *op) {
 static void free_http(wrenn_op *op) {
   http_op *http = (http_op *)op;
   wrenn_transfer_end(&http->transfer);
-  curl_slist_free_all(http->headers);
+  wrenn_request_free(http->request);
   wrenn_head_free(&http->head);
   wrenn_buf_free(&http->body);
   wrenn_buf_free(&http->sending);
@@ -336,28 +335,6 @@ static void kick_http(wrenn_op *op) {
   /* A direction that still waits says so again when libcurl asks. */
   if (go_on)
     curl_easy_pause(http->transfer.easy, CURLPAUSE_CONT);
-}
-
-static bool method_ok(const char *method) {
-  size_t len = strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-  return len > 0 && method[len] == '\0';
-}
-
-/* Whether a method is idempotent. */
-static bool idempotent(const char *method) {
-  static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE",
-                                        "OPTIONS"};
-  for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
-    if (strcmp(method, methods[i]) == 0)
-      return true;
-  return false;
-}
-
-static bool add_header(http_op *http, const char *line) {
-  struct curl_slist *longer = curl_slist_append(http->headers, line);
-  if (longer)
-    http->headers = longer;
-  return longer != NULL;
 }
 
 /* The body comes from a read function that cannot rewind, so that libcurl never
@@ -385,71 +362,77 @@ static void set_body(http_op *http, const char *method, bool has_body,
   }
 }
 
-static void set_callbacks(http_op *http) {
+static void set_callbacks(http_op *http, bool has_body) {
   CURL *easy = http->transfer.easy;
+  wrenn_request *request = http->request;
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
-  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
+                   has_body ? &request->bodied : request->headers);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, http);
 }
 
-wrenn_status wrenn_http_start(wrenn_loop *loop, const wrenn_http_options *given,
-                              wrenn_id *id) {
-  static const wrenn_op_class class = {kick_http, stop_http, free_http,
-                                       has_left};
-  wrenn_http_options own;
-  const wrenn_http_options *options = &own;
-  if (!wrenn_options_copy(&own, sizeof(own), given, given->size))
-    return WRENN_E_ARGUMENT;
-  const char *method = options->method ? options->method : "GET";
-  bool has_body = options->upload || options->body_len > 0;
-  wrenn_status status = wrenn_loop_check(loop);
-  http_op *http = NULL;
-  if (status)
-    return status;
-  if (!method_ok(method) || !options->url ||
-      !wrenn_url_ok(options->url, "http"))
-    return WRENN_E_ARGUMENT;
-  status = WRENN_E_MEMORY;
-  http = calloc(1, sizeof(*http));
+/* Those of the request, where the caller does not give others. */
+static wrenn_deadlines limits_of(const wrenn_request *request,
+                                 const wrenn_deadlines *given) {
+  wrenn_deadlines limits = request->options.deadlines;
+  if (given->connect_ms)
+    limits.connect_ms = given->connect_ms;
+  if (given->head_ms)
+    limits.head_ms = given->head_ms;
+  if (given->answer_ms)
+    limits.answer_ms = given->answer_ms;
+  if (given->idle_ms)
+    limits.idle_ms = given->idle_ms;
+  if (given->total_ms)
+    limits.total_ms = given->total_ms;
+  return limits;
+}
+
+static http_op *new_http(wrenn_request *request,
+                         const wrenn_request_options *options, bool has_body) {
+  http_op *http = calloc(1, sizeof(*http));
   if (!http)
-    goto out;
+    return NULL;
+  const char *method = request->options.method;
+  http->request = wrenn_request_ref(request);
   http->transfer.done = finish;
   http->transfer.op.user = options->user;
-  for (size_t i = 0; i < options->header_count; i++) {
-    if (!wrenn_header_line_ok(options->headers[i])) {
-      status = WRENN_E_ARGUMENT;
-      goto out;
-    }
-    if (!add_header(http, options->headers[i]))
-      goto out;
-    if (strncasecmp(options->headers[i], "Accept-Encoding:", 16) == 0)
-      http->head.encoded = true;
-  }
-  if (has_body && !add_header(http, "Expect:"))
-    goto out;
-  http->stream = options->stream;
+  http->stream = request->options.stream;
   http->upload = options->upload;
   http->last = !options->upload;
-  http->repeatable = !has_body && idempotent(method);
+  http->repeatable = !has_body && request->idempotent;
   http->head.no_body = strcmp(method, "HEAD") == 0;
-  http->max_body = options->max_body ? options->max_body : MAX_BODY;
+  http->head.encoded = request->encoded;
+  http->max_body = request->options.max_body;
   wrenn_buf_append(&http->sending, options->body, options->body_len);
-  if (http->sending.oom)
+  return http;
+}
+
+/* Starts a request to a URL that has been checked. */
+static wrenn_status start(wrenn_loop *loop, wrenn_request *request,
+                          const wrenn_request_options *options, const char *url,
+                          wrenn_id *id) {
+  static const wrenn_op_class class = {kick_http, stop_http, free_http,
+                                       has_left};
+  wrenn_deadlines limits = limits_of(request, &options->deadlines);
+  bool has_body = options->upload || options->body_len > 0;
+  wrenn_status status = WRENN_E_MEMORY;
+  http_op *http = new_http(request, options, has_body);
+  if (!http || http->sending.oom)
     goto out;
-  status = wrenn_transfer_prepare(loop, &http->transfer, options->url,
-                                  &options->net, &options->deadlines);
+  status = wrenn_transfer_prepare(loop, &http->transfer, url,
+                                  &request->options.net, &limits);
   if (status)
     goto out;
-  set_callbacks(http);
-  set_body(http, method, has_body,
+  set_callbacks(http, has_body);
+  set_body(http, request->options.method, has_body,
            options->upload ? (curl_off_t)options->upload_size
                            : (curl_off_t)options->body_len);
-  status =
-      wrenn_op_start(loop, &http->transfer.op, &class, &options->deadlines);
+  status = wrenn_op_start(loop, &http->transfer.op, &class, &limits);
   if (status)
     goto out;
   *id = http->transfer.op.id;
@@ -459,6 +442,51 @@ wrenn_status wrenn_http_start(wrenn_loop *loop, const wrenn_http_options *given,
 out:
   if (http)
     free_http(&http->transfer.op);
+  return status;
+}
+
+wrenn_status wrenn_request_start(wrenn_loop *loop, wrenn_request *request,
+                                 const wrenn_request_options *given,
+                                 wrenn_id *id) {
+  wrenn_request_options options;
+  wrenn_buf url = {0};
+  if (!wrenn_options_copy(&options, sizeof(options), given, given->size))
+    return WRENN_E_ARGUMENT;
+  wrenn_status status = wrenn_loop_check(loop);
+  if (status || !options.path)
+    return status ? status
+                  : start(loop, request, &options, request->options.url, id);
+  wrenn_buf_puts(&url, request->options.url);
+  wrenn_buf_append(&url, options.path, strlen(options.path) + 1);
+  if (url.oom)
+    status = WRENN_E_MEMORY;
+  else if (!wrenn_url_ok(url.data, "http"))
+    status = WRENN_E_ARGUMENT;
+  else
+    status = start(loop, request, &options, url.data, id);
+  wrenn_buf_free(&url);
+  return status;
+}
+
+wrenn_status wrenn_http_start(wrenn_loop *loop, const wrenn_http_options *given,
+                              wrenn_id *id) {
+  wrenn_http_options options;
+  wrenn_request *request;
+  if (!wrenn_options_copy(&options, sizeof(options), given, given->size))
+    return WRENN_E_ARGUMENT;
+  const wrenn_request_options own = {.size = sizeof(own),
+                                     .user = options.user,
+                                     .body = options.body,
+                                     .body_len = options.body_len,
+                                     .upload = options.upload,
+                                     .upload_size = options.upload_size};
+  wrenn_status status = wrenn_loop_check(loop);
+  if (!status)
+    status = wrenn_request_new(given, &request);
+  if (status)
+    return status;
+  status = wrenn_request_start(loop, request, &own, id);
+  wrenn_request_free(request);
   return status;
 }
 

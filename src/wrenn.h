@@ -263,6 +263,36 @@ WRENN_API wrenn_status wrenn_http_start(wrenn_loop *loop,
                                         const wrenn_http_options *options,
                                         wrenn_id *id);
 
+/* Options that many requests share, checked and copied once. Belongs to no
+ * loop. */
+typedef struct wrenn_request wrenn_request;
+
+/* Prepares requests with these options, of which `user`, `body` and `upload` do
+ * not count. ARGUMENT: as wrenn_http_start. */
+WRENN_API wrenn_status wrenn_request_new(const wrenn_http_options *options,
+                                         wrenn_request **request);
+
+/* Those that have been started go on. NULL is allowed. */
+WRENN_API void wrenn_request_free(wrenn_request *request);
+
+/* What is one request's own. */
+typedef struct wrenn_request_options {
+  size_t size;      /* sizeof(wrenn_request_options) */
+  void *user;       /* given back in each event */
+  const char *path; /* added to the URL, already escaped; NULL: nothing */
+  const void *body; /* sent with its length */
+  size_t body_len;
+  bool upload; /* the body is given to wrenn_http_send instead */
+  int64_t upload_size;
+  wrenn_deadlines deadlines; /* those that are 0 are as prepared */
+} wrenn_request_options;
+
+/* Starts a prepared request, like wrenn_http_start. */
+WRENN_API wrenn_status wrenn_request_start(wrenn_loop *loop,
+                                           wrenn_request *request,
+                                           const wrenn_request_options *options,
+                                           wrenn_id *id);
+
 /* Adds to the body of an upload; `last` ends it. Takes all bytes in any case.
  * Sets *room (may be NULL) to false when enough bytes are waiting to be sent:
  * the next call should then be made after WRITABLE. ARGUMENT: the request is

@@ -72,6 +72,7 @@ int luaopen_wrenn_core(lua_State *L) {
   binding_add_hash(L);
   binding_add_loop(L);
   binding_add_json(L);
+  binding_add_requests(L);
   binding_add_tree(L);
   lua_pushstring(L, wrenn_version());
   lua_setfield(L, -2, "_VERSION");

@@ -119,8 +119,6 @@ static wrenn_codec codec_field(lua_State *L) {
   return WRENN_CODEC_RAW;
 }
 
-/* ---- starting ------------------------------------------------------------ */
-
 /* The total length of a body given as an array of strings on top of the
  * stack. */
 static int64_t parts_size(lua_State *L, size_t count) {
@@ -148,41 +146,115 @@ static wrenn_status send_parts(lua_State *L, int table, size_t count,
   return status;
 }
 
-static int loop_http(lua_State *L) {
-  binding_loop *shared;
-  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+/* ---- requests ------------------------------------------------------------ */
+
+#define REQUEST "wrenn.request"
+
+/* Replaces the options at index 2 by a request that is prepared with them. */
+static wrenn_status prepare(lua_State *L) {
   const char *lines[MAX_HEADERS];
-  size_t parts = 0;
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
-  binding_op *op = new_op(L, shared);
+  int top = lua_gettop(L);
+  wrenn_request **box = lua_newuserdata(L, sizeof(wrenn_request *));
+  *box = NULL;
+  luaL_getmetatable(L, REQUEST);
+  lua_setmetatable(L, -2);
   wrenn_http_options options = {.size = sizeof(options), .headers = lines};
   options.method = string_field(L, "method");
   options.url = string_field(L, "url");
   options.header_count = headers_field(L, lines);
   options.net = net_fields(L);
   options.deadlines = deadline_fields(L);
-  options.upload = bool_field(L, "upload");
-  options.upload_size = size_field(L, "upload_size", -1);
   options.stream = bool_field(L, "stream");
   options.max_body = (size_t)size_field(L, "max_body", 0);
-  lua_getfield(L, 2, "body");
-  int body = lua_gettop(L);
-  if (lua_istable(L, body)) {
-    parts = lua_rawlen(L, body);
-    options.upload = parts > 0;
-    options.upload_size = parts_size(L, parts);
-  } else if (!lua_isnil(L, body)) {
-    options.body = luaL_checklstring(L, body, &options.body_len);
-  }
-  wrenn_status status = wrenn_http_start(loop, &options, &op->id);
-  if (!status && parts)
-    status = send_parts(L, body, parts, loop, op->id);
+  wrenn_status status = wrenn_request_new(&options, box);
+  lua_settop(L, top + 1);
+  lua_replace(L, 2);
+  return status;
+}
+
+static int request_gc(lua_State *L) {
+  wrenn_request **box = luaL_checkudata(L, 1, REQUEST);
+  wrenn_request_free(*box);
+  *box = NULL;
+  return 0;
+}
+
+/* wrenn.core.request(options): prepares requests for loop:http. */
+static int core_request(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_pushvalue(L, 1);
+  wrenn_status status = prepare(L);
   if (status)
     return binding_push_failure(L, status);
-  lua_pushvalue(L, 3);
+  lua_settop(L, 2);
   return 1;
 }
+
+/* The arguments of loop:http. */
+enum { PATH = 3, BODY, TOTAL, IDLE, ANSWER, UPLOAD };
+
+/* Takes everything from a table of options at index 2. */
+static wrenn_status take_options(lua_State *L) {
+  lua_getfield(L, 2, "body");
+  lua_replace(L, BODY);
+  if (bool_field(L, "upload")) {
+    lua_pushnumber(L, (lua_Number)size_field(L, "upload_size", -1));
+    lua_replace(L, UPLOAD);
+  }
+  return prepare(L);
+}
+
+static const char *path_argument(lua_State *L) {
+  size_t len;
+  const char *path = luaL_optlstring(L, PATH, NULL, &len);
+  luaL_argcheck(L, !path || strlen(path) == len, PATH, "it holds a NUL byte");
+  return path;
+}
+
+/* loop:http(request, path, body, total, idle, answer, upload), where request is
+ * a prepared one or a table of options, with which everything else is nil.
+ * `upload`: the number of bytes to come, -1 for unknown. Returns the operation
+ * and its id. */
+static int loop_http(lua_State *L) {
+  binding_loop *shared;
+  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  size_t parts = 0;
+  wrenn_status status = WRENN_OK;
+  lua_settop(L, UPLOAD);
+  if (lua_istable(L, 2))
+    status = take_options(L);
+  if (status)
+    return binding_push_failure(L, status);
+  wrenn_request **box = luaL_checkudata(L, 2, REQUEST);
+  wrenn_request_options options = {.size = sizeof(options)};
+  options.path = path_argument(L);
+  options.deadlines.total_ms = (uint32_t)binding_to_ms(L, TOTAL, 0);
+  options.deadlines.idle_ms = (uint32_t)binding_to_ms(L, IDLE, 0);
+  options.deadlines.head_ms = options.deadlines.idle_ms;
+  options.deadlines.answer_ms = (uint32_t)binding_to_ms(L, ANSWER, 0);
+  options.upload = !lua_isnil(L, UPLOAD);
+  if (options.upload)
+    options.upload_size = (int64_t)luaL_checknumber(L, UPLOAD);
+  if (lua_istable(L, BODY)) {
+    parts = lua_rawlen(L, BODY);
+    lua_pushvalue(L, BODY);
+    options.upload = parts > 0;
+    options.upload_size = parts_size(L, parts);
+  } else if (!lua_isnil(L, BODY)) {
+    options.body = luaL_checklstring(L, BODY, &options.body_len);
+  }
+  binding_op *op = new_op(L, shared);
+  status = wrenn_request_start(loop, *box, &options, &op->id);
+  if (!status && parts)
+    status = send_parts(L, BODY, parts, loop, op->id);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushinteger(L, (lua_Integer)op->id);
+  return 2;
+}
+
+/* ---- other operations ---------------------------------------------------- */
 
 static int loop_ws(lua_State *L) {
   binding_loop *shared;
@@ -203,7 +275,8 @@ static int loop_ws(lua_State *L) {
   if (status)
     return binding_push_failure(L, status);
   lua_pushvalue(L, 3);
-  return 1;
+  lua_pushinteger(L, (lua_Integer)op->id);
+  return 2;
 }
 
 static int loop_timer(lua_State *L) {
@@ -212,7 +285,10 @@ static int loop_timer(lua_State *L) {
   uint32_t ms = (uint32_t)binding_to_ms(L, 2, 0);
   binding_op *op = new_op(L, shared);
   wrenn_status status = wrenn_timer_start(loop, ms, NULL, &op->id);
-  return status ? binding_push_failure(L, status) : 1;
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushinteger(L, (lua_Integer)op->id);
+  return 2;
 }
 
 /* ---- methods ------------------------------------------------------------- */
@@ -295,6 +371,7 @@ void binding_add_ops(lua_State *L) {
                                       {"ws", loop_ws},
                                       {"timer", loop_timer},
                                       {NULL, NULL}};
+  static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg methods[] = {{"id", op_id},
                                      {"send", op_send},
                                      {"send_input", op_send_input},
@@ -305,6 +382,13 @@ void binding_add_ops(lua_State *L) {
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", op_gc}, {"__close", op_cancel}, {NULL, NULL}};
+  static const luaL_Reg of_requests[] = {{"__gc", request_gc}, {NULL, NULL}};
   luaL_setfuncs(L, starters, 0);
   binding_new_class(L, "wrenn.op", methods, meta);
+  binding_new_class(L, REQUEST, none, of_requests);
+}
+
+void binding_add_requests(lua_State *L) {
+  static const luaL_Reg functions[] = {{"request", core_request}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
 }

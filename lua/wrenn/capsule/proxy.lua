@@ -100,7 +100,8 @@ function proxy.send(capsule, port, opts)
   elseif event.kind == "failed" then
     return nil, errors.from_core(event[1], event[2], event[3])
   end
-  return { status = event[1], headers = headers_of(event[2]), body = event[3] }
+  return { status = event.status, headers = headers_of(event.head),
+    body = event.body }
 end
 
 --- Opens a WebSocket to a port, with checked options. Returns the operation

@@ -76,11 +76,11 @@ end
 local function take_answer(self, event)
   local err
   if event.kind == "headers" then
-    err = refusal(event[1], event[2])
+    err = refusal(event.status, event.head)
   else
     local answer
     answer, err = http.answer(event)
-    err = not answer and err or no_stream(event[1])
+    err = not answer and err or no_stream(event.status)
   end
   if err then
     return nil, err

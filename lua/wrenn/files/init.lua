@@ -46,7 +46,7 @@ function Files:read(path)
   local answer, err = post(self, "read", path, http.fetch)
   if not answer then
     return nil, reason.of(self, err, "read", path)
-  elseif answer.body ~= "" and answer.header("content-length") then
+  elseif answer.body ~= "" and http.header(answer, "content-length") then
     return answer.body
   end
   -- Some servers answer like this for a missing file, or end the body as if it

@@ -72,42 +72,28 @@ local function new_loop()
   return loop
 end
 
--- Starts an operation by a method of the loop. A forked child cannot use the
--- parent's loop and creates its own.
-local function start(method, options)
-  if not loop then
-    local ok, err = new_loop()
-    if not ok then
-      return nil, err
-    end
-  end
-  local op, code, message = loop[method](loop, options)
-  if code == "forked" then
-    lose(code, message)
-    return start(method, options)
-  elseif not op then
-    return nil, errors.from_core(code, message)
-  end
-  return op
-end
-
---- Starts an operation ("http", "ws" or "timer"). Returns it and its inbox. The
---- inbox does not keep the operation alive: an operation that nobody refers to
---- is collected and thereby cancelled.
-function scheduler.start(method, options)
+--- Starts an operation ("http", "ws" or "timer") with the arguments of that
+--- method of the loop. Returns it and its inbox. The inbox does not keep the
+--- operation alive: an operation that nobody refers to is collected and thereby
+--- cancelled.
+function scheduler.start(method, ...)
   local ok, err = hosts.can_start()
+  if ok and not loop then
+    ok, err = new_loop()
+  end
   if not ok then
     return nil, err
   end
-  local op
-  op, err = start(method, options)
-  if not op then
-    return nil, err
+  local op, id, message = loop[method](loop, ...)
+  if op then
+    local inbox = inbox_of.new(id, pause)
+    inboxes[id] = inbox
+    return op, inbox
+  elseif id == "forked" then -- a child cannot use its parent's loop
+    lose(id, message)
+    return scheduler.start(method, ...)
   end
-  local id = op:id()
-  local inbox = inbox_of.new(id, pause)
-  inboxes[id] = inbox
-  return op, inbox
+  return nil, errors.from_core(id, message)
 end
 
 --- Forgets an operation: its further events are dropped, and its waiters woken.
@@ -164,6 +150,8 @@ local function hand_over(id, inbox, kind, a, b, c, d, e)
   elseif kind == "frame" then
     inbox:put(a, b)
     inbox:added(loop:frames(id, inbox, inbox.last))
+  elseif kind == "done" or kind == "headers" then
+    inbox:put({ kind = kind, status = a, head = b, body = c })
   else
     inbox:put({ kind = kind, a, b, c, d, e }, type(a) == "string" and #a or 0)
   end

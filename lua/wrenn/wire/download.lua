@@ -91,18 +91,16 @@ local function begin(client, request)
     return nil, err, true
   elseif event.kind ~= "headers" then
     return nil, (select(2, http.answer(event)))
-  end
-  local status, header = event[1], http.header_finder(event[2])
-  if status < 200 or status >= 300 then
+  elseif event.status < 200 or event.status >= 300 then
     op:cancel()
-    return nil, errors.from_response(status, nil, "", header)
-  elseif http.is_page(header) then
+    return nil, http.refused(event, "")
+  elseif http.is_page(event) then
     op:cancel()
     return nil, errors.new("ProtocolError",
       ("POST %s: the answer is a web page"):format(request.path),
-      { status_code = status })
+      { status_code = event.status })
   end
-  return { status = status, op = op, inbox = inbox }
+  return { status = event.status, op = op, inbox = inbox }
 end
 
 --- Opens a download; returns when the answer has begun. `wire` is the path as

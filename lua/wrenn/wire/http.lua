@@ -1,6 +1,7 @@
 -- Requests and WebSocket upgrades of a client: headers, and the conversion of
 -- answers into values or errors. Only this file handles the API key.
 
+local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local json = require("wrenn.wire.json")
 local retry = require("wrenn.wire.retry")
@@ -12,49 +13,40 @@ local http = {}
 
 http.USER_AGENT = "wrenn-lua/0.1.0"
 
---- Returns a function that finds the value of a header in the header lines.
-function http.header_finder(text)
-  local lines
-  return function(name)
-    if not lines then
-      lines = {}
-      for key, value in text:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
-        lines[key:lower()] = value
-      end
+--- Returns the value of a header of an answer, or of an event with headers.
+function http.header(answer, name)
+  local lines = answer.lines
+  if not lines then
+    lines = {}
+    for key, value in answer.head:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
+      lines[key:lower()] = value
     end
-    return lines[name]
+    answer.lines = lines
   end
+  return lines[name]
 end
 
---- Whether the headers belong to an HTML page.
-function http.is_page(header)
-  return (header("content-type") or ""):lower():find("text/html", 1, true)
-    ~= nil
+--- Whether an answer is an HTML page.
+function http.is_page(answer)
+  return (http.header(answer, "content-type") or ""):lower()
+    :find("text/html", 1, true) ~= nil
 end
 
--- The header lines of a client's requests, built once for each content type.
--- Kept here by settings, so that a dump of a client does not contain the key.
-local header_cache = setmetatable({}, { __mode = "k" })
+--- The error that an answer with such a status means.
+function http.refused(answer, body)
+  return errors.from_response(answer.status, (json.decode(body)), body,
+    function(name)
+      return http.header(answer, name)
+    end)
+end
 
 local function headers_of(settings, request)
-  local kind = request.content_type or "none"
-  local cache = header_cache[settings]
-  if not cache then
-    cache = {}
-    header_cache[settings] = cache
-  end
-  local lines = cache[kind]
-  if not lines then
-    lines = {
-      "X-API-Key: " .. settings.key(),
-      "User-Agent: " .. (settings.user_agent or http.USER_AGENT),
-    }
-    if request.content_type then
-      lines[3] = "Content-Type: " .. request.content_type
-    end
-    if not kind:find("boundary=", 1, true) then -- a boundary is unique
-      cache[kind] = lines
-    end
+  local lines = {
+    "X-API-Key: " .. settings.key(),
+    "User-Agent: " .. (settings.user_agent or http.USER_AGENT),
+  }
+  if request.content_type then
+    lines[3] = "Content-Type: " .. request.content_type
   end
   return lines
 end
@@ -70,44 +62,71 @@ function http.net_options(settings, options)
   return options
 end
 
-local function url_of(settings, request)
-  return settings.base_url .. request.path .. url.query(request.query)
+-- The requests that have been prepared for a client, by content type and
+-- method. Kept here by settings, so that a dump of a client does not contain
+-- the key.
+local of_settings = setmetatable({}, { __mode = "k" })
+
+-- Returns what is prepared for a request, or nil, code, message.
+local function prepared(settings, request)
+  local own = of_settings[settings]
+  if own and (own.base_url ~= settings.base_url
+    or own.connect ~= settings.connect_timeout)
+  then
+    own = nil -- somebody has changed them
+  end
+  local kind, method = request.content_type or "", request.method
+  local of_kind = own and own[kind]
+  if of_kind and of_kind[method] and not request.stream then
+    return of_kind[method]
+  end
+  local made, code, message = core.request(http.net_options(settings, {
+    method = method, url = settings.base_url, stream = request.stream,
+    headers = headers_of(settings, request),
+  }))
+  if made and not request.stream
+    and not kind:find("boundary=", 1, true) -- a boundary is unique
+  then
+    own = own or
+      { base_url = settings.base_url, connect = settings.connect_timeout }
+    own[kind] = of_kind or {}
+    own[kind][method] = made
+    of_settings[settings] = own
+  end
+  return made, code, message
+end
+
+local function path_of(request)
+  if request.query then
+    return request.path .. url.query(request.query)
+  end
+  return request.path
 end
 
 --- Starts a request without waiting for its answer. Returns the operation
 --- and its inbox, or nil, err.
 function http.start(client, request)
-  local settings = client.settings
   if client.closed then
     return nil, errors.from_core("closed", "the client is closed")
   end
-  return scheduler.start("http", http.net_options(settings, {
-    method = request.method,
-    url = url_of(settings, request),
-    headers = headers_of(settings, request),
-    body = request.body,
-    upload = request.upload,
-    upload_size = request.upload_size,
-    stream = request.stream,
-    total = request.timeout or nil,
-    head = request.idle,
-    answer = request.answer,
-    idle = request.idle,
-  }))
+  local ready, code, message = prepared(client.settings, request)
+  if not ready then
+    return nil, errors.from_core(code, message)
+  end
+  return scheduler.start("http", ready, path_of(request), request.body,
+    request.timeout or nil, request.idle, request.answer,
+    request.upload and (request.upload_size or -1) or nil)
 end
 
---- Converts a "done" or "failed" event into an answer {status, header, body},
---- or nil, err.
+--- Converts a "done" or "failed" event into an answer {status, head, body}, or
+--- nil, err.
 function http.answer(event)
   if event.kind == "failed" then
     return nil, errors.from_core(event[1], event[2], event[3])
+  elseif event.status < 200 or event.status >= 300 then
+    return nil, http.refused(event, event.body)
   end
-  local status, body = event[1], event[3]
-  local header = http.header_finder(event[2])
-  if status < 200 or status >= 300 then
-    return nil, errors.from_response(status, (json.decode(body)), body, header)
-  end
-  return { status = status, header = header, body = body }
+  return event
 end
 
 --- Waits for the next event of an operation; cancels the operation if the wait
@@ -207,7 +226,7 @@ function http.fetch(client, request)
   local answer, err = http.request(client, request)
   if not answer then
     return nil, err
-  elseif http.is_page(answer.header) then
+  elseif http.is_page(answer) then
     return no_answer(request, answer, "the answer is a web page")
   end
   return answer
@@ -218,15 +237,13 @@ function http.refusal(event)
   if event[1] ~= "refused" then
     return errors.from_core(event[1], event[2])
   end
-  local status, headers, body = event[3], event[4], event[5]
-  return errors.from_response(status, (json.decode(body)), body,
-    http.header_finder(headers))
+  return http.refused({ status = event[3], head = event[4] }, event[5])
 end
 
 local function open(client, request)
   local settings = client.settings
   local op, inbox = scheduler.start("ws", http.net_options(settings, {
-    url = url.to_ws(url_of(settings, request)),
+    url = url.to_ws(settings.base_url .. path_of(request)),
     headers = headers_of(settings, request),
     codec = request.codec,
   }))
