@@ -219,7 +219,8 @@ describe("the git that is asked for", function()
   -- Output that is cut anywhere, or is something else, is no result.
   local head = ("%s\0"):format(("a"):rep(40))
   local broken = {
-    status = { "what is\0", "# branch.head main", "? x", "2 R. N... 100644 "
+    status = { "what is\0", "# branch.head main", "? x", "?\0", "? \0",
+      "2 R. N... 1 2 3 a b R100 y\0\0", "2 R. N... 100644 "
       .. "100644 100644 a a R100 new\0", "1 M. N... 100644 x\0", "1\0",
       "u UU N... 1 2 3\0" },
     branches = { "main\t*\nde" },

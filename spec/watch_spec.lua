@@ -132,6 +132,7 @@ DELETE ./w/b/T$
 
   it("does not trip over what it does not know", function()
     assert.are.same({}, decode("\n\\$\nwhat$\n/T$\n\t\n. \n1 f$\n"))
+    assert.are.same({ "create w/\\999" }, decode("CREATE ./w/\\999/T$\n"))
   end)
 end)
 

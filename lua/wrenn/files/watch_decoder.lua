@@ -8,7 +8,7 @@ local escapes = { a = "\a", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t",
   v = "\v", ["\\"] = "\\" }
 
 local function unescape(line)
-  return (line:gsub("\\(%d%d%d)", function(digits)
+  return (line:gsub("\\([0-3][0-7][0-7])", function(digits)
     return string.char(tonumber(digits, 8))
   end))
 end

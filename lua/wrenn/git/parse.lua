@@ -48,8 +48,9 @@ local fields = { ["1"] = 7, ["2"] = 8, ["u"] = 9 }
 local function entry(piece, next_piece)
   local kind = piece:sub(1, 1)
   if kind == "?" then
-    return { path = piece:sub(3), index_status = "?", work_tree_status = "?",
-      staged = false, status = "untracked" }
+    local untracked = piece:match("^%? (.+)$")
+    return untracked and { path = untracked, index_status = "?",
+      work_tree_status = "?", staged = false, status = "untracked" }
   end
   local count = fields[kind]
   local letters, path = piece:match("^. (%S%S)"
@@ -62,7 +63,7 @@ local function entry(piece, next_piece)
       status = "conflict" }
   end
   local renamed_from = kind == "2" and next_piece() or nil
-  if kind == "2" and not renamed_from then
+  if kind == "2" and (renamed_from or "") == "" then
     return nil
   end
   return changed(letters, path, renamed_from)
