@@ -232,8 +232,9 @@ static void set_proxy(wrenn_transfer *transfer, const char *url,
   bool local = is_loopback(host, len);
   curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
   curl_easy_setopt(easy, CURLOPT_NOPROXY, proxy ? "" : local ? "*" : NULL);
-  loop->tls = loop->tls || strncmp(url, "https", 5) == 0 ||
-              (proxy ? strncasecmp(proxy, "https", 5) == 0 : !local);
+  transfer->tls = strncmp(url, "https", 5) == 0 ||
+                  (proxy ? strncasecmp(proxy, "https", 5) == 0 : !local);
+  loop->tls = loop->tls || transfer->tls;
 }
 
 /* ---- handles ------------------------------------------------------------- */

@@ -45,6 +45,7 @@ typedef struct wrenn_transfer {
   bool connecting; /* in the engine's list */
   struct wrenn_transfer *next_connecting;
   bool carries; /* only connects, and holds the connection until the end */
+  bool tls;     /* the connection may be encrypted, to the host or a proxy */
   /* libcurl has finished with the handle: the answer is complete, the
    * connection is made, or the transfer has failed. */
   void (*done)(struct wrenn_transfer *transfer, CURLcode code);

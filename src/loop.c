@@ -112,17 +112,21 @@ wrenn_status wrenn_loop_check(const wrenn_loop *loop) {
 int wrenn_loop_fd(const wrenn_loop *loop) { return uv_backend_fd(&loop->uv); }
 
 int wrenn_loop_timeout(const wrenn_loop *loop) {
-  if (loop->dirty || loop->queue.head)
+  if (loop->dirty || loop->kicks || loop->queue.head)
     return 0;
   return uv_backend_timeout(&loop->uv);
 }
 
 /* ---- the fd alone -------------------------------------------------------- */
 
-void wrenn_loop_dirty(wrenn_loop *loop) {
-  loop->dirty = true;
+void wrenn_loop_wake(wrenn_loop *loop) {
   if (loop->watched && !loop->turning)
     uv_async_send(&loop->wake);
+}
+
+void wrenn_loop_dirty(wrenn_loop *loop) {
+  loop->dirty = true;
+  wrenn_loop_wake(loop);
 }
 
 static void set_alarm(wrenn_loop *loop, uint64_t at) {
@@ -187,12 +191,14 @@ static void run_kicks(wrenn_loop *loop) {
   }
 }
 
-static void turn_once(wrenn_loop *loop) {
-  loop->dirty = false;
+/* Runs the kicks, and libuv where `whole`. */
+static void turn_once(wrenn_loop *loop, bool whole) {
+  loop->dirty = loop->dirty && !whole;
   loop->turning = true;
   uv_update_time(&loop->uv);
   run_kicks(loop);
-  uv_run(&loop->uv, UV_RUN_NOWAIT);
+  if (whole)
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
   loop->turning = false;
   if (loop->watched)
     arm_alarm(loop);
@@ -201,35 +207,35 @@ static void turn_once(wrenn_loop *loop) {
 /* OpenSSL uses write(2), which raises SIGPIPE on a broken connection. A library
  * must not change the disposition of signals, so SIGPIPE is blocked in this
  * thread during a turn, and consumed if it was raised. */
-static void turn_without_sigpipe(wrenn_loop *loop) {
+static void turn_without_sigpipe(wrenn_loop *loop, bool whole) {
   const struct timespec at_once = {0};
   sigset_t sigpipe, before, pending;
   sigemptyset(&sigpipe);
   sigaddset(&sigpipe, SIGPIPE);
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-  turn_once(loop);
+  turn_once(loop, whole);
   if (!sigismember(&pending, SIGPIPE))
     while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR)
       ;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void turn(wrenn_loop *loop) {
+static void turn(wrenn_loop *loop, bool whole) {
   wrenn_streams held = {.count = 0};
   if (loop->bare)
     held = wrenn_streams_hold();
   if (loop->tls)
-    turn_without_sigpipe(loop);
+    turn_without_sigpipe(loop, whole);
   else
-    turn_once(loop);
+    turn_once(loop, whole);
   wrenn_streams_release(&held);
 }
 
 wrenn_status wrenn_loop_step(wrenn_loop *loop) {
   wrenn_status status = wrenn_loop_check(loop);
   if (!status)
-    turn(loop);
+    turn(loop, true);
   return status;
 }
 
@@ -245,6 +251,10 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
     return status;
   int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
   while (!loop->queue.head) {
+    if (loop->kicks && !loop->dirty) { /* what is sent leaves before the wait */
+      turn(loop, false);
+      continue;
+    }
     int wait = wrenn_loop_timeout(loop);
     int left = timeout_ms;
     if (timeout_ms > 0) {
@@ -259,7 +269,7 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
      * consumes nothing: some versions of libuv see a wake-up only once. */
     if (wait != 0 && poll(&fd, 1, wait) < 0)
       return errno == EINTR ? WRENN_OK : WRENN_E_SYSTEM;
-    turn(loop);
+    turn(loop, true);
     if (left == 0)
       break;
   }

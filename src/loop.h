@@ -19,7 +19,7 @@ struct wrenn_loop {
   uv_loop_t uv;
   uv_async_t wake; /* keeps the loop alive; sent when a step is due */
   pid_t pid;
-  bool dirty;        /* an API call left work for the next step */
+  bool dirty;        /* something was left to libuv */
   bool turning;      /* inside a step, which handles `dirty` at its end */
   bool watched;      /* wrenn_loop_watch */
   int alarm_fd;      /* watched: a timerfd for the next timeout */
@@ -36,8 +36,10 @@ struct wrenn_loop {
   struct wrenn_engine *engine; /* connection.c; NULL until first used */
 };
 
-/* Makes the next step handle pending work, and makes the fd readable if
- * watched. */
+/* Makes the fd readable if watched. */
+void wrenn_loop_wake(wrenn_loop *loop);
+
+/* The same, and makes a step due that runs libuv. */
 void wrenn_loop_dirty(wrenn_loop *loop);
 
 /* Whether this process may use the loop: OK or FORKED. */

@@ -112,14 +112,19 @@ void wrenn_op_stop_all(wrenn_loop *loop) {
       end_op(loop->slots[i].op);
 }
 
-void wrenn_op_kick(wrenn_op *op) {
-  wrenn_loop_dirty(op->loop);
+void wrenn_op_call(wrenn_op *op) {
   if (op->kicked || op->ended || !op->class->kick)
     return;
   op->kicked = true;
   op->next_kick = op->loop->kicks;
   op->loop->kicks = op;
   op->refs++; /* for the kick list */
+  wrenn_loop_wake(op->loop);
+}
+
+void wrenn_op_kick(wrenn_op *op) {
+  wrenn_op_call(op);
+  wrenn_loop_dirty(op->loop);
 }
 
 /* ---- deadlines ----------------------------------------------------------- */

@@ -77,6 +77,10 @@ void wrenn_op_unref(wrenn_op *op);
 /* Schedules a call of `kick` in the next step. */
 void wrenn_op_kick(wrenn_op *op);
 
+/* The same, for a kick that brings no events: a wait makes the call without a
+ * step, which would cost more. */
+void wrenn_op_call(wrenn_op *op);
+
 /* Bytes were transferred: restarts the idle deadline. */
 void wrenn_op_touch(wrenn_op *op);
 

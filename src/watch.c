@@ -12,6 +12,9 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 void wrenn_watch_for(wrenn_watch *w, int events) {
   if (w->watched == events)
     return;
+  /* libuv tells the kernel only when it runs. */
+  if (events & ~w->watched)
+    wrenn_loop_dirty(w->engine->loop);
   w->watched = events;
   if (events)
     uv_poll_start(&w->poll, events, on_poll);
@@ -125,11 +128,7 @@ bool wrenn_watch_take(wrenn_engine *engine, curl_socket_t fd,
 }
 
 void wrenn_watch_want(wrenn_engine *engine, curl_socket_t fd, int events) {
-  wrenn_watch *w = engine->watches[fd];
-  /* libuv tells the kernel only when it runs. */
-  if (events & ~w->watched)
-    wrenn_loop_dirty(engine->loop);
-  wrenn_watch_for(w, events);
+  wrenn_watch_for(engine->watches[fd], events);
 }
 
 int wrenn_watch_close(void *arg, curl_socket_t fd) {

@@ -228,17 +228,21 @@ static void on_lost(wrenn_ws_op *ws) {
 }
 
 /* Fills a block as far as possible: data that TLS has buffered does not show at
- * the socket, and comes in records. */
+ * the socket, and comes in records. Without TLS a short read has taken all. */
 static CURLcode fill(wrenn_ws_op *ws, wrenn_block *block, size_t *filled) {
   CURLcode code = CURLE_OK;
-  size_t len = 1;
+  bool whole = ws->transfer.tls || ws->broken;
+  size_t len, room = WRENN_BLOCK_SIZE;
   *filled = 0;
-  while (!code && len && *filled < WRENN_BLOCK_SIZE) {
+  do {
     len = 0;
-    code = curl_easy_recv(ws->transfer.easy, block->bytes + *filled,
-                          WRENN_BLOCK_SIZE - *filled, &len);
+    code =
+        curl_easy_recv(ws->transfer.easy, block->bytes + *filled, room, &len);
     *filled += len;
-  }
+    if (!code && len && len < room && len < WRENN_READ_SIZE && !whole)
+      return CURLE_AGAIN;
+    room -= len;
+  } while (!code && len && room);
   return code || len ? code : CURLE_RECV_ERROR;
 }
 
@@ -266,7 +270,8 @@ static void read_on(wrenn_ws_op *ws) {
                  len >= WRENN_BLOCK_SIZE / 2 ? block : NULL);
     else if (len)
       wrenn_ws_answered(ws, block->bytes, len);
-    if (transfer->op.ended || (code == CURLE_AGAIN && !ws->broken))
+    ws->drained = code == CURLE_AGAIN;
+    if (transfer->op.ended || (ws->drained && !ws->broken))
       return;
     if (code) {
       on_lost(ws);
@@ -275,12 +280,8 @@ static void read_on(wrenn_ws_op *ws) {
   }
 }
 
-/* Reads first: a peer that has closed may have sent the reason. */
-void wrenn_ws_turn(wrenn_ws_op *ws) {
+static void write_on(wrenn_ws_op *ws) {
   wrenn_op *op = &ws->transfer.op;
-  read_on(ws);
-  if (op->ended)
-    return;
   wrenn_ws_flush(ws);
   if (ws->broken && !op->ended)
     read_on(ws);
@@ -288,6 +289,13 @@ void wrenn_ws_turn(wrenn_ws_op *ws) {
     wrenn_watch_want(ws->transfer.engine, ws->fd,
                      (may_read(ws) ? UV_READABLE : 0) |
                          (ws->blocked ? UV_WRITABLE : 0));
+}
+
+/* Reads first: a peer that has closed may have sent the reason. */
+void wrenn_ws_turn(wrenn_ws_op *ws) {
+  read_on(ws);
+  if (!ws->transfer.op.ended)
+    write_on(ws);
 }
 
 /* ---- API ----------------------------------------------------------------- */
@@ -300,7 +308,11 @@ static wrenn_ws_op *find_ws(const wrenn_loop *loop, wrenn_id id) {
 static void kick_ws(wrenn_op *op) {
   wrenn_ws_op *ws = (wrenn_ws_op *)op;
   ws->held = ws->held || op->paused;
-  if (ws->stage != WRENN_WS_CONNECTING)
+  if (ws->stage == WRENN_WS_CONNECTING)
+    return;
+  if (ws->drained && !ws->early.len)
+    write_on(ws);
+  else
     wrenn_ws_turn(ws);
 }
 
@@ -358,7 +370,7 @@ wrenn_status wrenn_ws_send(wrenn_loop *loop, wrenn_id id, const void *data,
   *ws->out_end = message;
   ws->out_end = &message->next;
   ws->unsent += len;
-  wrenn_op_kick(&ws->transfer.op);
+  wrenn_op_call(&ws->transfer.op);
   return WRENN_OK;
 }
 

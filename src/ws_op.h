@@ -37,6 +37,7 @@ typedef struct wrenn_ws_op {
   wrenn_codec codec;
   wrenn_ws_reader reader;
   wrenn_buf early; /* data after the 101 that is not wanted yet */
+  bool drained;    /* there is nothing to read until the socket says so */
 
   /* Output. */
   wrenn_ws_message *leaving; /* begun, or tried once: the next to be sent */
