@@ -1,5 +1,5 @@
--- Python code in a kernel that keeps its state, and a service in a capsule
--- that is reached from here.
+-- Python code in a kernel, which keeps its state, and a request to a service in
+-- the capsule.
 --
 --   wrenn local -- lua examples/code.lua
 
@@ -25,7 +25,7 @@ local function run_python(code)
   print(slow.error.name .. ": " .. slow.error.value)
 end
 
--- Waits until something answers on a port.
+-- Waits until a service answers on a port.
 local function wait_for(capsule, port)
   repeat
     check(wrenn.task.sleep(0.1))

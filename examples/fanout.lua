@@ -1,10 +1,10 @@
--- A test matrix: the same script in one capsule for each setting, some at a
--- time, with a status line that moves while they run. Of these suites the third
--- fails and the fifth hangs.
+-- A test matrix: runs a script with several settings, each in a capsule of its
+-- own and four at a time, with a status line. The third suite fails, and the
+-- fifth hangs.
 --
---   wrenn local -- lua examples/fanout.lua [how many [seconds for each]]
+--   wrenn local -- lua examples/fanout.lua [suites [seconds for each]]
 --
--- Ends with 1 unless all have passed. Ctrl-C ends it and its capsules.
+-- The exit code is 1 unless all have passed. Ctrl-C destroys the capsules.
 
 local wrenn = require("wrenn")
 
@@ -19,8 +19,8 @@ test "$SUITE" != 5 || sleep 600
 test "$SUITE" != 3
 ]]
 
--- Of each suite: "." while it waits, its steps while it runs, then "+" (it has
--- passed), "-" (it has failed) or "!" (it came to no end).
+-- For each suite: "." while it waits, the number of steps while it runs, then "+"
+-- (passed), "-" (failed) or "!" (it did not end).
 local state = {}
 
 local on_terminal = os.execute("test -t 1")
@@ -47,15 +47,15 @@ local function run_script(capsule, number)
   })
 end
 
--- Paused after a minute without use, should this program be killed.
+-- If this program is killed, the capsule is paused after a minute without use.
 local function create()
   return wrenn.Capsule.create({ wait = true, timeout = 60 })
 end
 
--- Runs one suite in a capsule of its own, which is gone afterwards. What goes
--- wrong with one is told at the end: it must not end the others.
+-- Runs one suite in a capsule of its own. Errors are results, reported at the
+-- end, so that they do not end the other suites.
 local function run_suite(number)
-  -- Ctrl-C waits for this, for the capsule to be destroyed.
+  -- Ctrl-C waits for the creation, so that the capsule can be destroyed.
   local capsule, err = wrenn.task.shield(create)
   local result
   if capsule then

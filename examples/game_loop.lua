@@ -1,5 +1,5 @@
--- A game at 60 frames a second that has a capsule work for it: wrenn.update()
--- moves the network on in each frame and never waits.
+-- A game at 60 frames per second that uses a capsule: wrenn.update() does the
+-- pending network work in each frame, without waiting.
 --   lua examples/game_loop.lua [frames]
 
 local core = require("wrenn.core") -- its clock
@@ -15,7 +15,7 @@ local function create()
 end
 
 local worker = wrenn.task.spawn(function()
-  -- Who is cancelled in the middle of this could not wait for its undoing.
+  -- Cancelling waits for the creation, so that the capsule can be destroyed.
   local capsule = wrenn.check(wrenn.task.shield(create))
   wrenn.with(capsule, function()
     local stream = wrenn.check(capsule.commands:stream(
@@ -31,11 +31,11 @@ local worker = wrenn.task.spawn(function()
   score = score .. ", and the capsule is gone"
 end)
 
--- What is left of a frame is slept away; a game would wait for the display.
+-- Sleeps for the rest of a frame; a game would wait for the display.
 local function sleep_until(time)
   local left = time - core.now()
   local ok = left <= 0 or os.execute(("sleep %.4f"):format(left))
-  if ok ~= true and ok ~= 0 then -- it takes Ctrl-C in our place
+  if ok ~= true and ok ~= 0 then -- Ctrl-C has ended the sleep
     error("interrupted!", 0)
   end
 end
@@ -56,8 +56,8 @@ local function play()
   end
 end
 
-local ok, err = pcall(play) -- which raises what the task has raised
-worker:cancel() -- a game may end before its work does
+local ok, err = pcall(play) -- raises the error of the task, if any
+worker:cancel() -- if the game ends first
 worker:wait()
 if not ok then
   error(err, 0)

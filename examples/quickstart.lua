@@ -1,5 +1,5 @@
--- A capsule from beginning to end. `make demo` runs this against a server of
--- its own; with WRENN_API_KEY set it runs just the same on wrenn.dev.
+-- A capsule from beginning to end. `make demo` runs this with a local server;
+-- with WRENN_API_KEY set it runs on wrenn.dev.
 
 local wrenn = require("wrenn")
 local check = wrenn.check -- assert, for every Lua
@@ -8,7 +8,7 @@ local function heading(text)
   print("\n== " .. text)
 end
 
--- Splits output into lines as it comes: chunks end anywhere.
+-- Splits output into lines as it arrives: events do not end at line ends.
 local function each_line(stream)
   local rest = ""
   return function()
@@ -111,7 +111,7 @@ local function run_at_once(capsule)
   print((table.concat(names):gsub("\n", " ")))
 end
 
--- Whatever happens inside, the capsule is destroyed afterwards.
+-- The capsule is destroyed afterwards, also after an error.
 local id = wrenn.with(create(), function(capsule)
   run_commands(capsule)
   move_files(capsule)

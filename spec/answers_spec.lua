@@ -15,15 +15,16 @@ local calls = {
   end, CAPSULE, {
     ['{"status":"running"}'] = "'id' is missing",
     ['{"id":"","status":"running"}'] = "'id' is empty",
-    ['{"id":7,"status":"running"}'] = "'id' is no string",
+    ['{"id":7,"status":"running"}'] = "'id' is not a string",
     ['{"id":null,"status":"running"}'] = "'id' is missing",
   } },
   { "GET /v1/capsules/cl-1", function(c) return c:get_info() end, CAPSULE, {
     ['{"id":"cl-1"}'] = "'status' is missing",
-    ['{"id":"cl-1","status":1}'] = "'status' is no string",
-    ['{"id":"cl-1","status":"running","vcpus":"2"}'] = "'vcpus' is no number",
+    ['{"id":"cl-1","status":1}'] = "'status' is not a string",
+    ['{"id":"cl-1","status":"running","vcpus":"2"}'] =
+      "'vcpus' is not a number",
     ['{"id":"cl-1","status":"running","metadata":"x"}'] =
-      "'metadata' is no object",
+      "'metadata' is not an object",
   } },
   { "POST /v1/capsules/cl-1/pause", function(c) return c:pause() end, CAPSULE,
     { ['{"status":"pausing"}'] = "'id' is missing" } },
@@ -32,28 +33,28 @@ local calls = {
   { "GET /v1/capsules", function(c)
     return wrenn.Capsule.list({ client = c.client })
   end, "[]", {
-    ["{}"] = "the answer is no array",
-    ['["x"]'] = "'[1]' is no object",
+    ["{}"] = "the answer is not an array",
+    ['["x"]'] = "'[1]' is not an object",
     ['[{"id":"cl-1","status":"running"},{"id":"cl-2"}]'] =
       "'[2].status' is missing",
     ["[null]"] = "the answer contains null",
     ['[{"id":"cl-1","status":"running"}, null]'] = "the answer contains null",
-    ['[null,{"id":"cl-1","status":"running"}]'] = "the answer is no array",
+    ['[null,{"id":"cl-1","status":"running"}]'] = "the answer is not an array",
   } },
   { "GET /v1/capsules/stats", function(c) return c.client.capsules:stats() end,
-    "{}", { ['{"current":1}'] = "'current' is no object" } },
+    "{}", { ['{"current":1}'] = "'current' is not an object" } },
   { "GET /v1/capsules/usage", function(c) return c.client.capsules:usage() end,
-    '{"points":null}', { ['{"points":{"a":1}}'] = "'points' is no array",
-      ['{"points":{}}'] = "'points' is no array" } },
+    '{"points":null}', { ['{"points":{"a":1}}'] = "'points' is not an array",
+      ['{"points":{}}'] = "'points' is not an array" } },
   { "GET /v1/capsules/cl-1/metrics", function(c) return c:metrics() end,
-    '{"points":[]}', { ['{"points":[1]}'] = "'points[1]' is no object" } },
+    '{"points":[]}', { ['{"points":[1]}'] = "'points[1]' is not an object" } },
   { "POST /v1/capsules/cl-1/exec", function(c) return c.commands:run("x") end,
     '{"exit_code":0}', {
       ["{}"] = "'exit_code' is missing",
       ['{"exit_code":null}'] = "'exit_code' is missing",
-      ['{"exit_code":"0"}'] = "'exit_code' is no whole number",
-      ['{"exit_code":0.5}'] = "'exit_code' is no whole number",
-      ['{"exit_code":0,"stdout":5}'] = "'stdout' is no string",
+      ['{"exit_code":"0"}'] = "'exit_code' is not a whole number",
+      ['{"exit_code":0.5}'] = "'exit_code' is not a whole number",
+      ['{"exit_code":0,"stdout":5}'] = "'stdout' is not a string",
       ['{"exit_code":0,"stderr":"*","encoding":"base64"}'] =
         "'stderr' is not valid base64",
     } },
@@ -61,18 +62,18 @@ local calls = {
     return c.commands:run("x", { background = true })
   end, '{"pid":7,"tag":"t"}', {
     ["{}"] = "'pid' is missing",
-    ['{"pid":0}'] = "'pid' is no whole number above 0",
-    ['{"pid":"7"}'] = "'pid' is no whole number above 0",
+    ['{"pid":0}'] = "'pid' is not a whole number above 0",
+    ['{"pid":"7"}'] = "'pid' is not a whole number above 0",
   } },
   { "GET /v1/capsules/cl-1/processes", function(c) return c.commands:list() end,
     "{}", {
       ['{"processes":[{"tag":"t"}]}'] = "'processes[1].pid' is missing",
-      ['{"processes":"x"}'] = "'processes' is no array",
-      ['{"processes":{}}'] = "'processes' is no array",
+      ['{"processes":"x"}'] = "'processes' is not an array",
+      ['{"processes":{}}'] = "'processes' is not an array",
       ['{"processes":[null]}'] = "'processes' contains null",
       ['{"processes":[{"pid":7,"tag":"[,null]"},null]}'] =
         "'processes' contains null",
-      ['{"processes":[5]}'] = "'processes[1]' is no object",
+      ['{"processes":[5]}'] = "'processes[1]' is not an object",
     } },
   { "POST /v1/capsules/cl-1/files/list", function(c)
     return c.files:list("/x")
@@ -80,21 +81,21 @@ local calls = {
     ["{}"] = "'entries' is missing",
     ['{"entries":[{"path":"/x/a"}]}'] = "'entries[1].name' is missing",
     ['{"entries":[{"name":"a","size":"1"}]}'] =
-      "'entries[1].size' is no number",
-    ['{"entries":{}}'] = "'entries' is no array",
+      "'entries[1].size' is not a number",
+    ['{"entries":{}}'] = "'entries' is not an array",
   } },
   { "POST /v1/capsules/cl-1/files/mkdir", function(c)
     return c.files:make_dir("/x")
   end, '{"entry":{"name":"x"}}', {
     ["{}"] = "'entry' is missing",
     ['{"entry":[]}'] = "'entry.name' is missing",
-    ['{"entry":"x"}'] = "'entry' is no object",
+    ['{"entry":"x"}'] = "'entry' is not an object",
   } },
   { "GET /v1/snapshots", function(c) return c.client.snapshots:list() end,
     "[]", {
       ["{}"] = "'templates' is missing",
-      ['{"templates":5}'] = "'templates' is no array",
-      ['[{"name":5}]'] = "'[1].name' is no string",
+      ['{"templates":5}'] = "'templates' is not an array",
+      ['[{"name":5}]'] = "'[1].name' is not a string",
     } },
   { "POST /v1/snapshots", function(c) return c:create_snapshot() end,
     '{"name":"s"}', {
@@ -105,12 +106,12 @@ local calls = {
     '{"id":"vol-1","name":"vl-a","size_mb":100,"status":"detached"}', {
       ["{}"] = "is missing",
       ['{"id":"vol-1","name":"vl-a","size_mb":"1","status":"detached"}'] =
-        "'size_mb' is no number",
+        "'size_mb' is not a number",
     } },
   { "GET /v1/volumes", function(c) return c.client.volumes:list() end, "[]",
     { ["[{}]"] = "is missing" } },
   { "GET /health", function(c) return c.client:health() end,
-    '{"status":"ok"}', { ['{"version":1}'] = "'version' is no string" } },
+    '{"status":"ok"}', { ['{"version":1}'] = "'version' is not a string" } },
 }
 
 -- Calls whose answer says nothing: whatever it is but JSON is not the API's.

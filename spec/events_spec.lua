@@ -313,7 +313,7 @@ describe("events of a scripted server", function()
     end))
     assert.are.equal("reconnected", ev.event)
     assert.is_true(ev.error:is("TimeoutError"))
-    assert.are.equal("no sign of life for 0.5 s", ev.error.message)
+    assert.are.equal("nothing received for 0.5 s", ev.error.message)
     assert.are.equal("b", assert(stream:read()).event)
     local took = core.now() - begin
     assert.is_true(took >= 0.5 and took < 10, tostring(took))

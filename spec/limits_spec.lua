@@ -79,6 +79,7 @@ end)
 
 -- Many at once, as requests, then as streams; then everything is open.
 local many_code = [[
+  local figures = require("spec.hosts.figures")
   local wrenn = require("wrenn")
   local options = { api_key = "%s", base_url = "%s", wait = true }
   local capsule = wrenn.check(wrenn.Capsule.create(options))
@@ -105,6 +106,7 @@ local many_code = [[
   count(function(i)
     return capsule.commands:run("sleep 0.5; echo " .. i)
   end)
+  local open = figures.count_fds()
   count(function(i)
     local stream, err = capsule.commands:stream("sleep 0.5; echo " .. i)
     if not stream then
@@ -112,7 +114,10 @@ local many_code = [[
     end
     return stream:wait()
   end)
-  wrenn.task.sleep(0.3) -- until the sockets of the streams are closed
+  local deadline = os.time() + 30 -- the sockets of the streams close
+  while figures.count_fds() > open and os.time() < deadline do
+    wrenn.task.sleep(0.02)
+  end
   local files = {}
   repeat
     local file = io.open("/dev/null")

@@ -1,5 +1,6 @@
 -- Commands as another user than the capsule's default one. A scripted server runs
--- the commands on this machine, with stand-ins for id, sudo and su in the PATH.
+-- the commands on this machine, with stand-ins for id, sudo and runuser in the
+-- PATH.
 
 local cjson = require("cjson")
 local peer = require("spec.support.peer")

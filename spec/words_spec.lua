@@ -126,7 +126,7 @@ generations.each(function(g)
         assert(capsule.files:write("/tmp/a-file", ""))
         for cwd, what in pairs({ ["/no/such/dir"] = "does not exist",
           ["no/such"] = "does not exist", ["~/no"] = "does not exist",
-          ["/tmp/a-file"] = "is no directory" })
+          ["/tmp/a-file"] = "is not a directory" })
         do
           local printed, err = way("pwd", { cwd = cwd, args = {} })
           assert.is_nil(printed)

@@ -1,5 +1,5 @@
--- POST /run: the body is a shell script, the answer its output as it comes: in
--- pieces, or as events for a client that accepts text/event-stream.
+-- POST /run: runs the body as a shell script, and answers with its output as it
+-- is printed: as text, or as events if the client accepts text/event-stream.
 
 local json = require("cjson")
 local ngx = require("ngx")
@@ -7,8 +7,8 @@ local wrenn = require("wrenn")
 
 local M = {}
 
--- Seconds: for a script, and without use until a capsule is paused, should
--- this worker die before it can destroy it.
+-- Seconds: the limit of a script, and the time without use after which a capsule
+-- is paused (if this worker dies before it can destroy it).
 local LIMIT, UNUSED = 30, 60
 
 local function refuse(status, text)
@@ -18,7 +18,7 @@ local function refuse(status, text)
   return ngx.exit(status)
 end
 
--- What the client does not take is not read further: the script waits.
+-- Waits until the client has taken the text, so that the script waits as well.
 local function send(text)
   local ok, err = ngx.print(text)
   if ok then
@@ -35,7 +35,7 @@ local function put_event(kind, value)
   send(("event: %s\ndata: %s\n\n"):format(kind, json.encode(value)))
 end
 
--- How the script ended stands on a last line of its own.
+-- The end of the script is reported on a line of its own.
 local function text_writer()
   local newline = "\n"
   return function(kind, value)
@@ -92,9 +92,9 @@ function M.handle()
     return refuse(400, "there is no script")
   end
   local capsule, err = wrenn.Capsule.create({ wait = true, timeout = UNUSED })
-  if not capsule then -- the log is told more than the client
+  if not capsule then -- the log gets more details than the client
     ngx.log(ngx.ERR, "no capsule: ", tostring(err))
-    return refuse(502, "there is no capsule to be had")
+    return refuse(502, "no capsule could be created")
   end
   local put = choose_form()
   wrenn.with(capsule, function() -- which is destroyed, whatever happens

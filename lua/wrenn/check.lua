@@ -69,7 +69,7 @@ end
 --- Raises unless text is UTF-8. `kind`: "argument" or "option".
 function check.utf8(text, kind, name, fname, level)
   if text and not check.is_utf8(text) then
-    fail(kind, name, fname, "it is no UTF-8", level or 2)
+    fail(kind, name, fname, "it is not UTF-8", level or 2)
   end
 end
 

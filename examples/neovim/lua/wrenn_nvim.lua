@@ -1,4 +1,4 @@
--- What the commands do. All of it runs in tasks: the editor never waits.
+-- The commands. They run in tasks, so that the editor never waits.
 
 local output = require("wrenn_nvim.output")
 local wrenn = require("wrenn")
@@ -7,14 +7,14 @@ local api = vim.api
 
 local M = {}
 
--- Seconds without use after which a capsule is paused, should this Neovim be
--- killed before it can destroy it; and for destroying it when Neovim ends.
+-- Seconds: the time without use after which a capsule is paused (if Neovim is
+-- killed before it can destroy it), and the limit for destroying it at the end.
 local UNUSED, PATIENCE = 3600, 5
 
-local capsule -- one for the session, made when it is first needed
-local making -- the task that makes it
+local capsule -- one for the session, created when it is first needed
+local making -- the task that creates it
 
--- Into a pipe these two would print nothing before their end.
+-- Python and Lua would buffer their output, as it goes to a pipe.
 local programs = {
   python = "python3 -u", lua = [[lua -e 'io.stdout:setvbuf("line")']],
   sh = "sh", bash = "bash", javascript = "node", perl = "perl", ruby = "ruby",
@@ -25,7 +25,7 @@ local function notify(err)
   vim.notify("wrenn: " .. tostring(err), vim.log.levels.ERROR)
 end
 
--- Errors are shown, not raised: nobody is there to catch them.
+-- Starts a task. Its error is shown, as nobody could catch it.
 local function attempt(fn, show)
   return wrenn.task.spawn(function()
     local ok, err = pcall(fn)
@@ -41,7 +41,7 @@ local function create()
   return made, err
 end
 
--- The capsule, resumed if it was paused, or a new one if it is no more.
+-- Returns the capsule, resumed if it was paused, or a new one if it has ended.
 local function get_capsule()
   if capsule then
     local found, err = wrenn.Capsule.connect(capsule.id)
@@ -58,7 +58,7 @@ end
 
 -- ---- :WrennRun -------------------------------------------------------------
 
--- What is selected by characters or by a block, which a range cannot tell.
+-- Returns the selected characters or block; a range only contains lines.
 local function yank()
   local view, z = vim.fn.winsaveview(), vim.fn.getreginfo("z")
   local unnamed = vim.fn.getreginfo('"')
@@ -79,9 +79,9 @@ local function lines_of(args)
   return api.nvim_buf_get_lines(0, args.line1 - 1, args.line2, false)
 end
 
---- :[range]WrennRun [program]: runs the lines, or what is selected, with the
---- program, or with what fits the file type, and streams the output into a
---- split. Closing that, and running something else, kills the program.
+--- :[range]WrennRun [program]: runs the lines or the selection with the program,
+--- or with the one for the file type, and streams the output into a split.
+--- Closing the split, or another run, kills the program.
 function M.run(args)
   local kind = vim.bo.filetype
   local program = args.args ~= "" and args.args or programs[kind]
@@ -116,7 +116,7 @@ end
 
 local shells = {} -- by buffer
 
--- Columns and rows of the terminal in a buffer, if it is to be seen.
+-- Returns the columns and rows of the terminal in a buffer, if it is visible.
 local function size_of(buffer)
   local window = vim.fn.win_findbuf(buffer)[1]
   local info = window and vim.fn.getwininfo(window)[1]
@@ -137,7 +137,7 @@ local function fit()
   end
 end
 
--- Sends what was typed, in order, also what was typed too early.
+-- Sends the input in order, including input from before the shell was ready.
 local function send(shell)
   if shell.sending or not shell.term then
     return
@@ -158,7 +158,7 @@ local function on_input(buffer, bytes)
   if shell then
     shell.typed = shell.typed .. bytes
     send(shell)
-  elseif api.nvim_buf_is_valid(buffer) then -- it has ended: any key closes it
+  elseif api.nvim_buf_is_valid(buffer) then -- ended: any key closes the buffer
     vim.schedule(function()
       vim.cmd("silent! bwipeout! " .. buffer)
     end)
@@ -172,7 +172,7 @@ local function converse(shell, buffer, channel)
     cols = shell.cols, rows = shell.rows, envs = { TERM = "xterm-256color" },
   }))
   send(shell)
-  wrenn.with(shell.term, function(term) -- which kills what still runs
+  wrenn.with(shell.term, function(term) -- kills the shell if it still runs
     for ev in term do
       if ev.type == "output" then
         api.nvim_chan_send(channel, ev.data)
@@ -229,12 +229,12 @@ local function destroy()
   end
 end
 
---- :WrennStop: the capsule is destroyed.
+--- :WrennStop: destroys the capsule.
 function M.stop()
   attempt(destroy)
 end
 
--- Here the editor waits: nothing of ours goes on behind it.
+-- Here the editor waits, as tasks end with it.
 local function leave()
   local id = capsule and capsule.id or "a capsule"
   local ok, done, err = pcall(wrenn.task.with_timeout, PATIENCE, function()
@@ -243,7 +243,7 @@ local function leave()
   end)
   if not (ok and done) then
     notify(("%s may be left over: %s"):format(id, tostring(ok and err or done)))
-    vim.cmd("redraw | sleep 2") -- for it to be read
+    vim.cmd("redraw | sleep 2") -- so that the message can be read
   end
 end
 

@@ -43,7 +43,7 @@ local fail = reader.fail
 
 local function no_stream(status)
   return errors.new("ProtocolError",
-    "GET " .. PATH .. ": the answer is no stream of events",
+    "GET " .. PATH .. ": the answer is not a stream of events",
     { status_code = status })
 end
 
@@ -164,7 +164,7 @@ end
 local function say_silent(inbox, limit)
   if inbox.first > inbox.last then
     inbox:put({ kind = "failed", "timeout",
-      ("no sign of life for %g s"):format(limit) })
+      ("nothing received for %g s"):format(limit) })
   end
 end
 

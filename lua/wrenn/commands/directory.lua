@@ -26,7 +26,7 @@ end
 local LOOK = [[
 no() { echo "$1"; exit 1; }
 [ -e "$1" ] || no 'does not exist'
-[ -d "$1" ] || no 'is no directory'
+[ -d "$1" ] || no 'is not a directory'
 cd -- "$1" 2>/dev/null || no 'cannot be entered'
 ]]
 

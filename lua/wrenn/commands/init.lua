@@ -48,7 +48,7 @@ local function check_texts(opts, fname, level)
     elseif not check.is_utf8(name) or not check.is_utf8(value)
       and not literal.is_variable(name)
     then
-      what = "it is no UTF-8"
+      what = "it is not UTF-8"
     end
     if what then
       error(("bad option 'envs' to '%s' (%s)"):format(fname, what), level + 1)
@@ -83,7 +83,7 @@ end
 local function check_run(opts)
   check_start(opts, "run", 3)
   if opts.user == "" or opts.user and opts.user:find("[%c:]") then
-    error("bad option 'user' to 'run' (no name of a user)", 3)
+    error("bad option 'user' to 'run' (not a user name)", 3)
   end
   if opts.timeout_signal and not signals[opts.timeout_signal] then
     error("bad option 'timeout_signal' to 'run' (SIGKILL or SIGTERM expected)",
@@ -308,12 +308,17 @@ end
 -- ---- handles ---------------------------------------------------------------
 
 --- Same as commands:connect(handle.pid).
+---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
+---@return wrenn.Error? err
 function Handle:stream()
   check.self(self, "is_handle", "stream")
   return self.commands:connect(self.pid)
 end
 
 --- Same as commands:kill(handle.pid, opts).
+---@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}
+---@return true|nil
+---@return wrenn.Error? err
 function Handle:kill(opts)
   check.self(self, "is_handle", "kill")
   return self.commands:kill(self.pid, opts)

@@ -153,7 +153,8 @@ local function extract(stream, tree)
   end
   local ok, why = reader:finish()
   if not ok then
-    return nil, errors.new("ConnectionError", "the transfer broke off: " .. why,
+    return nil, errors.new("ConnectionError",
+      "the transfer ended early: " .. why,
       { details = { kind = "broken", sent = true }, retryable = true })
   end
   return target.finish()

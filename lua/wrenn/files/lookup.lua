@@ -25,7 +25,7 @@ local unlisted = { [""] = true, ["."] = true, [".."] = true }
 local FORMAT = "%a %s %Y %U %G"
 
 local function nothing_at(path, cause)
-  return nil, errors.new("NotFoundError", "there is nothing at " .. path,
+  return nil, errors.new("NotFoundError", path .. " does not exist",
     { cause = cause })
 end
 
@@ -115,7 +115,7 @@ local function no_file(path, entry)
     return nil, errors.new("ValidationError", path .. " is a directory")
   elseif entry.symlink_target and entry.symlink_target == entry.path then
     return nil, errors.new("NotFoundError",
-      path .. " is a symbolic link that leads nowhere")
+      path .. " is a broken symbolic link")
   end
   return nil, errors.new("ValidationError", path .. " is not a regular file")
 end
@@ -127,8 +127,8 @@ local COUNT = [[
 exec wc -c -- "$1"
 ]]
 local refusals = { [7] = "%s is a directory", [8] = "%s is not a regular file" }
-local meant = { NotFoundError = "there is nothing at %s",
-  ConflictError = "there is nothing at %s", -- its parent is a file
+local meant = { NotFoundError = "%s does not exist",
+  ConflictError = "%s does not exist", -- its parent is a file
   ForbiddenError = "%s: Permission denied",
   ValidationError = "%s: File name too long" }
 

@@ -33,7 +33,7 @@ local CLOSED = [[
 [ -r "$1" ] || exit 13
 ]]
 local blocks = {
-  [3] = { "NotFoundError", "there is nothing at %s" },
+  [3] = { "NotFoundError", "%s does not exist" },
   [4] = { "ValidationError", "%s is not a directory" },
   [7] = { "ValidationError", "%s is a directory" },
   [9] = { "ValidationError", "%s lies below a file" },

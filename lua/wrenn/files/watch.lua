@@ -92,7 +92,7 @@ end
 local function helper_error(self, path)
   local stream = self.stream
   if stream.exit_code == MISSING then
-    return errors.new("NotFoundError", "there is nothing at " .. path)
+    return errors.new("NotFoundError", path .. " does not exist")
   elseif stream.exit_code then
     local text = self.notes:gsub("%s+$", "")
     return errors.new("AgentError",

@@ -108,7 +108,7 @@ end
 
 --- The error of a wait on an inbox that is empty and finished.
 function inbox.gone()
-  return errors.new("CancelledError", "it was closed while it was waited for")
+  return errors.new("CancelledError", "it was closed during the wait")
 end
 
 return inbox

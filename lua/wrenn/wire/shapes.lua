@@ -96,8 +96,8 @@ for shape, fields in pairs(objects) do
 end
 
 local nouns = {
-  text = "string", id = "whole number above 0", integer = "whole number",
-  table = "object",
+  text = "a string", id = "a whole number above 0",
+  integer = "a whole number", table = "an object",
 }
 
 local check_object
@@ -136,7 +136,7 @@ local function check_list(list, shape, text, name)
   if type(list) ~= "table" or list[1] == nil
     and (next(list) ~= nil or is_braces(name, text))
   then
-    return nil, "is no array"
+    return nil, "is not an array"
   elseif has_null(text, name) then
     return nil, "contains null"
   end
@@ -175,14 +175,14 @@ local function check_field(value, field, text)
   elseif value == "" and field.kind == "text" then
     return nil, "is empty"
   elseif not is_kind(value, field.kind) then
-    return nil, "is no " .. (nouns[field.kind] or field.kind)
+    return nil, "is not " .. (nouns[field.kind] or "a " .. field.kind)
   end
   return true
 end
 
 function check_object(value, shape, text)
   if type(value) ~= "table" or value[1] ~= nil then
-    return nil, "is no object"
+    return nil, "is not an object"
   end
   local fields = compiled[shape]
   for i = 1, #fields do
@@ -207,9 +207,9 @@ function shapes.check(shape, value, text)
     shape = choices[shape](value, is_array)
   end
   if not lists[shape] and is_array then
-    why = "is an array and no object"
+    why = "is an array, not an object"
   elseif lists[shape] and not is_array then
-    why = "is no array"
+    why = "is not an array"
   elseif lists[shape] then
     ok, why, where = check_list(value, lists[shape], text)
   else

@@ -83,7 +83,7 @@ function source.failed(piece, why)
     return errors.new("ValidationError", "the source failed: " .. tostring(why))
   end
   return errors.new("ValidationError",
-    "the source gave a " .. type(piece) .. " instead of a string")
+    "the source returned a " .. type(piece) .. " instead of a string")
 end
 
 return source

@@ -1,4 +1,4 @@
--- The split that :WrennRun streams into: one window, a buffer for each run.
+-- The split for the output of :WrennRun: one window, and a buffer for each run.
 
 local api = vim.api
 
@@ -7,13 +7,13 @@ Output.__index = Output
 
 local M = {}
 
--- Milliseconds between two looks of the buffer: output that comes in many
--- small pieces is not shown piece by piece.
+-- Milliseconds between two updates of the buffer, so that many small pieces of
+-- output are shown together.
 local PAUSE = 20
 
 local window
 
---- Opens it, or takes the window over from the last run. The cursor stays.
+--- Opens the split, or reuses its window. The cursor does not move.
 function M.open()
   local buffer = api.nvim_create_buf(false, true)
   vim.bo[buffer].bufhidden = "wipe"
@@ -31,8 +31,7 @@ function M.open()
   return setmetatable({ buffer = buffer, pieces = {}, rest = "" }, Output)
 end
 
--- A line as a terminal would leave it: no colours, and what a progress bar
--- has written last.
+-- Returns a line without colours, and with the last state of a progress bar only.
 local function clean(line)
   if not line:find("[\r\27]") then
     return line
@@ -42,7 +41,7 @@ local function clean(line)
   return (line:gsub("\r+$", ""):match("[^\r]*$"))
 end
 
--- Windows whose cursor is at the end go along with it.
+-- Returns the windows whose cursor is at the end: these scroll with the output.
 local function followers(buffer, last)
   local list = {}
   for _, one in ipairs(vim.fn.win_findbuf(buffer)) do
@@ -61,7 +60,7 @@ local function flush(self)
   local lines = vim.split(self.rest .. table.concat(self.pieces), "\n",
     { plain = true })
   self.pieces = {}
-  self.rest = lines[#lines]:match("[^\r]*\r*$") -- output ends anywhere
+  self.rest = lines[#lines]:match("[^\r]*\r*$") -- the line may continue
   for i = 1, #lines do
     lines[i] = clean(lines[i])
   end

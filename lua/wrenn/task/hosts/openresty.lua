@@ -128,7 +128,7 @@ host.watch, host.watch_timer = pump.watch, pump.watch
 function host.block()
   local ok, err = host.can_start()
   if ok then
-    err = errors.new("ConfigurationError", "this cannot be waited for here")
+    err = errors.new("ConfigurationError", "calls cannot wait here")
   end
   return nil, err
 end
