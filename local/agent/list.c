@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "agent/agent.h"
+#include "util/json_out.h"
 
 static const char *type_of(mode_t mode) {
   return S_ISREG(mode) ? "file" : S_ISDIR(mode) ? "directory" : "unknown";
@@ -33,19 +34,15 @@ static void put_permissions(wrenn_buf *out, mode_t mode) {
   for (int i = 0; i < 9; i++)
     if (mode & 0400u >> i)
       text[i + 1] = letters[i];
-  wrenn_buf_printf(out, ",\"permissions\":\"%s\"", text);
-}
-
-static void put_text(wrenn_buf *out, const char *name, const char *text) {
-  wrenn_buf_printf(out, ",\"%s\":", name);
-  wrenn_json_put_string(out, text, strlen(text));
+  json_text(out, "permissions", text);
 }
 
 static void put_name(wrenn_buf *out, const char *name, const char *text,
                      unsigned number) {
-  char digits[32];
-  snprintf(digits, sizeof(digits), "%u", number);
-  put_text(out, name, text ? text : digits);
+  if (text)
+    json_text(out, name, text);
+  else
+    json_format(out, name, "%u", number);
 }
 
 /* Looking up a name means reading a file; usually it is the previous one. */
@@ -67,13 +64,14 @@ static void put_owner(wrenn_buf *out, const struct stat *info, owners *last) {
     last->uid = info->st_uid;
     last->gid = info->st_gid;
   }
-  wrenn_buf_append(out, last->text.data, last->text.len);
+  json_written(out, last->text.data, last->text.len);
 }
 
-/* Appends a FileEntry. A working link has the type and mode of its target, but
- * its own size and permissions. False if the path no longer exists. */
-static bool put_entry(wrenn_buf *out, const char *path, const char *name,
-                      owners *last) {
+/* Appends a FileEntry, as a member or (with NULL) as an element. A working link
+ * has the type and mode of its target, but its own size and permissions. False
+ * if the path no longer exists. */
+static bool put_entry(wrenn_buf *out, const char *member, const char *path,
+                      const char *name, owners *last) {
   struct stat link, target;
   char real[PATH_MAX];
   if (lstat(path, &link))
@@ -81,19 +79,19 @@ static bool put_entry(wrenn_buf *out, const char *path, const char *name,
   target = link;
   bool is_link = S_ISLNK(link.st_mode);
   bool broken = is_link && stat(path, &target) != 0;
-  wrenn_buf_puts(out, "{\"name\":");
-  wrenn_json_put_string(out, name, strlen(name));
-  put_text(out, "path", path);
-  put_text(out, "type", broken ? "unknown" : type_of(target.st_mode));
-  wrenn_buf_printf(out, ",\"size\":%lld,\"mode\":%u", (long long)link.st_size,
-                   (unsigned)(target.st_mode & 07777));
+  json_object(out, member);
+  json_text(out, "name", name);
+  json_text(out, "path", path);
+  json_text(out, "type", broken ? "unknown" : type_of(target.st_mode));
+  json_int(out, "size", link.st_size);
+  json_int(out, "mode", target.st_mode & 07777);
   put_permissions(out, link.st_mode);
   put_owner(out, &link, last);
-  wrenn_buf_printf(out, ",\"modified_at\":%lld", (long long)link.st_mtime);
+  json_int(out, "modified_at", link.st_mtime);
   if (is_link)
-    put_text(out, "symlink_target",
-             !broken && realpath(path, real) ? real : path);
-  wrenn_buf_puts(out, "}");
+    json_text(out, "symlink_target",
+              !broken && realpath(path, real) ? real : path);
+  json_object_end(out);
   return true;
 }
 
@@ -105,8 +103,8 @@ static bool is_real_directory(const char *path) {
 void agent_put_entry(const char *path, agent_reply *reply) {
   owners last = {0};
   const char *slash = strrchr(path, '/');
-  wrenn_buf_puts(&reply->detail, ",\"entry\":");
-  put_entry(&reply->detail, path, slash && slash[1] ? slash + 1 : path, &last);
+  put_entry(&reply->detail, "entry", path, slash && slash[1] ? slash + 1 : path,
+            &last);
   wrenn_buf_free(&last.text);
 }
 
@@ -121,7 +119,6 @@ typedef enum odd_names {
 typedef struct walk {
   wrenn_buf *out;
   char path[PATH_MAX];
-  bool first;
   owners last;
   odd_names odd;
   bool failed;
@@ -144,21 +141,14 @@ static void put_children(walk *w, int64_t depth) {
   size_t len = strlen(w->path);
   const char *glue = w->path[len - 1] == '/' ? "" : "/";
   while (dir && (child = readdir(dir))) {
-    size_t before = w->out->len, room = sizeof(w->path) - len;
+    size_t room = sizeof(w->path) - len;
     if (!is_shown(w, child->d_name))
       continue;
     int added = snprintf(w->path + len, room, "%s%s", glue, child->d_name);
-    if (added > 0 && (size_t)added < room) {
-      if (!w->first)
-        wrenn_buf_puts(w->out, ",");
-      if (put_entry(w->out, w->path, child->d_name, &w->last)) {
-        w->first = false;
-        if (depth > 1 && is_real_directory(w->path))
-          put_children(w, depth - 1);
-      } else {
-        w->out->len = before; /* vanished meanwhile */
-      }
-    }
+    if (added > 0 && (size_t)added < room &&
+        put_entry(w->out, NULL, w->path, child->d_name, &w->last) &&
+        depth > 1 && is_real_directory(w->path))
+      put_children(w, depth - 1);
     w->path[len] = '\0';
   }
   if (dir)
@@ -176,7 +166,7 @@ void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply) {
   struct stat info;
   wrenn_json value;
   int64_t depth = 1;
-  walk w = {.out = &reply->detail, .first = true, .odd = read_odd(order)};
+  walk w = {.out = &reply->detail, .odd = read_odd(order)};
   char *path = agent_path(a, order, "path", reply);
   if (!path)
     return;
@@ -194,10 +184,10 @@ void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply) {
   } else if (!S_ISDIR(info.st_mode)) {
     agent_fail(reply, "invalid", "path is not a directory: %s", path);
   } else {
-    wrenn_buf_puts(&reply->detail, ",\"entries\":[");
+    json_array(&reply->detail, "entries");
     memcpy(w.path, path, len + 1); /* stat has taken it: it is short enough */
     put_children(&w, depth);
-    wrenn_buf_puts(&reply->detail, "]");
+    json_array_end(&reply->detail);
   }
   if (w.failed)
     agent_fail(reply, "failed",

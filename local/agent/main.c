@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "box/channel.h"
+#include "util/json_out.h"
 
 #define CHANNEL_FD 3
 
@@ -98,27 +99,31 @@ out:
 
 /* ---- replies ------------------------------------------------------------- */
 
-static void send_reply(const agent *a, int64_t id, const agent_reply *reply) {
+static bool try_reply(const agent *a, int64_t id, const agent_reply *reply) {
   wrenn_buf text = {0};
-  wrenn_buf_printf(&text, "{\"id\":%lld", (long long)id);
+  json_object(&text, NULL);
+  json_int(&text, "id", id);
   if (reply->error) {
-    wrenn_buf_printf(&text, ",\"error\":\"%s\",\"message\":", reply->error);
-    wrenn_json_put_string(&text, reply->detail.data, reply->detail.len);
+    json_text(&text, "error", reply->error);
+    json_bytes(&text, "message", reply->detail.data, reply->detail.len);
   } else {
-    wrenn_buf_append(&text, reply->detail.data, reply->detail.len);
+    json_written(&text, reply->detail.data, reply->detail.len);
   }
-  wrenn_buf_puts(&text, "}");
-  if (text.oom || reply->detail.oom ||
-      channel_send(a->channel, text.data, text.len, reply->fds,
-                   reply->fd_count) == CHANNEL_FAILED) {
-    char failure[128];
-    int len = snprintf(failure, sizeof(failure),
-                       "{\"id\":%lld,\"error\":\"failed\",\"message\":"
-                       "\"the answer is too large\"}",
-                       (long long)id);
-    channel_send(a->channel, failure, (size_t)len, NULL, 0);
-  }
+  json_object_end(&text);
+  bool sent = !text.oom && !reply->detail.oom &&
+              channel_send(a->channel, text.data, text.len, reply->fds,
+                           reply->fd_count) != CHANNEL_FAILED;
   wrenn_buf_free(&text);
+  return sent;
+}
+
+static void send_reply(const agent *a, int64_t id, const agent_reply *reply) {
+  agent_reply failure = {0};
+  if (try_reply(a, id, reply))
+    return;
+  agent_fail(&failure, "failed", "the answer is too large");
+  try_reply(a, id, &failure);
+  wrenn_buf_free(&failure.detail);
 }
 
 static void drop_reply(agent_reply *reply) {
@@ -279,26 +284,38 @@ static bool was_worker(agent *a, pid_t pid, int status) {
   return false;
 }
 
+/* Sends a message that answers no order, and frees its members. */
+static void report(const agent *a, wrenn_buf *members) {
+  wrenn_buf text = {0};
+  json_object(&text, NULL);
+  json_written(&text, members->data, members->len);
+  json_object_end(&text);
+  channel_send(a->channel, text.data, text.len, NULL, 0);
+  wrenn_buf_free(&text);
+  wrenn_buf_free(members);
+}
+
 /* Reaps processes and reports them: wrenn-local knows which pids are
  * commands. */
 static void reap(agent *a) {
   int status;
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-    char text[64];
+    wrenn_buf text = {0};
     if (was_worker(a, pid, status))
       continue;
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    int len = snprintf(text, sizeof(text), "{\"exited\":%d,\"code\":%d}",
-                       (int)pid, code);
-    channel_send(a->channel, text, (size_t)len, NULL, 0);
+    json_int(&text, "exited", pid);
+    json_int(&text, "code", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    report(a, &text);
   }
 }
 
 static void serve(agent *a, int signals) {
   struct pollfd polls[2] = {{.fd = a->channel, .events = POLLIN},
                             {.fd = signals, .events = POLLIN}};
-  channel_send(a->channel, "{\"ready\":true}", 14, NULL, 0);
+  wrenn_buf ready = {0};
+  json_bool(&ready, "ready", true);
+  report(a, &ready);
   for (;;) {
     if (poll(polls, 2, -1) < 0 && errno != EINTR)
       return;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "util/json_out.h"
 
 /* How long to wait for a process to stop before going on with the next. */
 #define STOP_POLLS 20
@@ -202,13 +203,11 @@ void agent_usage(const agent *a, agent_reply *reply) {
     snprintf(folder, sizeof(folder), "%s/%s", a->top, own[i]);
     nftw(folder, add_size, 16, FTW_PHYS | FTW_MOUNT);
   }
-  wrenn_buf_printf(&reply->detail,
-                   ",\"cpu_ms\":%llu,\"mem_bytes\":%llu,"
-                   "\"disk_bytes\":%llu",
-                   ticks * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK) +
-                       milliseconds(&a->reaped.ru_utime) +
-                       milliseconds(&a->reaped.ru_stime),
-                   bytes, disk_bytes);
+  ticks = ticks * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK) +
+          milliseconds(&a->reaped.ru_utime) + milliseconds(&a->reaped.ru_stime);
+  json_int(&reply->detail, "cpu_ms", (int64_t)ticks);
+  json_int(&reply->detail, "mem_bytes", (int64_t)bytes);
+  json_int(&reply->detail, "disk_bytes", (int64_t)disk_bytes);
 }
 
 /* In its own pid namespace the kernel does this when pid 1 ends. Otherwise

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "util/json_out.h"
 
 /* What a child needs; prepared before the fork. */
 typedef struct plan {
@@ -338,7 +339,7 @@ void agent_spawn(const agent *self, const wrenn_json *order,
   if (pid < 0)
     agent_fail(reply, "failed", "start process: %s", strerror(errno));
   else
-    wrenn_buf_printf(&reply->detail, ",\"pid\":%d", (int)pid);
+    json_int(&reply->detail, "pid", pid);
 
 out:
   close_child_ends(&p);

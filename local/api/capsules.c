@@ -7,6 +7,7 @@
 #include "api/labels.h"
 #include "box/jupyter.h"
 #include "model/events.h"
+#include "util/json_out.h"
 
 #define MIN_TIMEOUT 60
 #define DISK_SIZE_MB 5120
@@ -18,15 +19,16 @@ static void tell(const conn *c, const char *kind, const capsule *of) {
 
 void handle_health(conn *c) {
   wrenn_buf json = {0};
-  wrenn_buf_printf(&json, "{\"status\":\"ok\",\"version\":\"%s\"}\n",
-                   server_of(c)->traits->version);
+  json_object(&json, NULL);
+  json_text(&json, "status", "ok");
+  json_text(&json, "version", server_of(c)->traits->version);
+  json_object_end(&json);
   conn_reply_json(c, 200, &json);
 }
 
 static void reply_capsule(conn *c, int status, const capsule *shown) {
   wrenn_buf json = {0};
   capsule_put_alone(shown, &json);
-  wrenn_buf_puts(&json, "\n");
   conn_reply_json(c, status, &json);
 }
 
@@ -209,16 +211,14 @@ void handle_create(conn *c) {
 
 void handle_capsules(conn *c) {
   wrenn_buf json = {0};
-  wrenn_buf_puts(&json, "[");
+  json_array(&json, NULL);
   LIST_EACH (const capsule, one, &server_of(c)->capsules.list, link) {
     if (one->team != request_of(c)->team || one->status == CAPSULE_STOPPED ||
         one->status == CAPSULE_ERROR)
       continue;
-    if (json.len > 1)
-      wrenn_buf_puts(&json, ",");
-    capsule_put(one, &json);
+    capsule_put(one, NULL, &json);
   }
-  wrenn_buf_puts(&json, "]\n");
+  json_array_end(&json);
   conn_reply_json(c, 200, &json);
 }
 

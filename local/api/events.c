@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "util/clock.h"
+#include "util/json_out.h"
 
 #define KEEPALIVE_MS 30000
 /* A stream for whom as many wait loses the next. */
@@ -43,11 +44,15 @@ void event_streams_end(event_streams *all) {
   uv_close((uv_handle_t *)&all->timer, NULL);
 }
 
+static void put_event(wrenn_buf *out, const char *kind, const wrenn_buf *json) {
+  wrenn_buf_printf(out, "event: %s\ndata: ", kind);
+  wrenn_buf_append(out, json->data, json->len);
+  wrenn_buf_puts(out, "\n\n");
+}
+
 static void tell(events *e, int team, const char *kind, const wrenn_buf *json) {
   wrenn_buf text = {0};
-  wrenn_buf_printf(&text, "event: %s\ndata: ", kind);
-  wrenn_buf_append(&text, json->data, json->len);
-  wrenn_buf_puts(&text, "\n\n");
+  put_event(&text, kind, json);
   send_to((event_streams *)e, team, &text); /* it is the first member */
   wrenn_buf_free(&text);
 }
@@ -61,9 +66,18 @@ static void drop(conn *c) {
   free(s);
 }
 
+static void send_hello(conn *c) {
+  wrenn_buf json = {0}, text = {0};
+  json_object(&json, NULL);
+  json_text(&json, "message", "connected");
+  json_object_end(&json);
+  put_event(&text, "connected", &json);
+  conn_stream_data(c, text.data, text.len);
+  wrenn_buf_free(&json);
+  wrenn_buf_free(&text);
+}
+
 void handle_events(conn *c) {
-  static const char hello[] =
-      "event: connected\ndata: {\"message\":\"connected\"}\n\n";
   event_streams *all = &server_of(c)->streams;
   event_stream *s = calloc(1, sizeof(*s));
   if (!s) {
@@ -76,5 +90,5 @@ void handle_events(conn *c) {
   c->task = (conn_task){.drop = drop, .state = s};
   conn_watch(c);
   conn_stream_begin(c, 200, "text/event-stream", -1);
-  conn_stream_data(c, hello, sizeof(hello) - 1);
+  send_hello(c);
 }

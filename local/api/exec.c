@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "base64.h"
+#include "util/json_out.h"
 #include "util/random.h"
 
 #define DEFAULT_TIMEOUT 30
@@ -48,18 +48,10 @@ static void drop_exec(conn *c) {
 
 static void put_output(wrenn_buf *json, const char *name, const wrenn_buf *data,
                        bool as_base64) {
-  wrenn_buf_printf(json, ",\"%s\":", name);
-  if (!as_base64) {
-    wrenn_json_put_string(json, data->data, data->len);
-    return;
-  }
-  size_t len = WRENN_BASE64_ENCODED(data->len);
-  wrenn_buf_puts(json, "\"");
-  if (wrenn_buf_reserve(json, len)) {
-    wrenn_base64_encode(data->data, data->len, json->data + json->len);
-    json->len += len;
-  }
-  wrenn_buf_puts(json, "\"");
+  if (as_base64)
+    json_base64(json, name, data->data, data->len);
+  else
+    json_bytes(json, name, data->data, data->len);
 }
 
 static void reply_result(exec *e, int code) {
@@ -67,15 +59,15 @@ static void reply_result(exec *e, int code) {
   bool binary = !wrenn_json_utf8(e->out.data, e->out.len) ||
                 !wrenn_json_utf8(e->err.data, e->err.len);
   uint64_t took = (uv_hrtime() - e->begun) / 1000000;
-  wrenn_buf_printf(&json, "{\"sandbox_id\":\"%s\",\"cmd\":",
-                   request_of(e->conn)->capsule->id);
-  wrenn_json_put_string(&json, e->cmd, strlen(e->cmd));
+  json_object(&json, NULL);
+  json_text(&json, "sandbox_id", request_of(e->conn)->capsule->id);
+  json_text(&json, "cmd", e->cmd);
   put_output(&json, "stdout", &e->out, binary);
   put_output(&json, "stderr", &e->err, binary);
-  wrenn_buf_printf(&json,
-                   ",\"exit_code\":%d,\"duration_ms\":%llu,"
-                   "\"encoding\":\"%s\"}\n",
-                   code, (unsigned long long)took, binary ? "base64" : "utf-8");
+  json_int(&json, "exit_code", code);
+  json_int(&json, "duration_ms", (int64_t)took);
+  json_text(&json, "encoding", binary ? "base64" : "utf-8");
+  json_object_end(&json);
   conn_reply_json(e->conn, 200, &json);
 }
 
@@ -108,12 +100,12 @@ static void on_cut(session *s) {
 
 static void reply_background(exec *e, const process *p) {
   wrenn_buf json = {0};
-  wrenn_buf_printf(&json, "{\"sandbox_id\":\"%s\",\"cmd\":",
-                   request_of(e->conn)->capsule->id);
-  wrenn_json_put_string(&json, e->cmd, strlen(e->cmd));
-  wrenn_buf_printf(&json, ",\"pid\":%lld,\"tag\":", (long long)p->pid);
-  wrenn_json_put_string(&json, p->tag, strlen(p->tag));
-  wrenn_buf_puts(&json, "}\n");
+  json_object(&json, NULL);
+  json_text(&json, "sandbox_id", request_of(e->conn)->capsule->id);
+  json_text(&json, "cmd", e->cmd);
+  json_int(&json, "pid", p->pid);
+  json_text(&json, "tag", p->tag);
+  json_object_end(&json);
   conn_reply_json(e->conn, 202, &json);
 }
 
@@ -218,13 +210,12 @@ void handle_processes(conn *c) {
   if (!api_running(c, true))
     return;
   capsule_touch(request_of(c)->capsule);
-  wrenn_buf_puts(&json, "{\"processes\":[");
-  LIST_EACH (const process, p, &request_of(c)->capsule->box.processes, link) {
+  json_object(&json, NULL);
+  json_array(&json, "processes");
+  LIST_EACH (const process, p, &request_of(c)->capsule->box.processes, link)
     process_put(p, &json);
-    if (p->link.next)
-      wrenn_buf_puts(&json, ",");
-  }
-  wrenn_buf_puts(&json, "]}\n");
+  json_array_end(&json);
+  json_object_end(&json);
   conn_reply_json(c, 200, &json);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/server.h"
+#include "util/json_out.h"
 
 /* The wording of one generation. A %s in the message stands for the text. */
 typedef struct wording {
@@ -211,45 +212,35 @@ static bool is_retryable(const char *code) {
   return false;
 }
 
-static void reply_error(conn *c, int status, const char *code,
-                        const char *details, const char *message, size_t len) {
+void api_reply_details(conn *c, int status, const char *code, const char *name,
+                       const char *value, const char *message) {
   wrenn_buf json = {0};
-  wrenn_buf_printf(&json, "{\"error\":{\"code\":\"%s\",\"message\":", code);
-  wrenn_json_put_string(&json, message, len);
+  json_object(&json, NULL);
+  json_object(&json, "error");
+  json_text(&json, "code", code);
+  json_text(&json, "message", message);
   if (server_of(c)->traits->typed_errors) {
-    wrenn_buf_printf(&json, ",\"request_id\":\"%s\",\"retryable\":%s",
-                     conn_request_id(c), is_retryable(code) ? "true" : "false");
-    if (details) {
-      wrenn_buf_puts(&json, ",\"details\":");
-      wrenn_buf_puts(&json, details);
+    json_text(&json, "request_id", conn_request_id(c));
+    json_bool(&json, "retryable", is_retryable(code));
+    if (name && value) {
+      json_object(&json, "details");
+      json_text(&json, name, value);
+      json_object_end(&json);
     }
   }
-  wrenn_buf_puts(&json, "}}\n");
+  json_object_end(&json);
+  json_object_end(&json);
   conn_reply_json(c, status, &json);
-}
-
-static void reply_formatted(conn *c, int status, const char *code,
-                            const char *details, const char *format,
-                            va_list args) {
-  char message[5000];
-  vsnprintf(message, sizeof(message), format, args);
-  reply_error(c, status, code, details, message, strlen(message));
 }
 
 void api_reply_error(conn *c, int status, const char *code, const char *format,
                      ...) {
+  char message[5000];
   va_list args;
   va_start(args, format);
-  reply_formatted(c, status, code, NULL, format, args);
+  vsnprintf(message, sizeof(message), format, args);
   va_end(args);
-}
-
-void api_reply_details(conn *c, int status, const char *code,
-                       const char *details, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  reply_formatted(c, status, code, details, format, args);
-  va_end(args);
+  api_reply_details(c, status, code, NULL, NULL, message);
 }
 
 void api_reply_fault(conn *c, fault what, const char *text) {
@@ -257,22 +248,18 @@ void api_reply_fault(conn *c, fault what, const char *text) {
                                                         : &faults[what].plain;
   const char *value = faults[what].value ? faults[what].value : text;
   const char *mark = strstr(w->message, "%s");
-  wrenn_buf message = {0}, details = {0};
+  wrenn_buf message = {0};
   wrenn_buf_append(&message, w->message,
                    mark ? (size_t)(mark - w->message) : strlen(w->message));
   if (mark) {
     wrenn_buf_puts(&message, text ? text : "");
     wrenn_buf_puts(&message, mark + 2);
   }
-  if (faults[what].detail && value) {
-    wrenn_buf_printf(&details, "{\"%s\":", faults[what].detail);
-    wrenn_json_put_string(&details, value, strlen(value));
-    wrenn_buf_append(&details, "}", 2); /* with its NUL */
-  }
-  if (message.oom || details.oom)
+  wrenn_buf_append(&message, "", 1); /* ends the text */
+  if (message.oom)
     conn_abort(c);
   else
-    reply_error(c, w->status, w->code, details.data, message.data, message.len);
+    api_reply_details(c, w->status, w->code, faults[what].detail, value,
+                      message.data);
   wrenn_buf_free(&message);
-  wrenn_buf_free(&details);
 }

@@ -55,10 +55,9 @@ void api_reply_fault(conn *c, fault what, const char *text);
 void api_reply_error(conn *c, int status, const char *code, const char *format,
                      ...) __attribute__((format(printf, 4, 5)));
 
-/* Like api_reply_error, with a JSON object as `details` (NULL for none), which
- * only generations with typed errors show. */
-void api_reply_details(conn *c, int status, const char *code,
-                       const char *details, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+/* The same, with a message that is complete and with one member of `details`,
+ * which only generations with typed errors show. */
+void api_reply_details(conn *c, int status, const char *code, const char *name,
+                       const char *value, const char *message);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "util/json_out.h"
 
 #define PIECE ((size_t)256 * 1024)
 /* The file is not read while this much waits for the client. */
@@ -65,17 +66,25 @@ static void on_order_done(void *arg, const sandbox_reply *reply) {
     free_if_over(j);
 }
 
-/* Sends {"op":..., "path":... more}. */
-static void send_order(job *j, const char *op, const char *more) {
+static wrenn_buf begin_order(const job *j, const char *op) {
   wrenn_buf order = {0};
-  wrenn_buf_printf(&order, "{\"op\":\"%s\",\"path\":", op);
-  wrenn_json_put_string(&order, j->path, strlen(j->path));
-  wrenn_buf_printf(&order, "%s}", more);
+  json_text(&order, "op", op);
+  json_text(&order, "path", j->path);
+  return order;
+}
+
+static void send_order(job *j, wrenn_buf *order) {
   j->pending =
-      box_order(&request_of(j->conn)->capsule->box, &order, on_order_done, j);
-  wrenn_buf_free(&order);
+      box_order(&request_of(j->conn)->capsule->box, order, on_order_done, j);
+  wrenn_buf_free(order);
   if (!j->pending)
     api_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);
+}
+
+/* Sends an order that has nothing but a path. */
+static void order(job *j, const char *op) {
+  wrenn_buf text = begin_order(j, op);
+  send_order(j, &text);
 }
 
 /* Checks the request and creates a job; NULL if it has been answered. */
@@ -197,7 +206,7 @@ static void begin_reading(conn *c, bool chunked) {
   j->silent = chunked && !server_of(c)->traits->friendly;
   j->session.cut = on_cut;
   session_join(request_of(c)->capsule, &j->session);
-  send_order(j, "open_read", "");
+  order(j, "open_read");
 }
 
 void handle_read(conn *c) { begin_reading(c, false); }
@@ -219,9 +228,9 @@ static void reply_member(job *j, const sandbox_reply *reply, const char *name) {
     api_reply_fault(j->conn, FAULT_AGENT, "the answer is incomplete");
     return;
   }
-  wrenn_buf_printf(&json, "{\"%s\":", name);
-  wrenn_buf_append(&json, value.text, value.len);
-  wrenn_buf_puts(&json, "}\n");
+  json_object(&json, NULL);
+  json_value(&json, name, &value);
+  json_object_end(&json);
   conn_reply_json(j->conn, 200, &json);
 }
 
@@ -231,17 +240,17 @@ static void on_listed(job *j, const sandbox_reply *reply) {
 
 void handle_list(conn *c) {
   wrenn_json body;
-  char more[64];
   int64_t depth = 1;
   const char *odd = server_of(c)->traits->odd_names;
   job *j = begin(c, &body, GUEST_LIST);
   if (!j || !api_unsigned(c, &body, "depth", &depth))
     return;
-  snprintf(more, sizeof(more), ",\"depth\":%lld%s%s%s",
-           (long long)(depth > 0 ? depth : 1), odd ? ",\"odd\":\"" : "",
-           odd ? odd : "", odd ? "\"" : "");
+  wrenn_buf text = begin_order(j, "list");
+  json_int(&text, "depth", depth > 0 ? depth : 1);
+  if (odd)
+    json_text(&text, "odd", odd);
   j->done = on_listed;
-  send_order(j, "list", more);
+  send_order(j, &text);
 }
 
 static void on_made(job *j, const sandbox_reply *reply) {
@@ -254,7 +263,7 @@ void handle_mkdir(conn *c) {
   if (!j)
     return;
   j->done = on_made;
-  send_order(j, "mkdir", "");
+  order(j, "mkdir");
 }
 
 static void on_removed(job *j, const sandbox_reply *reply) {
@@ -268,5 +277,5 @@ void handle_remove(conn *c) {
   if (!j)
     return;
   j->done = on_removed;
-  send_order(j, "remove", "");
+  order(j, "remove");
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/server.h"
-#include "json.h"
+#include "util/json_out.h"
 
 /* The agent's kinds of failures, with their names in the two protocols of the
  * guest daemon. */
@@ -51,10 +51,11 @@ static void put_http(wrenn_buf *message, guest_call call, const char *path,
                      int status, const char *text) {
   if (calls[call].with_path)
     wrenn_buf_puts(message, path);
-  wrenn_buf_printf(message, ": status %d: {\"code\":%d,\"message\":", status,
-                   status);
-  wrenn_json_put_string(message, text, strlen(text));
-  wrenn_buf_puts(message, "}");
+  wrenn_buf_printf(message, ": status %d: ", status);
+  json_object(message, NULL);
+  json_int(message, "code", status);
+  json_text(message, "message", text);
+  json_object_end(message);
 }
 
 fault guest_fault(const traits *t, guest_call call, const char *path,

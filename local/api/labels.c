@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "util/json_out.h"
+
 #define LABELS_MAX 20
 #define NAME_MAX_LEN 64
 #define VALUE_MAX 64
@@ -44,8 +46,8 @@ static size_t characters(const wrenn_json *value) {
 
 static const char *read_one(const wrenn_json *name, const wrenn_json *value,
                             wrenn_buf *out) {
-  char text[ESCAPED_MAX];
-  if (name->len > sizeof(text))
+  char text[ESCAPED_MAX + 1];
+  if (name->len > ESCAPED_MAX)
     return "a key is too long";
   size_t len = wrenn_json_decode(name, text);
   if (!label_name_ok(text, len))
@@ -56,12 +58,8 @@ static const char *read_one(const wrenn_json *name, const wrenn_json *value,
     return "a value is not a string";
   if (characters(value) > VALUE_MAX)
     return "a value is too long";
-  if (out->len > 0)
-    wrenn_buf_puts(out, ",");
-  wrenn_json_put_string(out, text, len);
-  wrenn_buf_puts(out, ":\""); /* valid JSON text as it stands */
-  wrenn_buf_append(out, value->text, value->len);
-  wrenn_buf_puts(out, "\"");
+  text[len] = '\0';
+  json_value(out, text, value);
   return NULL;
 }
 

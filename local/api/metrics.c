@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "util/json_out.h"
 
 #define DEFAULT_RANGE "10m"
 
@@ -17,22 +18,23 @@ typedef struct asking {
 static void reply_points(conn *c, const capsule *of, const char *range,
                          time_t since) {
   wrenn_buf json = {0};
-  bool first = true;
-  wrenn_buf_printf(&json,
-                   "{\"sandbox_id\":\"%s\",\"range\":\"%s\",\"points\":[",
-                   of->id, range);
+  json_object(&json, NULL);
+  json_text(&json, "sandbox_id", of->id);
+  json_text(&json, "range", range);
+  json_array(&json, "points");
   for (size_t i = 0; i < of->metrics.count; i++) {
     const capsule_point *p = &of->metrics.points[i];
     if (p->when < since)
       continue;
-    wrenn_buf_printf(&json,
-                     "%s{\"timestamp_unix\":%lld,\"cpu_pct\":%.2f,"
-                     "\"mem_bytes\":%lld,\"disk_bytes\":%lld}",
-                     first ? "" : ",", (long long)p->when, p->cpu_pct,
-                     (long long)p->mem_bytes, (long long)p->disk_bytes);
-    first = false;
+    json_object(&json, NULL);
+    json_int(&json, "timestamp_unix", p->when);
+    json_real(&json, "cpu_pct", p->cpu_pct, 2);
+    json_int(&json, "mem_bytes", p->mem_bytes);
+    json_int(&json, "disk_bytes", p->disk_bytes);
+    json_object_end(&json);
   }
-  wrenn_buf_puts(&json, "]}\n");
+  json_array_end(&json);
+  json_object_end(&json);
   conn_reply_json(c, 200, &json);
 }
 
@@ -98,7 +100,7 @@ static bool ask(conn *c, const char *range, time_t since) {
   if (!a)
     goto out;
   *a = (asking){c, request_of(c)->capsule, range, since};
-  wrenn_buf_puts(&order, "{\"op\":\"usage\"}");
+  json_text(&order, "op", "usage");
   asked = box_order(&request_of(c)->capsule->box, &order, on_usage, a);
 
 out:

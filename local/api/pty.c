@@ -9,6 +9,7 @@
 #include "api/pty.h"
 #include "base64.h"
 #include "box/accounts.h"
+#include "util/json_out.h"
 #include "util/random.h"
 
 #define HIGH ((size_t)512 * 1024)
@@ -20,24 +21,27 @@ void terminal_unref(terminal *t) {
   free(t);
 }
 
-static void send_text(terminal *t, const char *text, size_t len) {
-  if (t->ws)
-    ws_send(t->ws, text, len);
+static wrenn_buf begin_frame(const char *type) {
+  wrenn_buf frame = {0};
+  json_object(&frame, NULL);
+  json_text(&frame, "type", type);
+  return frame;
 }
 
-static void send_buf(terminal *t, wrenn_buf *frame) {
-  if (!frame->oom)
-    send_text(t, frame->data, frame->len);
+static void send_frame(terminal *t, wrenn_buf *frame) {
+  json_object_end(frame);
+  wrenn_buf_puts(frame, "\n");
+  if (t->ws && !frame->oom)
+    ws_send(t->ws, frame->data, frame->len);
   wrenn_buf_free(frame);
 }
 
 /* An error that ends the session. */
 static void fail(terminal *t, const char *text) {
-  wrenn_buf frame = {0};
-  wrenn_buf_puts(&frame, "{\"type\":\"error\",\"data\":");
-  wrenn_json_put_string(&frame, text, strlen(text));
-  wrenn_buf_puts(&frame, ",\"fatal\":true}\n");
-  send_buf(t, &frame);
+  wrenn_buf frame = begin_frame("error");
+  json_text(&frame, "data", text);
+  json_bool(&frame, "fatal", true);
+  send_frame(t, &frame);
   if (t->ws)
     ws_drop(t->ws);
 }
@@ -51,8 +55,8 @@ static void refuse(terminal *t, const char *text) {
 }
 
 static void on_ping_due(uv_timer_t *timer) {
-  terminal *t = timer->data;
-  send_text(t, "{\"type\":\"ping\"}\n", 16);
+  wrenn_buf frame = begin_frame("ping");
+  send_frame(timer->data, &frame);
 }
 
 static void begin_pings(terminal *t) {
@@ -66,15 +70,9 @@ static void hear(terminal *t) {
 }
 
 static void send_base64(terminal *t, const char *data, size_t len) {
-  wrenn_buf frame = {0};
-  size_t encoded = WRENN_BASE64_ENCODED(len);
-  wrenn_buf_puts(&frame, "{\"type\":\"output\",\"data\":\"");
-  if (wrenn_buf_reserve(&frame, encoded)) {
-    wrenn_base64_encode(data, len, frame.data + frame.len);
-    frame.len += encoded;
-  }
-  wrenn_buf_puts(&frame, "\"}\n");
-  send_buf(t, &frame);
+  wrenn_buf frame = begin_frame("output");
+  json_base64(&frame, "data", data, len);
+  send_frame(t, &frame);
 }
 
 static void on_output(process_sink *sink, process_output which,
@@ -95,10 +93,9 @@ static void on_output(process_sink *sink, process_output which,
 /* The socket may stay open after the exit frame, until the client closes it. */
 static void on_exited(process_sink *sink, int code) {
   terminal *t = (terminal *)((char *)sink - offsetof(terminal, sink));
-  char frame[64];
-  int len = snprintf(frame, sizeof(frame),
-                     "{\"type\":\"exit\",\"exit_code\":%d}\n", code);
-  send_text(t, frame, (size_t)len);
+  wrenn_buf frame = begin_frame("exit");
+  json_int(&frame, "exit_code", code);
+  send_frame(t, &frame);
   uv_timer_stop(&t->pinger);
   if (t->ws && t->traits->drops_pty)
     ws_drop(t->ws);
@@ -108,16 +105,15 @@ static void on_started(void *arg, process *p, const char *error,
                        const char *text) {
   terminal *t = arg;
   char message[1200];
-  wrenn_buf frame = {0};
   t->busy = false;
   if (t->ws && error) {
     snprintf(message, sizeof(message), "failed to start pty: %s", text);
     refuse(t, message);
   } else if (t->ws) {
-    wrenn_buf_printf(&frame,
-                     "{\"type\":\"started\",\"tag\":\"%s\",\"pid\":%lld}\n",
-                     p->tag, (long long)p->pid);
-    send_buf(t, &frame);
+    wrenn_buf frame = begin_frame("started");
+    json_text(&frame, "tag", p->tag);
+    json_int(&frame, "pid", p->pid);
+    send_frame(t, &frame);
     begin_pings(t);
     process_listen(p, &t->sink);
     terminal_work(t);

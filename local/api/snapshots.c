@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "model/events.h"
 #include "model/templates.h"
+#include "util/json_out.h"
 #include "util/random.h"
 
 #define PER_PAGE 50
@@ -47,7 +48,6 @@ static void reply_made(making *m, const char *error) {
     return;
   }
   template_put(m->made, m->made->team, &json);
-  wrenn_buf_puts(&json, "\n");
   conn_reply_json(m->conn, 201, &json);
 }
 
@@ -119,11 +119,8 @@ static bool take_name(conn *c, const char *asked,
 }
 
 static void reply_busy(conn *c, const capsule *of) {
-  char details[64];
-  snprintf(details, sizeof(details), "{\"status\":\"%s\"}",
-           capsule_status_name(of));
-  api_reply_details(c, 409, code_of(c, "invalid_state", "conflict"), details,
-                    "%s",
+  api_reply_details(c, 409, code_of(c, "invalid_state", "conflict"), "status",
+                    capsule_status_name(of),
                     server_of(c)->traits->typed_errors
                         ? "Sandbox must be running or paused to snapshot."
                         : "sandbox must be running or paused");
@@ -187,8 +184,7 @@ static bool begin(conn *c, capsule *of, const char *name) {
 
 static void reply_accepted(conn *c, const capsule *of) {
   wrenn_buf json = {0};
-  capsule_put(of, &json);
-  wrenn_buf_puts(&json, "\n");
+  capsule_put(of, NULL, &json);
   conn_reply_json(c, 202, &json);
 }
 
@@ -247,10 +243,8 @@ static int64_t put_templates(const templates *all, const wanted *w,
   LIST_EACH (const template, t, &all->list, link) {
     if (!is_wanted(t, w))
       continue;
-    if (count >= skipped && count < skipped + w->per_page) {
-      wrenn_buf_puts(out, count > skipped ? "," : "");
+    if (count >= skipped && count < skipped + w->per_page)
       template_put(t, w->team, out);
-    }
     count++;
   }
   return count;
@@ -266,16 +260,18 @@ void handle_snapshots(conn *c) {
     w.page = number_in(c, "page", 1, INT32_MAX);
     w.per_page = number_in(c, "per_page", PER_PAGE, PER_PAGE_MAX);
   }
-  wrenn_buf_puts(&json, paged ? "{\"templates\":[" : "[");
-  int64_t total = put_templates(&server_of(c)->templates, &w, &json);
-  wrenn_buf_puts(&json, "]");
   if (paged)
-    wrenn_buf_printf(&json,
-                     ",\"total\":%lld,\"page\":%lld,\"per_page\":%lld,"
-                     "\"total_pages\":%lld}",
-                     (long long)total, (long long)w.page, (long long)w.per_page,
-                     (long long)((total + w.per_page - 1) / w.per_page));
-  wrenn_buf_puts(&json, "\n");
+    json_object(&json, NULL);
+  json_array(&json, paged ? "templates" : NULL);
+  int64_t total = put_templates(&server_of(c)->templates, &w, &json);
+  json_array_end(&json);
+  if (paged) {
+    json_int(&json, "total", total);
+    json_int(&json, "page", w.page);
+    json_int(&json, "per_page", w.per_page);
+    json_int(&json, "total_pages", (total + w.per_page - 1) / w.per_page);
+    json_object_end(&json);
+  }
   conn_reply_json(c, 200, &json);
 }
 

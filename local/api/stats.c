@@ -8,30 +8,26 @@
 
 #include "api/api.h"
 #include "util/clock.h"
+#include "util/json_out.h"
 
 /* ---- GET /v1/capsules/stats ---------------------------------------------- */
 
 static void put_series(const stats *s, wrenn_buf *out, time_t since,
                        const char *name, size_t field) {
-  bool first = true;
-  wrenn_buf_printf(out, "\"%s\":[", name);
+  json_array(out, name);
   const stats_sample *one;
   for (size_t i = 0; (one = stats_at(s, i)); i++) {
-    char text[32];
     int64_t number;
     if (one->when < since)
       continue;
-    wrenn_buf_puts(out, first ? "" : ",");
-    first = false;
     if (field == offsetof(stats_sample, when)) {
-      clock_text(text, one->when);
-      wrenn_buf_printf(out, "\"%s\"", text);
+      json_time(out, NULL, one->when);
     } else {
       memcpy(&number, (const char *)one + field, sizeof(number));
-      wrenn_buf_printf(out, "%lld", (long long)number);
+      json_int(out, NULL, number);
     }
   }
-  wrenn_buf_puts(out, "]");
+  json_array_end(out);
 }
 
 void handle_stats(conn *c) {
@@ -57,24 +53,25 @@ void handle_stats(conn *c) {
   wrenn_buf json = {0};
   stats_sample now = stats_count(s), peaks = stats_peaks(s);
   time_t since = now.when - ranges[i].seconds;
-  wrenn_buf_printf(&json,
-                   "{\"range\":\"%s\",\"current\":{\"running_count\":%lld,"
-                   "\"vcpus_reserved\":%lld,\"memory_mb_reserved\":%lld},",
-                   ranges[i].name, (long long)now.running, (long long)now.vcpus,
-                   (long long)now.memory_mb);
-  wrenn_buf_printf(&json,
-                   "\"peaks\":{\"running_count\":%lld,\"vcpus\":%lld,"
-                   "\"memory_mb\":%lld},\"series\":{",
-                   (long long)peaks.running, (long long)peaks.vcpus,
-                   (long long)peaks.memory_mb);
+  json_object(&json, NULL);
+  json_text(&json, "range", ranges[i].name);
+  json_object(&json, "current");
+  json_int(&json, "running_count", now.running);
+  json_int(&json, "vcpus_reserved", now.vcpus);
+  json_int(&json, "memory_mb_reserved", now.memory_mb);
+  json_object_end(&json);
+  json_object(&json, "peaks");
+  json_int(&json, "running_count", peaks.running);
+  json_int(&json, "vcpus", peaks.vcpus);
+  json_int(&json, "memory_mb", peaks.memory_mb);
+  json_object_end(&json);
+  json_object(&json, "series");
   put_series(s, &json, since, "labels", offsetof(stats_sample, when));
-  wrenn_buf_puts(&json, ",");
   put_series(s, &json, since, "running", offsetof(stats_sample, running));
-  wrenn_buf_puts(&json, ",");
   put_series(s, &json, since, "vcpus", offsetof(stats_sample, vcpus));
-  wrenn_buf_puts(&json, ",");
   put_series(s, &json, since, "memory_mb", offsetof(stats_sample, memory_mb));
-  wrenn_buf_puts(&json, "}}\n");
+  json_object_end(&json);
+  json_object_end(&json);
   conn_reply_json(c, 200, &json);
 }
 
@@ -98,15 +95,14 @@ static bool read_date(conn *c, const char *name, int64_t *number) {
 }
 
 static void put_date(wrenn_buf *out, const char *name, int64_t number) {
-  char text[32];
+  char text[CLOCK_TEXT_SIZE];
   clock_text(text, (time_t)(number * STATS_DAY));
-  wrenn_buf_printf(out, "\"%s\":\"%.10s\"", name, text);
+  json_format(out, name, "%.10s", text);
 }
 
 void handle_usage(conn *c) {
   stats *s = server_of(c)->stats[request_of(c)->team];
   int64_t to = stats_count(s).when / STATS_DAY, from = -1;
-  bool first = true;
   if (!read_date(c, "from", &from) || !read_date(c, "to", &to))
     return;
   if (from < 0)
@@ -118,23 +114,23 @@ void handle_usage(conn *c) {
     return;
   }
   wrenn_buf json = {0};
-  wrenn_buf_puts(&json, "{");
+  json_object(&json, NULL);
   put_date(&json, "from", from);
-  wrenn_buf_puts(&json, ",");
   put_date(&json, "to", to);
-  wrenn_buf_puts(&json, ",\"points\":[");
+  json_array(&json, "points");
   size_t count;
   const stats_day *days = stats_days(s, &count);
   for (size_t i = 0; i < count; i++) {
     const stats_day *d = &days[i];
     if (d->number < from || d->number > to)
       continue;
-    wrenn_buf_puts(&json, first ? "{" : ",{");
-    first = false;
+    json_object(&json, NULL);
     put_date(&json, "date", d->number);
-    wrenn_buf_printf(&json, ",\"cpu_minutes\":%.4f,\"ram_mb_minutes\":%.4f}",
-                     d->cpu_minutes, d->ram_mb_minutes);
+    json_real(&json, "cpu_minutes", d->cpu_minutes, 4);
+    json_real(&json, "ram_mb_minutes", d->ram_mb_minutes, 4);
+    json_object_end(&json);
   }
-  wrenn_buf_puts(&json, "]}\n");
+  json_array_end(&json);
+  json_object_end(&json);
   conn_reply_json(c, 200, &json);
 }

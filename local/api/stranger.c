@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "http/ws.h"
+#include "util/json_out.h"
 
 #define WAIT_MS 5000
 
@@ -17,15 +18,18 @@ typedef struct stranger {
 } stranger;
 
 static void refuse(stranger *s) {
-  static const char plain[] =
-      "{\"type\":\"error\",\"data\":\"authentication failed\"}\n";
-  static const char fatal[] = "{\"type\":\"error\",\"data\":\"authentication "
-                              "failed\",\"fatal\":true}\n";
-  uv_timer_stop(&s->timer);
+  wrenn_buf frame = {0};
+  json_object(&frame, NULL);
+  json_text(&frame, "type", "error");
+  json_text(&frame, "data", "authentication failed");
   if (s->fatal)
-    ws_send(s->ws, fatal, sizeof(fatal) - 1);
-  else
-    ws_send(s->ws, plain, sizeof(plain) - 1);
+    json_bool(&frame, "fatal", true);
+  json_object_end(&frame);
+  wrenn_buf_puts(&frame, "\n");
+  uv_timer_stop(&s->timer);
+  if (!frame.oom)
+    ws_send(s->ws, frame.data, frame.len);
+  wrenn_buf_free(&frame);
   ws_drop(s->ws);
 }
 

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "http/ws.h"
+#include "util/json_out.h"
 
 /* A process is not read while this much waits for a client. */
 #define HIGH ((size_t)512 * 1024)
@@ -23,8 +24,16 @@ static void free_if_over(stream *s) {
     free(s);
 }
 
+static wrenn_buf begin_frame(const char *type) {
+  wrenn_buf frame = {0};
+  json_object(&frame, NULL);
+  json_text(&frame, "type", type);
+  return frame;
+}
+
 static void send_frame(stream *s, wrenn_buf *frame) {
-  wrenn_buf_puts(frame, "}\n");
+  json_object_end(frame);
+  wrenn_buf_puts(frame, "\n");
   if (s->ws && !frame->oom)
     ws_send(s->ws, frame->data, frame->len);
   wrenn_buf_free(frame);
@@ -32,13 +41,10 @@ static void send_frame(stream *s, wrenn_buf *frame) {
 
 static void send_data(stream *s, const char *type, const char *data,
                       size_t len) {
-  wrenn_buf frame = {0};
+  wrenn_buf frame = begin_frame(type);
   wrenn_buf_reserve(&frame, len + 64);
-  wrenn_buf_printf(&frame, "{\"type\":\"%s\"", type);
-  if (len > 0) {
-    wrenn_buf_puts(&frame, ",\"data\":");
-    wrenn_json_put_string(&frame, data, len);
-  }
+  if (len > 0)
+    json_bytes(&frame, "data", data, len);
   send_frame(s, &frame);
 }
 
@@ -60,16 +66,15 @@ static void on_output(process_sink *sink, process_output which,
 
 static void on_exited(process_sink *sink, int code) {
   stream *s = (stream *)((char *)sink - offsetof(stream, sink));
-  wrenn_buf frame = {0};
-  wrenn_buf_printf(&frame, "{\"type\":\"exit\",\"exit_code\":%d", code);
+  wrenn_buf frame = begin_frame("exit");
+  json_int(&frame, "exit_code", code);
   send_frame(s, &frame);
   ws_drop(s->ws);
 }
 
 static void attach(stream *s, process *p) {
-  wrenn_buf frame = {0};
-  wrenn_buf_printf(&frame, "{\"type\":\"start\",\"pid\":%lld",
-                   (long long)p->pid);
+  wrenn_buf frame = begin_frame("start");
+  json_int(&frame, "pid", p->pid);
   send_frame(s, &frame);
   process_listen(p, &s->sink);
 }

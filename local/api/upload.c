@@ -15,6 +15,7 @@
 
 #include "api/api.h"
 #include "http/multipart.h"
+#include "util/json_out.h"
 
 #define PLAIN_MAX ((size_t)100 * 1024 * 1024)
 #define PATH_SIZE_MAX ((size_t)64 * 1024)
@@ -190,9 +191,8 @@ static void on_opened(void *arg, const sandbox_reply *answer) {
 static void open_file(upload *u) {
   wrenn_buf order = {0};
   capsule *of = request_of(u->conn)->capsule;
-  wrenn_buf_puts(&order, "{\"op\":\"open_write\",\"path\":");
-  wrenn_json_put_string(&order, u->path.data, u->path.len);
-  wrenn_buf_puts(&order, "}");
+  json_text(&order, "op", "open_write");
+  json_bytes(&order, "path", u->path.data, u->path.len);
   u->asked = true;
   u->opening = box_order(&of->box, &order, on_opened, u);
   wrenn_buf_free(&order);

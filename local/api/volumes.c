@@ -4,11 +4,11 @@
 
 #include "api/api.h"
 #include "model/volumes.h"
+#include "util/json_out.h"
 
 static void reply_volume(conn *c, int status, const volume *v) {
   wrenn_buf json = {0};
   volume_put(v, &json);
-  wrenn_buf_puts(&json, "\n");
   conn_reply_json(c, status, &json);
 }
 
@@ -74,14 +74,12 @@ void handle_volume_create(conn *c) {
 
 void handle_volumes(conn *c) {
   wrenn_buf json = {0};
-  wrenn_buf_puts(&json, "[");
+  json_array(&json, NULL);
   LIST_EACH (const volume, v, &server_of(c)->volumes.list, link) {
-    if (v->team != request_of(c)->team)
-      continue;
-    wrenn_buf_puts(&json, json.len > 1 ? "," : "");
-    volume_put(v, &json);
+    if (v->team == request_of(c)->team)
+      volume_put(v, &json);
   }
-  wrenn_buf_puts(&json, "]\n");
+  json_array_end(&json);
   conn_reply_json(c, 200, &json);
 }
 

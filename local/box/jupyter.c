@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "box/process.h"
+#include "util/json_out.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -67,11 +68,6 @@ static const char line[] =
     "--ServerApp.iopub_msg_rate_limit=1e9 "
     ">\"$4/var/log/jupyter.log\" 2>&1";
 
-static void put_argument(wrenn_buf *order, const char *text) {
-  wrenn_buf_puts(order, ",");
-  wrenn_json_put_string(order, text, strlen(text));
-}
-
 /* Its output goes to a file, and nobody waits for its end: the reply closes the
  * ends of the pipes. */
 static void on_started(void *arg, const sandbox_reply *reply) {
@@ -88,18 +84,21 @@ void jupyter_start(box *b) {
   b->has_jupyter = kernel && wants_jupyter(b);
   if (!jupyter_socket(b, JUPYTER_PORT, socket))
     return;
-  wrenn_buf_puts(&order, "{\"op\":\"spawn\",\"cwd\":\"~\",\"cmd\":\"/bin/sh\","
-                         "\"args\":[\"-c\"");
-  put_argument(&order, line);
-  put_argument(&order, "sh");
-  put_argument(&order, kernel);
-  put_argument(&order, socket);
-  put_argument(&order, b->site->bwrap ? "ipc" : "tcp");
-  put_argument(&order, box_top(b));
-  put_argument(&order, b->site->friendly ? "wrenn" : "");
-  wrenn_buf_puts(&order, "],\"group\":true");
+  json_text(&order, "op", "spawn");
+  json_text(&order, "cwd", "~");
+  json_text(&order, "cmd", "/bin/sh");
+  json_array(&order, "args");
+  json_text(&order, NULL, "-c");
+  json_text(&order, NULL, line);
+  json_text(&order, NULL, "sh");
+  json_text(&order, NULL, kernel);
+  json_text(&order, NULL, socket);
+  json_text(&order, NULL, b->site->bwrap ? "ipc" : "tcp");
+  json_text(&order, NULL, box_top(b));
+  json_text(&order, NULL, b->site->friendly ? "wrenn" : "");
+  json_array_end(&order);
+  json_bool(&order, "group", true);
   process_put_envs(b, b->site->user, &none, &order);
-  wrenn_buf_puts(&order, "}");
   box_order(b, &order, on_started, b);
   wrenn_buf_free(&order);
 }

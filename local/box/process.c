@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "util/json_out.h"
+
 /* A terminal whose program has ended, and that has been quiet for this long, is
  * considered finished. */
 #define PTY_QUIET_MS 50
@@ -121,9 +123,11 @@ void process_resize(process *p, int64_t cols, int64_t rows) {
 
 bool process_signal(process *p, int signal, sandbox_done *done, void *arg) {
   wrenn_buf order = {0};
-  wrenn_buf_printf(&order, "{\"op\":\"kill\",\"pid\":%lld,\"signal\":%d%s}",
-                   (long long)p->pid, signal,
-                   p->of->site->kills_group ? ",\"group\":true" : "");
+  json_text(&order, "op", "kill");
+  json_int(&order, "pid", p->pid);
+  json_int(&order, "signal", signal);
+  if (p->of->site->kills_group)
+    json_bool(&order, "group", true);
   bool sent = box_order(p->of, &order, done, arg);
   wrenn_buf_free(&order);
   return sent;
@@ -164,11 +168,10 @@ void process_unknown(const char *selector, char *text, size_t size) {
 }
 
 void process_put(const process *p, wrenn_buf *out) {
-  wrenn_buf_printf(out, "{\"pid\":%lld", (long long)p->pid);
-  if (p->tag) {
-    wrenn_buf_puts(out, ",\"tag\":");
-    wrenn_json_put_string(out, p->tag, strlen(p->tag));
-  }
-  wrenn_buf_append(out, p->words.data, p->words.len);
-  wrenn_buf_puts(out, "}");
+  json_object(out, NULL);
+  json_int(out, "pid", p->pid);
+  if (p->tag)
+    json_text(out, "tag", p->tag);
+  json_written(out, p->words.data, p->words.len);
+  json_object_end(out);
 }

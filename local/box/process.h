@@ -28,7 +28,7 @@ struct process {
   box *of;
   int64_t pid;
   char *tag;       /* or NULL */
-  wrenn_buf words; /* "cmd":...,"args":[...] as the API shows them */
+  wrenn_buf words; /* the members cmd and args, as the API shows them */
   bool pty;
   bool exited;
   bool told; /* the sinks know of the end */

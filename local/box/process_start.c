@@ -6,6 +6,7 @@
 
 #include "box/accounts.h"
 #include "box/process.h"
+#include "util/json_out.h"
 
 typedef struct start {
   box *of;
@@ -86,35 +87,44 @@ static void on_spawned(void *arg, const sandbox_reply *reply) {
   free_start(s);
 }
 
+static void put_env(const wrenn_json *name, const wrenn_json *value,
+                    wrenn_buf *out) {
+  wrenn_buf text = {0};
+  if (!wrenn_buf_reserve(&text, name->len + 1 + value->len)) {
+    out->oom = true;
+    return;
+  }
+  text.len = wrenn_json_decode(name, text.data);
+  text.data[text.len++] = '=';
+  text.len += wrenn_json_decode(value, text.data + text.len);
+  json_bytes(out, NULL, text.data, text.len);
+  wrenn_buf_free(&text);
+}
+
 void process_put_envs(const box *b, const account *user, const wrenn_json *envs,
                       wrenn_buf *out) {
   wrenn_json_iter it;
   wrenn_json name, value;
-  wrenn_buf_printf(out,
-                   ",\"envs\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
-                   "/usr/bin:/sbin:/bin\",\"USER=%s\",\"LOGNAME=%s\","
-                   "\"WRENN_SANDBOX=true\",\"WRENN_SANDBOX_ID=%s\","
-                   "\"WRENN_TEMPLATE_ID=%s\",\"HOME=%s%s\"",
-                   user->name, user->name, b->id, b->template, box_top(b),
-                   user->home);
+  json_array(out, "envs");
+  json_text(
+      out, NULL,
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  json_format(out, NULL, "USER=%s", user->name);
+  json_format(out, NULL, "LOGNAME=%s", user->name);
+  json_text(out, NULL, "WRENN_SANDBOX=true");
+  json_format(out, NULL, "WRENN_SANDBOX_ID=%s", b->id);
+  json_format(out, NULL, "WRENN_TEMPLATE_ID=%s", b->template);
+  json_format(out, NULL, "HOME=%s%s", box_top(b), user->home);
   wrenn_json_walk(&it, envs);
-  while (wrenn_json_next(&it, &name, &value) > 0) {
-    wrenn_buf_puts(out, ",\""); /* both are valid JSON text as they stand */
-    wrenn_buf_append(out, name.text, name.len);
-    wrenn_buf_puts(out, "=");
-    wrenn_buf_append(out, value.text, value.len);
-    wrenn_buf_puts(out, "\"");
-  }
-  wrenn_buf_puts(out, "]");
+  while (wrenn_json_next(&it, &name, &value) > 0)
+    put_env(&name, &value, out);
+  json_array_end(out);
 }
 
 static void put_words(const process_plan *plan, wrenn_buf *out) {
-  wrenn_buf_puts(out, ",\"cmd\":");
-  wrenn_json_put_string(out, plan->cmd, strlen(plan->cmd));
-  if (plan->args.type == WRENN_JSON_ARRAY) {
-    wrenn_buf_puts(out, ",\"args\":");
-    wrenn_buf_append(out, plan->args.text, plan->args.len);
-  }
+  json_text(out, "cmd", plan->cmd);
+  if (plan->args.type == WRENN_JSON_ARRAY)
+    json_value(out, "args", &plan->args);
 }
 
 bool process_start(box *b, const process_plan *plan, process_started *done,
@@ -132,25 +142,26 @@ bool process_start(box *b, const process_plan *plan, process_started *done,
   put_words(plan, &s->words);
   if ((plan->tag && !s->tag) || s->words.oom)
     goto out;
-  wrenn_buf_puts(&order, "{\"op\":\"spawn\",\"cwd\":");
-  wrenn_json_put_string(&order, *plan->cwd ? plan->cwd : "~",
-                        *plan->cwd ? strlen(plan->cwd) : 1);
+  json_text(&order, "op", "spawn");
+  json_text(&order, "cwd", *plan->cwd ? plan->cwd : "~");
   put_words(plan, &order);
   const account *user = plan->user ? plan->user : b->site->user;
   process_put_envs(b, user, &plan->envs, &order);
   if (user != b->site->user) {
-    wrenn_buf_printf(&order, ",\"home\":\"%s%s\"", box_top(b), user->home);
+    json_format(&order, "home", "%s%s", box_top(b), user->home);
     if (b->site->bwrap)
-      wrenn_buf_printf(&order, ",\"user\":\"%s\"", user->name);
+      json_text(&order, "user", user->name);
   }
   if (b->site->login_shell)
-    wrenn_buf_puts(&order, ",\"shell\":true");
+    json_bool(&order, "shell", true);
   if (b->site->kills_group)
-    wrenn_buf_puts(&order, ",\"group\":true");
-  if (plan->pty)
-    wrenn_buf_printf(&order, ",\"pty\":{\"cols\":%lld,\"rows\":%lld}",
-                     (long long)plan->cols, (long long)plan->rows);
-  wrenn_buf_puts(&order, "}");
+    json_bool(&order, "group", true);
+  if (plan->pty) {
+    json_object(&order, "pty");
+    json_int(&order, "cols", plan->cols);
+    json_int(&order, "rows", plan->rows);
+    json_object_end(&order);
+  }
   sent = box_order(b, &order, on_spawned, s);
 
 out:

@@ -11,6 +11,7 @@
 
 #include "box/accounts.h"
 #include "box/walls.h"
+#include "util/json_out.h"
 #include "util/list.h"
 
 #define CHANNEL_FD 3
@@ -206,7 +207,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 
 bool sandbox_order(sandbox *s, const wrenn_buf *order, sandbox_done *done,
                    void *arg) {
-  if (s->stopping || order->oom || order->len < 2)
+  if (s->stopping || order->oom)
     return false;
   pending *p = calloc(1, sizeof(*p));
   outgoing *o = calloc(1, sizeof(*o));
@@ -215,8 +216,10 @@ bool sandbox_order(sandbox *s, const wrenn_buf *order, sandbox_done *done,
   p->id = ++s->last_id;
   p->done = done;
   p->arg = arg;
-  wrenn_buf_printf(&o->text, "{\"id\":%lld,", (long long)p->id);
-  wrenn_buf_append(&o->text, order->data + 1, order->len - 1);
+  json_object(&o->text, NULL);
+  json_int(&o->text, "id", p->id);
+  json_written(&o->text, order->data, order->len);
+  json_object_end(&o->text);
   if (o->text.oom)
     goto failed;
   list_prepend(&s->waiting, &p->link);

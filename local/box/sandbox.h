@@ -54,9 +54,9 @@ typedef struct sandbox_options {
 /* Starts a sandbox; `ready` or `gone` follows. NULL if it cannot be started. */
 sandbox *sandbox_start(const sandbox_options *options);
 
-/* Sends an order, a JSON object without an id. `done` is called once, later,
- * and never after `gone`. Returns false, without a call, if the sandbox is
- * ending. */
+/* Sends an order: the members of a JSON object, without an id. `done` is called
+ * once, later, and never after `gone`. Returns false, without a call, if the
+ * sandbox is ending. */
 bool sandbox_order(sandbox *s, const wrenn_buf *order, sandbox_done *done,
                    void *arg);
 

@@ -62,6 +62,7 @@ void conn_reply(conn *c, int status, const char *type, const char *body,
 }
 
 void conn_reply_json(conn *c, int status, wrenn_buf *json) {
+  wrenn_buf_puts(json, "\n");
   if (json->oom)
     conn_abort(c);
   else

@@ -160,7 +160,7 @@ void http_server_end(http_server *s);
 void conn_reply(conn *c, int status, const char *type, const char *body,
                 size_t len);
 
-/* A whole answer of JSON. Frees the buffer. */
+/* A whole answer of JSON, to which a newline is added. Frees the buffer. */
 void conn_reply_json(conn *c, int status, wrenn_buf *json);
 
 /* The request's id, where the server tells it. */

@@ -8,7 +8,7 @@
 #include "model/events.h"
 #include "model/jobs.h"
 #include "model/volumes.h"
-#include "util/clock.h"
+#include "util/json_out.h"
 
 /* The minimum time of a change of status, as on a real server. */
 #define CHANGE_MS 20
@@ -31,46 +31,44 @@ const char *capsule_status_name(const capsule *c) {
 }
 
 static void put_time(wrenn_buf *out, const char *name, time_t when) {
-  char text[32];
-  if (!when)
-    return;
-  clock_text(text, when);
-  wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
+  if (when)
+    json_time(out, name, when);
 }
 
 /* The version keys, in the order of the alphabet. */
 static void put_versions(const traits *t, wrenn_buf *out) {
   bool late = strcmp(t->vmm_key, "kernel_version") > 0;
-  wrenn_buf_puts(out, "\"agent_version\":\"local\",\"envd_version\":\"local\"");
+  json_text(out, "agent_version", "local");
+  json_text(out, "envd_version", "local");
   if (!late)
-    wrenn_buf_printf(out, ",\"%s\":\"local\"", t->vmm_key);
-  wrenn_buf_puts(out, ",\"kernel_version\":\"host\"");
+    json_text(out, t->vmm_key, "local");
+  json_text(out, "kernel_version", "host");
   if (late)
-    wrenn_buf_printf(out, ",\"%s\":\"local\"", t->vmm_key);
+    json_text(out, t->vmm_key, "local");
 }
 
 static void put_metadata(const capsule *c, wrenn_buf *out) {
   if (!c->started && !c->labels)
     return;
-  wrenn_buf_puts(out, ",\"metadata\":{");
+  json_object(out, "metadata");
   if (c->started)
     put_versions(c->all->traits, out);
   if (c->labels)
-    wrenn_buf_printf(out, "%s%s", c->started ? "," : "", c->labels);
-  wrenn_buf_puts(out, "}");
+    json_written(out, c->labels, strlen(c->labels));
+  json_object_end(out);
 }
 
 static void put_members(const capsule *c, wrenn_buf *out) {
-  wrenn_buf_printf(out,
-                   "{\"id\":\"%s\",\"status\":\"%s\",\"template\":\"%s\","
-                   "\"vcpus\":%lld,\"memory_mb\":%lld,\"timeout_sec\":%lld",
-                   c->id, capsule_status_name(c), c->template,
-                   (long long)c->vcpus, (long long)c->memory_mb,
-                   (long long)c->timeout_sec);
+  json_text(out, "id", c->id);
+  json_text(out, "status", capsule_status_name(c));
+  json_text(out, "template", c->template);
+  json_int(out, "vcpus", c->vcpus);
+  json_int(out, "memory_mb", c->memory_mb);
+  json_int(out, "timeout_sec", c->timeout_sec);
   if (c->all->traits->shows_host_ip && c->started)
-    wrenn_buf_puts(out, ",\"host_ip\":\"" CAPSULE_HOST_IP "\"");
+    json_text(out, "host_ip", CAPSULE_HOST_IP);
   if (c->all->traits->shows_disk_size)
-    wrenn_buf_printf(out, ",\"disk_size_mb\":%lld", (long long)c->disk_size_mb);
+    json_int(out, "disk_size_mb", c->disk_size_mb);
   put_time(out, "created_at", c->created);
   put_time(out, "started_at", c->started);
   put_time(out, "last_active_at", c->active);
@@ -78,20 +76,21 @@ static void put_members(const capsule *c, wrenn_buf *out) {
   put_metadata(c, out);
 }
 
-void capsule_put(const capsule *c, wrenn_buf *out) {
+void capsule_put(const capsule *c, const char *name, wrenn_buf *out) {
+  json_object(out, name);
   put_members(c, out);
-  wrenn_buf_puts(out, "}");
+  json_object_end(out);
 }
 
 /* The disk usage comes from the metrics. */
 void capsule_put_alone(const capsule *c, wrenn_buf *out) {
   int64_t bytes =
       c->metrics.count ? c->metrics.points[c->metrics.count - 1].disk_bytes : 0;
+  json_object(out, NULL);
   put_members(c, out);
   if (c->all->traits->shows_disk_usage)
-    wrenn_buf_printf(out, ",\"disk_used_mb\":%lld",
-                     (long long)((bytes + MIB - 1) / MIB));
-  wrenn_buf_puts(out, "}");
+    json_int(out, "disk_used_mb", (bytes + MIB - 1) / MIB);
+  json_object_end(out);
 }
 
 /* ---- watchers ------------------------------------------------------------ */
@@ -229,7 +228,7 @@ static void after_resume(void *arg, const sandbox_reply *reply) {
 
 bool capsule_order(capsule *c, const char *order, sandbox_done *done) {
   wrenn_buf message = {0};
-  wrenn_buf_printf(&message, "{\"op\":\"%s\"}", order);
+  json_text(&message, "op", order);
   bool sent = box_order(&c->box, &message, done, c);
   wrenn_buf_free(&message);
   return sent;

@@ -192,8 +192,9 @@ void capsule_touch(capsule *c);
 /* Keeps a point of its metrics. */
 void capsule_add_point(capsule *c, const capsule_point *point);
 
-/* Appends the capsule as the API shows it, in a list or alone. */
-void capsule_put(const capsule *c, wrenn_buf *out);
+/* Appends the capsule as the API shows it: as an element or a member, whose
+ * name may be NULL; or alone. */
+void capsule_put(const capsule *c, const char *name, wrenn_buf *out);
 void capsule_put_alone(const capsule *c, wrenn_buf *out);
 
 /* Starts waiting for the capsule to leave its present status; stops waiting. */

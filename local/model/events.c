@@ -1,44 +1,44 @@
 #include "model/events.h"
 
-#include <string.h>
-
 #include "model/team.h"
-#include "util/clock.h"
+#include "util/json_out.h"
 
 /* The first members. */
 static void begin(wrenn_buf *out, int team, const char *kind,
                   const char *outcome) {
-  char now[32];
-  clock_text(now, time(NULL));
-  wrenn_buf_printf(out, "{\"event\":\"%s\"", kind);
+  json_object(out, NULL);
+  json_text(out, "event", kind);
   if (outcome)
-    wrenn_buf_printf(out, ",\"outcome\":\"%s\"", outcome);
-  wrenn_buf_printf(out, ",\"timestamp\":\"%s\",\"team_id\":\"" TEAM_ID "\"",
-                   now, team + 1);
+    json_text(out, "outcome", outcome);
+  json_time(out, "timestamp", time(NULL));
+  json_format(out, "team_id", TEAM_ID, team + 1);
 }
 
 static void put_actor(wrenn_buf *out, int team, bool system) {
-  if (system)
-    wrenn_buf_puts(out, ",\"actor\":{\"type\":\"system\"}");
-  else
-    wrenn_buf_printf(out,
-                     ",\"actor\":{\"type\":\"api_key\",\"id\":\"" KEY_ID
-                     "\",\"name\":\"" KEY_NAME "\"}",
-                     team + 1);
+  json_object(out, "actor");
+  json_text(out, "type", system ? "system" : "api_key");
+  if (!system) {
+    json_format(out, "id", KEY_ID, team + 1);
+    json_text(out, "name", KEY_NAME);
+  }
+  json_object_end(out);
 }
 
 static void put_resource(wrenn_buf *out, const char *type, const char *id) {
-  wrenn_buf_printf(out, ",\"resource\":{\"id\":\"%s\",\"type\":\"%s\"}", id,
-                   type);
+  json_object(out, "resource");
+  json_text(out, "id", id);
+  json_text(out, "type", type);
+  json_object_end(out);
 }
 
-static void put_capsule(wrenn_buf *out, const capsule *c) {
-  wrenn_buf_puts(out, ",\"sandbox\":");
-  capsule_put(c, out);
+static void put_metadata(wrenn_buf *out, const char *name, const char *value) {
+  json_object(out, "metadata");
+  json_text(out, name, value);
+  json_object_end(out);
 }
 
 static void end(events *e, int team, const char *kind, wrenn_buf *out) {
-  wrenn_buf_puts(out, "}");
+  json_object_end(out);
   if (!out->oom)
     e->tell(e, team, kind, out);
   wrenn_buf_free(out);
@@ -55,15 +55,13 @@ void events_act(events *e, const event *what) {
   else if (what->snapshot)
     put_resource(&out, "snapshot", what->snapshot);
   if (what->reason)
-    wrenn_buf_printf(&out, ",\"metadata\":{\"reason\":\"%s\"}", what->reason);
+    put_metadata(&out, "reason", what->reason);
   else if (what->host_ip)
-    wrenn_buf_printf(&out, ",\"metadata\":{\"host_ip\":\"%s\"}", what->host_ip);
-  if (what->error) {
-    wrenn_buf_puts(&out, ",\"error\":");
-    wrenn_json_put_string(&out, what->error, strlen(what->error));
-  }
+    put_metadata(&out, "host_ip", what->host_ip);
+  if (what->error)
+    json_text(&out, "error", what->error);
   if (what->capsule)
-    put_capsule(&out, what->capsule);
+    capsule_put(what->capsule, "sandbox", &out);
   end(e, what->team, what->kind, &out);
 }
 
@@ -73,9 +71,11 @@ static void tell_change(events *e, const capsule *c, capsule_status before) {
   begin(&out, c->team, kind, NULL);
   put_actor(&out, c->team, true);
   put_resource(&out, "sandbox", c->id);
-  wrenn_buf_printf(&out, ",\"metadata\":{\"from\":\"%s\",\"to\":\"%s\"}",
-                   capsule_status_text(c->all, before), capsule_status_name(c));
-  put_capsule(&out, c);
+  json_object(&out, "metadata");
+  json_text(&out, "from", capsule_status_text(c->all, before));
+  json_text(&out, "to", capsule_status_name(c));
+  json_object_end(&out);
+  capsule_put(c, "sandbox", &out);
   end(e, c->team, kind, &out);
 }
 

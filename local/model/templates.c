@@ -9,7 +9,7 @@
 #include "model/jobs.h"
 #include "model/record.h"
 #include "model/team.h"
-#include "util/clock.h"
+#include "util/json_out.h"
 #include "util/path.h"
 #include "util/random.h"
 
@@ -167,12 +167,16 @@ char *template_tree(const template *t) { return path_join(t->folder, TREE); }
 
 bool template_save(const template *t) {
   wrenn_buf text = {0};
-  wrenn_buf_printf(&text,
-                   "{\"name\":\"%s\",\"team\":%d,\"public\":%d,\"vcpus\":%lld,"
-                   "\"memory_mb\":%lld,\"size_bytes\":%lld,\"created\":%lld}\n",
-                   t->name, t->team, t->public, (long long)t->vcpus,
-                   (long long)t->memory_mb, (long long)t->size_bytes,
-                   (long long)t->created);
+  json_object(&text, NULL);
+  json_text(&text, "name", t->name);
+  json_int(&text, "team", t->team);
+  json_int(&text, "public", t->public);
+  json_int(&text, "vcpus", t->vcpus);
+  json_int(&text, "memory_mb", t->memory_mb);
+  json_int(&text, "size_bytes", t->size_bytes);
+  json_int(&text, "created", t->created);
+  json_object_end(&text);
+  wrenn_buf_puts(&text, "\n");
   bool ok = record_write(t->folder, &text);
   wrenn_buf_free(&text);
   return ok;
@@ -208,26 +212,25 @@ void template_release(template *t) {
 
 /* ---- JSON ---------------------------------------------------------------- */
 
-static const char *truth(bool is) { return is ? "true" : "false"; }
-
 void template_put(const template *t, int team, wrenn_buf *out) {
-  char created[32], slug[TEMPLATE_SLUG_SIZE];
+  char slug[TEMPLATE_SLUG_SIZE];
   generation g = t->all->capsules->generation;
-  clock_text(created, t->created);
-  wrenn_buf_printf(out, "{\"name\":\"%s\",\"type\":\"%s\"", t->name,
-                   t->platform ? "base" : "snapshot");
-  if (!t->platform)
-    wrenn_buf_printf(out, ",\"vcpus\":%lld,\"memory_mb\":%lld",
-                     (long long)t->vcpus, (long long)t->memory_mb);
-  wrenn_buf_printf(out,
-                   ",\"size_bytes\":%lld,\"created_at\":\"%s\","
-                   "\"platform\":%s",
-                   (long long)t->size_bytes, created, truth(t->platform));
+  json_object(out, NULL);
+  json_text(out, "name", t->name);
+  json_text(out, "type", t->platform ? "base" : "snapshot");
+  if (!t->platform) {
+    json_int(out, "vcpus", t->vcpus);
+    json_int(out, "memory_mb", t->memory_mb);
+  }
+  json_int(out, "size_bytes", t->size_bytes);
+  json_time(out, "created_at", t->created);
+  json_bool(out, "platform", t->platform);
   if (g >= GENERATION_0_2_2)
-    wrenn_buf_printf(out, ",\"protected\":%s", truth(t->platform));
-  if (g >= GENERATION_0_4)
-    wrenn_buf_printf(out, ",\"public\":%s,\"owned\":%s,\"team_slug\":\"%s\"",
-                     truth(t->public), truth(!t->platform && t->team == team),
-                     template_slug(t, slug));
-  wrenn_buf_puts(out, "}");
+    json_bool(out, "protected", t->platform);
+  if (g >= GENERATION_0_4) {
+    json_bool(out, "public", t->public);
+    json_bool(out, "owned", !t->platform && t->team == team);
+    json_text(out, "team_slug", template_slug(t, slug));
+  }
+  json_object_end(out);
 }

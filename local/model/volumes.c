@@ -9,7 +9,7 @@
 #include "model/jobs.h"
 #include "model/record.h"
 #include "model/team.h"
-#include "util/clock.h"
+#include "util/json_out.h"
 #include "util/path.h"
 #include "util/random.h"
 
@@ -123,11 +123,15 @@ bool volume_read_name(const char *given, char name[VOLUME_NAME_MAX + 1]) {
 
 static bool save(const volume *v) {
   wrenn_buf text = {0};
-  wrenn_buf_printf(&text,
-                   "{\"id\":\"%s\",\"name\":\"%s\",\"team\":%d,"
-                   "\"size_mb\":%lld,\"created\":%lld,\"attached\":%lld}\n",
-                   v->id, v->name, v->team, (long long)v->size_mb,
-                   (long long)v->created, (long long)v->attached);
+  json_object(&text, NULL);
+  json_text(&text, "id", v->id);
+  json_text(&text, "name", v->name);
+  json_int(&text, "team", v->team);
+  json_int(&text, "size_mb", v->size_mb);
+  json_int(&text, "created", v->created);
+  json_int(&text, "attached", v->attached);
+  json_object_end(&text);
+  wrenn_buf_puts(&text, "\n");
   bool ok = record_write(v->home, &text);
   wrenn_buf_free(&text);
   return ok;
@@ -212,12 +216,6 @@ void volumes_follow(capsule *c) {
 
 /* ---- JSON ---------------------------------------------------------------- */
 
-static void put_time(wrenn_buf *out, const char *name, time_t when) {
-  char text[32];
-  clock_text(text, when);
-  wrenn_buf_printf(out, ",\"%s\":\"%s\"", name, text);
-}
-
 void volume_put(const volume *v, wrenn_buf *out) {
   static const char *const names[] = {[VOLUME_DETACHED] = "detached",
                                       [VOLUME_ATTACHING] = "attaching",
@@ -225,17 +223,19 @@ void volume_put(const volume *v, wrenn_buf *out) {
   char path[VOLUME_MOUNT_SIZE] = "";
   if (v->of)
     volume_mount_path(v, path);
-  wrenn_buf_printf(out,
-                   "{\"id\":\"%s\",\"team_id\":\"" TEAM_ID "\",\"name\":\"%s\","
-                   "\"size_mb\":%lld,\"status\":\"%s\",\"mount_path\":\"%s\"",
-                   v->id, v->team + 1, v->name, (long long)v->size_mb,
-                   names[v->status], path);
-  put_time(out, "created_at", v->created);
+  json_object(out, NULL);
+  json_text(out, "id", v->id);
+  json_format(out, "team_id", TEAM_ID, v->team + 1);
+  json_text(out, "name", v->name);
+  json_int(out, "size_mb", v->size_mb);
+  json_text(out, "status", names[v->status]);
+  json_text(out, "mount_path", path);
+  json_time(out, "created_at", v->created);
   if (v->attached) /* to the only host */
-    wrenn_buf_puts(out, ",\"host_id\":\"" HOST_ID "\"");
+    json_text(out, "host_id", HOST_ID);
   if (v->of)
-    wrenn_buf_printf(out, ",\"sandbox_id\":\"%s\"", v->of->id);
+    json_text(out, "sandbox_id", v->of->id);
   if (v->attached)
-    put_time(out, "last_attached_at", v->attached);
-  wrenn_buf_puts(out, "}");
+    json_time(out, "last_attached_at", v->attached);
+  json_object_end(out);
 }

@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "box/jupyter.h"
+#include "util/json_out.h"
 
 #define DIALS 3
 #define FIRST_PAUSE_MS 100 /* doubled for the next dial */
@@ -154,12 +155,10 @@ static void on_dialled(void *arg, const sandbox_reply *reply) {
 static void dial(proxy *p) {
   char socket[JUPYTER_SOCKET_MAX];
   wrenn_buf order = {0};
-  wrenn_buf_printf(&order, "{\"op\":\"dial\",\"port\":%ld", p->port);
-  if (jupyter_socket(&p->capsule->box, p->port, socket)) {
-    wrenn_buf_puts(&order, ",\"socket\":");
-    wrenn_json_put_string(&order, socket, strlen(socket));
-  }
-  wrenn_buf_puts(&order, "}");
+  json_text(&order, "op", "dial");
+  json_int(&order, "port", p->port);
+  if (jupyter_socket(&p->capsule->box, p->port, socket))
+    json_text(&order, "socket", socket);
   p->dials++;
   p->refs++;
   if (!box_order(&p->capsule->box, &order, on_dialled, p)) {
