@@ -387,7 +387,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < p.server.teams; i++)
     p.server.keys[i] = p.options.keys.list[i];
   p.server.generation = p.options.generation;
-  p.traits = *generation_traits(p.options.generation);
+  p.traits = generation_traits(p.options.generation);
   if (p.options.lenient)
     traits_soften(&p.traits);
   p.server.traits = &p.traits;

@@ -17,7 +17,7 @@ typedef enum generation {
 } generation;
 
 typedef struct traits {
-  const char *name, *version;
+  const char *version;
 
   /* capsules */
   const char *template; /* when none is asked for */
@@ -65,7 +65,7 @@ typedef struct traits {
 /* Reads "0.1", "0.2", "0.2.2", "0.3" or "0.4"; false for anything else. */
 bool generation_parse(const char *text, generation *g);
 
-const traits *generation_traits(generation g);
+traits generation_traits(generation g);
 
 /* The traits for --lenient: without the silences of real servers. */
 void traits_soften(traits *t);
