@@ -9,61 +9,60 @@
 
 #define KEY_SIZE 128 /* what is cut to fit is no key */
 
-typedef enum admission { PUBLIC, KEY } admission;
+/* How a request is served. */
+typedef enum route_kind {
+  WHOLE,   /* when it is complete */
+  PUBLIC,  /* the same, without a key */
+  AT_HEAD, /* when its head is complete: the handler takes the body itself */
+  UPGRADE  /* the same as WHOLE, and it has to be a WebSocket's */
+} route_kind;
 
 typedef struct route {
   method method;
   const char *pattern; /* a : is a selector; below capsules, the first an id */
-  void (*handle)(conn *c); /* the request is complete */
-  void (*begin)(conn *c);  /* its head is: takes the body as it comes */
-  admission admission;
-  bool upgrade;
+  void (*handle)(conn *c);
+  route_kind kind;
 } route;
 
 static const route routes[] = {
-    {METHOD_GET, "/health", handle_health, NULL, PUBLIC, false},
-    {METHOD_POST, "/v1/capsules", handle_create, NULL, KEY, false},
-    {METHOD_GET, "/v1/capsules", handle_capsules, NULL, KEY, false},
-    {METHOD_GET, "/v1/capsules/stats", handle_stats, NULL, KEY, false},
-    {METHOD_GET, "/v1/capsules/usage", handle_usage, NULL, KEY, false},
-    {METHOD_GET, "/v1/capsules/:", handle_get, NULL, KEY, false},
-    {METHOD_DELETE, "/v1/capsules/:", handle_destroy, NULL, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/pause", handle_pause, NULL, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/resume", handle_resume, NULL, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/ping", handle_ping, NULL, KEY, false},
-    {METHOD_GET, "/v1/capsules/:/metrics", handle_metrics, NULL, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/exec", handle_exec, NULL, KEY, false},
-    {METHOD_GET, "/v1/capsules/:/exec/stream", handle_exec_stream, NULL, KEY,
-     true},
-    {METHOD_GET, "/v1/capsules/:/processes", handle_processes, NULL, KEY,
-     false},
-    {METHOD_DELETE, "/v1/capsules/:/processes/:", handle_kill, NULL, KEY,
-     false},
+    {METHOD_GET, "/health", handle_health_get, PUBLIC},
+    {METHOD_POST, "/v1/capsules", handle_capsule_create, WHOLE},
+    {METHOD_GET, "/v1/capsules", handle_capsule_list, WHOLE},
+    {METHOD_GET, "/v1/capsules/stats", handle_stats_get, WHOLE},
+    {METHOD_GET, "/v1/capsules/usage", handle_usage_get, WHOLE},
+    {METHOD_GET, "/v1/capsules/:", handle_capsule_get, WHOLE},
+    {METHOD_DELETE, "/v1/capsules/:", handle_capsule_destroy, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/pause", handle_capsule_pause, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/resume", handle_capsule_resume, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/ping", handle_capsule_ping, WHOLE},
+    {METHOD_GET, "/v1/capsules/:/metrics", handle_metrics_get, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/exec", handle_command_run, WHOLE},
+    {METHOD_GET, "/v1/capsules/:/exec/stream", handle_command_stream, UPGRADE},
+    {METHOD_GET, "/v1/capsules/:/processes", handle_process_list, WHOLE},
+    {METHOD_DELETE, "/v1/capsules/:/processes/:", handle_process_kill, WHOLE},
     {METHOD_GET, "/v1/capsules/:/processes/:/stream", handle_process_stream,
-     NULL, KEY, true},
-    {METHOD_GET, "/v1/capsules/:/pty", handle_pty, NULL, KEY, true},
-    {METHOD_POST, "/v1/capsules/:/files/read", handle_read, NULL, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/files/stream/read", handle_stream_read, NULL,
-     KEY, false},
-    {METHOD_POST, "/v1/capsules/:/files/list", handle_list, NULL, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/files/mkdir", handle_mkdir, NULL, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/files/remove", handle_remove, NULL, KEY,
-     false},
-    {METHOD_POST, "/v1/capsules/:/files/write", NULL, begin_write, KEY, false},
-    {METHOD_POST, "/v1/capsules/:/files/stream/write", NULL, begin_stream_write,
-     KEY, false},
-    {METHOD_POST, "/v1/snapshots", handle_snapshot, NULL, KEY, false},
-    {METHOD_GET, "/v1/snapshots", handle_snapshots, NULL, KEY, false},
-    {METHOD_DELETE, "/v1/snapshots/:", handle_snapshot_delete, NULL, KEY,
-     false},
-    {METHOD_PATCH, "/v1/snapshots/:", handle_snapshot_rename, NULL, KEY, false},
-    {METHOD_PATCH, "/v1/snapshots/:/visibility", handle_snapshot_visibility,
-     NULL, KEY, false},
-    {METHOD_POST, "/v1/volumes", handle_volume_create, NULL, KEY, false},
-    {METHOD_GET, "/v1/volumes", handle_volumes, NULL, KEY, false},
-    {METHOD_GET, "/v1/volumes/:", handle_volume_get, NULL, KEY, false},
-    {METHOD_DELETE, "/v1/volumes/:", handle_volume_delete, NULL, KEY, false},
-    {METHOD_GET, "/v1/events/stream", handle_events, NULL, KEY, false},
+     UPGRADE},
+    {METHOD_GET, "/v1/capsules/:/pty", handle_terminal_open, UPGRADE},
+    {METHOD_POST, "/v1/capsules/:/files/read", handle_file_read, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/files/stream/read", handle_file_stream_read,
+     WHOLE},
+    {METHOD_POST, "/v1/capsules/:/files/list", handle_file_list, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/files/mkdir", handle_file_mkdir, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/files/remove", handle_file_remove, WHOLE},
+    {METHOD_POST, "/v1/capsules/:/files/write", handle_file_write, AT_HEAD},
+    {METHOD_POST, "/v1/capsules/:/files/stream/write", handle_file_stream_write,
+     AT_HEAD},
+    {METHOD_POST, "/v1/snapshots", handle_snapshot_create, WHOLE},
+    {METHOD_GET, "/v1/snapshots", handle_snapshot_list, WHOLE},
+    {METHOD_DELETE, "/v1/snapshots/:", handle_snapshot_delete, WHOLE},
+    {METHOD_PATCH, "/v1/snapshots/:", handle_snapshot_rename, WHOLE},
+    {METHOD_PATCH, "/v1/snapshots/:/visibility", handle_snapshot_publish,
+     WHOLE},
+    {METHOD_POST, "/v1/volumes", handle_volume_create, WHOLE},
+    {METHOD_GET, "/v1/volumes", handle_volume_list, WHOLE},
+    {METHOD_GET, "/v1/volumes/:", handle_volume_get, WHOLE},
+    {METHOD_DELETE, "/v1/volumes/:", handle_volume_delete, WHOLE},
+    {METHOD_GET, "/v1/events/stream", handle_event_stream, WHOLE},
 };
 
 /* Endpoints of later generations; method -1 means any. */
@@ -324,9 +323,9 @@ static bool take_selector(conn *c, const route_value *value) {
 /* Checks a request before its handler sees it, and answers it if a check fails.
  * The order is the real server's: key, id, capsule. */
 static bool admit(conn *c, const route *r, const route_value *values) {
-  bool later =
-      r->upgrade && c->upgrade && server_of(c)->traits->opens_to_strangers;
-  if (r->admission == KEY && !later && !has_key(c))
+  bool later = r->kind == UPGRADE && c->upgrade &&
+               server_of(c)->traits->opens_to_strangers;
+  if (r->kind != PUBLIC && !later && !has_key(c))
     return false;
   if (!strchr(r->pattern, ':'))
     return true;
@@ -335,11 +334,11 @@ static bool admit(conn *c, const route *r, const route_value *values) {
   if (!find_capsule(c, &values[0]))
     return false;
   if (later && !key_is_right(c)) {
-    handle_stranger(c, r->handle == handle_pty);
+    api_refuse_stranger(c, r->handle == handle_terminal_open);
     return false;
   }
   /* WebSockets say that there is no such capsule after the upgrade. */
-  if (!request_of(c)->capsule && !r->upgrade) {
+  if (!request_of(c)->capsule && r->kind != UPGRADE) {
     api_reply_fault(c, FAULT_NO_CAPSULE, NULL);
     return false;
   }
@@ -365,7 +364,7 @@ static void reply_unknown(conn *c, bool known_path) {
  * read need less than those that start something, and those that end something
  * free descriptors. */
 static bool is_crowded(conn *c, const route *r) {
-  bool looks = r && r->method == METHOD_GET && !r->upgrade;
+  bool looks = r && r->method == METHOD_GET && r->kind != UPGRADE;
   bool scarce = conn_is_spare(c);
   if (scarce)
     c->keep_alive = false;
@@ -393,12 +392,12 @@ void api_reply_crowded(conn *c) {
 
 void api_forget(conn *c) { free(request_of(c)->selector); }
 
-/* Has a handler take the body as it comes. */
+/* Calls a handler that takes the body itself. */
 static void begin(conn *c, const route *r, const route_value *value) {
   char *id = route_decode(value);
   request_of(c)->capsule = id ? find_own(c, id) : NULL;
   free(id);
-  r->begin(c);
+  r->handle(c);
 }
 
 void api_begin(conn *c) {
@@ -407,11 +406,11 @@ void api_begin(conn *c) {
   request *q = request_of(c);
   q->team = team_of(c);
   const route *r = find_route(c, values, &known_path);
-  bool admitted = r && (r->admission != KEY || key_is_right(c));
+  bool admitted = r && (r->kind == PUBLIC || key_is_right(c));
   q->crowded = is_crowded(c, r);
   if (q->crowded || !admitted)
     conn_refuse(c);
-  else if (r->begin)
+  else if (r->kind == AT_HEAD)
     begin(c, r, &values[0]);
 }
 
@@ -427,9 +426,9 @@ void api_request(conn *c) {
     api_reply_crowded(c);
   } else if (c->verdict == CONN_TOO_LARGE) {
     api_reply_fault(c, FAULT_BODY_SIZE, NULL);
-  } else if (r->upgrade && !c->upgrade) {
+  } else if (r->kind == UPGRADE && !c->upgrade) {
     conn_reply(c, 400, "text/plain; charset=utf-8", "Bad Request\n", 12);
-  } else if (r->handle) {
+  } else if (r->kind != AT_HEAD) {
     r->handle(c);
   } else if (c->task.end) {
     c->task.end(c);

@@ -62,64 +62,65 @@ void api_plan_free(api_plan *plan);
  * answered. */
 bool api_volumes(conn *c, const wrenn_json *body, capsule_wishes *wishes);
 
-/* ---- handlers ------------------------------------------------------------ */
+/* Refuses a WebSocket that opened before its key was checked. `fatal`: in the
+ * form of terminals. */
+void api_refuse_stranger(conn *c, bool fatal);
 
-/* lifecycle.c */
-void handle_health(conn *c);
-void handle_create(conn *c);
-void handle_capsules(conn *c);
-void handle_get(conn *c);
-void handle_destroy(conn *c);
-void handle_pause(conn *c);
-void handle_resume(conn *c);
-void handle_ping(conn *c);
+/* ---- handlers ------------------------------------------------------------
+ * One for each route of api.c, called handle_<thing>_<action>. It answers the
+ * request, now or later. */
 
-/* snapshots.c */
-void handle_snapshot(conn *c);
-void handle_snapshots(conn *c);
-void handle_snapshot_delete(conn *c);
-void handle_snapshot_rename(conn *c);
-void handle_snapshot_visibility(conn *c);
-
-/* volume_api.c */
-void handle_volume_create(conn *c);
-void handle_volumes(conn *c);
-void handle_volume_get(conn *c);
-void handle_volume_delete(conn *c);
-
-/* events.c */
-void handle_events(conn *c);
-
-/* stats.c, metrics.c */
-void handle_stats(conn *c);
-void handle_usage(conn *c);
-void handle_metrics(conn *c);
-
-/* stranger.c: a WebSocket that opens before its key is checked, and fails
- * afterwards. `fatal`: in the form of terminals. */
-void handle_stranger(conn *c, bool fatal);
+/* capsules.c */
+void handle_health_get(conn *c);
+void handle_capsule_create(conn *c);
+void handle_capsule_list(conn *c);
+void handle_capsule_get(conn *c);
+void handle_capsule_destroy(conn *c);
+void handle_capsule_pause(conn *c);
+void handle_capsule_resume(conn *c);
+void handle_capsule_ping(conn *c);
 
 /* exec.c */
-void handle_exec(conn *c);
-void handle_processes(conn *c);
-void handle_kill(conn *c);
+void handle_command_run(conn *c);
+void handle_process_list(conn *c);
+void handle_process_kill(conn *c);
 
 /* stream.c */
-void handle_exec_stream(conn *c);
+void handle_command_stream(conn *c);
 void handle_process_stream(conn *c);
 
 /* pty.c */
-void handle_pty(conn *c);
+void handle_terminal_open(conn *c);
 
 /* files.c */
-void handle_read(conn *c);
-void handle_stream_read(conn *c);
-void handle_list(conn *c);
-void handle_mkdir(conn *c);
-void handle_remove(conn *c);
+void handle_file_read(conn *c);
+void handle_file_stream_read(conn *c);
+void handle_file_list(conn *c);
+void handle_file_mkdir(conn *c);
+void handle_file_remove(conn *c);
 
-/* upload.c: the body is taken as it comes */
-void begin_write(conn *c);
-void begin_stream_write(conn *c);
+/* upload.c: these two are called when the head of the request is complete, and
+ * take the body as it arrives. */
+void handle_file_write(conn *c);
+void handle_file_stream_write(conn *c);
+
+/* snapshots.c */
+void handle_snapshot_create(conn *c);
+void handle_snapshot_list(conn *c);
+void handle_snapshot_delete(conn *c);
+void handle_snapshot_rename(conn *c);
+void handle_snapshot_publish(conn *c);
+
+/* volumes.c */
+void handle_volume_create(conn *c);
+void handle_volume_list(conn *c);
+void handle_volume_get(conn *c);
+void handle_volume_delete(conn *c);
+
+/* stats.c, metrics.c, events.c */
+void handle_stats_get(conn *c);
+void handle_usage_get(conn *c);
+void handle_metrics_get(conn *c);
+void handle_event_stream(conn *c);
 
 #endif

@@ -17,7 +17,7 @@ static void tell(const conn *c, const char *kind, const capsule *of) {
              &(event){.kind = kind, .team = of->team, .capsule = of});
 }
 
-void handle_health(conn *c) {
+void handle_health_get(conn *c) {
   wrenn_buf json = {0};
   json_object(&json, NULL);
   json_text(&json, "status", "ok");
@@ -177,7 +177,7 @@ static void round_wishes(const traits *t, capsule_wishes *wishes) {
     wishes->timeout_sec = MIN_TIMEOUT;
 }
 
-void handle_create(conn *c) {
+void handle_capsule_create(conn *c) {
   const traits *t = server_of(c)->traits;
   capsule_wishes wishes = {.team = request_of(c)->team};
   char *template = NULL;
@@ -209,7 +209,7 @@ void handle_create(conn *c) {
 
 /* ---- the others ---------------------------------------------------------- */
 
-void handle_capsules(conn *c) {
+void handle_capsule_list(conn *c) {
   wrenn_buf json = {0};
   json_array(&json, NULL);
   LIST_EACH (const capsule, one, &server_of(c)->capsules.list, link) {
@@ -222,9 +222,11 @@ void handle_capsules(conn *c) {
   conn_reply_json(c, 200, &json);
 }
 
-void handle_get(conn *c) { reply_capsule(c, 200, request_of(c)->capsule); }
+void handle_capsule_get(conn *c) {
+  reply_capsule(c, 200, request_of(c)->capsule);
+}
 
-void handle_destroy(conn *c) {
+void handle_capsule_destroy(conn *c) {
   bool waits = server_of(c)->traits->waits;
   if (capsule_destroy(request_of(c)->capsule))
     tell(c, "capsule.destroy", request_of(c)->capsule);
@@ -256,17 +258,17 @@ static void change(conn *c, capsule_status from, capsule_status to,
   }
 }
 
-void handle_pause(conn *c) {
+void handle_capsule_pause(conn *c) {
   change(c, CAPSULE_RUNNING, CAPSULE_PAUSED, capsule_pause, "capsule.pause",
          FAULT_CANNOT_PAUSE);
 }
 
-void handle_resume(conn *c) {
+void handle_capsule_resume(conn *c) {
   change(c, CAPSULE_PAUSED, CAPSULE_RUNNING, capsule_resume, "capsule.resume",
          FAULT_CANNOT_RESUME);
 }
 
-void handle_ping(conn *c) {
+void handle_capsule_ping(conn *c) {
   if (request_of(c)->capsule->away) {
     api_reply_fault(c, FAULT_AWAY, request_of(c)->capsule->id);
     return;

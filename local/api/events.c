@@ -77,7 +77,7 @@ static void send_hello(conn *c) {
   wrenn_buf_free(&text);
 }
 
-void handle_events(conn *c) {
+void handle_event_stream(conn *c) {
   event_streams *all = &server_of(c)->streams;
   event_stream *s = calloc(1, sizeof(*s));
   if (!s) {

@@ -179,7 +179,7 @@ static bool reply_away(conn *c) {
   return true;
 }
 
-void handle_exec(conn *c) {
+void handle_command_run(conn *c) {
   wrenn_json body, value;
   api_plan p;
   int64_t timeout_sec = 0;
@@ -205,7 +205,7 @@ void handle_exec(conn *c) {
 
 /* ---- processes ----------------------------------------------------------- */
 
-void handle_processes(conn *c) {
+void handle_process_list(conn *c) {
   wrenn_buf json = {0};
   if (!api_running(c, true))
     return;
@@ -244,7 +244,7 @@ static bool wants_sigterm(const conn *c) {
          strcmp(signal, "SIGTERM") == 0;
 }
 
-void handle_kill(conn *c) {
+void handle_process_kill(conn *c) {
   if (!api_running(c, true))
     return;
   capsule_touch(request_of(c)->capsule);

@@ -209,9 +209,9 @@ static void begin_reading(conn *c, bool chunked) {
   order(j, "open_read");
 }
 
-void handle_read(conn *c) { begin_reading(c, false); }
+void handle_file_read(conn *c) { begin_reading(c, false); }
 
-void handle_stream_read(conn *c) {
+void handle_file_stream_read(conn *c) {
   if (request_of(c)->capsule->away)
     conn_reply(c, 200, "application/octet-stream", "", 0);
   else
@@ -238,7 +238,7 @@ static void on_listed(job *j, const sandbox_reply *reply) {
   reply_member(j, reply, "entries");
 }
 
-void handle_list(conn *c) {
+void handle_file_list(conn *c) {
   wrenn_json body;
   int64_t depth = 1;
   const char *odd = server_of(c)->traits->odd_names;
@@ -257,7 +257,7 @@ static void on_made(job *j, const sandbox_reply *reply) {
   reply_member(j, reply, "entry");
 }
 
-void handle_mkdir(conn *c) {
+void handle_file_mkdir(conn *c) {
   wrenn_json body;
   job *j = begin(c, &body, GUEST_MKDIR);
   if (!j)
@@ -271,7 +271,7 @@ static void on_removed(job *j, const sandbox_reply *reply) {
   conn_reply(j->conn, 204, NULL, "", 0);
 }
 
-void handle_remove(conn *c) {
+void handle_file_remove(conn *c) {
   wrenn_json body;
   job *j = begin(c, &body, GUEST_REMOVE);
   if (!j)

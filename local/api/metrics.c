@@ -112,7 +112,7 @@ out:
   return asked;
 }
 
-void handle_metrics(conn *c) {
+void handle_metrics_get(conn *c) {
   static const struct {
     const char *name;
     time_t seconds;

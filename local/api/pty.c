@@ -310,7 +310,7 @@ static void on_cut(session *session) {
     ws_drop(t->ws);
 }
 
-void handle_pty(conn *c) {
+void handle_terminal_open(conn *c) {
   char text[128];
   terminal *t = calloc(1, sizeof(*t));
   if (!t) {

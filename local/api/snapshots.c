@@ -188,7 +188,7 @@ static void reply_accepted(conn *c, const capsule *of) {
   conn_reply_json(c, 202, &json);
 }
 
-void handle_snapshot(conn *c) {
+void handle_snapshot_create(conn *c) {
   char name[TEMPLATE_NAME_MAX + 1];
   char *id = NULL, *asked = NULL;
   capsule *of = NULL;
@@ -250,7 +250,7 @@ static int64_t put_templates(const templates *all, const wanted *w,
   return count;
 }
 
-void handle_snapshots(conn *c) {
+void handle_snapshot_list(conn *c) {
   wanted w = {.team = request_of(c)->team, .page = 1, .per_page = INT32_MAX};
   bool paged = since(c, GENERATION_0_4);
   wrenn_buf json = {0};
@@ -339,7 +339,7 @@ void handle_snapshot_rename(conn *c) {
   free(name);
 }
 
-void handle_snapshot_visibility(conn *c) {
+void handle_snapshot_publish(conn *c) {
   wrenn_json body, value;
   if (!api_body(c, &body))
     return;

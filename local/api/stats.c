@@ -30,7 +30,7 @@ static void put_series(const stats *s, wrenn_buf *out, time_t since,
   json_array_end(out);
 }
 
-void handle_stats(conn *c) {
+void handle_stats_get(conn *c) {
   static const struct {
     const char *name;
     time_t seconds;
@@ -100,7 +100,7 @@ static void put_date(wrenn_buf *out, const char *name, int64_t number) {
   json_format(out, name, "%.10s", text);
 }
 
-void handle_usage(conn *c) {
+void handle_usage_get(conn *c) {
   stats *s = server_of(c)->stats[request_of(c)->team];
   int64_t to = stats_count(s).when / STATS_DAY, from = -1;
   if (!read_date(c, "from", &from) || !read_date(c, "to", &to))

@@ -49,7 +49,7 @@ static void on_lost(void *arg) {
   uv_close((uv_handle_t *)&s->timer, on_closed);
 }
 
-void handle_stranger(conn *c, bool fatal) {
+void api_refuse_stranger(conn *c, bool fatal) {
   stranger *s = calloc(1, sizeof(*s));
   if (!s) {
     conn_abort(c);

@@ -196,7 +196,7 @@ static stream *accept_stream(conn *c) {
   return NULL;
 }
 
-void handle_exec_stream(conn *c) { accept_stream(c); }
+void handle_command_stream(conn *c) { accept_stream(c); }
 
 void handle_process_stream(conn *c) {
   char *selector = request_of(c)->selector;

@@ -332,6 +332,6 @@ static void begin(conn *c, bool streamed) {
     conn_refuse(c);
 }
 
-void begin_write(conn *c) { begin(c, false); }
+void handle_file_write(conn *c) { begin(c, false); }
 
-void begin_stream_write(conn *c) { begin(c, true); }
+void handle_file_stream_write(conn *c) { begin(c, true); }

@@ -72,7 +72,7 @@ void handle_volume_create(conn *c) {
     api_reply_error(c, 500, "internal_error", "the volume cannot be made");
 }
 
-void handle_volumes(conn *c) {
+void handle_volume_list(conn *c) {
   wrenn_buf json = {0};
   json_array(&json, NULL);
   LIST_EACH (const volume, v, &server_of(c)->volumes.list, link) {
