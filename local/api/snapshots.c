@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "model/events.h"
 #include "model/templates.h"
+#include "util/clock.h"
 #include "util/json_out.h"
 #include "util/random.h"
 
@@ -82,7 +83,8 @@ static void on_made(void *arg, const char *error, int64_t bytes) {
   if (error || m->conn || m->server->capsules.ending)
     complete(m, error);
   else
-    uv_timer_start(&m->timer, on_settled, SETTLE_MS, 0);
+    uv_timer_start(&m->timer, on_settled,
+                   clock_ms("WRENN_LOCAL_SETTLE_MS", SETTLE_MS), 0);
 }
 
 /* Chooses the requested name or a free one; false if it is refused. */
