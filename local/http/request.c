@@ -1,4 +1,4 @@
-/* Requests, as the parser finds them in what has been received. */
+/* Finds requests in the received data. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -33,7 +33,8 @@ void request_reset(conn *c) {
   parser_clear(&c->parser);
   wrenn_buf_free(&c->body);
   c->target = c->query = "";
-  c->upgrade = c->held = c->watched = c->wants_turn = false;
+  c->upgrade = c->wants_turn = false;
+  c->reading = CONN_READS;
   c->verdict = CONN_TAKEN;
   c->answer = CONN_UNANSWERED;
   c->request_id[0] = '\0';
@@ -68,8 +69,8 @@ static bool wants_websocket(const conn *c) {
          header_is(c, "sec-websocket-version", "13") && websocket_key_ok(c);
 }
 
-/* Ends the target's text, and takes the host off one such as http://host/path,
- * as one sends it to a proxy. */
+/* Terminates the target, and removes the host from one such as
+ * http://host/path, which is sent to proxies. */
 static bool take_target(conn *c) {
   wrenn_buf *text = &c->parser.text;
   wrenn_buf_append(text, "", 1);
@@ -88,7 +89,7 @@ static bool take_target(conn *c) {
   return true;
 }
 
-/* Whether a request is refused whose body need not be sent at all. */
+/* Whether the request was refused before its body was read. */
 static bool is_refused_early(const conn *c) {
   return c->stage == CONN_BODY && c->verdict != CONN_TAKEN &&
          parser_has_body(&c->parser);
@@ -102,7 +103,7 @@ static parser_next on_head(void *arg) {
     return PARSER_BROKEN;
   c->upgrade = wants_websocket(c);
   if (!c->upgrade && !tunnel && !c->server->hooks.tunnels(c))
-    parser_refuse_upgrade(&c->parser); /* to something else: no, thank you */
+    parser_refuse_upgrade(&c->parser); /* only WebSockets are offered */
   c->keep_alive = !c->parser.upgrade && c->parser.keep_alive;
   c->server->hooks.begin(c);
   if (is_refused_early(c))
@@ -125,7 +126,8 @@ static bool on_body(void *arg, const char *data, size_t len) {
       c->verdict = CONN_TOO_LARGE;
     parser_pause(&c->parser);
     wrenn_buf_free(&c->body);
-  } else if (c->parser.method != METHOD_GET) { /* whose body says nothing */
+  } else if (c->parser.method !=
+             METHOD_GET) { /* the body of a GET means nothing */
     wrenn_buf_append(&c->body, data, len);
   }
   return c->stage != CONN_CLOSED;
@@ -155,14 +157,14 @@ static void reply_malformed(conn *c, parser_result why) {
     conn_reply(c, 400, "text/plain; charset=utf-8", text, sizeof(text) - 1);
 }
 
-/* With a body on its way that nobody takes, the answer is the end. */
+/* The body will not be read, so the connection ends after the answer. */
 static void answer_early(conn *c) {
   c->stage = CONN_REQUEST;
   c->keep_alive = false;
   c->server->hooks.request(c);
 }
 
-/* One step: parses up to the end of one request, or of the input. */
+/* Parses up to the end of one request, or of the input. */
 static void parse_some(conn *c) {
   size_t done;
   parser_result result =
@@ -182,12 +184,12 @@ static void parse_some(conn *c) {
 
 static void on_late(uv_timer_t *timer) { conn_finish(timer->data); }
 
-/* Gives the client a limit for what it owes. Nothing else has one: commands,
- * streams and bodies that are wanted take as long as they take. */
+/* Limits the time for what the client owes. Nothing else is limited: commands,
+ * streams and bodies take as long as they need. */
 static void mind_time(conn *c) {
   int owes = OWES_NOTHING;
   if (c->stage >= CONN_FINISHED)
-    return; /* its timer has another use */
+    return; /* its timer is used for the end */
   if (c->stage == CONN_NEW || c->stage == CONN_HEAD)
     owes = OWES_HEAD;
   else if (c->stage == CONN_KEPT)
@@ -203,16 +205,16 @@ static void mind_time(conn *c) {
                    0);
 }
 
-/* An answer that is given at once ends up here again: the loop goes on then,
- * not the stack. */
+/* An answer that is sent at once calls this again: the loop continues instead
+ * of recursing. */
 void request_parse(conn *c) {
   if (c->parsing)
     return;
   c->parsing = true;
   if (is_refused_early(c))
-    answer_early(c); /* refused in the meantime */
-  while (c->stage < CONN_REQUEST && !c->held && !conn_clogged(c) &&
-         c->input.len > 0)
+    answer_early(c); /* it has been refused meanwhile */
+  while (c->stage < CONN_REQUEST && c->reading != CONN_HELD &&
+         !conn_clogged(c) && c->input.len > 0)
     parse_some(c);
   c->parsing = false;
   if (c->stage == CONN_CLOSED)
@@ -254,7 +256,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     return;
   if (len < 0) {
     c->eof = true;
-    /* A finished one may still have something to send: on_shutdown knows. */
+    /* A finished connection may still be sending; on_shutdown ends it. */
     if (c->stage != CONN_FINISHED || !uv_is_writable(stream))
       conn_abort(c);
     else
@@ -262,22 +264,22 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     return;
   }
   if (c->stage >= CONN_FINISHED)
-    return; /* what still comes is of no interest */
+    return; /* discarded */
   c->input.len += (size_t)len;
   if (c->stage < CONN_WEBSOCKET)
     request_parse(c);
   request_pass(c);
 }
 
-/* A request that is being worked on stops the reading, but for what needs to
- * know that its client is still there. */
+/* The connection is not read while a request is answered, unless it is watched.
+ */
 static bool wants_input(const conn *c) {
   if (c->stage == CONN_FINISHED)
     return true;
-  if (c->held)
+  if (c->reading == CONN_HELD)
     return false;
   if (c->stage == CONN_REQUEST)
-    return c->watched && c->input.len < READ_SIZE;
+    return c->reading == CONN_WATCHED && c->input.len < READ_SIZE;
   return c->stage == CONN_TUNNEL || !conn_clogged(c);
 }
 
@@ -289,16 +291,16 @@ void request_read(conn *c) {
 }
 
 void conn_watch(conn *c) {
-  c->watched = true;
+  c->reading = CONN_WATCHED;
   request_read(c);
 }
 
 void conn_hold(conn *c) {
-  c->held = true;
+  c->reading = CONN_HELD;
   parser_pause(&c->parser);
 }
 
 void conn_release(conn *c) {
-  c->held = false;
+  c->reading = CONN_READS;
   request_parse(c);
 }

@@ -56,11 +56,11 @@ static void on_written(void *arg, int status) {
   conn *c = p->client;
   if (!c || p->leaving)
     return;
-  /* A failed write does not matter if the service answers anyway: reading will
-   * tell. */
+  /* A failed write does not matter if the service answers anyway; reading will
+   * show it. */
   if (status == 0 && p->out.writes > 0)
     return;
-  if (c->held)
+  if (c->reading == CONN_HELD)
     conn_release(c);
 }
 
@@ -92,6 +92,7 @@ void proxy_body_end(proxy *p) {
   const uv_buf_t part = uv_buf_init(end, 5);
   if (p->client->parser.chunked)
     outlet_send(&p->out, &part, 1);
+  conn_watch(p->client);
 }
 
 /* ---- the answer ---------------------------------------------------------- */
@@ -125,7 +126,7 @@ static parser_next on_head(void *arg) {
   if (p->parser.status < 200 && !switches)
     return PARSER_BODY; /* more is needed */
   if (switches && !(p->parser.upgrade && c->parser.upgrade))
-    return PARSER_BROKEN; /* nobody has asked for it */
+    return PARSER_BROKEN; /* the client has not asked for it */
   if (c->stage != CONN_REQUEST || c->parser.minor == 0)
     c->keep_alive = false; /* the request itself is not complete */
   const proxy_body body = frame_answer(p);
@@ -173,7 +174,7 @@ static void begin_tunnel(proxy *p, const char *data, size_t len) {
     conn_send(c, data, len);
   if (c->stage != CONN_CLOSED)
     request_read(c);
-  request_pass(c); /* data that the client has sent early */
+  request_pass(c); /* data that the client sent before the 101 */
 }
 
 /* Handles received data; length 0 means the end. */

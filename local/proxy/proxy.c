@@ -98,10 +98,10 @@ void proxy_fail(proxy *p, proxy_fault fault) {
   } else if (c->stage == CONN_REQUEST) {
     reply_fault(p);
   } else if (p->connected) {
-    c->keep_alive = false; /* with the body half-way, this is the end */
+    c->keep_alive = false; /* the body is incomplete, so the connection ends */
     reply_fault(p);
   } else {
-    conn_refuse(c); /* and answered once it has come in whole */
+    conn_refuse(c); /* answered when the request is complete */
     conn_release(c);
   }
 }
@@ -209,8 +209,7 @@ static void begin(conn *c) {
   }
   capsule_touch(p->capsule);
   session_join(p->capsule, &p->session);
-  c->watched = true;
-  conn_hold(c); /* until there is somebody to take the body */
+  conn_hold(c); /* until the service is connected */
   dial(p);
 }
 
