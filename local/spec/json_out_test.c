@@ -63,8 +63,9 @@ static void writes_each_kind(void) {
   json_int(&out, NULL, INT64_MIN);
   json_time(&out, NULL, 0);
   json_array_end(&out);
-  CHECK(is(&out, "[\"a\\\"\\n\\u003c\",\"\\u0000\xef\xbf\xbd\",\"x=5\",\"YWI=\","
-                 "\"\",1.0,-9223372036854775808,\"1970-01-01T00:00:00Z\"]"));
+  CHECK(is(&out,
+           "[\"a\\\"\\n\\u003c\",\"\\u0000\xef\xbf\xbd\",\"x=5\",\"YWI=\","
+           "\"\",1.0,-9223372036854775808,\"1970-01-01T00:00:00Z\"]"));
 }
 
 static void copies_what_was_read(void) {
