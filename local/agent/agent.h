@@ -24,9 +24,10 @@ typedef struct agent {
   const char *top;     /* the capsule's folder, as seen from in here */
   bool alone;          /* pid 1 of a pid namespace of its own */
   uint64_t open_files; /* how many descriptors a command may have; 0: as is */
-  pid_t *asleep;       /* while paused: what had been stopped before */
+  pid_t
+      *asleep; /* while paused: processes that were stopped before the pause */
   size_t asleep_count;
-  struct rusage reaped; /* what children that have ended had used */
+  struct rusage reaped; /* the usage of children that have ended */
   struct {
     pid_t pid;  /* 0: free */
     int64_t id; /* of the order */

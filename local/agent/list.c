@@ -185,7 +185,7 @@ void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply) {
     agent_fail(reply, "invalid", "path is not a directory: %s", path);
   } else {
     json_array(&reply->detail, "entries");
-    memcpy(w.path, path, len + 1); /* stat has taken it: it is short enough */
+    memcpy(w.path, path, len + 1); /* short enough, as stat has accepted it */
     put_children(&w, depth);
     json_array_end(&reply->detail);
   }

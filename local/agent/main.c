@@ -60,7 +60,7 @@ void agent_fail_errno(agent_reply *reply, const char *what) {
 static char *follow_links(char *path) {
   char *real = realpath(path, NULL);
   if (!real)
-    return path; /* not there, or not yet */
+    return path; /* it does not exist, or not yet */
   free(path);
   return real;
 }
@@ -328,7 +328,7 @@ static void serve(agent *a, int signals) {
       channel_message message;
       channel_status status = channel_receive(a->channel, &message);
       if (status == CHANNEL_CLOSED)
-        return; /* wrenn-local is gone, or is done with this capsule */
+        return; /* wrenn-local has ended, or has closed this capsule */
       if (status == CHANNEL_OK) {
         obey(a, &message);
         channel_drop(&message);

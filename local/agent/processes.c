@@ -92,7 +92,7 @@ static bool has_parent_in(const entries *tree, size_t from, pid_t parent) {
 /* Lists all descendants of a process, parents before their children. */
 static entries read_tree(pid_t self) {
   entries all = {0}, tree = {0};
-  size_t level = 0; /* where the generation before begins */
+  size_t level = 0; /* the start of the previous level */
   read_all(&all);
   tree.list = all.count ? calloc(all.count, sizeof(*tree.list)) : NULL;
   for (bool more = tree.list != NULL; more;) {
@@ -138,11 +138,11 @@ void agent_pause(agent *a) {
   for (size_t i = 0; i < tree.count; i++) {
     if (tree.list[i].state != 'T')
       stop_one(tree.list[i].pid);
-    else if (a->asleep) /* by its user, and to stay so */
+    else if (a->asleep) /* stopped by the user, and remains so */
       a->asleep[a->asleep_count++] = tree.list[i].pid;
   }
   free(tree.list);
-  if (a->alone) { /* and what was started meanwhile */
+  if (a->alone) { /* also those started meanwhile */
     kill(-1, SIGSTOP);
     return;
   }

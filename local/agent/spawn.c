@@ -231,7 +231,8 @@ static char **make_envp(const wrenn_json *order, agent_reply *reply) {
 
 /* ---- the child ----------------------------------------------------------- */
 
-/* What real servers run such commands through says it so. */
+/* This is the message of the program through which real servers run commands.
+ */
 static void complain(const char *program) {
   dprintf(2, "/usr/bin/nice: '%s': %s\n", program, strerror(errno));
 }

@@ -7,19 +7,20 @@
 
 #include "http/route.h"
 
-#define KEY_SIZE 128 /* what is cut to fit is no key */
+#define KEY_SIZE 128 /* longer text is truncated, and then equals no key */
 
 /* How a request is served. */
 typedef enum route_kind {
-  WHOLE,   /* when it is complete */
+  WHOLE,   /* called when the request is complete */
   PUBLIC,  /* the same, without a key */
-  AT_HEAD, /* when its head is complete: the handler takes the body itself */
-  UPGRADE  /* the same as WHOLE, and it has to be a WebSocket's */
+  AT_HEAD, /* called when the head is complete: the handler receives the body */
+  UPGRADE  /* as WHOLE, for WebSockets only */
 } route_kind;
 
 typedef struct route {
   method method;
-  const char *pattern; /* a : is a selector; below capsules, the first an id */
+  const char *pattern; /* a : is a selector; below /v1/capsules, the first one
+                          is an id */
   void (*handle)(conn *c);
   route_kind kind;
 } route;
@@ -104,7 +105,7 @@ static int team_of(const conn *c) {
   return team;
 }
 
-/* What is wrong with what a client shows instead. */
+/* The fault for a request without a valid key. */
 static fault key_fault(const conn *c) {
   char text[16];
   conn_header(c, "x-api-key", text, sizeof(text));
@@ -392,7 +393,7 @@ void api_reply_crowded(conn *c) {
 
 void api_forget(conn *c) { free(request_of(c)->selector); }
 
-/* Calls a handler that takes the body itself. */
+/* Calls a handler that receives the body itself. */
 static void begin(conn *c, const route *r, const route_value *value) {
   char *id = route_decode(value);
   request_of(c)->capsule = id ? find_own(c, id) : NULL;

@@ -1,5 +1,5 @@
 /*
- * The API: which handler serves which request, and the common checks.
+ * The API: its handlers, and the checks that they share.
  */
 #ifndef WRENN_LOCAL_API_API_H
 #define WRENN_LOCAL_API_API_H
@@ -23,8 +23,9 @@ void api_reply_crowded(conn *c);
 
 /* ---- checks; each answers the request when it returns false -------------- */
 
-/* Checks that the capsule is running and not secretly paused. `with_status`:
- * the message contains its status, as for everything except files. */
+/* Checks that the capsule is running, and not paused without its status saying
+ * so. `with_status`: the message contains the status, as for everything except
+ * files. */
 bool api_running(conn *c, bool with_status);
 
 /* Checks that the body is a JSON object. */
@@ -41,7 +42,8 @@ bool api_number(conn *c, const wrenn_json *body, const char *name,
 bool api_unsigned(conn *c, const wrenn_json *body, const char *name,
                   int64_t *number);
 
-/* The required member `path`. NULL if the request has been answered. */
+/* Returns the required member `path`, allocated. NULL if the request has been
+ * answered. */
 char *api_path(conn *c, const wrenn_json *body);
 
 /* Decodes a parameter of the query; false if absent. A malformed or too long
@@ -100,7 +102,7 @@ void handle_file_mkdir(conn *c);
 void handle_file_remove(conn *c);
 
 /* upload.c: these two are called when the head of the request is complete, and
- * take the body as it arrives. */
+ * receive the body in pieces. */
 void handle_file_write(conn *c);
 void handle_file_stream_write(conn *c);
 

@@ -40,7 +40,7 @@ typedef struct waiting {
   conn *conn;
   capsule *of;
   capsule_status wanted;
-  int status; /* of the answer, if it comes to that */
+  int status; /* of the answer, on success */
 } waiting;
 
 static void drop_waiting(conn *c) {

@@ -8,7 +8,7 @@
 #include "util/json_out.h"
 
 #define KEEPALIVE_MS 30000
-/* A stream for whom as many wait loses the next. */
+/* If this many events wait for a client, it misses the next one. */
 #define WAITING_MAX 32
 
 typedef struct event_stream {
@@ -16,7 +16,7 @@ typedef struct event_stream {
   conn *conn;
 } event_stream;
 
-/* To one team, or to all when `team` is -1. */
+/* Sends to one team, or to all if `team` is -1. */
 static void send_to(event_streams *all, int team, const wrenn_buf *text) {
   if (text->oom)
     return;

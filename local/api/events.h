@@ -1,4 +1,4 @@
-/* The event stream: the connections that listen to what happens. */
+/* The connections that receive the event stream. */
 #ifndef WRENN_LOCAL_API_EVENTS_H
 #define WRENN_LOCAL_API_EVENTS_H
 
@@ -8,12 +8,12 @@
 #include "util/list.h"
 
 typedef struct event_streams {
-  events events; /* the model tells these */
+  events events; /* called by the model */
   uv_timer_t timer;
   list list;
 } event_streams;
 
-/* Begins to keep the streams alive; ends that. */
+/* Starts and stops the timer that keeps the streams alive. */
 void event_streams_start(event_streams *all, uv_loop_t *loop);
 void event_streams_end(event_streams *all);
 

@@ -163,8 +163,8 @@ static void start_exec(conn *c, api_plan *p, bool background,
   }
 }
 
-/* The capsule is secretly paused: foreground commands report that
- * differently. */
+/* The capsule is paused without its status saying so, which foreground commands
+ * report in their own way. */
 static bool reply_away(conn *c) {
   wrenn_json body, value;
   const char *why;

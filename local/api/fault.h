@@ -11,13 +11,13 @@ typedef enum fault {
   FAULT_NONE,
   FAULT_NO_KEY,
   FAULT_WRONG_KEY,
-  FAULT_TOKEN,        /* which there are none of */
-  FAULT_SESSION_ONLY, /* served to people, not to keys */
+  FAULT_TOKEN,        /* a token: there are none */
+  FAULT_SESSION_ONLY, /* served to signed-in people only */
   FAULT_CAPSULE_ID,
   FAULT_NO_CAPSULE,
   FAULT_AWAY,            /* text: its id */
   FAULT_NOT_RUNNING,     /* text: the status */
-  FAULT_FILES_NOT_READY, /* the same, as the file endpoints have it */
+  FAULT_FILES_NOT_READY, /* the same, from the file endpoints */
   FAULT_CANNOT_PAUSE,    /* text: the status */
   FAULT_CANNOT_RESUME,   /* text: the status */
   FAULT_NOT_DONE,        /* a change of status; text: the status now */
@@ -26,8 +26,8 @@ typedef enum fault {
   FAULT_FIELD,      /* text: the field of the body that is missing */
   FAULT_FORM_FIELD, /* text: the part of the form that is missing */
   FAULT_NO_FORM,
-  FAULT_NO_BOUNDARY, /* of a form that is to be streamed */
-  FAULT_FORM,        /* that cannot be taken apart */
+  FAULT_NO_BOUNDARY, /* of a streamed form */
+  FAULT_FORM,        /* the form is malformed */
   FAULT_CUT_FILE,    /* the body ends within the file */
   FAULT_METADATA,    /* text: what is wrong with it */
   FAULT_TEMPLATE_NAME,

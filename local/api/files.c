@@ -22,11 +22,11 @@ typedef struct job {
   void (*done)(struct job *j, const sandbox_reply *reply);
   guest_call call;
   char *path;
-  bool pending; /* an order is under way */
+  bool pending; /* an order has not been answered */
   bool chunked;
-  bool silent; /* about what goes wrong */
+  bool silent; /* reports no failures */
   int fd;
-  int64_t left; /* of the file; when its length was announced */
+  int64_t left; /* bytes of the file to send, if its length was announced */
   char *piece;
 } job;
 
@@ -81,7 +81,7 @@ static void send_order(job *j, wrenn_buf *order) {
     api_reply_fault(j->conn, FAULT_UNREACHABLE, NULL);
 }
 
-/* Sends an order that has nothing but a path. */
+/* Sends an order with only a path. */
 static void order(job *j, const char *op) {
   wrenn_buf text = begin_order(j, op);
   send_order(j, &text);

@@ -30,8 +30,8 @@ static const struct {
   const char *front;
   bool by_http;     /* in between: an HTTP status and its JSON */
   bool with_path;   /* in front: the path, too */
-  bool is_internal; /* to the outer layers, whatever it was */
-  bool told;        /* where errors are typed, too */
+  bool is_internal; /* for the outer layers, whatever the kind was */
+  bool told;        /* also where errors are typed */
 } calls[] = {
     [GUEST_READ] = {"internal: read file: read file ", true, true, true, false},
     [GUEST_WRITE] = {"internal: write file: write file ", true, true, true,

@@ -1,6 +1,6 @@
 /*
- * Failures inside a capsule, in the words of the API: the real server passes
- * reasons on through several layers, each of which adds a prefix.
+ * The messages for failures inside a capsule. On the real server a reason
+ * passes through several layers, each of which adds a prefix.
  */
 #ifndef WRENN_LOCAL_API_GUEST_FAULT_H
 #define WRENN_LOCAL_API_GUEST_FAULT_H

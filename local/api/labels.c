@@ -30,7 +30,8 @@ static bool is_reserved(const char *name, size_t len) {
   return false;
 }
 
-/* Bytes of UTF-8 that begin a character; of an escaped text, what it says. */
+/* Counts the characters of a JSON string, in which an escape is one character.
+ */
 static size_t characters(const wrenn_json *value) {
   size_t count = 0, at = 0;
   while (at < value->len) {

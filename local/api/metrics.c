@@ -1,5 +1,6 @@
-/* Handler: the metrics of a capsule. It is measured when somebody asks; each
- * second since the previous measurement then gets a point with the mean. */
+/* Handler: the metrics of a capsule. A capsule is measured when its metrics are
+ * requested; each second since the previous measurement then gets a point with
+ * the mean. */
 #include <stdlib.h>
 #include <string.h>
 

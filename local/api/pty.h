@@ -18,10 +18,10 @@ typedef struct terminal {
   process_sink sink;
   uv_timer_t pinger;
   bool begun;
-  bool hears;      /* what the client sends is looked at */
-  bool busy;       /* starting, or input is under way: the queue waits */
-  wrenn_buf queue; /* of what the client has sent meanwhile */
-  unsigned queued; /* how many messages that is */
+  bool hears;      /* messages of the client are handled */
+  bool busy;       /* starting, or writing input: messages are queued */
+  wrenn_buf queue; /* messages that have to wait */
+  unsigned queued; /* their number */
   unsigned refs;
 } terminal;
 
@@ -33,11 +33,11 @@ void terminal_type(terminal *t, const char *data, size_t len);
 void terminal_resize(terminal *t, int64_t cols, int64_t rows);
 void terminal_kill(terminal *t);
 
-/* Executes the queue until something is pending. */
+/* Executes the queue until input is pending. */
 void terminal_work(terminal *t);
 
-/* The client is gone: the rest of the queue is executed at once, for a process
- * or (NULL) for nobody. */
+/* The client is gone: executes the rest of the queue at once, for a process;
+ * with NULL it is discarded. */
 void terminal_end_input(terminal *t, process *p);
 
 #endif

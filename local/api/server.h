@@ -1,5 +1,4 @@
-/* What the handlers know: the API's server, and the request that is being
- * answered. */
+/* The data of handlers: the server, and the request. */
 #ifndef WRENN_LOCAL_API_SERVER_H
 #define WRENN_LOCAL_API_SERVER_H
 
@@ -23,9 +22,9 @@ typedef struct server {
   volumes volumes;
 } server;
 
-/* What is known of a request once its head is complete. */
+/* A request, known when its head is complete. */
 typedef struct request {
-  int team;         /* whose key it has; -1: nobody's */
+  int team;         /* the owner of its key; -1: there is no valid key */
   capsule *capsule; /* the one that the path names; or NULL */
   char *selector;   /* the decoded last segment of the path; or NULL */
   bool crowded;     /* refused: too few descriptors are left */

@@ -25,11 +25,12 @@ static const char *code_of(const conn *c, const char *before,
 
 /* ---- POST /v1/snapshots -------------------------------------------------- */
 
-/* The capsule continues before the list contains the template. */
+/* The time between the end of the copy, when the capsule continues, and the
+ * appearance of the template in the list. */
 #define SETTLE_MS 100
 
 typedef struct making {
-  conn *conn; /* that waits for the end; or NULL */
+  conn *conn; /* the request that waits for the end; or NULL */
   uv_timer_t timer;
   int64_t bytes;
   server *server;

@@ -77,8 +77,8 @@ void handle_stats_get(conn *c) {
 
 /* ---- GET /v1/capsules/usage ---------------------------------------------- */
 
-/* A date as a number of days; a missing one stays as it is. False when it has
- * been refused. */
+/* Reads a date as a number of days; *number is unchanged if it is missing.
+ * False if the request has been answered. */
 static bool read_date(conn *c, const char *name, int64_t *number) {
   char text[16];
   struct tm utc = {0};

@@ -31,17 +31,17 @@ typedef struct upload {
   multipart form;
   part part;
   bool has_path, has_file;
-  bool skipped; /* a file came in front of the path, and counts as empty */
-  bool enough;  /* of a streamed form: the rest is of no interest */
+  bool skipped; /* the file came before the path, and counts as empty */
+  bool enough;  /* of a streamed form: the rest is ignored */
   wrenn_buf path;
-  wrenn_buf file; /* what has come before the file is open */
-  int spill;      /* and the first of it, when it is much; or -1 */
+  wrenn_buf file; /* data received before the file is open */
+  int spill;      /* a file with the first part of it, if it is large; or -1 */
   uint64_t received, file_size;
   int fd;
-  bool opening; /* the agent has been asked, */
-  bool asked;   /* now or before */
+  bool opening; /* the agent has been asked to open the file: */
+  bool asked;   /* now, or earlier */
   bool ended;   /* the form is complete */
-  /* What the answer will be once the request has been read to its end. */
+  /* The answer, which is sent after the whole request has been read. */
   fault fault;
   char text[1200];
 } upload;
@@ -242,7 +242,7 @@ static bool on_form(void *arg, multipart_event event, const char *data,
                     size_t len) {
   upload *u = arg;
   if (u->fault)
-    return true; /* refused: the rest is read and thrown away */
+    return true; /* refused: the rest is read and discarded */
   switch (event) {
   case MULTIPART_PART:
     begin_part(u, data, len);

@@ -12,7 +12,7 @@ static void reply_volume(conn *c, int status, const volume *v) {
   conn_reply_json(c, status, &json);
 }
 
-/* The size in megabytes; false when the request has been answered. */
+/* Reads the size in megabytes; false if the request has been answered. */
 static bool take_size(conn *c, const wrenn_json *body, int64_t *size_mb) {
   char *text = NULL;
   if (!api_text(c, body, "size", &text) ||
@@ -164,7 +164,7 @@ static bool all_free(conn *c, const capsule_wishes *wishes) {
   return true;
 }
 
-/* Counts them; -1 if it is not an array of strings. */
+/* Returns the length of the list; -1 if it is not an array of strings. */
 static int count_of(const wrenn_json *list) {
   wrenn_json_iter it;
   wrenn_json item;

@@ -19,29 +19,30 @@ typedef struct box_site {
   const char *bwrap;          /* its path; NULL: no walls */
   const char *agent;          /* path of wrenn-agent */
   const char *etc;            /* folder with the files of accounts.h */
-  const struct account *user; /* whom commands run as */
-  uint64_t open_files;        /* how many descriptors a command may have */
-  bool private_network;       /* none but a loopback for each */
+  const struct account *user; /* the default user of commands */
+  uint64_t open_files;        /* a command's limit of descriptors */
+  bool private_network;       /* each has only a loopback interface */
 
   /* How processes run and appear, which depends on the generation. */
-  bool login_shell;      /* around each command, and for a line without args */
-  bool kills_group;      /* each command is the leader of one */
-  bool replays;          /* output is gathered, and newcomers get the last */
-  bool lists_to_the_end; /* of the output, not of the process */
+  bool login_shell; /* runs each command, and lines without args */
+  bool kills_group; /* each command leads a process group, which is signalled */
+  bool replays;     /* output is collected, and new listeners get the latest */
+  bool lists_to_the_end; /* processes are listed until their output ends */
   bool friendly;         /* the Python kernel is found as `wrenn` too */
 } box_site;
 
 typedef struct box_hooks {
   void (*ready)(box *b);
-  void (*gone)(box *b); /* nothing runs any more; box_end is to follow */
+  void (*gone)(box *b); /* everything in it has ended; call box_end */
 } box_hooks;
 
 struct box {
   const box_site *site;
   box_hooks hooks;
-  const char *id, *template; /* of the capsule: its programs are told */
-  const char *folder;        /* and its folder */
-  sandbox *sandbox;          /* NULL before and after */
+  const char *id,
+      *template;      /* the capsule's; in the environment of its programs */
+  const char *folder; /* the capsule's folder */
+  sandbox *sandbox;   /* NULL before and after */
   list processes;
   bool has_jupyter;
 };

@@ -17,7 +17,7 @@ typedef enum process_output {
 typedef struct process_sink {
   list_link link; /* of the process's */
   process *of;    /* NULL: not listening */
-  bool full;      /* accepts no more for now: the process's pipes fill up */
+  bool full;      /* accepts no output for now: the process's pipes fill up */
   void (*output)(struct process_sink *sink, process_output which,
                  const char *data, size_t len);
   void (*exited)(struct process_sink *sink, int code); /* after all output */
@@ -31,19 +31,19 @@ struct process {
   wrenn_buf words; /* the members cmd and args, as the API shows them */
   bool pty;
   bool exited;
-  bool told; /* the sinks know of the end */
+  bool told; /* the sinks have been told of the end */
   int code;
   list sinks;
   unsigned open_pipes;
   uv_pipe_t pipes[2]; /* stdout and stderr, or the terminal */
   unsigned open_handles;
-  list inputs;       /* to a terminal, the first under way */
-  uv_timer_t typing; /* when to go on with that */
-  bool printed;      /* since the timer was started */
-  uv_timer_t timer;  /* a terminal whose program has ended */
+  list inputs;       /* input of a terminal; the first one is being written */
+  uv_timer_t typing; /* for the next attempt to write */
+  bool printed;      /* there was output since the timer was started */
+  uv_timer_t timer;  /* for a terminal whose program has ended */
   /* For generations that collect and replay output. */
-  uv_timer_t breath;     /* runs for a moment after output was passed on */
-  wrenn_buf gathered[3]; /* meanwhile collected output, by process_output */
+  uv_timer_t breath; /* runs for some milliseconds after output was passed on */
+  wrenn_buf gathered[3]; /* output collected meanwhile, by process_output */
   wrenn_buf past;        /* records of past output, the latest last */
 };
 
@@ -55,7 +55,7 @@ typedef struct process_plan {
   wrenn_json envs;
   const char *cwd;            /* "" is home */
   const char *tag;            /* or NULL */
-  const struct account *user; /* or NULL: the default one */
+  const struct account *user; /* NULL: the default user */
   bool pty;
   int64_t cols, rows;
 } process_plan;
@@ -79,7 +79,7 @@ void process_put_envs(const box *b, const struct account *user,
 process *process_find(const box *b, const char *selector);
 process *process_find_tag(const box *b, const char *tag);
 
-/* Answers that there is no process with this selector. */
+/* Writes the message for a selector that no process has. */
 void process_unknown(const char *selector, char *text, size_t size);
 
 /* Starts and stops listening. If the generation replays, a new listener first
@@ -92,18 +92,18 @@ void process_leave(process_sink *sink);
  * frees everything. */
 void process_output_init(process *p);
 void process_update(process *p);
-void process_read_rest(process *p); /* of a terminal: what is already there */
+void process_read_rest(process *p); /* of a terminal: reads what is available */
 bool process_has_full_sink(const process *p);
 void process_flush(process *p);
 void process_hurry(process *p);
 void process_output_free(process *p);
 
-/* The end of a pipe; output is given up; everything may be complete. */
+/* A pipe has ended; output is abandoned; a handle has been closed. */
 void process_pipe_ended(process *p, uv_stream_t *pipe);
 void process_end_output(process *p);
 void process_on_handle_closed(uv_handle_t *handle);
 
-/* Says whether a listener accepts more. */
+/* Sets whether a listener accepts no output for now. */
 void process_sink_full(process_sink *sink, bool full);
 
 /* process_input.c: writes input to a terminal, one block after the other; what

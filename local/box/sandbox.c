@@ -37,7 +37,7 @@ struct sandbox {
   sandbox_hooks hooks;
   int64_t last_id;
   list waiting; /* the orders that have not been answered */
-  list queue;   /* and those that have not been sent */
+  list queue;   /* the orders that have not been sent */
   bool stopping;
   unsigned open_handles;
 };
@@ -274,7 +274,8 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
       .args = w.list,
       .env = env,
       .exit_cb = on_exit_of,
-      .flags = UV_PROCESS_DETACHED, /* a terminal's ^C is not for it */
+      .flags =
+          UV_PROCESS_DETACHED, /* so that ^C in a terminal does not reach it */
       .stdio = stdio,
       .stdio_count = CHANNEL_FD + 1,
   };
@@ -302,7 +303,7 @@ sandbox *sandbox_start(const sandbox_options *options) {
   s->open_handles = 3;
   int rc = spawn(s, options, ends[1]);
   close(ends[1]);
-  if (rc) { /* `gone` is told all the same, as soon as the handles are closed */
+  if (rc) { /* `gone` is called all the same, when the handles are closed */
     fprintf(stderr, "wrenn-local: cannot start a capsule: %s\n",
             uv_strerror(rc));
     s->stopping = true;

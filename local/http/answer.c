@@ -75,7 +75,7 @@ void conn_stream_begin(conn *c, int status, const char *type, int64_t length) {
   bool chunked = length < 0 && c->parser.minor > 0;
   c->answer = chunked ? CONN_CHUNKED : CONN_ANSWERED;
   if (length < 0 && !chunked)
-    c->keep_alive = false; /* for HTTP/1.0, the end is where it hangs up */
+    c->keep_alive = false; /* HTTP/1.0 has only the end of the connection */
   put_head(c, &out, status, type);
   if (chunked)
     wrenn_buf_puts(&out, "Transfer-Encoding: chunked\r\n");

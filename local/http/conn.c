@@ -6,12 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a connection that is finished waits for: first that its client takes
- * some of what is left, and then that it goes. */
+/* How long a finished connection waits: first for its client to read some of
+ * what is unsent, then for it to hang up. */
 #define STALL_MS 30000
 #define LINGER_MS 2000
 #define PATIENCE_MS 50
-#define SPARE_MAX 64 /* descriptors, or a quarter of those there may be */
+#define SPARE_MAX 64 /* descriptors, or a quarter of the limit */
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -37,7 +37,7 @@ void conn_abort(conn *c) {
     return;
   c->stage = CONN_CLOSED;
   list_remove(&c->link);
-  /* Handlers hear of it in on_closed: one of them may be running now. */
+  /* Handlers are told in on_closed, as one of them may be running now. */
   uv_close((uv_handle_t *)&c->tcp, on_closed);
   uv_close((uv_handle_t *)&c->timer, on_closed);
 }
@@ -62,8 +62,8 @@ static void on_shutdown(uv_shutdown_t *request, int status) {
                    conn_is_spare(c) ? PATIENCE_MS : LINGER_MS, 0);
 }
 
-/* Closing at once would turn what the client still sends into a reset, which
- * could cost it the last bytes of the answer. */
+/* If the socket were closed at once, further data from the client would cause a
+ * reset, and the client could lose the last bytes of the answer. */
 void conn_finish(conn *c) {
   if (c->stage >= CONN_FINISHED)
     return;
@@ -110,7 +110,7 @@ static void on_written(void *arg, int status) {
   else if (c->task.drained)
     c->task.drained(c);
   if (c->stage != CONN_CLOSED)
-    request_parse(c); /* what was clogged goes on */
+    request_parse(c); /* parsing stops while too much is unsent */
 }
 
 void conn_send_parts(conn *c, const uv_buf_t *parts, unsigned count) {
@@ -149,7 +149,7 @@ static bool is_beyond(const http_server *s, int fd, spare what) {
   return fd < 0 || (uint64_t)fd + kept >= s->open_files;
 }
 
-/* The lowest free descriptor tells how many are taken. */
+/* The lowest free descriptor tells how many are in use. */
 bool http_server_is_full(const http_server *s, spare what) {
   uv_os_fd_t any;
   int fd = -1;
@@ -180,7 +180,8 @@ static conn *make_conn(http_server *s) {
   return NULL;
 }
 
-/* A connection that is not taken waits, and with it all that follow. */
+/* A connection that cannot be accepted waits in the backlog, and so do those
+ * after it. */
 static void accept_next(http_server *s) {
   uv_stream_t *listener = (uv_stream_t *)&s->listener;
   bool full = http_server_is_full(s, SPARE_FOR_CONNECTION);

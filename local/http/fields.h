@@ -13,17 +13,18 @@ typedef struct field {
   size_t line_len; /* with its CRLF */
 } field;
 
-/* Returns the line at *at, which begins with 0; false at the end. */
+/* Reads the line at *at, which starts at 0, and advances *at; false at the end.
+ */
 bool fields_next(const wrenn_buf *fields, size_t *at, field *f);
 
-/* Names and these values are the same in upper and lower case. */
+/* Compare the name, or the value, without regard to case. */
 bool field_is(const field *f, const char *name);
 bool field_says(const field *f, const char *value);
 
-/* Finds the last line with a name; false when there is none. */
+/* Finds the last line with a name; false if there is none. */
 bool fields_find(const wrenn_buf *fields, const char *name, field *f);
 
-/* Its value as text, cut where it does not fit; "" when there is none. */
+/* Copies its value, truncated if it does not fit; "" if there is none. */
 void fields_text(const wrenn_buf *fields, const char *name, char *text,
                  size_t size);
 

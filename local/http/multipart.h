@@ -1,7 +1,7 @@
 /*
  * A parser of multipart/form-data in pieces of any size. No I/O: bytes in,
- * events out. Only what the file endpoints need: the names of the parts and
- * their bytes.
+ * events out. It reports only what the file endpoints need: the names of the
+ * parts and their contents.
  */
 #ifndef WRENN_LOCAL_HTTP_MULTIPART_H
 #define WRENN_LOCAL_HTTP_MULTIPART_H
@@ -30,7 +30,7 @@ typedef struct multipart {
   int state;
   bool in_part;
   size_t matched; /* of the delimiter */
-  char tail[64];  /* what followed a delimiter, while that may be none */
+  char tail[64];  /* what followed a possible delimiter */
   size_t tail_len;
   size_t header_len;
   char header[MULTIPART_HEADER_MAX];

@@ -1,4 +1,4 @@
-/* Sends on a stream: as much as possible at once, the rest is queued. */
+/* Sends on a stream: as much as possible at once; the rest is queued. */
 #ifndef WRENN_LOCAL_HTTP_OUTLET_H
 #define WRENN_LOCAL_HTTP_OUTLET_H
 
@@ -9,8 +9,8 @@
 
 typedef struct outlet {
   uv_stream_t *to;
-  unsigned writes; /* queued pieces; it must outlive them */
-  /* A queued piece has left, or failed (a negative libuv error). */
+  unsigned writes; /* queued pieces; the outlet must outlive them */
+  /* A queued piece has been sent, or has failed (a negative libuv error). */
   void (*written)(void *arg, int status);
   void *arg;
 } outlet;

@@ -1,7 +1,7 @@
 /*
- * The one file that knows http-parser. Nobody maintains that any more; it is
- * what Debian 12 and 13 and Ubuntu have, where its successor, llhttp, has no
- * package. To change to that one, or to another, is to change this file.
+ * The only file that uses http-parser. That library is no longer maintained,
+ * but Debian 12 and 13 and Ubuntu have no package of its successor, llhttp. To
+ * use another parser, change only this file.
  */
 #include "http/parser.h"
 
@@ -52,13 +52,13 @@ static void end_field(parser *p) {
 static int on_name(http_parser *http, const char *at, size_t len) {
   parser *p = http->data;
   if (p->headed)
-    return 0; /* a trailer: what has been decided stays */
+    return 0; /* a trailer changes nothing */
   if (p->in_value)
     end_field(p);
   wrenn_buf_append(&p->name, at, len);
   if (p->answers)
     return p->name.oom;
-  /* A blank in a name hides it from who looks for that name. */
+  /* A name that contains a blank would not be found by its name. */
   return p->name.oom || p->name.len > FIELD_MAX || memchr(at, ' ', len) ||
          memchr(at, '\t', len);
 }
@@ -182,7 +182,7 @@ parser_result parser_feed(parser *p, const char *data, size_t len,
   }
 }
 
-/* One that has failed cannot be paused, and need not. */
+/* A failed parser cannot be paused, and need not be. */
 void parser_pause(parser *p) {
   http_parser *http = &p->state->http;
   if (HTTP_PARSER_ERRNO(http) == HPE_OK)

@@ -18,16 +18,16 @@ typedef enum method {
   METHOD_PUT
 } method;
 
-/* What is to follow a head. */
+/* What follows a head. */
 typedef enum parser_next {
   PARSER_BODY,    /* what the head says */
-  PARSER_NO_BODY, /* nothing, whatever it says */
-  PARSER_TUNNEL,  /* nothing that is HTTP */
-  PARSER_BROKEN   /* the message is not taken */
+  PARSER_NO_BODY, /* no body, whatever the head says */
+  PARSER_TUNNEL,  /* another protocol */
+  PARSER_BROKEN   /* the message is rejected */
 } parser_next;
 
 typedef enum parser_result {
-  PARSER_OK, /* it is at the end of the input, or paused */
+  PARSER_OK, /* all input has been parsed, or the parser is paused */
   PARSER_HEAD_TOO_LARGE,
   PARSER_MALFORMED
 } parser_result;
@@ -35,24 +35,24 @@ typedef enum parser_result {
 typedef struct parser parser;
 
 typedef struct parser_hooks {
-  void (*begun)(void *arg); /* the first byte is there; or NULL */
+  void (*begun)(void *arg); /* the first byte has been received; may be NULL */
   parser_next (*head)(void *arg);
   bool (*body)(void *arg, const char *data, size_t len); /* false: no more */
   void (*complete)(void *arg);
 } parser_hooks;
 
 struct parser {
-  /* The message, from the hook `head` on. */
+  /* The message; valid from the hook `head` on. */
   method method;
   const char *method_name;
   unsigned status;  /* of an answer */
   wrenn_buf text;   /* a request's target; an answer's reason */
-  wrenn_buf fields; /* as in fields.h, without trailers */
+  wrenn_buf fields; /* see fields.h; without trailers */
   unsigned minor;   /* of HTTP/1.x */
   bool chunked;
-  int64_t length;  /* that the head tells; -1: none */
+  int64_t length;  /* as the head says; -1: it does not */
   bool upgrade;    /* to another protocol */
-  bool keep_alive; /* as the head has it */
+  bool keep_alive; /* as the head says */
 
   /* How it is parsed. */
   bool answers;
@@ -63,23 +63,23 @@ struct parser {
   bool in_value, headed;
 };
 
-/* Prepares to read requests, or answers. False when memory is out. */
+/* Initializes a parser of requests, or of answers. False if memory is out. */
 bool parser_init(parser *p, bool answers, const parser_hooks *hooks, void *arg);
 void parser_free(parser *p);
 
 /* Forgets the message. */
 void parser_clear(parser *p);
 
-/* Parses on, a length of 0 for the end of it all; *done is how much of the
- * input it has taken. */
+/* Parses further input; length 0 means the end of the connection. Sets *done to
+ * the number of bytes consumed. */
 parser_result parser_feed(parser *p, const char *data, size_t len,
                           size_t *done);
 
-/* Stops behind what the hook that calls this was told of; or before the next
- * input. Feeding goes on. */
+/* Stops after the part that the calling hook was told about, or before the next
+ * input. parser_feed continues. */
 void parser_pause(parser *p);
 
-/* Of a request: it is one like all others. */
+/* Treats the request as an ordinary one. */
 void parser_refuse_upgrade(parser *p);
 
 /* Whether a body follows the head. */

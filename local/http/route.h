@@ -7,7 +7,7 @@
 
 #define ROUTE_VALUES 2
 
-/* A piece of the path, still percent-encoded. */
+/* A segment of the path, still percent-encoded. */
 typedef struct route_value {
   const char *text;
   size_t len;

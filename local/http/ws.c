@@ -17,11 +17,11 @@ struct ws {
   conn *conn;
   ws_hooks hooks;
   wslay_event_context_ptr wslay;
-  const char *input; /* what ws_receive was given and wslay has not read */
+  const char *input; /* received data that wslay has not read */
   size_t input_len;
   wrenn_buf output; /* frames gathered for one write */
   bool dropped;
-  deflate_state *deflate; /* NULL: not agreed upon */
+  deflate_state *deflate; /* NULL: no compression */
 };
 
 static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *buf, size_t len,

@@ -8,10 +8,10 @@ typedef struct ws ws;
 
 typedef struct ws_hooks {
   void (*message)(void *arg, const char *data, size_t len, bool binary);
-  void (*drained)(void *arg); /* everything sent so far has left */
-  void (*lost)(void *arg);    /* the client is gone; the last call */
+  void (*drained)(void *arg); /* everything has been sent */
+  void (*lost)(void *arg);    /* the connection has ended; the last call */
   void *arg;
-  bool deflates; /* messages are compressed if the client likes */
+  bool deflates; /* messages are compressed if the client offers it */
 } ws_hooks;
 
 /* Answers the upgrade with 101. A message above the server's limit ends the
@@ -23,7 +23,7 @@ ws *ws_accept(conn *c, const ws_hooks *hooks);
 void ws_send(ws *w, const char *data, size_t len);
 void ws_send_binary(ws *w, const char *data, size_t len);
 
-/* Bytes that were accepted and have not been sent. */
+/* The number of bytes that have been accepted and not yet sent. */
 size_t ws_unsent(const ws *w);
 
 /* Closes the TCP connection after everything has been sent, without a close

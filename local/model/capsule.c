@@ -22,7 +22,7 @@ const char *capsule_status_text(const capsules *all, capsule_status status) {
       [CAPSULE_STOPPING] = "stopping", [CAPSULE_STOPPED] = "stopped",
       [CAPSULE_ERROR] = "error"};
   if (status == CAPSULE_SNAPSHOTTING && all->generation < GENERATION_0_2_2)
-    status = CAPSULE_PAUSING; /* the other has no name yet */
+    status = CAPSULE_PAUSING; /* these have no other name for it */
   return names[status];
 }
 
@@ -35,7 +35,7 @@ static void put_time(wrenn_buf *out, const char *name, time_t when) {
     json_time(out, name, when);
 }
 
-/* The version keys, in the order of the alphabet. */
+/* Appends the version keys in alphabetical order. */
 static void put_versions(const traits *t, wrenn_buf *out) {
   bool late = strcmp(t->vmm_key, "kernel_version") > 0;
   json_text(out, "agent_version", "local");

@@ -15,7 +15,7 @@
 #include "util/list.h"
 
 #define CAPSULE_ID_LEN 28           /* "cl-" and 25 characters */
-#define CAPSULE_HOST_IP "127.0.0.1" /* where the host finds its ports */
+#define CAPSULE_HOST_IP "127.0.0.1" /* the address of its ports on the host */
 
 typedef struct capsule capsule;
 
@@ -31,7 +31,7 @@ typedef enum capsule_status {
   CAPSULE_ERROR
 } capsule_status;
 
-/* A connection or pending answer that is cut when the capsule ends or is
+/* A connection or pending answer that is cut off when the capsule ends or is
  * paused. */
 typedef struct session {
   list_link link; /* of the capsule's */
@@ -57,10 +57,10 @@ typedef struct capsule_watcher {
 
 struct capsule {
   list_link link;      /* of all, newest first */
-  list_link in_bucket; /* of those in the same place of the table of ids */
+  list_link in_bucket; /* of the bucket in the table of ids */
   struct capsules *all;
   char id[CAPSULE_ID_LEN + 1];
-  capsule_status status, told; /* the last that the events have told of */
+  capsule_status status, told; /* the last one reported as an event */
   int team;
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
@@ -68,15 +68,16 @@ struct capsule {
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
   box box;
-  bool idle; /* why it is paused, or about to be */
-  bool away; /* paused, and it is not known yet: its status does not say so */
+  bool idle; /* it was paused for being idle */
+  bool away; /* paused, although its status does not say so yet */
   struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
   size_t volume_count;
-  struct copying *copying; /* its tree, now; or NULL */
+  struct copying
+      *copying; /* the copy of its tree that is being made; or NULL */
   list sessions, watchers;
   uv_timer_t timer; /* the next change of status */
-  uint64_t used;    /* the loop's time of the last activity */
-  uint64_t ended;   /* and of its end */
+  uint64_t used;    /* time of the last activity, of the loop's clock */
+  uint64_t ended;   /* time of its end */
   struct {
     capsule_point *points; /* oldest first; NULL while there are none */
     size_t count;
@@ -96,24 +97,25 @@ typedef struct capsules {
   list buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
   const char *data; /* folder that holds one for each capsule */
-  bool keep_data;   /* what is left of them at the end stays */
+  bool keep_data;   /* their folders remain at the end */
   bool ending;
-  unsigned live; /* with a sandbox, a folder, or work on one under way */
+  unsigned live; /* capsules with a sandbox or a folder, and jobs in progress */
   void (*all_gone)(void *arg);
   void *arg;
   uv_timer_t reaper;
   uint64_t second_ms; /* of a timeout_sec */
-  uv_timer_t monitor; /* finds out about those that are away */
+  uv_timer_t monitor; /* updates the status of those that are away */
 } capsules;
 
 typedef struct capsule_wishes {
   int team;
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
-  struct template *snapshot; /* whose files it begins with; or NULL */
+  struct template
+      *snapshot; /* the template whose files it starts with; or NULL */
   struct volume *volumes[CAPSULE_VOLUMES];
   size_t volume_count;
-  char *labels; /* taken over when it has been made */
+  char *labels; /* owned by the capsule if it is created */
 } capsule_wishes;
 
 /* `error` is NULL or the reason of a failed copy; `bytes` is its size. */
@@ -128,7 +130,7 @@ void capsules_end(capsules *all);
 /* Frees the list; only after all_gone. */
 void capsules_free(capsules *all);
 
-/* Makes all_gone wait for one more thing; for one thing less. */
+/* Delay all_gone until each hold has been released. */
 void capsules_hold(capsules *all);
 void capsules_release(capsules *all);
 
@@ -189,7 +191,7 @@ void capsule_gone(box *b);
 /* Records activity: the capsule is not idle. */
 void capsule_touch(capsule *c);
 
-/* Keeps a point of its metrics. */
+/* Adds a point to its metrics. */
 void capsule_add_point(capsule *c, const capsule_point *point);
 
 /* Appends the capsule as the API shows it: as an element or a member, whose

@@ -1,12 +1,12 @@
-/* The events, for whoever listens. */
+/* Reports what happens as events. */
 #ifndef WRENN_LOCAL_MODEL_EVENTS_H
 #define WRENN_LOCAL_MODEL_EVENTS_H
 
 #include "model/capsule.h"
 
 typedef struct events {
-  /* Called for each event, with the text of a JSON object. NULL while nobody
-   * listens: then nothing is written, either. */
+  /* Called for each event, with a JSON object. NULL while there is no listener.
+   */
   void (*tell)(struct events *e, int team, const char *kind,
                const wrenn_buf *json);
 } events;
@@ -16,11 +16,12 @@ typedef struct event {
   const char *kind; /* "capsule.create", ... */
   int team;
   const capsule *capsule; /* what it is about; or NULL */
-  const char *snapshot;   /* the other thing it may be about: a name */
-  bool system;            /* else the one who has the key */
-  const char *reason;     /* or NULL */
-  const char *host_ip;    /* or NULL */
-  const char *error;      /* why it has failed, or NULL */
+  const char
+      *snapshot;       /* or the name of a snapshot that it is about; or NULL */
+  bool system;         /* else an action of the key's owner */
+  const char *reason;  /* or NULL */
+  const char *host_ip; /* or NULL */
+  const char *error;   /* why it has failed, or NULL */
 } event;
 
 /* Reports an action. Its contents are used during the call only. */

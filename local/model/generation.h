@@ -1,5 +1,5 @@
-/* The server that wrenn-local imitates, and all differences between generations
- * except the wording of errors (fault.h). */
+/* The generations of servers that wrenn-local imitates, and all differences
+ * between them except the wording of errors (fault.h). */
 #ifndef WRENN_LOCAL_MODEL_GENERATION_H
 #define WRENN_LOCAL_MODEL_GENERATION_H
 
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In order, so that they can be compared with >=. */
+/* In order: they can be compared with >=. */
 typedef enum generation {
   GENERATION_0_1,
   GENERATION_0_2,
@@ -22,44 +22,44 @@ typedef struct traits {
   /* capsules */
   const char *template; /* when none is asked for */
   int64_t vcpus, memory_mb;
-  const char *vmm_key;   /* of the metadata */
-  bool waits;            /* a change of status is answered once it is done */
-  bool keeps_timeout;    /* also one below a minute */
-  bool shows_host_ip;    /* once it has one */
-  bool takes_disk_size;  /* else it is the same for all */
-  bool shows_disk_size;  /* that */
-  bool shows_disk_usage; /* to those who ask for one capsule */
-  bool pauses_unseen;    /* what is idle; its status shows it later */
-  bool has_labels;       /* metadata of the user's */
-  bool has_slugs;        /* in front of the names of templates */
+  const char *vmm_key;  /* one of the keys of the metadata */
+  bool waits;           /* a change of status is answered when it is complete */
+  bool keeps_timeout;   /* also one of less than a minute */
+  bool shows_host_ip;   /* after the first start */
+  bool takes_disk_size; /* as requested; else all have the same */
+  bool shows_disk_size; /* the size of the disk */
+  bool shows_disk_usage; /* if a single capsule is requested */
+  bool pauses_unseen;    /* idle capsules; their status changes later */
+  bool has_labels;       /* the user's metadata */
+  bool has_slugs;        /* before the names of templates */
 
   /* files */
-  bool friendly;         /* says what a real server keeps to itself */
-  const char *odd_names; /* lists with one that is no UTF-8: "fatal" or
-                            "skipped"; NULL: it is shown */
-  size_t part_max;       /* of a file to write; 0: none */
+  bool friendly;         /* reports what real servers are silent about */
+  const char *odd_names; /* if a name in a list is not UTF-8: "fatal",
+                            "skipped", or NULL: it is shown */
+  size_t part_max;       /* maximum size of a file in a form; 0: none */
 
   /* errors and limits */
   bool typed_errors;  /* and request ids */
-  size_t message_max; /* of a WebSocket's client */
-  size_t output_max;  /* of a command in the foreground */
-  int64_t read_max;   /* of a file in one answer */
+  size_t message_max; /* maximum size of a message from a client */
+  size_t output_max;  /* maximum output of a foreground command */
+  int64_t read_max;   /* maximum size of a file in a plain read */
 
   /* commands */
-  const char *user;     /* whom they run as */
-  bool bare_foreground; /* envs and cwd are for the background only */
-  bool login_shell;     /* around each command, and for a line without args */
-  bool kills_group;     /* each command is the leader of one */
-  bool replays; /* output is gathered, and what was last shown to newcomers */
-  bool lists_to_the_end; /* of the output, not of the process */
+  const char *user;     /* the default one */
+  bool bare_foreground; /* envs and cwd work in the background only */
+  bool login_shell;     /* runs each command, and lines without args */
+  bool kills_group;     /* each command leads a process group */
+  bool replays; /* output is collected, and new clients get the latest */
+  bool lists_to_the_end; /* until the end of the output, not of the process */
 
   /* WebSockets */
-  bool opens_to_strangers; /* and tells them after the upgrade */
+  bool opens_to_strangers; /* and refuses a wrong key after the upgrade */
   bool binary_pty;
   bool deflates_pty;   /* if the client offers it */
   const char *pty_cmd; /* when none is asked for; "" is the login shell */
   bool checks_user;
-  bool drops_pty; /* after the exit frame, and when there is no such tag */
+  bool drops_pty; /* after the exit frame, and for an unknown tag */
 } traits;
 
 /* Reads "0.1", "0.2", "0.2.2", "0.3" or "0.4"; false for anything else. */
@@ -67,7 +67,7 @@ bool generation_parse(const char *text, generation *g);
 
 traits generation_traits(generation g);
 
-/* The traits for --lenient: without the silences of real servers. */
+/* Changes the traits for --lenient: removes the silences of real servers. */
 void traits_soften(traits *t);
 
 #endif

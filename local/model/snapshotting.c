@@ -78,7 +78,7 @@ static void fail(struct copying *k, const char *error) {
 
 static void on_awake(void *arg, const sandbox_reply *reply) {
   capsule *c = arg;
-  (void)reply; /* without its agent it is about to be an error */
+  (void)reply; /* without its agent the capsule fails soon */
   if (c->status == CAPSULE_SNAPSHOTTING)
     capsule_set_status(c, CAPSULE_RUNNING);
   finish(c->copying);
@@ -88,7 +88,7 @@ static void go_back(struct copying *k) {
   capsule *c = k->of;
   capsule_status to = k->before;
   if (c->all->generation < GENERATION_0_2 && !*k->error)
-    to = CAPSULE_PAUSED; /* there it does not come back */
+    to = CAPSULE_PAUSED; /* it does not resume in this generation */
   if (to == CAPSULE_RUNNING && capsule_order(c, "resume", on_awake))
     return;
   capsule_set_status(c, to);

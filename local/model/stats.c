@@ -10,10 +10,11 @@ struct stats {
   const capsules *of;
   int team;
   uv_timer_t timer;
-  uint64_t counted; /* usage has been added up to this time of the loop */
+  uint64_t
+      counted; /* usage has been added up to this time (of the loop's clock) */
   stats_sample samples[SAMPLES];
   size_t first, count;
-  stats_sample peaks; /* the highest of each */
+  stats_sample peaks; /* the maximum of each number */
   stats_day days[STATS_DAYS];
   size_t day_count;
 };

@@ -22,7 +22,7 @@ typedef struct stats_day {
 /* Starts to sample the capsules. NULL when memory is out. */
 stats *stats_start(uv_loop_t *loop, const capsules *of, int team);
 
-/* Stops that; freed by the loop. */
+/* Stops sampling; the loop frees it. */
 void stats_end(stats *s);
 
 /* Updates everything up to now, and returns the time. */

@@ -17,12 +17,12 @@ typedef struct template {
   struct templates *all;
   char name[TEMPLATE_NAME_MAX + 1];
   bool platform, public;
-  int team;   /* not of a platform's */
-  bool ready; /* its files are there */
+  int team;   /* not used for the platform's */
+  bool ready; /* its files are complete */
   int64_t vcpus, memory_mb, size_bytes;
   time_t created;
   char *folder;   /* a snapshot's, with its tree and its record */
-  unsigned users; /* copies that are being made of it */
+  unsigned users; /* copies in progress */
 }
 template;
 
@@ -66,10 +66,11 @@ bool template_complete(template *t, int64_t bytes);
 /* Records a change of name or visibility; false on failure. */
 bool template_save(const template *t);
 
-/* Removes it from the list, and its files when nobody copies them any more. */
+/* Removes it from the list; its files are removed when the last copy has ended.
+ */
 void template_remove(template *t);
 
-/* A copy of it begins; ends. */
+/* Call these at the start and at the end of a copy. */
 void template_hold(template *t);
 void template_release(template *t);
 

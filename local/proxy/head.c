@@ -8,7 +8,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DIGITS "0123456789"
-/* How many names in Connection are considered. */
+/* The maximum length of the Connection values that are considered. */
 #define TOKENS_MAX 1024
 
 bool proxy_name_read(const char *host, proxy_name *name) {
@@ -37,7 +37,7 @@ static bool among(const field *f, const char *const *names, size_t count) {
   return false;
 }
 
-/* Iterates over the values of Connection. */
+/* Collects the values of Connection. */
 static void read_tokens(const wrenn_buf *fields, wrenn_buf *tokens) {
   size_t at = 0;
   field f;
@@ -86,7 +86,7 @@ static void put_body(wrenn_buf *out, const proxy_body *body) {
     wrenn_buf_printf(out, "Content-Length: %lld\r\n", (long long)body->length);
 }
 
-/* Finds all lines with a name. */
+/* Appends all lines with a name. */
 static void put_named(wrenn_buf *out, const wrenn_buf *fields,
                       const char *name) {
   size_t at = 0;

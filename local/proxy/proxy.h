@@ -17,11 +17,11 @@ typedef enum proxy_fault {
   PROXY_OK,
   PROXY_PORT,        /* there is no such port */
   PROXY_ID,          /* that is no capsule's id */
-  PROXY_UNKNOWN,     /* nobody knows the capsule */
+  PROXY_UNKNOWN,     /* there is no such capsule */
   PROXY_NOT_RUNNING, /* its status does not allow it */
-  PROXY_CUT,         /* it stopped meanwhile */
+  PROXY_CUT,         /* it was paused or ended meanwhile */
   PROXY_REFUSED,     /* nothing listens there */
-  PROXY_BROKEN,      /* what listens there gave no HTTP answer */
+  PROXY_BROKEN,      /* the service gave no HTTP answer */
   PROXY_MEMORY
 } proxy_fault;
 
@@ -35,21 +35,22 @@ typedef struct proxy {
   unsigned refs;
   proxy_fault fault;
   unsigned dials;
-  uv_timer_t timer; /* the next dial; later how long an end may take */
+  uv_timer_t timer; /* for the next dial; later limits the time for the end */
 
   /* the service */
-  uv_pipe_t guest; /* whatever kind of socket it is */
+  uv_pipe_t guest; /* the socket, of any kind */
   outlet out;
   bool connected; /* `guest` is in use */
   bool paused;    /* it is not read while the client is slow */
-  bool leaving;   /* the request is over: only what it was sent counts */
+  bool leaving;   /* the request is over: pending data is still sent */
   parser parser;
   bool begun;    /* the client has the head of the answer */
   bool complete; /* and all of it */
   bool tunnel;   /* after a 101 */
 } proxy;
 
-/* The hooks of the HTTP server: what is not for a port goes to the API. */
+/* The hooks of the HTTP server. Requests that are not for a port are passed to
+ * the API. */
 bool proxy_wants(const conn *c);
 void proxy_begin(conn *c);
 void proxy_request(conn *c);

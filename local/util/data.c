@@ -19,8 +19,9 @@ static bool join(char out[PATH_MAX], const char *folder, const char *name) {
   return len > 0 && len < PATH_MAX;
 }
 
-/* A lock that its folder's server holds as long as it lives. It gets its name
- * when it is locked already: what has that name and is free has been left. */
+/* Creates the lock that a server holds on its folder as long as it runs. It is
+ * locked before it gets its name, so a free lock with that name was left by a
+ * server that was killed. */
 static int make_lock(const char *folder) {
   char fresh[PATH_MAX], final[PATH_MAX];
   if (!join(fresh, folder, "lock.new") || !join(final, folder, "lock"))
@@ -33,8 +34,8 @@ static int make_lock(const char *folder) {
   return -1;
 }
 
-/* A given folder is for one server at a time. Not by the name that says that
- * a folder may be removed when nobody has it. */
+/* A given folder is used by one server at a time. This lock has another name,
+ * because folders with a free `lock` are removed. */
 static const char *take_lock(data_folder *d) {
   char path[PATH_MAX];
   if (!join(path, d->path, "in-use"))

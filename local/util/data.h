@@ -8,12 +8,12 @@
 typedef struct data_folder {
   char path[PATH_MAX];
   bool own; /* temporary: removed at the end */
-  int lock; /* held while this server lives; -1: none */
+  int lock; /* held while this server runs; -1: none */
 } data_folder;
 
-/* Uses the given folder, which is made if need be, or makes a temporary one,
- * and removes those that servers left which were killed. Returns NULL, or what
- * has failed, with errno. */
+/* Uses the given folder and creates it if necessary; or creates a temporary
+ * one, and removes those of servers that were killed. Returns NULL, or an error
+ * text with errno set. */
 const char *data_open(data_folder *d, const char *given);
 
 /* Removes it if it is temporary. */

@@ -2,7 +2,7 @@
 #ifndef WRENN_LOCAL_UTIL_PATH_H
 #define WRENN_LOCAL_UTIL_PATH_H
 
-/* "<folder>/<name>", allocated; NULL when memory is out. */
+/* Returns "<folder>/<name>", allocated; NULL if memory is out. */
 char *path_join(const char *folder, const char *name);
 
 #endif

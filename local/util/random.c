@@ -11,8 +11,8 @@ void random_bytes(void *bytes, size_t len) {
   abort();
 }
 
-/* Some digits are a little more likely than others where their number is no
- * divisor of 256; the ids are long enough. */
+/* If 256 is not a multiple of the base, some digits are slightly more likely
+ * than others. The ids are long enough for that not to matter. */
 static void put_digits(char *text, size_t count, unsigned base) {
   static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
   for (size_t i = 0; i < count; i++) {

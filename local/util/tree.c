@@ -9,16 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Every level takes a descriptor and some stack. What lies deeper than this is
- * moved up to the top, and removed from there. */
+/* Each level needs a descriptor and some stack. Deeper directories are moved to
+ * the top and removed there. */
 #define MAX_LEVEL 64
 #define MAX_ROUNDS 1000000
 
 typedef struct removal {
   int top;        /* the outermost directory; -1 before it is open */
-  unsigned moved; /* up to it; names what is moved */
-  bool again;     /* something was */
-  int error;      /* the first */
+  unsigned moved; /* how many were moved there; part of their names */
+  bool again;     /* something was moved */
+  int error;      /* the first errno */
 } removal;
 
 static void note(removal *r) {
@@ -48,7 +48,7 @@ static int open_folder(int parent, const char *name) {
 static void remove_entry(removal *r, int parent, const char *name,
                          unsigned level);
 
-/* Removes what is in a directory. Takes the descriptor over. */
+/* Removes the contents of a directory. Takes ownership of the descriptor. */
 /* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
 static void empty_folder(removal *r, int fd, unsigned level) {
   DIR *dir = fdopendir(fd);
@@ -58,7 +58,7 @@ static void empty_folder(removal *r, int fd, unsigned level) {
     close(fd);
     return;
   }
-  fchmod(fd, 0700); /* the user's own, so that its entries may be removed */
+  fchmod(fd, 0700); /* so that its entries can be removed */
   while ((child = readdir(dir)))
     if (strcmp(child->d_name, ".") != 0 && strcmp(child->d_name, "..") != 0)
       remove_entry(r, fd, child->d_name, level + 1);
@@ -96,7 +96,7 @@ static void remove_entry(removal *r, int parent, const char *name,
 int tree_remove(const char *path) {
   removal r;
   unsigned rounds = 0;
-  do { /* again while there was something to be moved up */
+  do { /* until nothing had to be moved */
     r = (removal){.top = -1};
     remove_entry(&r, AT_FDCWD, path, 0);
   } while (r.again && !r.error && ++rounds < MAX_ROUNDS);

@@ -2,8 +2,9 @@
 #ifndef WRENN_LOCAL_UTIL_TREE_H
 #define WRENN_LOCAL_UTIL_TREE_H
 
-/* Removes what is at the path; a symbolic link itself. Works on while single
- * entries resist. Returns 0, or -1 with the errno of the first that did. */
+/* Removes the file or tree at the path; of a symbolic link, the link. Continues
+ * after entries that cannot be removed. Returns 0, or -1 with the errno of the
+ * first of them. */
 int tree_remove(const char *path);
 
 #endif
