@@ -9,7 +9,8 @@ local trees = {
     -- each other.
     rows = {
       { "dates" },
-      { "errors", "check", "core" },
+      { "check", "core" },
+      { "errors" },
       { "ids", "task" },
       { "reader" },
       { "wire" },

@@ -20,14 +20,14 @@ local function run_with(environment, code)
   words[#words + 1] = path .. " 2>&1"
   local output = compat.output_of(table.concat(words, " "))
   os.remove(path)
-  return (output:gsub("\n$", ""))
+  return (output:gsub("\n$", "")), path
 end
 
 describe("a client", function()
   it("without a key says what to set", function()
+    local said, path = run_with({}, "print(wrenn.Client())")
     assert.are.equal("nil\tConfigurationError: No API key provided: set"
-      .. " WRENN_API_KEY or pass api_key",
-      run_with({}, "print(wrenn.Client())"))
+      .. " WRENN_API_KEY or pass api_key at " .. path .. ":1", said)
     assert.is_truthy(run_with({ WRENN_API_KEY = "" },
       "print(wrenn.Capsule.create())"):find("No API key", 1, true))
   end)

@@ -229,7 +229,7 @@ describe("an error", function()
     local err = errors.new("NotFoundError", "no such\nthing",
       { code = "not_found", status_code = 404, request_id = "req_1" })
     assert.are.equal("NotFoundError: no such thing"
-      .. " (HTTP 404, not_found, req_1)", tostring(err))
+      .. " (HTTP 404, not_found, req_1) at " .. err.where, tostring(err))
     assert.are.equal("so: " .. tostring(err), "so: " .. err)
   end)
 

@@ -26,6 +26,50 @@ local function fail(kind, name, fname, what, level)
     level + 2)
 end
 
+-- The number of single changes that make one word another: a character added,
+-- removed or replaced, or two neighbours swapped.
+local function distance(a, b)
+  local before, row = {}, {}
+  for j = 0, #b do
+    row[j] = j
+  end
+  for i = 1, #a do
+    local above = row
+    row = { [0] = i }
+    for j = 1, #b do
+      local same = a:byte(i) == b:byte(j)
+      local least = math.min(above[j] + 1, row[j - 1] + 1,
+        above[j - 1] + (same and 0 or 1))
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1)
+        and a:byte(i - 1) == b:byte(j)
+      then
+        least = math.min(least, before[j - 2] + 1)
+      end
+      row[j] = least
+    end
+    before = above
+  end
+  return row[#b]
+end
+
+--- What a name may have been meant to be, of the keys of a table: "; did you
+--- mean 'x'?", or "".
+function check.meant(name, names)
+  local best, least
+  for known in pairs(names) do
+    local far = distance(name:lower(), known:lower())
+    if #name >= 3 and known:sub(1, #name) == name then
+      far = math.min(far, 1)
+    end
+    if far <= math.max(1, math.floor(#name / 3))
+      and (not best or far < least or far == least and known < best)
+    then
+      best, least = known, far
+    end
+  end
+  return best and ("; did you mean '%s'?"):format(best) or ""
+end
+
 --- `types` is a list such as "string|nil". `level` is that of error, counted
 --- from the misused function: 2 is its caller.
 function check.arg(value, name, fname, types, level)
@@ -164,7 +208,9 @@ function check.options(opts, fname, spec, level)
   for name, value in pairs(opts) do
     local expected = spec[name]
     if not expected then
-      fail("option", tostring(name), fname, "there is no such option", level)
+      name = tostring(name)
+      fail("option", name, fname,
+        "there is no such option" .. check.meant(name, spec), level)
     end
     local kind = expected:match("^%a+")
     local types = expected:gsub("%a+", function(word)
@@ -179,6 +225,13 @@ function check.options(opts, fname, spec, level)
     end
   end
   return opts
+end
+
+--- Raises if a function of a class was called like a method of that class.
+function check.dot(value, class, fname, level)
+  if type(value) == "table" and value[class] then
+    fail("argument", "self", fname, "call it with a dot", level or 2)
+  end
 end
 
 --- Raises if a method was called without its object.

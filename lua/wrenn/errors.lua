@@ -1,5 +1,6 @@
 --- Structured errors: one table class whose types form a tree.
 
+local check = require("wrenn.check")
 local dates = require("wrenn.dates")
 
 local errors = {}
@@ -14,6 +15,9 @@ local errors = {}
 ---@field details? table      what else the server or the library knew; without
 ---  a status_code, `sent`: whether the request may have arrived all the same
 ---@field cause? any          the error behind this one
+---@field where? string       "file:line": the first line outside the library
+---@field url? string         the URL of the request, if what answered may not
+---  be the API: a web page, or no TLS
 ---@field retry_after? number seconds, where the server asks for a pause; those
 ---  of a day at the most
 ---@field capsule_ids? string[]  with HostHasCapsulesError
@@ -118,8 +122,7 @@ function errors.replace(text, part, by)
   return (text:gsub((part:gsub("%W", "%%%0")), by))
 end
 
--- Removes secrets from a text: those of clients, and credentials in URLs. In
--- other schemes a user name alone is not secret: ssh://git@host.
+-- In other schemes a user name alone is not secret: ssh://git@host.
 local function blank(text)
   text = text:gsub("()://([^%s/]*)@", function(at, user)
     local scheme = text:sub(math.max(at - 5, 1), at - 1)
@@ -135,6 +138,9 @@ local function blank(text)
   return text
 end
 
+--- Removes secrets from a text: those of clients, and credentials in URLs.
+errors.public = blank
+
 --- Shortens a text without splitting a character.
 function errors.cut(text, limit)
   limit = limit or MAX_TEXT
@@ -142,6 +148,15 @@ function errors.cut(text, limit)
     return text
   end
   return text:sub(1, limit):gsub("[\194-\244][\128-\191]*$", "") .. "..."
+end
+
+--- The end of a foreign text, as one printable line of limited length.
+function errors.tail(text, limit)
+  local rest = text:sub(-limit)
+  if #rest < #text then
+    rest = "..." .. rest:gsub("^[\128-\191]+", "")
+  end
+  return errors.text(rest)
 end
 
 --- Turns a foreign text into one printable line of limited length.
@@ -166,10 +181,55 @@ local function tidy(value, depth)
   return value
 end
 
---- Whether the error has a type or one below it in the tree.
+-- ---- places ----------------------------------------------------------------
+
+-- "@/usr/share/lua/5.4/wrenn/", if the code says where it comes from.
+local library = debug.getinfo(1, "S").source:match("^(@.*)errors%.lua$")
+
+local function here(level)
+  while library do
+    level = level + 1
+    local info = debug.getinfo(level, "Sl")
+    if not info then
+      return nil
+    elseif info.currentline > 0
+      and info.source:sub(1, #library) ~= library
+    then
+      local name = info.short_src
+      if info.source:find("^[^@=].*%s") then -- the text of a program
+        name = '[string "..."]'
+      end
+      return ("%s:%d"):format(name, info.currentline)
+    end
+  end
+end
+
+--- Returns where the running coroutine is: the first line outside the library.
+function errors.here()
+  return here(1)
+end
+
+--- Gives an error without a place the current one: an error may come from a
+--- coroutine of the library's own. Passes other values on.
+function errors.locate(err)
+  if errors.is_error(err) and not err.where then
+    err.where = here(2)
+  end
+  return err
+end
+
+-- ---- the class -------------------------------------------------------------
+
+--- Whether the error has a type or one below it in the tree. Raises if there is
+--- no type of that name.
 ---@param name string  e.g. "ConflictError"
 ---@return boolean
 function Error:is(name)
+  if not parents[name] and name ~= "WrennError" then
+    check.arg(name, "name", "is", "string")
+    error(("bad argument 'name' to 'is' (there is no type '%s'%s)")
+      :format(name, check.meant(name, parents)), 2)
+  end
   local type_name = self.type
   while type_name do
     if type_name == name then
@@ -180,30 +240,35 @@ function Error:is(name)
   return false
 end
 
---- Returns one readable line.
+--- Returns one readable line; for an error in Lua code, followed by the
+--- traceback.
 function Error:__tostring()
   local notes = {}
   if self.status_code then
     notes[#notes + 1] = "HTTP " .. self.status_code
   end
-  if self.code then
-    notes[#notes + 1] = self.code
-  end
-  if self.request_id then
-    notes[#notes + 1] = self.request_id
-  end
+  notes[#notes + 1] = self.code
+  notes[#notes + 1] = self.request_id
+  notes[#notes + 1] = self.url
   local line = self.type .. ": " .. self.message
   if #notes > 0 then
     line = line .. " (" .. table.concat(notes, ", ") .. ")"
   end
-  return (line:gsub("%s*[\r\n]+%s*", " "))
+  if self.where and not line:find(self.where, 1, true) then
+    line = line .. " at " .. self.where
+  end
+  line = line:gsub("%s*[\r\n]+%s*", " ")
+  local traceback = type(self.cause) == "string" and self.details
+    and self.details.traceback
+  return traceback and line .. "\n" .. traceback or line
 end
 
 function Error.__concat(a, b)
   return tostring(a) .. tostring(b)
 end
 
---- Creates an error. `fields` are copied into it.
+--- Creates an error. `fields` are copied into it. `where` = false: it gets its
+--- place later, from whom it reaches.
 ---@param type_name string
 ---@param message string
 ---@param fields? table
@@ -214,6 +279,10 @@ function errors.new(type_name, message, fields)
   for name, value in pairs(fields or {}) do
     err[name] = value
   end
+  if err.where == nil then
+    err.where = here(1)
+  end
+  err.where = err.where or nil
   return setmetatable(err, Error)
 end
 
@@ -224,18 +293,58 @@ function errors.is_error(value)
   return getmetatable(value) == Error
 end
 
+-- A traceback without its message, and without the calls that started the task.
+local function trimmed(traceback)
+  local lines, last = {}, 1
+  traceback = traceback:match("stack traceback:.*") or traceback
+  for line in traceback:gmatch("[^\n]+") do
+    lines[#lines + 1] = line
+    if line:find(":%d+: ") and not line:find("wrenn/task/%w+%.lua:") then
+      last = #lines
+    end
+  end
+  return table.concat(lines, "\n", 1, last)
+end
+
 --- Turns any raised value into an object of this class.
 ---@param value any
 ---@param traceback? string
 ---@return wrenn.Error
 function errors.wrap(value, traceback)
   if errors.is_error(value) then
-    return value
+    return errors.locate(value)
   end
-  return errors.new("WrennError", tostring(value), {
-    cause = value,
-    details = { traceback = traceback },
+  local text = tostring(value)
+  return errors.new("WrennError", text, {
+    cause = value, where = text:match("^([^\n]-:%d+): "),
+    details = { traceback = traceback and blank(trimmed(traceback)) },
   })
+end
+
+-- Where the interpreter prints nothing of an error object that nobody catches.
+local mute = _VERSION == "Lua 5.1" and not package.loaded.jit
+local catchers = { [pcall] = true, [xpcall] = true }
+
+local function is_caught()
+  local level = 3
+  while true do
+    local info = debug.getinfo(level, "f")
+    if not info then
+      return coroutine.running() ~= nil -- by whoever resumes it
+    elseif catchers[info.func] then
+      return true
+    end
+    level = level + 1
+  end
+end
+
+--- Raises a value, an error object as its text where nothing else of it would be
+--- seen: in the main program of PUC Lua 5.1, unless it is caught.
+function errors.raise(value)
+  if mute and errors.is_error(value) and not is_caught() then
+    value = tostring(value)
+  end
+  error(value, 0)
 end
 
 --- Creates an error from a code of wrenn.core. `sent`: whether an earlier

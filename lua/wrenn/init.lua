@@ -1,5 +1,28 @@
 --- wrenn: capsules (microVMs) for Lua.
 
+-- Whatever the C module needs of its Lua is missing in another one, which the
+-- system's message does not say.
+local function load_core()
+  local ok, why = pcall(require, "wrenn.core")
+  if ok then
+    return
+  end
+  local path = type(why) == "string" and why:match("from file '([^']+)'")
+  local file = path and io.open(path, "rb")
+  local lua = file and file:read("*a")
+    :match("wrenn%.core was built for ([%w. ]+)")
+  if file then
+    file:close()
+  end
+  local here = package.loaded.jit and "Lua 5.1" or _VERSION
+  if lua and lua ~= here then
+    why = ("%s was built for %s, and this is %s: build it for this one, or put"
+      .. " another folder first in LUA_CPATH"):format(path, lua, _VERSION)
+  end
+  error(why, 0)
+end
+load_core()
+
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local nested = require("wrenn.task.nested")
@@ -18,6 +41,7 @@ local wrenn = {
 ---@return wrenn.Client|nil
 ---@return wrenn.Error? err  ConfigurationError
 function wrenn.Client(opts)
+  check.dot(opts, "Capsule", "Client")
   local client, err = require("wrenn.client").new(opts, 3)
   return client, err
 end
@@ -28,7 +52,10 @@ end
 function wrenn.check(...)
   if not (...) then
     local err = select(2, ...)
-    error(err == nil and "check failed" or err, errors.is_error(err) and 0 or 2)
+    if errors.is_error(err) then
+      errors.raise(errors.locate(err))
+    end
+    error(err == nil and "check failed" or err, 2)
   end
   return ...
 end
@@ -37,7 +64,7 @@ local function leave(close, resource, lift, ok, ...)
   close(resource, not ok and (...) or nil)
   lift()
   if not ok then
-    error((...), 0)
+    errors.raise((...))
   end
   return ...
 end
@@ -59,6 +86,11 @@ function wrenn.with(resource, fn)
   local lift = task.guard_beside(close, resource)
   return leave(close, resource, lift, nested.call(fn, resource))
 end
+
+--- Decodes base64, in which a code runner's `png`, `jpeg` and `pdf` are, and an
+--- answer of the API may be.
+---@type fun(text: string): string|nil  nil: it is no base64
+wrenn.base64_decode = require("wrenn.core").base64_decode
 
 --- Runs one turn of the network without waiting, for programs with their own
 --- loop such as games. Raises the error of a task that nobody waits for.

@@ -110,7 +110,7 @@ function reader.next(self, wait)
     if piece then
       return piece
     elseif self.ended then
-      return nil, self.failure
+      return nil, errors.locate(self.failure)
     end
     local inbox = self.inbox
     local event, err = self:await(wait)
@@ -139,7 +139,7 @@ end
 function reader.iterate(self)
   local piece, more = next_piece(self, scheduler.next_of_iterator)
   if piece == nil and more and not (self.quiet and more == self.failure) then
-    error(more, 0)
+    errors.raise(more)
   end
   return piece, more
 end
@@ -176,10 +176,21 @@ function reader.close_websocket(self)
   scheduler.forget(rest)
 end
 
---- Makes a class. `flag` is the field that tells its objects, `closed` what
---- close says, `ending` how an operation is ended: "close" or "cancel".
-function reader.class(flag, closed, ending)
+local function describe(self)
+  local notes = { self.pid and "pid " .. self.pid, (self.exit_code
+    and "exit code " .. self.exit_code) or self.ended and "ended" or "open" }
+  if not notes[1] then
+    notes[1] = table.remove(notes)
+  end
+  return ("%s (%s)"):format(self.class_name, table.concat(notes, ", "))
+end
+
+--- Makes a class: `name` is what its objects are printed as, `flag` the field
+--- that tells them, `closed` what close says, `ending` how an operation is
+--- ended: "close" or "cancel".
+function reader.class(name, flag, closed, ending)
   local class = {
+    class_name = name, __tostring = describe,
     [flag] = true, is_reader = true, closed = closed, ending = ending,
     await = await, shut = reader.fail, read = reader.read, close = reader.close,
     __call = reader.iterate, __close = reader.close,

@@ -76,5 +76,8 @@ int luaopen_wrenn_core(lua_State *L) {
   binding_add_tree(L);
   lua_pushstring(L, wrenn_version());
   lua_setfield(L, -2, "_VERSION");
+  /* The module reads it out of the file where another Lua cannot load it. */
+  lua_pushliteral(L, "wrenn.core was built for " LUA_VERSION);
+  lua_setfield(L, -2, "built_for");
   return 1;
 }

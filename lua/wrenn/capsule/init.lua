@@ -40,6 +40,7 @@ end
 -- `level` is that of error: 3 is the caller of the calling method.
 local function options(opts, fname, spec, level)
   level = level or 3
+  check.dot(opts, "is_capsule", fname, level)
   opts = check.options(opts, fname, spec, level)
   if opts.client and not opts.client.is_client then
     error(("bad option 'client' to '%s' (wrenn.Client expected)")
@@ -195,6 +196,7 @@ end
 ---@return wrenn.Capsule|nil
 ---@return wrenn.Error? err
 function Capsule.connect(id, opts)
+  check.dot(id, "is_capsule", "connect")
   check.text(id, "id", "connect")
   opts = options(opts, "connect", connect_spec)
   return connect(Capsule, id, opts)

@@ -8,7 +8,8 @@ local reader = require("wrenn.reader")
 ---@field close_code? integer   from the peer's close frame, after the end
 ---@field close_reason? string
 local WebSocket =
-  reader.class("is_websocket", "the WebSocket was closed", "close")
+  reader.class("wrenn.WebSocket", "is_websocket",
+  "the WebSocket was closed", "close")
 
 local fail = reader.fail
 

@@ -7,7 +7,7 @@ local resource = require("wrenn.client.resource")
 local call, order, path = resource.call, resource.order, resource.path
 
 ---@class wrenn.Capsules
-local Capsules = resource.class("is_capsules")
+local Capsules = resource.class("wrenn.Capsules", "is_capsules")
 
 Capsules.create_spec = {
   template = "string", vcpus = "integer", memory_mb = "integer",

@@ -11,7 +11,7 @@ local scheduler = require("wrenn.task.scheduler")
 local sse = require("wrenn.wire.sse")
 
 ---@class wrenn.Events
-local Events = resource.class("is_events")
+local Events = resource.class("wrenn.Events", "is_events")
 
 local PATH = "/v1/events/stream"
 -- Servers send something every 30 s.
@@ -35,7 +35,8 @@ local RECONNECT_TIMEOUT = 60
 ---@class wrenn.EventStream
 ---@field err? wrenn.Error   after the end: the reason
 local Stream =
-  reader.class("is_event_stream", "the stream was closed", "cancel")
+  reader.class("wrenn.EventStream", "is_event_stream",
+  "the stream was closed", "cancel")
 
 local fail = reader.fail
 
@@ -61,8 +62,8 @@ end
 
 -- Begins to connect. Returns true, or nil, err.
 local function connect(self)
-  local op, inbox = http.start(self.client,
-    { method = "GET", path = PATH, stream = true })
+  self.request = { method = "GET", path = PATH, stream = true }
+  local op, inbox = http.start(self.client, self.request)
   if not op then
     return nil, inbox
   end
@@ -79,7 +80,7 @@ local function take_answer(self, event)
     err = refusal(event.status, event.head)
   else
     local answer
-    answer, err = http.answer(event)
+    answer, err = http.answer(event, self.client, self.request)
     err = not answer and err or no_stream(event.status)
   end
   if err then

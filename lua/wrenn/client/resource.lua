@@ -6,11 +6,14 @@ local url = require("wrenn.wire.url")
 
 local resource = {}
 
---- Creates a class of resources; `flag` is the field that identifies its
---- objects.
-function resource.class(flag)
+--- Creates a class of resources; `name` is what its objects are printed as,
+--- `flag` the field that identifies them.
+function resource.class(name, flag)
   local class = { [flag] = true }
   class.__index = class
+  function class:__tostring()
+    return ("%s (%s)"):format(name, self.client.settings.base_url)
+  end
   return class
 end
 

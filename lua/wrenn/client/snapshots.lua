@@ -12,7 +12,7 @@ local wait = require("wrenn.client.status")
 local call, order, path = resource.call, resource.order, resource.path
 
 ---@class wrenn.Snapshots
-local Snapshots = resource.class("is_snapshots")
+local Snapshots = resource.class("wrenn.Snapshots", "is_snapshots")
 
 -- A server may need a long time for a snapshot before it answers.
 local DEFAULT_TIMEOUT = 60

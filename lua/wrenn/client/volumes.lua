@@ -7,7 +7,7 @@ local resource = require("wrenn.client.resource")
 local call, order, path = resource.call, resource.order, resource.path
 
 ---@class wrenn.Volumes
-local Volumes = resource.class("is_volumes")
+local Volumes = resource.class("wrenn.Volumes", "is_volumes")
 
 local create_spec =
   { name = "string", size = "string", size_mb = "positive" }

@@ -87,6 +87,7 @@ end
 ---@return wrenn.CodeCapsule|nil
 ---@return wrenn.Error? err
 function Code.connect(id, opts)
+  check.dot(id, "is_capsule", "connect")
   check.text(id, "id", "connect")
   opts = extension.options(opts, "connect", connect_spec)
   local self, err = extension.connect(Code, id, opts)

@@ -23,7 +23,8 @@ end
 ---@field html? string
 ---@field html? string
 ---@field svg? string
----@field png? string         base64, as the other images and pdf
+---@field png? string         base64, as the other images and pdf: see
+---  wrenn.base64_decode
 ---@field jpeg? string
 ---@field gif? string
 ---@field pdf? string

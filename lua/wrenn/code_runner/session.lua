@@ -373,7 +373,7 @@ local function conclude(self, run, how, why)
       stop_running(self, run)
     end)
     if how then
-      error(why, 0)
+      errors.raise(why)
     end
     return nil, why
   end
@@ -403,7 +403,7 @@ local function tidy(self, ok, ...)
   self.reading = nil
   self:leave()
   if not ok then
-    error((...), 0)
+    errors.raise((...))
   end
   return ...
 end

@@ -25,6 +25,10 @@ local durable = {}
 local Handle = { is_durable_handle = true }
 Handle.__index = Handle
 
+function Handle:__tostring()
+  return ("wrenn.DurableHandle (%s in %s)"):format(self.tag, self.capsule_id)
+end
+
 -- The maximum number of bytes of stdout, and of stderr, in one answer.
 local PIECE = 2 * 1024 * 1024
 local FOLDER_MAX = 200

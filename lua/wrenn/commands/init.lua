@@ -15,12 +15,21 @@ local streams = require("wrenn.commands.stream")
 local Commands = { is_commands = true }
 Commands.__index = Commands
 
+function Commands:__tostring()
+  return ("wrenn.Commands (%s)"):format(self.capsule_id)
+end
+
 ---@class wrenn.CommandHandle
 ---@field pid integer
 ---@field tag string
 ---@field capsule_id string
 local Handle = { is_handle = true }
 Handle.__index = Handle
+
+function Handle:__tostring()
+  return ("wrenn.CommandHandle (pid %d in %s)"):format(self.pid,
+    self.capsule_id)
+end
 
 local STDIN = "bytes|table|callable|userdata"
 
@@ -98,11 +107,16 @@ local function check_run(opts)
   end
 end
 
+local SHOWN = 300 -- bytes of the end of what a failed command has printed
+
 local function check_exit(result, cmd, wanted)
   if result and wanted and result.exit_code ~= 0 then
-    return nil, errors.new("CommandError",
-      ("'%s' exited with %d"):format(cmd, result.exit_code),
-      { result = result })
+    local message = ("'%s' exited with %d"):format(cmd, result.exit_code)
+    local said = result.stderr:gsub("%s+$", "")
+    if said ~= "" then
+      message = message .. ": " .. errors.tail(said, SHOWN)
+    end
+    return nil, errors.new("CommandError", message, { result = result })
   end
   return result
 end
@@ -145,7 +159,10 @@ end
 ---  capsule, where any process can read it later; see wrenn.DurableHandle
 ---@field tag? string              a name to find a background command by
 ---@field check? boolean           a non-zero exit is nil, CommandError
----@field on_stdout? fun(data: string)  called with output as it arrives
+---@field on_stdout? fun(data: string)  called with output as it arrives, as
+---  text: the API streams no other bytes, they become replacement characters,
+---  in the result as well. Without on_stdout and on_stderr, and from a durable
+---  command, the result has the very bytes
 ---@field on_stderr? fun(data: string)
 
 --- Runs a command. A string is run by a shell; with `args` it is a program.

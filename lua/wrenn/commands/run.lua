@@ -363,7 +363,7 @@ function run.streamed(self, cmd, opts)
     abandon(self, stream)
   end
   if not ok then
-    error(result, 0)
+    errors.raise(result)
   end
   return result, why
 end

@@ -15,7 +15,8 @@ local task = require("wrenn.task")
 ---@field err? wrenn.Error    after an end without an exit event: the reason
 ---@field offset? string      of a durable command: the position after the last
 ---  event that was read
-local Stream = reader.class("is_stream", "the stream was closed", "close")
+local Stream = reader.class("wrenn.Stream", "is_stream",
+  "the stream was closed", "close")
 Stream.shut = reader.finish
 
 local finish, fail = reader.finish, reader.fail
@@ -220,7 +221,8 @@ function M.limit(stream, seconds, expire)
       return
     end
     stream.expired = errors.new("TimeoutError",
-      ("the command did not end within %g s"):format(seconds))
+      ("the command did not end within %g s"):format(seconds),
+      { where = false })
     if not expire then
       return cut()
     end

@@ -17,6 +17,10 @@ local base = {}
 base.Files = { is_files = true }
 base.Files.__index = base.Files
 
+function base.Files:__tostring()
+  return ("wrenn.Files (%s)"):format(self.capsule_id)
+end
+
 ---@class wrenn.FileEntry
 ---@field name string
 ---@field path string
@@ -251,7 +255,7 @@ function base.finally(clean, fn)
   local function leave(ok, result, ...)
     clean(ok and result)
     if not ok then
-      error(result, 0)
+      errors.raise(result)
     end
     return result, ...
   end

@@ -70,8 +70,21 @@ local function mode_text(mode)
   return mode
 end
 
+-- Whether a number has the digits of a mode in octal, and makes no sense as
+-- bits: 755 would be 01363.
+local function is_meant_octal(mode)
+  return not ("%d"):format(mode):find("[89]")
+    and (mode > 511 and mode <= 777 or mode >= 1700 and mode <= 1777
+      or mode >= 2700 and mode <= 2777)
+end
+
 local function check_mode(mode, name, fname, level)
   check.arg(mode, name, fname, "integer|string", level + 1)
+  if type(mode) == "number" and mode % 1 == 0 and is_meant_octal(mode) then
+    error(("bad argument '%s' to '%s' (%d is decimal: write \"%d\", or"
+      .. " tonumber(\"%d\", 8))"):format(name, fname, mode, mode, mode),
+      level + 1)
+  end
   local text = mode_text(mode)
   if not text then
     error(("bad argument '%s' to '%s' (permission bits as an integer, or text"

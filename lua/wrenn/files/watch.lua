@@ -59,7 +59,7 @@ local MISSING = 44
 local MAX_NOTES = 4096
 
 ---@class wrenn.Watch
-local Watch = reader.class("is_watch", "the watch was closed")
+local Watch = reader.class("wrenn.Watch", "is_watch", "the watch was closed")
 
 local finish, fail = reader.finish, reader.fail
 

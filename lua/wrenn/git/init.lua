@@ -29,6 +29,10 @@
 local Git = { is_git = true }
 Git.__index = Git
 
+function Git:__tostring()
+  return ("wrenn.Git (%s)"):format(self.commands.capsule_id)
+end
+
 for _, part in ipairs({ "repository", "inspect", "network" }) do
   for name, method in pairs(require("wrenn.git." .. part)) do
     Git[name] = method

@@ -23,7 +23,8 @@ local unpack = table.unpack or unpack
 ---@field tag? string         for pty_connect
 ---@field exit_code? integer  after an exit event
 ---@field err? wrenn.Error    after an end without an exit event: the reason
-local Pty = reader.class("is_pty", "the terminal was closed", "close")
+local Pty = reader.class("wrenn.Pty", "is_pty", "the terminal was closed",
+  "close")
 Pty.shut = reader.finish
 
 local finish, fail = reader.finish, reader.fail

@@ -17,6 +17,12 @@ local task = {}
 local Task = setmetatable({ is_task = true }, Waiter)
 Task.__index = Task
 
+function Task:__tostring()
+  local state = not self.done and (self.begun and "running" or "not begun yet")
+    or self.raised and "failed" or "done"
+  return ("wrenn.Task (%s)"):format(state)
+end
+
 local function pack(...)
   return { n = select("#", ...), ... }
 end
@@ -89,29 +95,28 @@ local function finish(self, ok, ...)
   if ok then
     self.results = pack(...)
   else
-    self.raised = errors.wrap((...), debug.traceback(tostring((...))))
+    self.raised = errors.wrap((...))
   end
   close(self)
 end
 
--- An error handler that keeps the error and adds a traceback.
-local function with_traceback(raised)
-  return errors.wrap(raised, debug.traceback(tostring(raised), 2))
+local function call(fn, args)
+  return nested.try(function()
+    return fn(unpack(args, 1, args.n))
+  end, errors.wrap)
 end
 
-local function call(fn, args)
-  if nested.call ~= pcall then -- PUC 5.1: cannot yield across xpcall
-    return nested.call(fn, unpack(args, 1, args.n))
-  end
-  return xpcall(function()
-    return fn(unpack(args, 1, args.n))
-  end, with_traceback)
-end
+-- The loose tasks that have not begun, with the places where they were spawned.
+local waiting = {}
 
 -- The body of a task's coroutine. It detects the end of the task itself, since
 -- anybody may resume the coroutine: a task can yield to other code.
 local function live(self, fn, args)
   local co = coroutine.running()
+  self.begun = true
+  if waiting[self] then
+    waiting[self] = nil
+  end
   scheduler.adopt(co, self)
   finish(self, call(fn, args))
   scheduler.adopt(co, nil)
@@ -119,7 +124,8 @@ end
 
 --- Ends a task whose coroutine was killed from outside.
 function Task:abandon()
-  self.cancelled = errors.new("CancelledError", "the task was killed")
+  self.cancelled = errors.new("CancelledError", "the task was killed",
+    { where = false })
   finish(self, false, self.cancelled)
 end
 
@@ -131,6 +137,12 @@ end
 local function tell_rest()
   for _, one in ipairs(loose and loose.failed or {}) do
     io.stderr:write("wrenn: a task failed: ", tostring(one.raised), "\n")
+  end
+  for one, place in pairs(waiting) do
+    if not one.cancelled then
+      io.stderr:write("wrenn: a task spawned at ", place, " has never run: wait"
+        .. " for it, or spawn it inside wrenn.task.run\n")
+    end
   end
 end
 
@@ -187,7 +199,12 @@ end
 ---@return wrenn.Task
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
-  return spawn_in(current_group(), false, fn, ...)
+  local group = current_group()
+  local self = spawn_in(group, false, fn, ...)
+  if group == loose and not self.begun then
+    waiting[self] = errors.here() or "?"
+  end
+  return self
 end
 
 --- Starts a task that no task.run waits for, for the library's own use.
@@ -256,8 +273,9 @@ end
 local function outcome(self)
   if self.raised then
     observe(self)
-    return nil, self.raised
+    return nil, errors.locate(self.raised)
   end
+  errors.locate(failure(self.results))
   return unpack(self.results, 1, self.results.n)
 end
 
@@ -291,7 +309,8 @@ function Task:cancel()
   if self.done or self.cancelled then
     return
   end
-  self.cancelled = errors.new("CancelledError", "the task was cancelled")
+  self.cancelled = errors.new("CancelledError", "the task was cancelled",
+    { where = false })
   self:interrupt()
 end
 
@@ -330,11 +349,11 @@ function task.run(fn, ...)
     return nil, err
   end
   if root.raised then
-    error(root.raised, 0)
+    errors.raise(root.raised)
   end
   local lost = lost_error(group)
   if lost then
-    error(lost, 0)
+    errors.raise(lost)
   end
   return unpack(root.results, 1, root.results.n)
 end
@@ -344,12 +363,12 @@ end
 function task.update()
   local ok, err = scheduler.turn()
   if not ok then
-    error(err, 0)
+    errors.raise(err)
   end
   local lost = loose and lost_error(loose)
   if lost then
     loose.failed = {}
-    error(lost, 0)
+    errors.raise(lost)
   end
 end
 
@@ -387,7 +406,7 @@ local function collect(running, count, limit, fn)
       local one = event[1]
       ended = ended + 1
       observe(one)
-      err = one.raised or failure(one.results)
+      err = errors.locate(one.raised or failure(one.results))
       results[by_task[one]] = one.results and one.results[1]
     end
     if err then
@@ -409,7 +428,7 @@ local function all(count, limit, fn)
   cancel_all(running)
   await_all(running)
   if not ok then
-    error(results, 0)
+    errors.raise(results)
   end
   return nil, err
 end
@@ -460,7 +479,7 @@ local function finally(fn, after)
   local function pass(ok, ...)
     after()
     if not ok then
-      error((...), 0)
+      errors.raise((...))
     end
     return ...
   end
@@ -469,7 +488,7 @@ end
 
 local function expire(scope, seconds)
   scope.expired = errors.new("TimeoutError",
-    ("not finished within %g s"):format(seconds))
+    ("not finished within %g s"):format(seconds), { where = false })
   for waiter in pairs(scope.depth) do
     waiter:interrupt()
   end
@@ -552,7 +571,7 @@ function task.complete(fn, undo, ...)
   if not here then
     return fn(...)
   end
-  local interrupt = here:interruption()
+  local interrupt = errors.locate(here:interruption())
   if interrupt then
     return nil, interrupt
   end
@@ -564,7 +583,7 @@ function task.complete(fn, undo, ...)
   lift()
   if making.done then
     if making.raised then
-      error(making.raised, 0)
+      errors.raise(making.raised)
     end
     return unpack(results, 1, results.n)
   end

@@ -1,5 +1,6 @@
 -- Protected calls and generators that run inside a waiter and may wait.
 
+local errors = require("wrenn.errors")
 local hosts = require("wrenn.task.hosts")
 local scheduler = require("wrenn.task.scheduler")
 
@@ -28,6 +29,14 @@ end
 --- pcall for functions that wait, on every Lua: where pcall cannot be yielded
 --- across, the function gets its own coroutine, whose yields are passed on.
 nested.call = pcall
+
+--- xpcall for the same. The handler gets what was raised and its traceback.
+function nested.try(fn, handler)
+  return xpcall(fn, function(raised)
+    return handler(raised, debug.traceback(tostring(raised), 2))
+  end)
+end
+
 if _VERSION == "Lua 5.1" and not package.loaded.jit then
   local function go_on(call, ...)
     if call.results then
@@ -37,7 +46,11 @@ if _VERSION == "Lua 5.1" and not package.loaded.jit then
   end
 
   local function relay(call, ok, ...)
-    if not ok or call.results or coroutine.status(call.co) == "dead" then
+    if not ok and call.handler then
+      return false, call.handler((...),
+        debug.traceback(call.co, tostring((...))))
+    elseif not ok or call.results or coroutine.status(call.co) == "dead" then
+      errors.locate((select(2, ...)))
       return ok, ...
     end
     return relay(call, go_on(call, coroutine.yield(...)))
@@ -56,17 +69,31 @@ if _VERSION == "Lua 5.1" and not package.loaded.jit then
     return ...
   end
 
-  function nested.call(fn, ...)
-    local waiter = scheduler.current()
-    if not waiter then
-      return pcall(fn, ...)
-    end
-    local call = { caller = coroutine.running() }
+  local function begin(waiter, handler, fn, ...)
+    local call = { caller = coroutine.running(), handler = handler }
     call.co = coroutine.create(function(...)
       return leave(call, fn(...)) -- this also keeps its caller alive
     end)
     scheduler.adopt(call.co, waiter)
     return relay(call, coroutine.resume(call.co, ...))
+  end
+
+  function nested.call(fn, ...)
+    local waiter = scheduler.current()
+    if not waiter then
+      return pcall(fn, ...)
+    end
+    return begin(waiter, nil, fn, ...)
+  end
+
+  local try = nested.try
+
+  function nested.try(fn, handler)
+    local waiter = scheduler.current()
+    if not waiter then
+      return try(fn, handler)
+    end
+    return begin(waiter, handler, fn)
   end
 end
 

@@ -381,7 +381,7 @@ local function drive_for(inbox)
     return is_settled(inbox) or task:interruption()
   end)
   if ok and not is_settled(inbox) then
-    return nil, task:interruption()
+    return nil, errors.locate(task:interruption())
   end
   return ok, err
 end
@@ -396,7 +396,7 @@ end
 
 -- Suspends the waiter until something arrives; nil, err if interrupted.
 local function park(inbox, waiter)
-  local interrupt = waiter:interruption()
+  local interrupt = errors.locate(waiter:interruption())
   if interrupt then
     return nil, interrupt
   end
@@ -413,7 +413,7 @@ local function park(inbox, waiter)
   if is_settled(inbox) then
     return true
   end
-  interrupt = waiter:interruption()
+  interrupt = errors.locate(waiter:interruption())
   return not interrupt, interrupt
 end
 

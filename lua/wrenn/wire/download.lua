@@ -10,7 +10,8 @@ local retry = require("wrenn.wire.retry")
 ---@field size? integer  the file's size when the download began; nil if it was
 ---  not looked up
 local Download =
-  reader.class("is_download", "the download was closed", "cancel")
+  reader.class("wrenn.Download", "is_download", "the download was closed",
+    "cancel")
 
 local finish, fail = reader.finish, reader.fail
 
@@ -90,7 +91,7 @@ local function begin(client, request)
   if not event then
     return nil, err, true
   elseif event.kind ~= "headers" then
-    return nil, (select(2, http.answer(event)))
+    return nil, (select(2, http.answer(event, client, request)))
   elseif event.status < 200 or event.status >= 300 then
     op:cancel()
     return nil, http.refused(event, "")
@@ -98,7 +99,8 @@ local function begin(client, request)
     op:cancel()
     return nil, errors.new("ProtocolError",
       ("POST %s: the answer is a web page"):format(request.path),
-      { status_code = event.status })
+      { status_code = event.status,
+        url = errors.public(http.url(client, request)) })
   end
   return { status = event.status, op = op, inbox = inbox }
 end

@@ -32,12 +32,29 @@ function http.is_page(answer)
     :find("text/html", 1, true) ~= nil
 end
 
---- The error that an answer with such a status means.
-function http.refused(answer, body)
-  return errors.from_response(answer.status, (json.decode(body)), body,
+--- The error that an answer with such a status means. `asked`: the URL, for an
+--- answer that is not the API's.
+function http.refused(answer, body, asked)
+  local decoded = json.decode(body)
+  local err = errors.from_response(answer.status, decoded, body,
     function(name)
       return http.header(answer, name)
     end)
+  if decoded == nil and body ~= "" then
+    err.url = asked and errors.public(asked)
+  end
+  return err
+end
+
+-- The failures by which a server that speaks something else shows.
+local DOUBTFUL = { tls = true, protocol = true }
+
+local function failed(event, asked)
+  local err = errors.from_core(event[1], event[2], event[3])
+  if DOUBTFUL[event[1]] then
+    err.url = asked and errors.public(asked)
+  end
+  return err
 end
 
 local function headers_of(settings, request)
@@ -103,6 +120,11 @@ local function path_of(request)
   return request.path
 end
 
+--- The URL of a request, for errors.
+function http.url(client, request)
+  return client.settings.base_url .. path_of(request)
+end
+
 --- Starts a request without waiting for its answer. Returns the operation
 --- and its inbox, or nil, err.
 function http.start(client, request)
@@ -120,11 +142,11 @@ end
 
 --- Converts a "done" or "failed" event into an answer {status, head, body}, or
 --- nil, err.
-function http.answer(event)
+function http.answer(event, client, request)
   if event.kind == "failed" then
-    return nil, errors.from_core(event[1], event[2], event[3])
+    return nil, failed(event, http.url(client, request))
   elseif event.status < 200 or event.status >= 300 then
-    return nil, http.refused(event, event.body)
+    return nil, http.refused(event, event.body, http.url(client, request))
   end
   return event
 end
@@ -150,7 +172,7 @@ local function attempt(client, request)
   if not event then
     return nil, err, true
   end
-  return http.answer(event)
+  return http.answer(event, client, request)
 end
 
 --- Sends a request and waits for its answer.
@@ -172,10 +194,11 @@ function http.request(client, request)
   end)
 end
 
-local function no_answer(request, answer, why, value)
+local function no_answer(client, request, answer, why, value)
   return nil, errors.new("ProtocolError",
     ("%s %s: %s"):format(request.method, request.path, why),
-    { status_code = answer.status, details = { answer = value } })
+    { status_code = answer.status, details = { answer = value },
+      url = errors.public(http.url(client, request)) })
 end
 
 --- Like http.request, for a JSON answer of some shape (see wrenn.wire.shapes);
@@ -185,28 +208,28 @@ function http.call(client, request, shape)
   if not answer then
     return nil, err
   elseif answer.body == "" then
-    return no_answer(request, answer, "the answer is empty")
+    return no_answer(client, request, answer, "the answer is empty")
   end
   local value, why = json.decode(answer.body)
   if type(value) ~= "table" then
-    return no_answer(request, answer, ("the answer is not JSON (%s)"):format(
-      why or "not an object or array"))
+    return no_answer(client, request, answer,
+      ("the answer is not JSON (%s)"):format(why or "not an object or array"))
   end
   local ok = true
   if shape then
     ok, why = shapes.check(shape, value, answer.body)
   end
   if not ok then
-    return no_answer(request, answer, why, value)
+    return no_answer(client, request, answer, why, value)
   end
   return value, answer
 end
 
 --- Checks that an answer accepts the request: returns true, or nil, err. A page
 --- is not an answer of the API.
-function http.accepted(request, answer)
+function http.accepted(client, request, answer)
   if answer.body ~= "" and type(json.decode(answer.body)) ~= "table" then
-    return no_answer(request, answer, "the answer is not JSON")
+    return no_answer(client, request, answer, "the answer is not JSON")
   end
   return true
 end
@@ -217,7 +240,7 @@ function http.order(client, request)
   if not answer then
     return nil, err
   end
-  return http.accepted(request, answer)
+  return http.accepted(client, request, answer)
 end
 
 --- Like http.request, for an answer of bytes. The API announces them as bytes;
@@ -227,23 +250,24 @@ function http.fetch(client, request)
   if not answer then
     return nil, err
   elseif http.is_page(answer) then
-    return no_answer(request, answer, "the answer is a web page")
+    return no_answer(client, request, answer, "the answer is a web page")
   end
   return answer
 end
 
 --- Converts the event of a WebSocket that did not open into an error.
-function http.refusal(event)
+function http.refusal(event, asked)
   if event[1] ~= "refused" then
-    return errors.from_core(event[1], event[2])
+    return failed(event, asked)
   end
-  return http.refused({ status = event[3], head = event[4] }, event[5])
+  return http.refused({ status = event[3], head = event[4] }, event[5], asked)
 end
 
 local function open(client, request)
   local settings = client.settings
+  local asked = url.to_ws(http.url(client, request))
   local op, inbox = scheduler.start("ws", http.net_options(settings, {
-    url = url.to_ws(settings.base_url .. path_of(request)),
+    url = asked,
     headers = headers_of(settings, request),
     codec = request.codec,
   }))
@@ -264,7 +288,7 @@ local function open(client, request)
   elseif event.kind == "opened" then
     return { status = 101, op = op, inbox = inbox }
   end
-  return nil, http.refusal(event)
+  return nil, http.refusal(event, asked)
 end
 
 --- Opens a WebSocket. request: path, codec, first (a message to send). Returns

@@ -84,11 +84,11 @@ function upload.run(client, endpoint, path, next_piece, size)
     end
     ok = false
   end
-  local answer, err = http.answer(event)
+  local answer, err = http.answer(event, client, request)
   if not answer then -- what has been sent is not sent again
     return client.revive.answer(client, request, err)
   end
-  return http.accepted(request, answer)
+  return http.accepted(client, request, answer)
 end
 
 return upload
