@@ -439,6 +439,23 @@ describe("running code", function()
     end)
   end
 
+  it("is told what became of its capsule", function()
+    for status, type_name in pairs({ paused = "CapsuleStateError",
+      running = "ConnectionError" })
+    do
+      local code = capsule_of({ exec = ([[
+        state = '{"id":"cl-1","status":"%s"}'
+        return c:close()
+      ]]):format(status) })
+      local execution = assert(code:run_code("x"))
+      assert.are.equal("Disconnected", execution.error.name)
+      assert.are.same({ type_name, status },
+        { execution.err.type, execution.err.status })
+      assert.are.equal(execution.err.message, execution.error.value)
+      p:stop()
+    end
+  end)
+
   it("notices when the kernel of what runs is removed", function()
     local code = capsule_of({ exec = "if runs > 1 then idle(id) end", http = [[
       if req.path == "/api/kernels/k-1" then

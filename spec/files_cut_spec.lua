@@ -360,8 +360,10 @@ generations.each(function(g)
       local err
       size, err = rest(stream, size)
       assert.is_true(size < BIG)
-      is_error("ConnectionError", nil, err)
+      is_error("CapsuleStateError", nil, err)
       assert.are.equal("broken", err.details.kind)
+      assert.are.equal("stopped", err.status)
+      assert.is_true(err.cause:is("ConnectionError"))
     end)
 
     it("or become one, are told apart from those that grow", function()

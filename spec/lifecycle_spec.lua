@@ -276,6 +276,46 @@ describe("a capsule of a scripted server", function()
       "GET /v1/capsules/cl-1", "POST /v1/capsules/cl-1/pause" }, requests())
   end)
 
+  it("comes back by itself for no other conflict", function()
+    local EXISTS = { 409,
+      '{"error":{"code":"conflict","message":"directory already exists: /x"}}' }
+    p = peer.answering(state("running"), EXISTS, { 200, '{"entries":[]}' })
+    local capsule = assert(Capsule.connect("cl-1",
+      p:options({ auto_resume = true })))
+    local entry, err = capsule.files:make_dir("/x")
+    assert.is_nil(entry)
+    assert.is_true(err:is("ConflictError"), tostring(err))
+    assert.are.same({ "GET /v1/capsules/cl-1",
+      "POST /v1/capsules/cl-1/files/mkdir",
+      "POST /v1/capsules/cl-1/files/list" }, requests())
+  end)
+
+  it("that comes back by itself has the time of one call for all", function()
+    p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        asked = (asked or 0) + 1
+        if req.path:find("/files/list") and asked > 2 then return c:sleep(60)
+        elseif req.path:find("/files/list") then
+          c:respond(409, '{"error":{"message":"not running"}}')
+        else
+          c:respond(200, '{"id":"cl-1","status":"'
+            .. ((asked == 3 or asked == 4) and "paused" or "running") .. '"}')
+        end
+      end
+    ]])
+    local capsule = assert(Capsule.connect("cl-1",
+      { client = assert(wrenn.Client(p:options({ auto_resume = true,
+        timeout = 1.5 }))) }))
+    local begin = core.now()
+    local list, err = capsule.files:list("/x")
+    assert.is_nil(list)
+    assert.are.equal("TimeoutError", err.type)
+    local took = core.now() - begin
+    assert.is_true(took >= 1.4 and took < 2, "took " .. took)
+  end)
+
   it("is waited for no longer than asked when it is connected to", function()
     p = peer.answering(state("starting"))
     local begin = core.now()

@@ -21,7 +21,7 @@ local errors = {}
 ---@field retry_after? number seconds, where the server asks for a pause; those
 ---  of a day at the most
 ---@field capsule_ids? string[]  with HostHasCapsulesError
----@field status? string      the capsule's status, with CapsuleStateError
+---@field status? string      the capsule's status, where it is known
 ---@field result? table       with CommandError, and with a command's TimeoutError
 local Error = {}
 Error.__index = Error
@@ -361,6 +361,20 @@ function errors.from_core(code, message, sent)
   })
 end
 
+-- Statuses of a capsule that was used before it ran.
+local EARLY = { pending = true, starting = true }
+
+--- Adds to an error of a capsule that does not run what its text tells of the
+--- status, and what was forgotten.
+function errors.explain_state(err)
+  err.status = err.status or err.message:match("%(status: (%a+)%)")
+  if err.type == "ConflictError" and EARLY[err.status] then
+    err.message = err.message .. "; it is still starting: create it with"
+      .. " wait = true, or call wait_ready first"
+  end
+  return err
+end
+
 local function first_text(...)
   for i = 1, select("#", ...) do
     local value = select(i, ...)
@@ -425,7 +439,7 @@ function errors.from_response(status, decoded, body, header)
   end
   local ids = (details or {}).sandbox_ids or outer.sandbox_ids
     or outer.capsule_ids or inner.sandbox_ids or inner.capsule_ids
-  return errors.new(type_of(status, code), message, {
+  return errors.explain_state(errors.new(type_of(status, code), message, {
     code = code,
     status_code = status,
     request_id = name_of(first_text(inner.request_id,
@@ -435,7 +449,7 @@ function errors.from_response(status, decoded, body, header)
     status = details and details.status,
     capsule_ids = type(ids) == "table" and ids or nil,
     retry_after = dates.delay(header("retry-after"), header("date")),
-  })
+  }))
 end
 
 return errors

@@ -8,6 +8,7 @@ local CAPSULE = '{"id":"cl-1","status":"running"}'
 --- answer it; `exec` runs for each request to execute code, with its id and
 --- number; `say(id, type, content)` replies to that; `kernels` are the initial
 --- kernels, to which started ones are added; `specs` are the only kernelspecs.
+--- The capsule runs unless a script sets `state`, what the API answers.
 return function(script)
   return peer.start(([[
     local cjson = require("cjson")
@@ -67,7 +68,7 @@ return function(script)
       local req = c:request()
       if not req then return end
       if req.path:find("^/v1/") then
-        c:respond(200, '%s')
+        c:respond(200, state or '%s')
       else
         serve(req)
       end

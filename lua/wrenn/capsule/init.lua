@@ -6,6 +6,7 @@ local commands = require("wrenn.commands")
 local core = require("wrenn.core")
 local files = require("wrenn.files")
 local git = require("wrenn.git")
+local keepalive = require("wrenn.client.keepalive")
 local proxy = require("wrenn.capsule.proxy")
 local pty = require("wrenn.pty")
 local revive = require("wrenn.client.revive")
@@ -96,7 +97,7 @@ end
 
 local create_spec = spec_with(clients.create_spec)
 create_spec.wait, create_spec.wait_timeout = "boolean", "seconds"
-create_spec.auto_resume = "boolean"
+create_spec.auto_resume, create_spec.keepalive = "boolean", "seconds"
 
 -- Destroys the capsule of a failed call, even if the caller was interrupted.
 local function take_back(client, id)
@@ -119,6 +120,16 @@ local function unmake(info, client)
   client.capsules:destroy(info.id)
 end
 
+-- The options that stay with a capsule.
+local function apply(client, id, opts)
+  if opts.auto_resume then
+    revive.want(client, id)
+  end
+  if opts.keepalive then
+    keepalive.want(client, id, opts.keepalive)
+  end
+end
+
 local function create(class, opts)
   local client, err = clients.from_options(opts)
   if not client then
@@ -134,9 +145,7 @@ local function create(class, opts)
     return nil, err
   end
   local self = new(class, client, info, true)
-  if opts.auto_resume then
-    revive.want(client, info.id)
-  end
+  apply(client, info.id, opts)
   if opts.wait then
     local lift = task.guard(unmake, info, client)
     local ok
@@ -155,6 +164,7 @@ end
 ---@field wait_timeout? number   seconds to wait (30)
 ---@field auto_resume? boolean   brings it back when it turns out to be paused;
 ---  see wrenn.ClientOptions
+---@field keepalive? number      seconds; see wrenn.ClientOptions
 ---@field api_key? string        else WRENN_API_KEY
 ---@field base_url? string       else WRENN_BASE_URL
 ---@field client? wrenn.Client   instead of the two
@@ -170,7 +180,8 @@ function Capsule.create(opts)
 end
 
 local connect_spec =
-  spec_with({ wait_timeout = "seconds", auto_resume = "boolean" })
+  spec_with({ wait_timeout = "seconds", auto_resume = "boolean",
+    keepalive = "seconds" })
 
 local function connect(class, id, opts)
   local client, err = clients.from_options(opts)
@@ -182,9 +193,7 @@ local function connect(class, id, opts)
   if not info then
     return nil, err
   end
-  if opts.auto_resume then
-    revive.want(client, id)
-  end
+  apply(client, id, opts)
   return new(class, client, info, false)
 end
 
@@ -192,7 +201,7 @@ end
 --- if it is paused, and waits until it is running. GET .../{id}, POST
 --- .../resume; on 0.1 servers also POST .../ping.
 ---@param id string
----@param opts? {wait_timeout?: number, auto_resume?: boolean, api_key?: string, base_url?: string, client?: wrenn.Client}
+---@param opts? {wait_timeout?: number, auto_resume?: boolean, keepalive?: number, api_key?: string, base_url?: string, client?: wrenn.Client}
 ---@return wrenn.Capsule|nil
 ---@return wrenn.Error? err
 function Capsule.connect(id, opts)
@@ -460,6 +469,7 @@ Capsule.websocket = proxy.websocket
 local pty_spec = {
   cmd = "string", args = "list", cols = "word", rows = "word",
   envs = "map", cwd = "string", user = "string", encoding = "string",
+  check = "boolean",
 }
 
 local function four(term, err)
@@ -478,6 +488,8 @@ end
 ---@field cwd? string            the home directory when absent
 ---@field user? string           the capsule's default user when absent
 ---@field encoding? "base64"|"binary"  found out when absent
+---@field check? boolean         a loop over the terminal raises at an end without
+---  an exit event and at an exit code that is not 0, instead of just ending
 
 --- Starts a terminal. WebSocket /v1/capsules/{id}/pty.
 ---@param opts? wrenn.PtyOptions
@@ -497,13 +509,15 @@ end
 
 --- Connects to a running terminal. WebSocket /v1/capsules/{id}/pty.
 ---@param tag string  from its started event
+---@param opts? {check?: boolean}  as for pty
 ---@return wrenn.Pty|nil  followed by nil, nil and the terminal again, for `for`
 ---@return wrenn.Error? err  NotFoundError if there is no terminal with that tag
-function Capsule:pty_connect(tag)
+function Capsule:pty_connect(tag, opts)
   check.self(self, "is_capsule", "pty_connect")
   check.text(tag, "tag", "pty_connect")
   check.utf8(tag, "argument", "tag", "pty_connect")
-  return four(pty.connect(self.commands, tag))
+  opts = check.options(opts, "pty_connect", { check = "boolean" })
+  return four(pty.connect(self.commands, tag, opts))
 end
 
 return setmetatable({}, {

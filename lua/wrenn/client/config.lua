@@ -17,6 +17,7 @@ config.spec = {
   timeout = "seconds", connect_timeout = "seconds", retries = "integer",
   proxy = "string|boolean", ca_file = "string", insecure = "boolean",
   user_agent = "string", on_event = "callable", auto_resume = "boolean",
+  keepalive = "seconds",
 }
 
 -- A malformed URL may contain credentials anywhere.
@@ -146,6 +147,7 @@ function config.resolve(opts)
     user_agent = opts.user_agent,
     on_event = opts.on_event,
     auto_resume = opts.auto_resume or false,
+    keepalive = opts.keepalive,
   }
   errors.keep_secret(settings, secrets_of(key, proxy))
   return settings

@@ -2,6 +2,7 @@
 
 local check = require("wrenn.check")
 local config = require("wrenn.client.config")
+local fate = require("wrenn.client.fate")
 local http = require("wrenn.wire.http")
 local revive = require("wrenn.client.revive")
 local scheduler = require("wrenn.task.scheduler")
@@ -19,7 +20,7 @@ local resources = {
 ---@field events wrenn.Events
 ---@field snapshots wrenn.Snapshots
 ---@field volumes wrenn.Volumes
-local Client = { is_client = true, revive = revive }
+local Client = { is_client = true, revive = revive, fate = fate }
 Client.__index = Client
 
 -- A printed client must not contain the key.
@@ -82,6 +83,9 @@ local count = 0 -- number of clients created
 ---@field auto_resume? boolean    brings a capsule back that turns out to be
 ---  paused, and repeats the call once (false). Data of a function or a file is
 ---  not sent again: the call fails with CapsuleStateError or ConflictError
+---@field keepalive? number       seconds between pings of a capsule of which a
+---  stream or a terminal is open, which alone does not keep it from being paused
+---  (none); as long as this process runs its tasks
 
 --- Creates a client.
 ---@param opts? wrenn.ClientOptions

@@ -3,6 +3,7 @@
 -- capsule as running for a while, and its host answers that it does not exist.
 
 local errors = require("wrenn.errors")
+local fate = require("wrenn.client.fate")
 local retry = require("wrenn.wire.retry")
 local server = require("wrenn.server")
 local wait = require("wrenn.client.status")
@@ -51,13 +52,30 @@ function revive.bring_back(client, id, limit)
   return info, err
 end
 
+-- Whether an error says that a capsule does not run. A 409 may mean other
+-- things, too.
+local function is_asleep(err)
+  return err.status_code == 409 and (err.code == "sandbox_not_running"
+    or err.code == "invalid_state" or err.message:find("not running", 1, true))
+end
+
+-- Whether a request was under way when its connection ended.
+local function is_cut_off(err)
+  local details = not err.status_code and err.details
+  return details and details.sent
+    and (details.kind == "broken" or details.kind == "connect")
+end
+
 --- Handles a failed request: returns its error or a better one, or, with
 --- auto_resume, the result of again().
 function revive.answer(client, request, err, again)
   local id = capsule_of(request)
+  if id and is_cut_off(err) then
+    return nil, fate(client, request.path, err, retry.left(request) or nil)
+  end
   local is_gone = wait.is_gone(err)
   local wanted = id and is_wanted(client, id) and not request.upload
-  if not id or not (is_gone or wanted and err.status_code == 409) then
+  if not id or not (is_gone or wanted and is_asleep(err)) then
     return nil, err
   end
   local info = client.capsules:get(id)
@@ -81,7 +99,7 @@ function revive.ensure(client, request)
     return true
   end
   local ok, err = client.capsules:ping(id)
-  if ok or not (wait.is_gone(err) or err.status_code == 409) then
+  if ok or not (wait.is_gone(err) or is_asleep(err)) then
     return true -- the error of the request is more precise
   end
   ok, err = revive.bring_back(client, id)

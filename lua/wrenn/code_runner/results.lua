@@ -84,6 +84,8 @@ end
 ---@field execution_count? integer  if the cell had a value
 ---@field timed_out boolean  the execution had not ended in time
 ---@field text? string       that of the main result
+---@field err? wrenn.Error    with "Disconnected": what became of the capsule; its
+---  `status`, where it is known
 
 function results.execution()
   return { results = {}, logs = { stdout = {}, stderr = {} },

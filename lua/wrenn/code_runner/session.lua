@@ -2,12 +2,14 @@
 -- at a time.
 
 local errors = require("wrenn.errors")
+local fate = require("wrenn.client.fate")
 local kernels = require("wrenn.code_runner.kernels")
 local messages = require("wrenn.code_runner.messages")
 local nested = require("wrenn.task.nested")
 local results = require("wrenn.code_runner.results")
 local scheduler = require("wrenn.task.scheduler")
 local task = require("wrenn.task")
+local url = require("wrenn.wire.url")
 
 local Session = {}
 Session.__index = Session
@@ -101,7 +103,7 @@ function Session:drop()
   op:close() -- the core waits at most 1 s for the peer
   if self.reading == inbox then
     scheduler.forget(inbox)
-    inbox:put({ kind = "closed", 1006 })
+    inbox:put({ kind = "dropped" })
     return nil
   end
   return function()
@@ -310,8 +312,12 @@ local function follow(self, run)
       run.stop_check = remind(run, CHECK, "check")
     elseif event.kind == "unanswered" then
       how = event.id == run.id and "idle" -- not of an earlier request
+    elseif event.kind == "dropped" then
+      how, why = "lost", "kernel WebSocket closed: 1006"
     elseif ENDS[event.kind] then
-      how, why = "lost", "kernel WebSocket closed: " .. tostring(event[1])
+      how, why = "lost", errors.new("ConnectionError",
+        "kernel WebSocket closed: " .. tostring(event[1]),
+        { details = { kind = "closed", close_code = event[1] } })
     elseif event.kind then
       how = event.kind
     else
@@ -356,6 +362,13 @@ local function stop_running(self, run)
   end
 end
 
+-- What became of the capsule whose socket was lost; the call's limit holds.
+local function told(self, err, left)
+  local capsule = self.capsule
+  return fate(capsule.client, "/v1/capsules/" .. url.escape(capsule.id) .. "/",
+    err, math.max(left, 0))
+end
+
 local function conclude(self, run, how, why)
   local execution, callbacks = run.execution, run.callbacks
   if how == "expired" then
@@ -367,6 +380,10 @@ local function conclude(self, run, how, why)
     stop_running(self, run)
   elseif how == "lost" then
     execution.timed_out, self.lost = true, true
+    if errors.is_error(why) then
+      execution.err = told(self, why, run.deadline - scheduler.now())
+      why = execution.err.message
+    end
     results.fail(execution, callbacks, "Disconnected", why)
   elseif not how or how == "raised" then
     task.shield(function()
@@ -396,6 +413,7 @@ local function run(self, code, opts)
     self.lost = true
   end
   self.reading, state.inbox = self.inbox, self.inbox
+  state.deadline = scheduler.now() + opts.timeout
   return conclude(self, state, follow_for(self, state, opts.timeout))
 end
 

@@ -88,6 +88,11 @@ function exec.unknown_process(selector, cause)
     })
 end
 
+--- Whether an error says that, and not that the capsule does not exist.
+function exec.is_unknown(err)
+  return err:is("NotFoundError") and not err.status_code
+end
+
 --- Finds a process in the list. Returns it, or nil, NotFoundError (with
 --- `cause`).
 function exec.find(self, selector, cause)

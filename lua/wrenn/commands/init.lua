@@ -212,7 +212,7 @@ end
 
 local stream_spec = {
   args = "list", envs = "map", cwd = "string", timeout = "seconds|boolean",
-  user = "string", stdin = STDIN,
+  user = "string", stdin = STDIN, check = "boolean",
 }
 
 local function four(object, err)
@@ -228,8 +228,10 @@ end
 --- is passed as an argument, the environment in a file that the command removes
 --- first. WebSocket /v1/capsules/{id}/exec/stream.
 ---@param cmd string
----@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, user?: string, stdin?: any, timeout?: number|false}
----  as for run, but without a time limit by default
+---@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, user?: string, stdin?: any, timeout?: number|false, check?: boolean}
+---  as for run, but without a time limit by default. With `check`, a loop over
+---  the stream raises at an end without an exit event and at an exit code that
+---  is not 0; without, it just ends: see exit_code and err
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
 function Commands:stream(cmd, opts)
@@ -243,27 +245,27 @@ end
 --- Streams the further output of a running process; from 0.3 on preceded by its
 --- last 256 KiB. WebSocket /v1/capsules/{id}/processes/{pid or tag}/stream.
 ---@param pid_or_tag integer|string  a number is a pid, a string a tag
+---@param opts? {check?: boolean}  as for stream
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
-function Commands:connect(pid_or_tag)
+function Commands:connect(pid_or_tag, opts)
   check.self(self, "is_commands", "connect")
   exec.check_selector(pid_or_tag, "connect")
+  opts = check.options(opts, "connect", { check = "boolean" })
   local path, err = exec.selector_path(self, pid_or_tag, "/stream")
   if not path then
     return nil, err
   end
   local stream
-  stream, err = streams.open(self.client, path)
+  stream, err = streams.open(self, path, nil, opts.check)
   if not stream then
     return nil, err
   end
   -- For a process that does not exist (any more) the server sends nothing.
   stream.judge = function(event)
-    local process, why
-    if event.kind == "closed" then
-      process, why = exec.find(self, pid_or_tag)
-    end
-    return not process and why and { kind = "over", why }
+    local why = event.kind == "closed"
+      and select(2, exec.find(self, pid_or_tag))
+    return why and exec.is_unknown(why) and { kind = "over", why }
   end
   return four(stream)
 end
@@ -324,12 +326,13 @@ end
 
 -- ---- handles ---------------------------------------------------------------
 
---- Same as commands:connect(handle.pid).
+--- Same as commands:connect(handle.pid, opts).
+---@param opts? {check?: boolean}
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
-function Handle:stream()
+function Handle:stream(opts)
   check.self(self, "is_handle", "stream")
-  return self.commands:connect(self.pid)
+  return self.commands:connect(self.pid, opts)
 end
 
 --- Same as commands:kill(handle.pid, opts).

@@ -294,8 +294,8 @@ function run.stream(self, cmd, opts)
   end
   local begin = scheduler.now()
   local stream
-  stream, err = streams.open(self.client, exec.path(self, "/exec/stream"),
-    start.words)
+  stream, err = streams.open(self, exec.path(self, "/exec/stream"),
+    start.words, opts.check)
   if not stream then
     run.discard(self, start)
     return nil, err

@@ -3,7 +3,9 @@
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
+local fate = require("wrenn.client.fate")
 local http = require("wrenn.wire.http")
+local keepalive = require("wrenn.client.keepalive")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
@@ -33,6 +35,9 @@ function Stream:release()
   if self.stop_timer then
     self.stop_timer()
   end
+  if self.client then
+    keepalive.let_go(self.client, self.capsule_id, self)
+  end
   if self.on_finish then
     self:on_finish()
   end
@@ -54,6 +59,34 @@ local function is_doubtful(self, event)
     or event.type == "exit" and event.exit_code == CANNOT_BEGIN
 end
 
+-- Looks behind an end: at what only this stream knows to ask, and at what became
+-- of the capsule.
+local function examine(self, event)
+  local judge = self.judge
+  self.judge = nil
+  if not (judge and is_doubtful(self, event)) then
+    judge = nil
+    if event.kind ~= "closed" then
+      return false
+    end
+  end
+  reader.judge(self, function()
+    return judge and judge(event) or event.kind and { kind = "over",
+      fate(self.client, self.path, closed(self, event[1], event[2])) }
+  end, event)
+  return true
+end
+
+-- The end by an exit event.
+local function exit(self, code)
+  self.exit_code = code
+  if self.check and code ~= 0 then
+    return fail(self, errors.new("CommandError",
+      ("the command exited with %d"):format(code)))
+  end
+  finish(self)
+end
+
 local PLAIN = { stdout = true, stderr = true }
 
 function Stream:take(event)
@@ -64,14 +97,12 @@ function Stream:take(event)
   local kind = event.kind
   if kind and self.expired then
     return fail(self, self.expired)
-  elseif self.judge and not self.stopping and is_doubtful(self, event) then
-    local judge = self.judge
-    self.judge = nil
-    return reader.judge(self, judge, event)
+  elseif self.client and not self.stopping and examine(self, event) then
+    return nil
   elseif kind == "closed" then
-    return finish(self, closed(self, event[1], event[2]))
+    return finish(self, closed(self, event[1], event[2])) -- it was stopped
   elseif kind == "over" then
-    return finish(self, event[1])
+    return fail(self, event[1], not self.check)
   elseif kind == "failed" then
     return fail(self, errors.from_core(event[1], event[2]))
   elseif kind == "broken" then
@@ -87,10 +118,9 @@ function Stream:take(event)
   elseif name == "exit" and self.expired then
     return fail(self, self.expired) -- it was killed
   elseif name == "exit" then
-    self.exit_code = event.exit_code
-    finish(self)
+    exit(self, event.exit_code)
   elseif name == "error" then
-    finish(self, api.frame_error(event.data))
+    fail(self, api.frame_error(event.data), not self.check)
   end
   if event.offset then
     self.offset = event.offset
@@ -109,9 +139,15 @@ end
 --- {type="stderr", data=}, {type="exit", exit_code=} or {type="error", data=}.
 --- Events of unknown types are passed on as they are. "start" need not be the
 --- first event, and may be missing. Several tasks may read one stream.
----@return table|nil event  nil at the end: see exit_code and err
----@return wrenn.Error? err  the stream has failed: a malformed frame, a time
----  limit. Or the wait was interrupted; the stream remains usable
+--- As an iterator the stream ends quietly when its connection is lost or the
+--- server ends it by an error event; see exit_code and err. With `check` it
+--- raises then, and at an exit code that is not 0.
+---@return table|nil event  nil at the end
+---@return wrenn.Error? err  there was no exit event: CapsuleStateError with the
+---  `status` of a capsule that was paused or destroyed, ConnectionError, what an
+---  error event says, a malformed frame, a time limit. With `check`,
+---  CommandError for an exit code that is not 0. Or the wait was interrupted; the
+---  stream remains usable
 Stream.read = reader.read
 
 -- The iterator of all readers, with a shortcut for output that follows other
@@ -142,7 +178,8 @@ end
 --- Reads to the end.
 ---@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
 ---@return wrenn.Error? err  also if there was no exit event. The `result` of a
----  TimeoutError contains the output up to the end, with exit_code -1
+---  TimeoutError contains the output up to the end, with exit_code -1, that of the
+---  CommandError of a stream with `check` all of it
 function Stream:wait()
   check.self(self, "is_stream", "wait")
   local parts = { stdout = {}, stderr = {} }
@@ -151,6 +188,8 @@ function Stream:wait()
     if err then
       if self.expired and err == self.expired then
         err.result = result_of(self, parts, -1)
+      elseif err.type == "CommandError" then
+        err.result = result_of(self, parts, self.exit_code)
       end
       return nil, err
     end
@@ -195,8 +234,9 @@ function M.new(fields)
 end
 
 --- Opens the stream of a command (`start`: its words) or of a running process.
-function M.open(client, path, start)
-  local begun = scheduler.now()
+--- `check_end`: what the option `check` says.
+function M.open(commands, path, start, check_end)
+  local begun, client = scheduler.now(), commands.client
   local op, inbox = http.open(client, {
     path = path,
     codec = "stream",
@@ -205,7 +245,12 @@ function M.open(client, path, start)
   if not op then
     return nil, inbox
   end
-  return M.new({ op = op, inbox = inbox, begun = begun })
+  local stream = M.new({
+    op = op, inbox = inbox, begun = begun, client = client, path = path,
+    capsule_id = commands.capsule_id, check = check_end,
+  })
+  keepalive.hold(client, commands.capsule_id, stream)
+  return stream
 end
 
 --- Ends a stream with TimeoutError after some seconds. `expire`, if given, is

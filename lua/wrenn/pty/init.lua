@@ -6,9 +6,11 @@ local core = require("wrenn.core")
 local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
+local fate = require("wrenn.client.fate")
 local find_user = require("wrenn.commands.user")
 local http = require("wrenn.wire.http")
 local input = require("wrenn.pty.input")
+local keepalive = require("wrenn.client.keepalive")
 local literal = require("wrenn.commands.literal")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
@@ -34,6 +36,7 @@ local PATIENCE = 1
 
 function Pty:release()
   input.stop(self)
+  keepalive.let_go(self.client, self.commands.capsule_id, self)
 end
 
 -- Whether the event may be an end that has a reason which the server does not
@@ -42,23 +45,38 @@ local function is_doubtful(event)
   return event.kind == "closed" or event.type == "error" and event.fatal
 end
 
+local function path_of(commands)
+  return exec.path(commands, "/pty")
+end
+
+local function closed(code, reason)
+  return errors.new("ConnectionError",
+    "the terminal's connection ended without an exit event"
+      .. (reason ~= "" and ": " .. reason or ""),
+    { details = { kind = "closed", close_code = code } })
+end
+
+-- Looks behind an end: at why it never started, and at what became of the
+-- capsule.
+local function examine(self, event, judge)
+  reader.judge(self, function()
+    return judge and judge(event) or event.kind and { kind = "over",
+      fate(self.client, path_of(self.commands), closed(event[1], event[2])) }
+  end, event)
+end
+
 function Pty:take(event)
   self.taken = self.taken + 1
   local kind, judge = event.kind, self.judge
   self.judge = nil
-  if judge and is_doubtful(event) then
-    return reader.judge(self, judge, event)
-  elseif kind == "closed" then
-    return finish(self, errors.new("ConnectionError",
-      "the terminal's connection ended without an exit event"
-        .. (event[2] ~= "" and ": " .. event[2] or ""),
-      { details = { kind = "closed", close_code = event[1] } }))
+  if kind == "closed" or judge and is_doubtful(event) then
+    return examine(self, event, judge)
   elseif kind == "failed" then
     return fail(self, errors.from_core(event[1], event[2]))
   elseif kind == "broken" then
     return fail(self, event[1])
   elseif kind == "over" then
-    return fail(self, event[1], true)
+    return fail(self, event[1], not self.check)
   end
   local name = event.type
   if name == "output" then
@@ -79,11 +97,16 @@ function Pty:take(event)
     self.op:send(api.PTY_PONG)
   elseif name == "exit" then
     self.exit_code = event.exit_code
-    finish(self)
+    if self.check and event.exit_code ~= 0 then
+      fail(self, errors.new("CommandError",
+        ("the terminal's program exited with %d"):format(event.exit_code)))
+    else
+      finish(self)
+    end
   elseif name == "error" then
     self.err = api.frame_error(event.data)
     if event.fatal then
-      finish(self, self.err)
+      fail(self, self.err, not self.check)
     end
   end
   return event
@@ -94,9 +117,13 @@ end
 --- {type="error", data=, fatal=} or {type="ping"}, which has been answered.
 --- Events of unknown types are passed on as they are. Several tasks may read one
 --- terminal.
----@return table|nil event  nil at the end: see exit_code and err
----@return wrenn.Error? err  the connection has failed, or the terminal has not
----  started. Or the wait was interrupted; the terminal remains usable
+--- As an iterator the terminal ends quietly when its connection is lost or the
+--- server ends it by an error event; see exit_code and err. With `check` it
+--- raises then, and at an exit code that is not 0.
+---@return table|nil event  nil at the end
+---@return wrenn.Error? err  there was no exit event, as for a stream, or the
+---  terminal has not started. With `check`, CommandError for an exit code that is
+---  not 0. Or the wait was interrupted; the terminal remains usable
 Pty.read = reader.read
 
 -- ---- input -----------------------------------------------------------------
@@ -216,11 +243,8 @@ local function open(client, path, first, known)
   end
   known.client, known.op, known.inbox, known.taken = client, op, inbox, 0
   input.init(known)
+  keepalive.hold(client, known.commands.capsule_id, known)
   return setmetatable(known, Pty)
-end
-
-local function path_of(commands)
-  return exec.path(commands, "/pty")
 end
 
 -- An event that replaces the server's: `kind` as for a stream.
@@ -236,6 +260,7 @@ function M.start(commands, opts)
   end
   return open(commands.client, path_of(commands), first, {
     commands = commands, owned = core.pid(), encoding = opts.encoding,
+    check = opts.check,
     -- The terminal has not started.
     judge = function(event)
       local fault = opts.cwd and directory.look(commands, opts.cwd)
@@ -252,17 +277,18 @@ end
 
 --- Connects to a terminal. For an unknown tag old servers send nothing, newer
 --- ones end the connection: so the tag is looked up before, and after an end.
-function M.connect(commands, tag)
+function M.connect(commands, tag, opts)
   local process, err = exec.find(commands, tag)
   if not process then
     return nil, err
   end
   return open(commands.client, path_of(commands), api.pty_connect(tag), {
     commands = commands, owned = false, tag = tag, pid = process.pid,
-    deaf = true,
+    deaf = true, check = opts.check,
     judge = function(event)
-      local found, why = exec.find(commands, tag)
-      return not found and event.kind and verdict("broken", why) or nil
+      local _, why = exec.find(commands, tag)
+      return event.kind and why and exec.is_unknown(why)
+        and verdict("broken", why)
     end,
   })
 end

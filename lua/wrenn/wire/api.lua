@@ -143,7 +143,7 @@ function api.frame_error(text)
   text = errors.text(text)
   for _, meaning in ipairs(meanings) do
     if text:find(meaning[1], 1, true) then
-      return errors.new(meaning[2], text)
+      return errors.explain_state(errors.new(meaning[2], text))
     end
   end
   return errors.new("AgentError", text)

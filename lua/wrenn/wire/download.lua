@@ -24,11 +24,19 @@ local finish, fail = reader.finish, reader.fail
 -- before the first byte or, if that differs, the size afterwards.
 
 local function broke_off(self, total, cause)
-  return errors.new("ConnectionError",
+  local client = self.client
+  return client.fate(client, self.endpoint, errors.new("ConnectionError",
     ("the download of %s ended after %d of %d bytes"):format(self.path,
       self.bytes, total),
     { details = { kind = "broken", sent = true }, retryable = true,
-      cause = cause })
+      cause = cause }))
+end
+
+-- The verdict on a connection that broke.
+local function cut_off(self, event)
+  local client = self.client
+  return client.fate(client, self.endpoint,
+    errors.from_core(event[1], event[2], event[3]))
 end
 
 local function judge(self)
@@ -57,15 +65,16 @@ function Download:take(event)
   if kind == "chunk" then
     self.bytes = self.bytes + #event[1]
     return event[1]
-  elseif kind == "failed" then
+  elseif kind == "failed" and event[1] ~= "broken" then
     return fail(self, errors.from_core(event[1], event[2], event[3]))
   elseif kind == "verdict" and event[1] then
     return fail(self, event[1])
-  elseif kind == "verdict" or fits(self) then
+  elseif kind == "verdict" or kind == "done" and fits(self) then
     return finish(self)
   end
   reader.judge(self, function()
-    return { kind = "verdict", (judge(self)) }
+    return { kind = "verdict",
+      (kind == "failed" and cut_off(self, event) or judge(self)) }
   end)
 end
 
@@ -119,8 +128,8 @@ function M.open(client, endpoint, wire, path, size, count)
     return nil, err
   end
   return setmetatable({
-    op = answer.op, inbox = answer.inbox, path = path, bytes = 0, size = size,
-    count = count,
+    client = client, endpoint = endpoint, op = answer.op,
+    inbox = answer.inbox, path = path, bytes = 0, size = size, count = count,
   }, Download)
 end
 

@@ -176,7 +176,8 @@ local function attempt(client, request)
 end
 
 --- Sends a request and waits for its answer.
---- request: method, path, query, json or body with content_type, timeout.
+--- request: method, path, query, json or body with content_type, timeout, and
+--- what wrenn.wire.retry knows: reads, retries.
 function http.request(client, request)
   if request.timeout == nil then
     request.timeout = client.settings.timeout

@@ -52,6 +52,7 @@ end
 
 -- ---- whether and when ------------------------------------------------------
 
+-- `reads` of a request says that it can do no harm.
 local function only_reads(request)
   local rest = request.path:match("^/v1/capsules/[^/]+(/.+)$")
   return request.reads or IDEMPOTENT[request.method] or READING[rest]
@@ -75,7 +76,7 @@ end
 -- The seconds to wait before the next attempt; nil for none.
 local function next_pause(settings, request, err, number)
   local arrived = err.status_code or not err.details or err.details.sent
-  if number > settings.retries or not is_passing(err)
+  if number > (request.retries or settings.retries) or not is_passing(err)
     or arrived and not only_reads(request)
   then
     return nil

@@ -1,0 +1,62 @@
+-- What became of a capsule when something of it ended without its end: a
+-- stream, a terminal, a transfer, running code. The API knows, and is asked for
+-- a short time.
+
+local errors = require("wrenn.errors")
+local http = require("wrenn.wire.http")
+local task = require("wrenn.task")
+local wait = require("wrenn.client.status")
+
+local LIMIT = 3 -- seconds
+
+-- What a status says of a capsule that was running. All others are those of one
+-- that goes on.
+local fates = {
+  pausing = "the capsule was paused",
+  paused = "the capsule was paused",
+  resuming = "the capsule was paused",
+  hibernated = "the capsule was paused",
+  stopping = "the capsule was destroyed",
+  stopped = "the capsule was destroyed",
+  missing = "the capsule is lost with its host",
+  error = "the capsule has failed",
+}
+
+-- Returns the status, and what became of the capsule; nil if that cannot be
+-- known.
+local function look(client, id)
+  local info, err = http.call(client, {
+    method = "GET", path = "/v1/capsules/" .. id, timeout = LIMIT, retries = 0,
+  }, "capsule")
+  if not info then
+    return err.status_code == 404 and "stopped" or nil, fates.stopped
+  end
+  local status = info.status
+  if status == "running" and wait.runs(client, info) == false then
+    return status, "the capsule does not run any more" -- 0.1 tells it late
+  end
+  return status, fates[status]
+end
+
+--- Returns the error in place of `err`, which ended something of the capsule
+--- that a path of the API names: a CapsuleStateError; the same error with the
+--- `status` of a capsule that goes on; or the same if nobody can tell. Takes
+--- `limit` seconds at the most (3).
+return function(client, path, err, limit)
+  local id = path:match("^/v1/capsules/([^/]+)/")
+  if not id then
+    return err
+  end
+  local status, fate = task.with_timeout(math.min(limit or LIMIT, LIMIT),
+    function()
+      return look(client, id)
+    end)
+  if fate and status then
+    return errors.new("CapsuleStateError", err.message .. ": " .. fate,
+      { status = status, details = err.details, cause = err })
+  elseif status then
+    err.message = err.message .. ": the connection was lost"
+    err.status = status
+  end
+  return err
+end
