@@ -59,18 +59,20 @@ local function is_asleep(err)
     or err.code == "invalid_state" or err.message:find("not running", 1, true))
 end
 
--- Whether a request was under way when its connection ended.
-local function is_cut_off(err)
+-- Whether a transfer of a file was under way when its connection ended.
+local function is_cut_off(request, err)
   local details = not err.status_code and err.details
   return details and details.sent
     and (details.kind == "broken" or details.kind == "connect")
+    and (request.path:find("/files/.*read$")
+      or request.path:find("/files/.*write$"))
 end
 
 --- Handles a failed request: returns its error or a better one, or, with
 --- auto_resume, the result of again().
 function revive.answer(client, request, err, again)
   local id = capsule_of(request)
-  if id and is_cut_off(err) then
+  if id and is_cut_off(request, err) then
     return nil, fate(client, request.path, err, retry.left(request) or nil)
   end
   local is_gone = wait.is_gone(err)
