@@ -2,6 +2,7 @@
 
 local changes = require("wrenn.files.watch_decoder")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local watches = require("wrenn.files.watch")
@@ -51,6 +52,47 @@ CREATE,ISDIR ./w/d/T$
 DELETE_SELF ./w/d/T$
 UNKNOWN ./w/x/T$
 DELETE ./w/b/T$
+]]))
+  end)
+
+  it("may have cookies, and tells of too much", function()
+    assert.are.same({ "rename w/a/", "create w/b/", "overflow w",
+      "write w/a:c" }, decode([[
+1f:MOVED_FROM,ISDIR ./w/a/T$
+1f:MOVED_TO,ISDIR ./w/b/T$
+0:Q_OVERFLOW /T$
+%c:MODIFY ./w/a:c/T$
+]]))
+  end)
+
+  it("tells once what is listed and reported", function()
+    assert.are.same({ "create w/d/", "create w/d/x", "create w/d/y",
+      "remove w/d/x", "create w/d/x", "rename w/d/y", "create w/d/x",
+      "create w/d/x" }, decode([[
+0:CREATE,ISDIR ./w/d/T$
+new
+CREATE ./w/d/x/T$
+0:CREATE ./w/d/x/T$
+0:CREATE ./w/d/y/T$
+0:DELETE ./w/d/x/T$
+0:CREATE ./w/d/x/T$
+1:MOVED_FROM ./w/d/y/T$
+1:MOVED_TO ./w/d/x/T$
+CREATE ./w/d/x/T$
+known
+0:CREATE ./w/d/x/T$
+]]))
+  end)
+
+  it("is about one file, by its name", function()
+    assert.are.same({ "write w", "remove w", "create w", "rename w" }, decode([[
+single
+0:MODIFY ./w/T$
+0:CREATE ./ww/T$
+0:DELETE ./w/T$
+1:MOVED_TO ./w/T$
+2:MOVED_FROM ./w/T$
+gone
 ]]))
   end)
 
@@ -252,6 +294,92 @@ describe("a watch", function()
         watch:close()
       end)
 
+      it("of one file goes on when that is replaced, and ends without it",
+        function()
+          sh("echo > one; echo > other")
+          local watch = open("one")
+          sh("echo new > two; mv two one; echo > other")
+          read_to(watch, "create one")
+          sh("echo more >> one")
+          read_to(watch, "write one")
+          sh("rm one; echo again > one")
+          -- By looks it may be the same inode: then it was written.
+          assert(wrenn.task.with_timeout(10, function()
+            local event
+            repeat
+              event = assert(watch:read())
+            until event.type == "create" or event.type == "write"
+            return true
+          end))
+          sh("chmod 600 one")
+          read_to(watch, "chmod one")
+          sh("rm one")
+          local last
+          for event in watch do
+            last = event
+          end
+          assert.are.same({ "remove", "one" }, { last.type, last.path })
+          assert.is_true(no_helper())
+        end)
+
+      it("ends when another directory is in the place", function()
+        sh("rm -rf w v; mkdir w v")
+        local watch = open("w")
+        sh("mv w u; mv v w")
+        local last
+        for event in watch do
+          last = event
+        end
+        assert.are.same({ "remove", "w" }, { last.type, last.path })
+        sh("rm -r u w")
+      end)
+
+      -- Reads until all of them have come; each may come once.
+      local function read_all(watch, wanted)
+        local missing, left, seen = {}, 0, {}
+        for _, event in ipairs(wanted) do
+          missing[event], left = true, left + 1
+        end
+        local done, err = wrenn.task.with_timeout(20, function()
+          while left > 0 do
+            local event = brief(assert(watch:read()))
+            seen[#seen + 1] = event
+            if missing[event] then
+              missing[event], left = false, left - 1
+            else
+              assert.is_nil(event:find("^create"), event .. " once more")
+            end
+          end
+          return true
+        end)
+        assert.is_true(done, tostring(err) .. " after "
+          .. table.concat(seen, ", "))
+      end
+
+      it("tells what is in a tree that is copied or moved there", function()
+        sh("rm -rf w t; mkdir w; mkdir -p 't/ä b/c' t/d; echo > 't/ä b/c/f\n';"
+          .. " echo > t/d/g; touch \"$(printf 't/ä b/line\\nend')\"")
+        local function contents(of)
+          return { "create w/" .. of .. "/", "create w/" .. of .. "/ä b/",
+            "create w/" .. of .. "/ä b/c/", "create w/" .. of .. "/ä b/c/f\n",
+            "create w/" .. of .. "/ä b/line\nend", "create w/" .. of .. "/d/",
+            "create w/" .. of .. "/d/g" }
+        end
+        local watch = open("w", true)
+        sh("cp -r t w/copied")
+        read_all(watch, contents("copied"))
+        sh("mv t w/moved")
+        read_all(watch, contents("moved"))
+        sh("echo > w/moved/d/later")
+        read_all(watch, { "create w/moved/d/later" })
+        -- Within the tree it is the move that is told.
+        sh("mv w/moved w/again; echo > w/again/d/last")
+        read_all(watch, { "rename w/moved/", "create w/again/",
+          "create w/again/d/last" })
+        watch:close()
+        assert.is_true(no_helper())
+      end)
+
       it("keeps odd names whole", function()
         sh("rm -rf w; mkdir w")
         local watch = open("./w")
@@ -268,6 +396,33 @@ describe("a watch", function()
       end)
     end)
   end
+
+  it("tells when there was too much to tell", function()
+    sh("rm -rf w; mkdir w")
+    local watch = assert(files:watch("w"))
+    -- What passes the events on stands still meanwhile.
+    local function each_sed(signal)
+      sh('for f in $(grep -lz "^WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID$"'
+        .. " /proc/[0-9]*/environ 2>/dev/null); do p=${f%/environ};"
+        .. ' if [ "$(cat $p/comm)" = sed ]; then kill -' .. signal
+        .. " ${p#/proc/}; fi; done")
+    end
+    each_sed("STOP")
+    sh("cd w; seq $(($(cat /proc/sys/fs/inotify/max_queued_events) / 2 + 4000))"
+      .. " | xargs touch")
+    each_sed("CONT")
+    local overflow
+    assert(wrenn.task.with_timeout(60, function()
+      repeat
+        overflow = assert(watch:read())
+      until overflow.type == "overflow"
+      return true
+    end))
+    assert.are.equal("w", overflow.path)
+    watch:close()
+    sh("rm -r w")
+    assert.is_true(no_helper())
+  end)
 
   it("of nothing is not found", function()
     for _, path in ipairs({ "none", "/none/x", "-none" }) do
@@ -350,6 +505,36 @@ describe("a watch", function()
     assert.is_false((pcall(files.watch, "x", "y")))
   end)
 end)
+
+for _, generation in ipairs({ "0.1", "0.2", "0.3", "0.4" }) do
+  it("a watch tells what a tree holds, and ends, on " .. generation, function()
+    local s = server.start("--generation " .. generation)
+    local capsule = assert(Capsule.create(s:options({ wait = true })))
+    assert(capsule.commands:run("mkdir -p w t/d; echo > t/d/f; echo > one"))
+    local watch = assert(capsule.files:watch("w", { recursive = true }))
+    local file = assert(capsule.files:watch("one"))
+    assert(capsule.commands:run("mv t w/; echo > two; mv two one"))
+    local function next_create(of)
+      return assert(wrenn.task.with_timeout(20, function()
+        local event
+        repeat
+          event = assert(of:read())
+        until event.type == "create"
+        return event.path
+      end))
+    end
+    assert.are.equal("w/t", next_create(watch))
+    assert.are.equal("w/t/d", next_create(watch))
+    assert.are.equal("w/t/d/f", next_create(watch))
+    assert.are.equal("one", next_create(file))
+    watch:close()
+    file:close()
+    expect.soon(function()
+      return #assert(capsule.commands:list()) == 0
+    end)
+    s:stop()
+  end)
+end
 
 describe("a watch of a scripted server", function()
   local p

@@ -20,6 +20,7 @@ static void require(bool ok) {
 typedef struct seen {
   parser *parser;
   size_t heads, ends;
+  bool tunnel; /* what follows the head is not HTTP */
   wrenn_buf heads_text, body;
 } seen;
 
@@ -105,8 +106,10 @@ static parser_next on_head(void *arg) {
   pass_on(s, &s->parser->fields);
   if (s->parser->upgrade && s->heads % 2)
     parser_refuse_upgrade(s->parser);
-  else if (s->parser->upgrade)
+  else if (s->parser->upgrade) {
+    s->tunnel = true;
     return PARSER_TUNNEL;
+  }
   return PARSER_BODY;
 }
 
@@ -138,8 +141,9 @@ static parser_result read_all(const uint8_t *data, size_t size, size_t step,
     result = parser_feed(&p, piece, len, &done);
     require(done <= len);
     free(piece);
-    if (result == PARSER_OK && done < len)
-      break; /* what follows is not HTTP */
+    if (s->tunnel)
+      break;
+    require(result != PARSER_OK || done == len);
   }
   parser_free(&p);
   return result;

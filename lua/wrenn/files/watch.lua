@@ -14,19 +14,71 @@ local task = require("wrenn.task")
 local Files = base.Files
 
 -- "$1" is the path, "$2" whether to include subdirectories, "$3" the end of a
--- record, "$4" the method: inotifywait where installed, else polling. With
--- inotifywait, the process with the known pid becomes inotifywait, so that it
--- suffices to kill that: sed then reaches the end of its input.
+-- record, "$4" the method: inotifywait where installed, else polling. A file is
+-- watched by its name, so that one that takes its place is watched as well; it
+-- is gone when the name is missing for half a second.
+--
+-- With inotifywait, the process with the known pid becomes inotifywait, so that
+-- it suffices to kill that: the others then reach the end of their input. What
+-- is in a new directory before inotifywait watches it is found by listing it,
+-- at once and once more; "new" and "known" enclose the two listings. One that
+-- was only moved within the tree has the cookie of the event before.
 local HELPER = [[
 LC_ALL=C; export LC_ALL
-[ -e "$1" ] || [ -L "$1" ] || exit 44
+missing() {
+  ! [ -e "$1" ] && ! [ -L "$1" ]
+}
+missing "$1" && exit 44
+single=
+[ -d "$1" ] || [ -L "$1" ] || single=yes
+list() {
+  find "$1" -mindepth 1 \( -type d -printf "CREATE,ISDIR %p/$2\0" \
+    -o -printf "CREATE %p/$2\0" \) 2>/dev/null |
+    sed -zn 'l 0' | tr '\0' '\n' | sed -un p
+}
+unescape() {
+  text=$(printf %s "$1" | sed 's/\\\\/\\134/g
+    s/\\\([0-3][0-7][0-7]\)/\\0\1/g')
+  text=$(printf %b. "$text")
+  text=${text%.}
+}
+pass() {
+  record= from=
+  while IFS= read -r line; do
+    record=$record$line
+    case $line in
+    *"/$3\$") ;;
+    *) record=${record%\$}\\n; continue ;;
+    esac
+    printf '%s\n' "$record"
+    cookie=${record%%:*} event=${record#*:} record=
+    case $event in
+    MOVED_FROM*) from=$cookie ;;
+    CREATE,ISDIR*|MOVED_TO,ISDIR*)
+      [ "$2" = all ] && [ "$cookie" = 0 -o "$cookie" != "$from" ] || continue
+      event=${event#* }
+      unescape "${event%"/$3\$"}"
+      echo new
+      list "$text" "$3"
+      (sleep 0.5; list "$text" "$3"; echo known) &
+      ;;
+    esac
+    case $single$event in
+    yesDELETE*|yesMOVED_FROM*)
+      (sleep 0.5; missing "$1" && echo gone) &
+      ;;
+    esac
+  done
+}
 if [ "$4" = notify ] && command -v inotifywait >/dev/null; then
   dir=$(mktemp -d) && mkfifo "$dir/pipe" || exit 1
-  sed -un 'l 0' <"$dir/pipe" &
+  [ -z "$single" ] || echo single
+  sed -un 'l 0' <"$dir/pipe" | pass "$@" &
   exec >"$dir/pipe"
   rm -r "$dir"
   [ "$2" = all ] && set -- "$1" -r "$3" || set -- "$1" -m "$3"
-  exec inotifywait -m "$2" --format "%e %w%f/$3" \
+  [ -z "$single" ] || set -- "${1%/*}/" -m "$3"
+  exec inotifywait -m "$2" --format "%c:%e %w%f/$3" -e q_overflow \
     -e create,modify,attrib,delete,move,delete_self,move_self -- "$1"
 fi
 least=1
@@ -39,11 +91,15 @@ look() {
     -o -printf '%i %y %m %s %T@ %P\0' \) 2>/dev/null |
     sed -zn 'l 0' | tr '\0' '\n' | sort
 }
-find "$1" -maxdepth 0 -printf '' || exit
+identity() {
+  [ -n "$single" ] || find -H "$1" -maxdepth 0 -printf %D:%i
+}
+same=$(identity "$1") || exit
 old=$(look "$1")
 echo "Watches established." >&2
 while sleep 0.5; do
-  [ -e "$1" ] || [ -L "$1" ] || { echo gone; exit; }
+  missing "$1" && { sleep 0.5; missing "$1"; } && { echo gone; exit; }
+  [ "$(identity "$1" 2>/dev/null)" = "$same" ] || { echo gone; exit; }
   new=$(look "$1")
   [ "$new" = "$old" ] && continue
   comm -3 /dev/fd/3 /dev/fd/4 3<<OLD 4<<NEW || exit
@@ -128,8 +184,9 @@ function Watch:take(event)
 end
 
 --- Waits for the next event: {type=, path=, name=, directory=}. The type is
---- "create", "write", "chmod" (or another attribute), "remove", or "rename"
---- with the old path, followed by a "create" with the new one.
+--- "create", "write", "chmod" (or another attribute), "remove", "rename" with
+--- the old path, followed by a "create" with the new one, or "overflow": there
+--- were more changes than the capsule's system keeps, and some are lost.
 ---@return {type: string, path: string, name: string, directory?: boolean}|nil
 ---  nil at the end: the watched path has been removed or moved away
 ---@return wrenn.Error? err  when watching failed. Or when the wait was
@@ -177,9 +234,9 @@ end
 --- Watches a file, or the contents of a directory: all changes after the return
 --- are reported. Uses inotifywait if the capsule has it, else polls twice a
 --- second: then several changes between two polls are reported as one or not at
---- all, and large trees take time. With inotifywait, changes in a new directory
---- may be missed before it is watched too, and a stream that nobody reads fills
---- up. The helper runs in the capsule until close. WebSocket
+--- all, and large trees take time. What is in a directory that is new in a
+--- recursive watch, or was moved into it, is reported too; of one that was moved
+--- within it, only the move. A file that is replaced is watched on. The helper runs in the capsule until close. WebSocket
 --- /v1/capsules/{id}/exec/stream.
 ---@param path string
 ---@param opts? {recursive?: boolean}  include subdirectories (false)

@@ -41,6 +41,7 @@ function changes.decoder(root, arg, token)
     arg = arg == "/" and "" or (arg:gsub("(.)/+$", "%1")),
     mark = "/" .. token, rest = "", record = "",
     old = {}, new = {}, events = {},
+    listings = 0, made = {}, -- new directories being listed, what is in them
   }, Decoder)
 end
 
@@ -52,6 +53,9 @@ local function put(self, type_name, below, directory)
     and last.path == path
   then
     return
+  end
+  if below == "" and type_name ~= "overflow" then
+    self.absent = type_name == "remove" or type_name == "rename"
   end
   self.events[#self.events + 1] = {
     type = type_name, path = path, name = path:match("([^/]*)$"),
@@ -67,17 +71,43 @@ local meanings = {
 }
 local selves = { DELETE_SELF = true, MOVE_SELF = true }
 
--- "CREATE,ISDIR /watched/path"
+-- Whether something is created that has been reported: while new directories
+-- are listed, it may be found there and reported by inotifywait as well.
+local function is_known(self, word, below)
+  if self.listings == 0 then
+    return false
+  elseif word == "DELETE" or word == "MOVED_FROM" then
+    for path in pairs(self.made) do
+      if path == below or path:sub(1, #below + 1) == below .. "/" then
+        self.made[path] = nil
+      end
+    end
+  elseif word == "CREATE" or word == "MOVED_TO" then
+    local known = self.made[below] and word == "CREATE"
+    self.made[below] = true
+    return known
+  end
+  return false
+end
+
+-- "0:CREATE,ISDIR /watched/path"; in front is the cookie of a move, if any.
 local function take_record(self, record)
-  local what, path = record:match("^([%u_,]+) (.*)$")
+  local what, path = record:gsub("^[%x%%]*:", "")
+    :match("^([%u_,]+) (.*)$")
   if not what then
     return
+  elseif what == "Q_OVERFLOW" then
+    return put(self, "overflow", "")
+  elseif self.single and path ~= self.arg then
+    return -- beside the file
   end
   local directory = what:find("ISDIR", 1, true) ~= nil
   local below = path:sub(#self.arg + 1):gsub("^/+", ""):gsub("/+$", "")
   for word in what:gmatch("[%u_]+") do
     if meanings[word] then
-      put(self, meanings[word], below, directory)
+      if not is_known(self, word, below) then
+        put(self, meanings[word], below, directory)
+      end
     elseif selves[word] and below == "" then
       put(self, "remove", "", directory)
       self.gone = true
@@ -195,9 +225,18 @@ local function take_line(self, line)
   if line == "." then
     end_look(self)
   elseif line == "gone" then
-    put(self, "remove", "")
+    if not self.absent then
+      put(self, "remove", "")
+    end
     self.gone = true
-  elseif line:find("^\t?%d") and self.record == "" then
+  elseif line == "single" then
+    self.single = true
+  elseif line == "new" then
+    self.listings = self.listings + 1
+  elseif line == "known" then
+    self.listings = math.max(self.listings - 1, 0)
+    self.made = self.listings > 0 and self.made or {}
+  elseif line:find("^\t?%d+ ") and self.record == "" then
     take_difference(self, decode((line:gsub("%$$", ""))))
   elseif line ~= "" and line ~= "\t" then -- an empty listing
     -- A name that contains a newline comes in several lines.
