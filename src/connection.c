@@ -377,6 +377,18 @@ void wrenn_transfer_go(wrenn_transfer *transfer) {
                   "libcurl refused the operation");
 }
 
+static void act_at_once(wrenn_loop *loop) {
+  wrenn_engine_act(loop->engine, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Over a kept connection a request is on its way before the call returns, and
+ * the caller's preparations to wait for the answer take no time. */
+void wrenn_transfer_send(wrenn_transfer *transfer) {
+  wrenn_loop *loop = transfer->op.loop;
+  wrenn_transfer_go(transfer);
+  wrenn_loop_do(loop, act_at_once);
+}
+
 void wrenn_transfer_renew(wrenn_transfer *transfer) {
   curl_multi_remove_handle(transfer->engine->multi, transfer->easy);
   carry(transfer, -1);
@@ -488,7 +500,7 @@ static int on_curl_timer(CURLM *multi, long ms, void *arg) {
   }
   uv_update_time(&engine->loop->uv);
   uv_timer_start(&engine->timer, on_timer, (uint64_t)ms, 0);
-  wrenn_loop_dirty(engine->loop);
+  wrenn_loop_wake(engine->loop);
   return 0;
 }
 

@@ -92,6 +92,10 @@ wrenn_status wrenn_transfer_prepare(wrenn_loop *loop, wrenn_transfer *transfer,
 /* Starts the transfer; fails the operation if libcurl refuses. */
 void wrenn_transfer_go(wrenn_transfer *transfer);
 
+/* The same, and sends what can be sent at once. The operation may have ended
+ * then. */
+void wrenn_transfer_send(wrenn_transfer *transfer);
+
 /* Starts again on a new connection; nothing has been sent. */
 void wrenn_transfer_renew(wrenn_transfer *transfer);
 

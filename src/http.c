@@ -436,7 +436,10 @@ static wrenn_status start(wrenn_loop *loop, wrenn_request *request,
   if (status)
     goto out;
   *id = http->transfer.op.id;
-  wrenn_transfer_go(&http->transfer);
+  if (options->upload)
+    wrenn_transfer_go(&http->transfer);
+  else
+    wrenn_transfer_send(&http->transfer);
   http = NULL;
 
 out:

@@ -22,7 +22,7 @@ static void come_back(wrenn_engine *engine, uint64_t ms) {
       (uv_is_active((uv_handle_t *)timer) && uv_timer_get_due_in(timer) <= ms))
     return;
   uv_timer_start(timer, on_idle_timer, ms, 0);
-  wrenn_loop_dirty(engine->loop);
+  wrenn_loop_wake(engine->loop);
 }
 
 /* Discards received data, which nobody requested and which would hide the end

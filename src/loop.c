@@ -191,14 +191,22 @@ static void run_kicks(wrenn_loop *loop) {
   }
 }
 
-/* Runs the kicks, and libuv where `whole`. */
-static void turn_once(wrenn_loop *loop, bool whole) {
-  loop->dirty = loop->dirty && !whole;
+static void turn_once(wrenn_loop *loop) {
+  loop->dirty = false;
   loop->turning = true;
   uv_update_time(&loop->uv);
   run_kicks(loop);
-  if (whole)
-    uv_run(&loop->uv, UV_RUN_NOWAIT);
+  uv_run(&loop->uv, UV_RUN_NOWAIT);
+  loop->turning = false;
+  if (loop->watched)
+    arm_alarm(loop);
+}
+
+/* The same without libuv. */
+static void kick_once(wrenn_loop *loop) {
+  loop->turning = true;
+  uv_update_time(&loop->uv);
+  run_kicks(loop);
   loop->turning = false;
   if (loop->watched)
     arm_alarm(loop);
@@ -206,36 +214,44 @@ static void turn_once(wrenn_loop *loop, bool whole) {
 
 /* OpenSSL uses write(2), which raises SIGPIPE on a broken connection. A library
  * must not change the disposition of signals, so SIGPIPE is blocked in this
- * thread during a turn, and consumed if it was raised. */
-static void turn_without_sigpipe(wrenn_loop *loop, bool whole) {
+ * thread meanwhile, and consumed if it was raised. */
+static void do_without_sigpipe(wrenn_loop *loop,
+                               void (*work)(wrenn_loop *loop)) {
   const struct timespec at_once = {0};
   sigset_t sigpipe, before, pending;
   sigemptyset(&sigpipe);
   sigaddset(&sigpipe, SIGPIPE);
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-  turn_once(loop, whole);
+  work(loop);
   if (!sigismember(&pending, SIGPIPE))
     while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR)
       ;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void turn(wrenn_loop *loop, bool whole) {
+static void do_safely(wrenn_loop *loop, void (*work)(wrenn_loop *loop)) {
   wrenn_streams held = {.count = 0};
   if (loop->bare)
     held = wrenn_streams_hold();
   if (loop->tls)
-    turn_without_sigpipe(loop, whole);
+    do_without_sigpipe(loop, work);
   else
-    turn_once(loop, whole);
+    work(loop);
   wrenn_streams_release(&held);
+}
+
+void wrenn_loop_do(wrenn_loop *loop, void (*work)(wrenn_loop *loop)) {
+  loop->turning = true;
+  do_safely(loop, work);
+  loop->turning = false;
+  wrenn_loop_wake(loop);
 }
 
 wrenn_status wrenn_loop_step(wrenn_loop *loop) {
   wrenn_status status = wrenn_loop_check(loop);
   if (!status)
-    turn(loop, true);
+    do_safely(loop, turn_once);
   return status;
 }
 
@@ -252,7 +268,7 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
   int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
   while (!loop->queue.head) {
     if (loop->kicks && !loop->dirty) { /* what is sent leaves before the wait */
-      turn(loop, false);
+      do_safely(loop, kick_once);
       continue;
     }
     int wait = wrenn_loop_timeout(loop);
@@ -269,7 +285,7 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
      * consumes nothing: some versions of libuv see a wake-up only once. */
     if (wait != 0 && poll(&fd, 1, wait) < 0)
       return errno == EINTR ? WRENN_OK : WRENN_E_SYSTEM;
-    turn(loop, true);
+    do_safely(loop, turn_once);
     if (left == 0)
       break;
   }

@@ -86,7 +86,7 @@ wrenn_status wrenn_op_start(wrenn_loop *loop, wrenn_op *op,
   uv_update_time(&loop->uv);
   op->started = op->active = uv_now(&loop->uv);
   arm_timer(op);
-  wrenn_loop_dirty(loop);
+  wrenn_loop_wake(loop);
   return WRENN_OK;
 }
 
@@ -376,12 +376,12 @@ wrenn_status wrenn_pause(wrenn_loop *loop, wrenn_id id, bool paused) {
 }
 
 wrenn_status wrenn_cancel(wrenn_loop *loop, wrenn_id id) {
+  wrenn_op *op = wrenn_op_find(loop, id);
+  if (!op) /* the usual case where operations are garbage: asks no system */
+    return WRENN_E_CLOSED;
   wrenn_status status = wrenn_loop_check(loop);
   if (status)
     return status;
-  wrenn_op *op = wrenn_op_find(loop, id);
-  if (!op)
-    return WRENN_E_CLOSED;
   wrenn_queue_drop(&loop->queue, id);
   wrenn_loop_dirty(loop);
   wrenn_op_fail(op, WRENN_E_CANCELLED, "%s", wrenn_strerror(WRENN_E_CANCELLED));
