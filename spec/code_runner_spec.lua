@@ -608,9 +608,10 @@ describe("running code", function()
       return code:run_code("x")
     end)
     assert.are.equal("TimeoutError", err.type)
-    assert.is_true(core.now() - begin < 6)
-    assert.are.equal("POST /api/kernels/k-1/interrupt", lines()[3])
+    assert.is_true(core.now() - begin < 0.8)
+    -- The kernel is interrupted in the background; then it is another's turn.
     assert.is_nil(assert(code:run_code("quick")).error)
+    assert.are.equal("POST /api/kernels/k-1/interrupt", lines()[3])
   end)
 
   it("gives up its place in the queue when it is cancelled", function()

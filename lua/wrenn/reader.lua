@@ -22,6 +22,7 @@
 -- of, where there is one; `queue` and `at` where `take` leaves pieces in a list.
 
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local errors = require("wrenn.errors")
 local scheduler = require("wrenn.task.scheduler")
 local task = require("wrenn.task")
@@ -168,12 +169,13 @@ function reader.close_websocket(self)
   local rest = scheduler.reroute(self.inbox)
   self:shut(errors.new("CancelledError", self.closed))
   op:close() -- the core waits for the peer for 1 s at the most
-  task.shield(function()
+  cleanup.run(nil, "close", function()
     repeat
       local event = scheduler.next(rest)
     until not event or event.kind == "closed" or event.kind == "failed"
+    scheduler.forget(rest)
+    return op
   end)
-  scheduler.forget(rest)
 end
 
 local function describe(self)

@@ -1,6 +1,7 @@
 --- A capsule: a microVM that is created, used and destroyed.
 
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local clients = require("wrenn.client")
 local commands = require("wrenn.commands")
 local core = require("wrenn.core")
@@ -99,11 +100,11 @@ local create_spec = spec_with(clients.create_spec)
 create_spec.wait, create_spec.wait_timeout = "boolean", "seconds"
 create_spec.auto_resume, create_spec.keepalive = "boolean", "seconds"
 
--- Destroys the capsule of a failed call, even if the caller was interrupted.
+-- Destroys the capsule of a failed call, in the background if the caller was
+-- interrupted.
 local function take_back(client, id)
-  task.shield(function()
-    client.capsules:destroy(id)
-  end)
+  cleanup.run(client, "destroy " .. id, client.capsules.destroy,
+    client.capsules, id)
 end
 
 -- An answer with missing fields may still have created a capsule.
@@ -117,7 +118,7 @@ local function make(client, request)
 end
 
 local function unmake(info, client)
-  client.capsules:destroy(info.id)
+  take_back(client, info.id)
 end
 
 -- The options that stay with a capsule.
@@ -392,9 +393,7 @@ end
 -- child. A failure must not hide the error that ended the scope.
 function Capsule:__close()
   if self.owned == core.pid() then
-    task.shield(function()
-      self:destroy()
-    end)
+    cleanup.run(self.client, "destroy " .. self.id, self.destroy, self)
   end
 end
 

@@ -63,6 +63,11 @@ local count = 0 -- number of clients created
 ---@field error? wrenn.Error
 ---@field retry_in? number    seconds until the next attempt, if there is one
 
+---@class wrenn.CleanupEvent
+---@field type "cleanup"
+---@field what string         that could not be tidied up in the background
+---@field error wrenn.Error
+
 ---@class wrenn.ClientOptions
 ---@field api_key? string         else WRENN_API_KEY
 ---@field base_url? string        else WRENN_BASE_URL, https://app.wrenn.dev/api
@@ -78,8 +83,9 @@ local count = 0 -- number of clients created
 ---@field ca_file? string         PEM file to trust instead of the system's
 ---@field insecure? boolean       accept any certificate
 ---@field user_agent? string
----@field on_event? fun(event: wrenn.RequestEvent)  called after each attempt of
----  a request
+---@field on_event? fun(event: wrenn.RequestEvent|wrenn.CleanupEvent)
+---  called after each attempt of a request, and when something could not be
+---  tidied up
 ---@field auto_resume? boolean    brings a capsule back that turns out to be
 ---  paused, and repeats the call once (false). Data of a function or a file is
 ---  not sent again: the call fails with CapsuleStateError or ConflictError

@@ -3,11 +3,11 @@
 
 local capsules = require("wrenn.capsule")
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local kernels = require("wrenn.code_runner.kernels")
 local sessions = require("wrenn.code_runner.session")
-local task = require("wrenn.task")
 
 local M = {
   DEFAULT_TEMPLATE = kernels.TEMPLATE,
@@ -102,10 +102,11 @@ function Code:close()
   for _, session in pairs(self.sessions) do
     closing[#closing + 1] = session:drop()
   end
-  task.shield(function()
+  cleanup.run(nil, "close", function()
     for _, wait in ipairs(closing) do
       wait()
     end
+    return true
   end)
 end
 
@@ -125,9 +126,7 @@ end
 function Code:__close()
   self:close()
   if self.owned == core.pid() then
-    task.shield(function()
-      self:destroy()
-    end)
+    cleanup.run(self.client, "destroy " .. self.id, self.destroy, self)
   end
 end
 
@@ -212,9 +211,8 @@ function Code:create_context(opts)
     local ok
     ok, err = change_directory(self, context, opts.cwd)
     if not ok then
-      task.shield(function()
-        self:remove_context(context)
-      end)
+      cleanup.run(self.client, "remove the context " .. context.id,
+        self.remove_context, self, context)
       return nil, err
     end
   end
@@ -252,7 +250,7 @@ local function act(self, context, fname, action, lets_go)
   if lets_go and (ok or err.status_code == 404) then
     local wait = session:drop()
     if wait then
-      task.shield(wait)
+      cleanup.run(nil, "close", wait)
     end
   end
   return ok and true, err, session

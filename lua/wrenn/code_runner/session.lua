@@ -1,6 +1,7 @@
 -- A kernel and its WebSocket, which stays open between calls. One call uses it
 -- at a time.
 
+local cleanup = require("wrenn.task.cleanup")
 local errors = require("wrenn.errors")
 local fate = require("wrenn.client.fate")
 local kernels = require("wrenn.code_runner.kernels")
@@ -8,7 +9,6 @@ local messages = require("wrenn.code_runner.messages")
 local nested = require("wrenn.task.nested")
 local results = require("wrenn.code_runner.results")
 local scheduler = require("wrenn.task.scheduler")
-local task = require("wrenn.task")
 local url = require("wrenn.wire.url")
 
 local Session = {}
@@ -111,6 +111,7 @@ function Session:drop()
       local event = scheduler.next(inbox)
     until not event or event.kind == "closed" or event.kind == "failed"
     scheduler.forget(inbox)
+    return op
   end
 end
 
@@ -356,10 +357,25 @@ end
 -- call. If the kernel does not react, the socket is closed, so that its later
 -- output goes to nobody.
 local function stop_running(self, run)
-  local interrupted = kernels.interrupt(self.capsule, self.id)
+  local interrupted, err = kernels.interrupt(self.capsule, self.id)
   if not interrupted or follow_for(self, run, GRACE) ~= "idle" then
     self.lost = true
   end
+  return interrupted, err
+end
+
+-- The end of a call's turn.
+local function end_turn(self)
+  self.reading = nil
+  self:leave()
+end
+
+-- Does so in the background when the caller waits no longer; its turn ends
+-- then.
+local function stop_apart(self, run)
+  local _, ok, err = nested.call(stop_running, self, run)
+  end_turn(self)
+  return ok, err
 end
 
 -- What became of the capsule whose socket was lost; the call's limit holds.
@@ -386,9 +402,9 @@ local function conclude(self, run, how, why)
     end
     results.fail(execution, callbacks, "Disconnected", why)
   elseif not how or how == "raised" then
-    task.shield(function()
-      stop_running(self, run)
-    end)
+    self.stopping, self.owner = true, "cleanup"
+    cleanup.run(self.capsule.client, "interrupt the kernel", stop_apart, self,
+      run)
     if how then
       errors.raise(why)
     end
@@ -418,8 +434,10 @@ local function run(self, code, opts)
 end
 
 local function tidy(self, ok, ...)
-  self.reading = nil
-  self:leave()
+  if not self.stopping then
+    end_turn(self)
+  end
+  self.stopping = nil
   if not ok then
     errors.raise((...))
   end

@@ -3,6 +3,7 @@
 --- number of times, from any process, and after a lost connection or a pause.
 
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
@@ -212,9 +213,8 @@ function durable.start(self, cmd, opts)
     return words.script(KEEP, { folder_of(tag), limit, cwd }, list)
   end)
   if not answer then
-    task.shield(function()
-      remove_folder(self, folder_of(tag))
-    end)
+    cleanup.run(self.client, "remove the command " .. tag, remove_folder, self,
+      folder_of(tag))
     return nil, err
   end
   return new(self, tag, answer.pid)

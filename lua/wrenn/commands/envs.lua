@@ -2,12 +2,12 @@
 -- in the process list, so they are written to a file, in a directory that only
 -- its owner can enter; the command reads and removes it first.
 
+local cleanup = require("wrenn.task.cleanup")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
 local ids = require("wrenn.ids")
 local literal = require("wrenn.commands.literal")
-local task = require("wrenn.task")
 local words = require("wrenn.commands.words")
 
 local envs = {}
@@ -18,9 +18,8 @@ local MAKE = 'umask 077; mkdir -p "$1" && chmod 700 "$1"'
 
 --- Removes the file of a command that may have failed before it did so itself.
 function envs.discard(self, path)
-  task.shield(function()
-    files.new(self.client, self.capsule_id, self):remove(path)
-  end)
+  local to = files.new(self.client, self.capsule_id, self)
+  cleanup.run(self.client, "remove " .. path, to.remove, to, path)
 end
 
 local function make_folder(self)

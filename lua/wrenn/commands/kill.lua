@@ -3,7 +3,6 @@
 -- foreground command the server tells no pid before it ends.
 
 local exec = require("wrenn.commands.exec")
-local task = require("wrenn.task")
 
 local kill = {}
 
@@ -251,6 +250,7 @@ end
 local function by_pid(self, command)
   local ok, err = kill.tree(self, { command.pid },
     { signal = command.signal, whole = true })
+  command.heard = not err
   if ok or err then
     return ok, err
   end
@@ -266,32 +266,35 @@ local function by_pid(self, command)
   return exec.signal(self, command.pid)
 end
 
+-- By words, for a command whose pid is not known.
+local function by_words(self, command)
+  local processes, err = exec.list(self)
+  if not processes then
+    return nil, err
+  end
+  command.heard = true
+  local pids = candidates(processes, command.words, command.tag)
+  local ok, why
+  if pids[1] then
+    ok, why = kill.tree(self, pids,
+      { signal = command.signal, age = command.age(), whole = true })
+    if ok or why then
+      return ok, why
+    end
+  end
+  ok, why = orphans(self, command, processes)
+  return ok, ok and "left" or why
+end
+
 --- Kills a command that was started with `words` `age` seconds ago. `pid` is
---- given if known, `signal` if it is not KILL. This completes even if the
---- caller is interrupted. Returns true; true, "left" if the command itself had
---- ended and only what it left was killed; nil if nothing was found; or nil,
---- err.
+--- given if known, `signal` if it is not KILL. Returns true; true, "left" if the
+--- command itself had ended and only what it left was killed; nil if nothing
+--- was found; or nil, err. Sets `heard` once the capsule has answered.
 function kill.command(self, command)
-  return task.shield(function()
-    if command.pid then
-      return by_pid(self, command)
-    end
-    local processes, err = exec.list(self)
-    if not processes then
-      return nil, err
-    end
-    local pids = candidates(processes, command.words, command.tag)
-    local ok, why
-    if pids[1] then
-      ok, why = kill.tree(self, pids,
-        { signal = command.signal, age = command.age(), whole = true })
-      if ok or why then
-        return ok, why
-      end
-    end
-    ok, why = orphans(self, command, processes)
-    return ok, ok and "left" or why
-  end)
+  if command.pid then
+    return by_pid(self, command)
+  end
+  return by_words(self, command)
 end
 
 return kill

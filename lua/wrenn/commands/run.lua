@@ -2,6 +2,7 @@
 -- as a stream. `self` is a wrenn.Commands; the options have been checked.
 
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local directory = require("wrenn.commands.directory")
 local envs = require("wrenn.commands.envs")
 local errors = require("wrenn.errors")
@@ -164,9 +165,68 @@ local function age_since(begin)
   end
 end
 
+-- Seconds after a limit until the call returns: the server kills the command and
+-- sends what it has printed. One that is heard of meanwhile gets more.
+local GRACE, MORE = 2, 3
+
+-- The command may have ended before, and its answer lie here unread.
+local function kill_unless_over(self, command)
+  if not command.is_over then
+    return kill.command(self, command)
+  end
+end
+
+-- Kills in the background.
 local function strike(self, command)
-  command.ending = command.ending
-    or task.background(kill.command, self, command)
+  command.killing = command.killing or cleanup.start(self.client,
+    "kill a command", kill_unless_over, self, command)
+end
+
+-- Kills what has ignored SIGTERM, or has not been killed at all.
+local function strike_again(self, command)
+  if not command.killed or command.signal then
+    command.signal = nil
+    return cleanup.start(self.client, "kill a command", kill.command, self,
+      command)
+  end
+end
+
+local function give_up(command)
+  if command.heard and not command.extended then
+    command.extended = true
+    command.stop = scheduler.after(MORE, give_up, command)
+  else
+    command.late = timeout_error(command.seconds, {
+      result = { stdout = "", stderr = "", exit_code = -1, incomplete = true },
+      where = false,
+    })
+    task.cut(command.scope, command.late)
+  end
+end
+
+-- Callback of the limit.
+local function expire(self, command)
+  strike(self, command)
+  command.stop = scheduler.after(GRACE, give_up, command)
+end
+
+-- Sends the command, and waits for its answer and for what a kill has come to.
+local function send(self, command, fields)
+  local answer, err = exec.run(self, command.words, fields)
+  command.is_over = answer ~= nil
+  if answer and command.killing then
+    command.killed, command.what = command.killing:wait()
+  end
+  return answer, err
+end
+
+-- Whether an answer is that of a command which the limit has ended.
+local function is_late(command, answer)
+  local killing = command.killing
+  if not killing or killing.done and not command.killed then
+    return false
+  end
+  return was_killed(answer) or command.what == "left"
 end
 
 -- Runs words and kills them after the limit. Without a limit the server's own
@@ -176,39 +236,46 @@ local function run_limited(self, list, fields, seconds, signal)
   list, token = set_apart(self, list)
   local command = {
     words = list, tag = fields.tag, age = age_since(scheduler.now()),
-    signal = signal,
+    signal = signal, scope = task.scope(), seconds = seconds,
   }
-  local stop
+  local waiter, refused = task.enter(command.scope)
+  if not waiter then
+    clear(token)
+    return nil, refused
+  end
   if seconds then
     local after
     fields.timeout_sec, after = limits(seconds)
-    stop = scheduler.after(after, strike, self, command)
+    command.stop = scheduler.after(after, expire, self, command)
   end
   local lift = task.guard(strike, self, command)
-  local answer, err = exec.run(self, list, fields)
+  local called, answer, err = nested.call(send, self, command, fields)
+  waiter:leave(command.scope)
   lift()
-  if stop then
-    stop()
+  if command.stop then
+    command.stop()
   end
   clear(token)
-  local killed, what
-  if command.ending then
-    killed, what = task.shield(function()
-      return command.ending:wait()
-    end)
-  end
-  if answer and killed and (what == "left" or was_killed(answer)) then
+  if not called then -- Ctrl-C
+    strike(self, command)
+    errors.raise(answer)
+  elseif answer and is_late(command, answer) then
     return nil, timeout_error(seconds, { result = answer })
   elseif answer then
     return answer
+  elseif command.late and err == command.late then
+    if signal then
+      strike_again(self, command)
+    end
+    return nil, err
   elseif is_server_limit(err, command.age() >= (fields.timeout_sec or 30)) then
-    if not killed or signal == "TERM" then
-      command.signal = nil
-      kill.command(self, command)
+    local again = strike_again(self, command)
+    if again then
+      again:wait()
     end
     return nil, server_timeout(err, seconds)
   elseif was_interrupted(err) then
-    kill.command(self, command)
+    strike(self, command)
   end
   return nil, err
 end
@@ -276,11 +343,9 @@ end
 function run.limit(self, pid, seconds)
   local begin = scheduler.now()
   return scheduler.after(seconds, function()
-    task.background(function()
-      -- By then the pid may have been reused.
-      kill.tree(self, { pid },
-        { age = scheduler.now() - begin, whole = true })
-    end)
+    -- By then the pid may have been reused.
+    cleanup.start(self.client, "kill a command", kill.tree, self, { pid },
+      { age = scheduler.now() - begin, whole = true })
   end)
 end
 
@@ -315,9 +380,11 @@ function run.stream(self, cmd, opts)
   end
   if opts.timeout then
     streams.limit(stream, opts.timeout, function()
-      kill.command(self, {
+      local command = {
         pid = stream.pid, words = start.words, age = age_since(begin),
-      })
+      }
+      return command, cleanup.start(self.client, "kill a command", kill.command,
+        self, command)
     end)
   end
   return stream
@@ -328,16 +395,20 @@ local PATIENCE = 2
 
 -- Kills a command that nobody reads any more. If it has only just been started,
 -- its pid may not be known yet.
-local function abandon(self, stream)
-  task.shield(function()
-    task.with_timeout(PATIENCE, function()
-      while not stream.pid and stream:read() do end
-    end)
-    if stream.pid then
-      kill.command(self, { pid = stream.pid })
-    end
-    stream:close()
+local function end_stream(self, stream)
+  task.with_timeout(PATIENCE, function()
+    while not stream.pid and stream:read() do end
   end)
+  local ok, err = true, nil
+  if stream.pid and not stream.exit_code then
+    ok, err = kill.command(self, { pid = stream.pid })
+  end
+  stream:close()
+  return ok, err
+end
+
+local function abandon(self, stream)
+  return cleanup.run(self.client, "kill a command", end_stream, self, stream)
 end
 
 --- Runs a command through a stream, so that output is passed on as it arrives.

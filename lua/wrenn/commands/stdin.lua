@@ -1,11 +1,11 @@
 -- Input for commands, where the API has no field for it. It is written to a
 -- file, which the command opens and removes first.
 
+local cleanup = require("wrenn.task.cleanup")
 local files = require("wrenn.files")
 local ids = require("wrenn.ids")
 local nested = require("wrenn.task.nested")
 local source = require("wrenn.wire.source")
-local task = require("wrenn.task")
 
 local stdin = {}
 
@@ -20,9 +20,8 @@ end
 --- Removes the file of a command that may have failed before it did so itself.
 --- It is no error if the file does not exist.
 function stdin.discard(self, path)
-  task.shield(function()
-    files.new(self.client, self.capsule_id):remove(path)
-  end)
+  local to = files.new(self.client, self.capsule_id, self)
+  cleanup.run(self.client, "remove " .. path, to.remove, to, path)
 end
 
 --- Writes the input to a file in the capsule. Returns its path, or nil, err.

@@ -9,7 +9,6 @@ local keepalive = require("wrenn.client.keepalive")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
-local task = require("wrenn.task")
 
 ---@class wrenn.Stream
 ---@field pid? integer        of the process, from its start event on
@@ -23,8 +22,9 @@ Stream.shut = reader.finish
 
 local finish, fail = reader.finish, reader.fail
 
--- Seconds that the server gets to report the end of a killed command.
-local GRACE = 2
+-- Seconds that a limit waits for the kill, and then for the end that the server
+-- tells of. A kill that the capsule has begun to answer gets more.
+local GRACE, MORE = 2, 3
 
 -- The exit code of a shell that could not run its command.
 local CANNOT_BEGIN = 126
@@ -34,6 +34,7 @@ local M = {}
 function Stream:release()
   if self.stop_timer then
     self.stop_timer()
+    self.stop_timer = nil
   end
   if self.client then
     keepalive.let_go(self.client, self.capsule_id, self)
@@ -97,6 +98,10 @@ function Stream:take(event)
   local kind = event.kind
   if kind and self.expired then
     return fail(self, self.expired)
+  elseif self.killing and (kind or event.type == "exit") then
+    return reader.judge(self, function()
+      return self:await_kill()
+    end, event)
   elseif self.client and not self.stopping and examine(self, event) then
     return nil
   elseif kind == "closed" then
@@ -253,28 +258,65 @@ function M.open(commands, path, start, check_end)
   return stream
 end
 
---- Ends a stream with TimeoutError after some seconds. `expire`, if given, is
---- called to end the command; its output up to its end is still delivered.
-function M.limit(stream, seconds, expire)
-  local function cut()
-    if not stream.ended then
-      stream.inbox:put({ kind = "broken", stream.expired })
+-- Whether the end has come, though nobody may have read that far.
+local function has_end(inbox)
+  if inbox.ended then
+    return true
+  end
+  for i = inbox.first, inbox.last do
+    if inbox[i].type == "exit" then
+      return true
     end
   end
+  return false
+end
+
+-- Waits until a kill is over: whether it has ended the command. If it has found
+-- nothing to kill, the command had ended by itself.
+function Stream:await_kill()
+  local killing, late = self.killing, self.late
+  local killed, err = killing:wait()
+  if self.killing == killing then
+    self.killing = nil
+    if killed or err then
+      self.expired = late
+    end
+  end
+  return self.expired and { kind = "broken", self.expired } or nil
+end
+
+-- Ends a stream after its limit. `command` is what is being killed, if anything
+-- is.
+local function cut(stream, command)
+  if stream.ended then
+    return
+  elseif command and command.heard and not command.extended then
+    command.extended = true
+    stream.stop_timer = scheduler.after(MORE, cut, stream, command)
+    return
+  end
+  stream.expired, stream.killing = stream.late, nil
+  stream.inbox:put({ kind = "broken", stream.late })
+end
+
+--- Limits a stream to some seconds. Then `expire`, if given, starts to kill the
+--- command, and returns what it kills and the task that does. What the command
+--- printed until its end is still delivered. Without it the stream ends there.
+--- Either way with TimeoutError, unless the command had ended before.
+function M.limit(stream, seconds, expire)
   stream.stop_timer = scheduler.after(seconds, function()
-    if stream.ended then
+    if stream.ended or has_end(stream.inbox) then
       return
     end
-    stream.expired = errors.new("TimeoutError",
+    stream.late = errors.new("TimeoutError",
       ("the command did not end within %g s"):format(seconds),
       { where = false })
     if not expire then
-      return cut()
+      return cut(stream)
     end
-    task.background(function()
-      expire()
-      stream.stop_timer = scheduler.after(GRACE, cut)
-    end)
+    local command
+    command, stream.killing = expire()
+    stream.stop_timer = scheduler.after(GRACE, cut, stream, command)
   end)
 end
 

@@ -2,11 +2,11 @@
 -- arguments of commands.
 
 local api = require("wrenn.wire.api")
+local cleanup = require("wrenn.task.cleanup")
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local ids = require("wrenn.ids")
 local nested = require("wrenn.task.nested")
-local task = require("wrenn.task")
 local url = require("wrenn.wire.url")
 
 local unpack = table.unpack or unpack
@@ -230,12 +230,10 @@ function base.temporary()
   return "/tmp/.wrenn-" .. ids.random(8)
 end
 
---- Removes a temporary file, even if the caller was interrupted. Failures are
---- ignored: what matters is the result of the caller.
+--- Removes a temporary file, in the background if the caller was interrupted. A
+--- failure is no failure of the caller's.
 function base.discard(self, path)
-  task.shield(function()
-    self:remove(path)
-  end)
+  cleanup.run(self.client, "remove " .. path, self.remove, self, path)
 end
 
 -- ---- this machine ----------------------------------------------------------

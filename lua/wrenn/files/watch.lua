@@ -3,13 +3,13 @@
 
 local base = require("wrenn.files.base")
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local decoders = require("wrenn.files.watch_decoder")
 local errors = require("wrenn.errors")
 local guard = require("wrenn.task.guard")
 local ids = require("wrenn.ids")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
-local task = require("wrenn.task")
 
 local Files = base.Files
 
@@ -119,7 +119,7 @@ local Watch = reader.class("wrenn.Watch", "is_watch", "the watch was closed")
 
 local finish, fail = reader.finish, reader.fail
 
--- Kills the helper, even if the caller is interrupted.
+-- Kills the helper, in the background if the caller is interrupted.
 function Watch:release()
   local stream = self.stream
   local running = stream.pid and not stream.exit_code
@@ -128,9 +128,8 @@ function Watch:release()
     self.lift()
   end
   if running then
-    task.shield(function()
-      self.commands:kill(stream.pid)
-    end)
+    cleanup.run(self.commands.client, "kill " .. stream.pid, self.commands.kill,
+      self.commands, stream.pid)
   end
 end
 
@@ -139,7 +138,8 @@ local function guard_helper(self)
   local commands, pid = self.commands, self.stream.pid
   self.lift = guard.set({}, function()
     scheduler.later(function()
-      task.background(commands.kill, commands, pid)
+      cleanup.start(commands.client, "kill " .. pid, commands.kill, commands,
+        pid)
     end)
   end)
 end

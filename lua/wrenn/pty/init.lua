@@ -2,6 +2,7 @@
 
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local core = require("wrenn.core")
 local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
@@ -15,7 +16,6 @@ local literal = require("wrenn.commands.literal")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
-local task = require("wrenn.task")
 local words = require("wrenn.commands.words")
 
 local unpack = table.unpack or unpack
@@ -192,8 +192,8 @@ local function kill_for_sure(self)
     local event = self.inbox:take()
     if event then
       self:take(event)
-    else
-      scheduler.sleep(0.01)
+    elseif not scheduler.sleep(0.01) then
+      break
     end
   end
   if doubtful and not self.ended and self.pid then
@@ -201,15 +201,20 @@ local function kill_for_sure(self)
   end
 end
 
+local function end_for_sure(self)
+  kill_for_sure(self)
+  self:close()
+  return true
+end
+
 -- Leaving the scope ends a program that this process has started in it. A
 -- terminal from pty_connect is only closed.
 function Pty:__close()
   if self.owned == core.pid() and not self.ended then
-    task.shield(function()
-      kill_for_sure(self)
-    end)
+    cleanup.run(self.client, "kill the terminal", end_for_sure, self)
+  else
+    self:close()
   end
-  self:close()
 end
 
 local M = {}

@@ -42,6 +42,12 @@ end
 -- none.
 local loose
 
+-- The tasks that tidy up, see task.tidy, and who waits for the last of them.
+local tidying, tidying_count, tidied = {}, 0, {}
+
+--- Seconds that what tidies up gets when the program is about to end.
+local LAST = 5
+
 -- The error of a loose task that nobody waits for: reported by the host, or
 -- kept for task.update and, at the latest, the end of the program.
 local function tell(self)
@@ -68,6 +74,9 @@ local function join(group, outer)
   for _, failed in ipairs(group.failed) do
     outer.failed[#outer.failed + 1] = failed
   end
+  for one in pairs(group.tasks) do
+    outer.tasks[one] = true
+  end
 end
 
 -- Whether a task raised anything but the effect of its own cancellation.
@@ -75,10 +84,25 @@ local function has_failed(self)
   return self.raised and self.raised ~= self.cancelled
 end
 
+local function end_tidying(self)
+  tidying[self] = nil
+  tidying_count = tidying_count - 1
+  if tidying_count == 0 then
+    scheduler.at_end(nil)
+    for inbox in pairs(tidied) do
+      inbox:put({ kind = "end" })
+    end
+  end
+end
+
 local function close(self)
   self.done = true
+  if tidying[self] then
+    end_tidying(self)
+  end
   local group = group_of(self)
   group.live = group.live - 1
+  group.tasks[self] = nil
   if has_failed(self) and not (group == loose and tell(self)) then
     group.failed[#group.failed + 1] = self
   end
@@ -86,6 +110,11 @@ local function close(self)
   for _, inbox in ipairs(self.watchers) do
     inbox:put({ kind = "end", self })
   end
+end
+
+-- What lua and luajit raise for Ctrl-C.
+local function is_interrupt(raised)
+  return tostring(raised.message):find("interrupted!$") ~= nil
 end
 
 local function finish(self, ok, ...)
@@ -98,6 +127,15 @@ local function finish(self, ok, ...)
     self.raised = errors.wrap((...))
   end
   close(self)
+  local group = group_of(self)
+  if self.raised and group ~= loose and is_interrupt(self.raised) then
+    group.interrupt = group.interrupt or self.raised
+    for one in pairs(group.tasks) do
+      if not tidying[one] then
+        one:cancel()
+      end
+    end
+  end
 end
 
 local function call(fn, args)
@@ -130,7 +168,7 @@ function Task:abandon()
 end
 
 local function new_group()
-  return { live = 0, failed = {}, inbox = scheduler.inbox() }
+  return { live = 0, failed = {}, tasks = {}, inbox = scheduler.inbox() }
 end
 
 -- At the end of the program, the errors of loose tasks are reported.
@@ -177,7 +215,10 @@ end
 
 local function new_task(group)
   group.live = group.live + 1
-  return Waiter.init(setmetatable({ group = group, watchers = {} }, Task))
+  local self =
+    Waiter.init(setmetatable({ group = group, watchers = {} }, Task))
+  group.tasks[self] = true
+  return self
 end
 
 -- `outlives`: the task continues when the host ends its spawner's context.
@@ -214,11 +255,42 @@ end
 
 local function nothing() end
 
+-- At the end of the program. What waits for the loop of a host that has ended
+-- cannot go on.
+local function has_resumable()
+  for one in pairs(tidying) do
+    if one.fiber and one.fiber.resume then
+      return true
+    end
+  end
+end
+
+local function tidy_at_end()
+  scheduler.drive_out(has_resumable, LAST)
+end
+
+-- Marks a task as one that tidies up: it is not cancelled with its run, and the
+-- program does not end before it unless it takes long.
+local function mark_tidying(self)
+  if not self.done and not tidying[self] then
+    tidying[self] = true
+    tidying_count = tidying_count + 1
+    scheduler.at_end(tidy_at_end)
+  end
+  return self
+end
+
+--- Starts a task that tidies up, for the library's own use: the run that it is
+--- started in waits for it, but does not cancel it.
+function task.tidy(fn, ...)
+  return mark_tidying(spawn_in(current_group(), true, fn, ...))
+end
+
 local function guard_for(waiters, tidy_up, ...)
   local args = pack(...)
   return guard.set(waiters, function()
     scheduler.later(function()
-      task.background(tidy_up, unpack(args, 1, args.n))
+      mark_tidying(task.background(tidy_up, unpack(args, 1, args.n)))
     end)
   end)
 end
@@ -325,30 +397,95 @@ local function lost_error(group)
   end
 end
 
+local function cancel_all(tasks)
+  for _, one in ipairs(tasks) do
+    one:cancel()
+  end
+end
+
+-- Waits until all have ended, even if the waiter is interrupted: a cancelled
+-- task may still have to clean up. Not for ever: what is shielded may hang.
+local function await_all(tasks)
+  task.shield(function()
+    task.with_timeout(LAST, function()
+      for _, one in ipairs(tasks) do
+        one:wait()
+      end
+    end)
+  end)
+end
+
+-- Waits until nothing is left to tidy up, for a short time.
+local function await_tidying()
+  if tidying_count == 0 then
+    return
+  end
+  local inbox = scheduler.inbox()
+  local stop = scheduler.after(LAST, inbox.put, inbox, { kind = "late" })
+  tidied[inbox] = true
+  scheduler.next(inbox)
+  tidied[inbox] = nil
+  if stop then
+    stop()
+  end
+end
+
+-- Ends tasks after Ctrl-C, which raises in the main program wherever that is.
+local function break_off(tasks)
+  cancel_all(tasks)
+  await_all(tasks)
+  await_tidying()
+end
+
+-- The tasks of a group that do not tidy up.
+local function workers_of(group)
+  local list = {}
+  for one in pairs(group.tasks) do
+    if not tidying[one] then
+      list[#list + 1] = one
+    end
+  end
+  return list
+end
+
+local function await_group(group)
+  local ok, err
+  repeat
+    ok, err = scheduler.next(group.inbox)
+  until not ok or group.live == 0
+  return ok, err
+end
+
 --- Runs a function as a task, and everything it spawns, to the end. Raises the
 --- error of the function, or of a task that nobody waited for. If the calling
---- task is cancelled, spawned tasks continue in the enclosing run.
+--- task is cancelled, spawned tasks continue in the enclosing run. After Ctrl-C
+--- all are cancelled, and get some seconds to tidy up.
 ---@param fn function
 ---@param ... any  its arguments
 ---@return any ...  what it returned
 function task.run(fn, ...)
   check.arg(fn, "fn", "run", "function")
-  local _, err = scheduler.current()
-  if err then
-    return nil, err
+  local here, refused = scheduler.current()
+  if refused then
+    return nil, refused
   end
   local group, outer = new_group(), current_group()
   local root = spawn_in(group, false, fn, ...)
-  local ok
-  repeat
-    ok, err = scheduler.next(group.inbox)
-  until not ok or group.live == 0
-  if not ok then
+  local called, ok, err = nested.call(await_group, group)
+  if not called or not ok and not here then
+    break_off(workers_of(group))
+  end
+  if not called or not ok then
     root:cancel()
     join(group, outer)
+    if not called then
+      errors.raise(ok)
+    end
     return nil, err
   end
-  if root.raised then
+  if group.interrupt then -- which LuaJIT raises in any coroutine
+    errors.raise(group.interrupt)
+  elseif root.raised then
     errors.raise(root.raised)
   end
   local lost = lost_error(group)
@@ -370,22 +507,6 @@ function task.update()
     loose.failed = {}
     errors.raise(lost)
   end
-end
-
-local function cancel_all(tasks)
-  for _, one in ipairs(tasks) do
-    one:cancel()
-  end
-end
-
--- Waits until all have ended, even if the waiter is interrupted: a cancelled
--- task may still have to clean up.
-local function await_all(tasks)
-  task.shield(function()
-    for _, one in ipairs(tasks) do
-      one:wait()
-    end
-  end)
 end
 
 -- Starts fn(1) .. fn(count), at most `limit` at a time, and collects results.
@@ -425,11 +546,12 @@ local function all(count, limit, fn)
   if ok and results then
     return results
   end
-  cancel_all(running)
-  await_all(running)
   if not ok then
+    break_off(running)
     errors.raise(results)
   end
+  cancel_all(running)
+  await_all(running)
   return nil, err
 end
 
@@ -486,45 +608,70 @@ local function finally(fn, after)
   return pass(nested.call(fn))
 end
 
-local function expire(scope, seconds)
-  scope.expired = errors.new("TimeoutError",
-    ("not finished within %g s"):format(seconds), { where = false })
+--- A scope that waits can be cut in; see task.within.
+function task.scope()
+  return { depth = setmetatable({}, { __mode = "k" }) }
+end
+
+--- The waits inside of a scope, and all later ones, return nil and this error.
+function task.cut(scope, err)
+  scope.expired = scope.expired or err
   for waiter in pairs(scope.depth) do
     waiter:interrupt()
   end
 end
 
-local function run_in_scope(self, seconds, fn)
-  local scope = {}
-  local stop, err = scheduler.after(seconds, expire, scope, seconds)
-  if not stop then
+--- Enters a scope. Returns the waiter to leave it with, or nil, err. For the
+--- library's own use.
+function task.enter(scope)
+  local waiter, err = scheduler.insider()
+  if waiter then
+    waiter:enter(scope)
+  end
+  return waiter, err
+end
+
+--- Calls a function inside of a scope. For the library's own use.
+function task.within(scope, fn)
+  local waiter, err = task.enter(scope)
+  if not waiter then
     return nil, err
   end
-  self:enter(scope)
   return finally(fn, function()
-    self:leave(scope)
-    stop()
+    waiter:leave(scope)
   end)
 end
 
+local function expire(scope, seconds)
+  task.cut(scope, errors.new("TimeoutError",
+    ("not finished within %g s"):format(seconds), { where = false }))
+end
+
 --- Calls a function with a time limit. After the limit, the call in which it
---- waits, and all later ones, return nil, TimeoutError. Tasks that it has
---- spawned continue; those of gather and map are cancelled. Limits can be
---- nested: the earliest one counts.
+--- waits, and all later ones, return nil, TimeoutError; what has to be tidied
+--- up then (a command, a temporary file, a capsule that was being created) goes
+--- on in the background. Tasks that it has spawned continue; those of gather
+--- and map are cancelled. Limits can be nested: the earliest one counts.
 ---@param seconds number
 ---@param fn function
 ---@return any ...  what the function returned
 function task.with_timeout(seconds, fn)
   check.arg(seconds, "seconds", "with_timeout", "number")
   check.arg(fn, "fn", "with_timeout", "function")
-  local here, err = scheduler.current()
-  if here then
-    return run_in_scope(here, seconds, fn)
-  elseif err then
+  local scope = task.scope()
+  local stop, err = scheduler.after(seconds, expire, scope, seconds)
+  if not stop then
     return nil, err
   end
-  return task.run(function()
-    return run_in_scope(scheduler.current(), seconds, fn)
+  local waiter
+  waiter, err = task.enter(scope)
+  if not waiter then
+    stop()
+    return nil, err
+  end
+  return finally(fn, function()
+    waiter:leave(scope)
+    stop()
   end)
 end
 
@@ -554,6 +701,7 @@ end
 
 local function abandon(state, undo, ...)
   state.abandoned = true
+  mark_tidying(state.making)
   if state.made ~= nil then
     undo(state.made, ...)
   end
@@ -567,28 +715,34 @@ end
 ---@param ... any  arguments of both instead of upvalues, see scheduler.after
 ---@return any ...  what `fn` returned; nil, err when the waiting was broken off
 function task.complete(fn, undo, ...)
-  local here = scheduler.current()
-  if not here then
-    return fn(...)
-  end
-  local interrupt = errors.locate(here:interruption())
+  local _, refused = scheduler.current()
+  local owner = scheduler.owner()
+  local interrupt = refused
+    or owner and errors.locate(owner:interruption())
   if interrupt then
     return nil, interrupt
   end
   local state = {}
-  local making =
-    spawn_in(current_group(), true, make, state, fn, undo, ...)
+  local making = spawn_in(current_group(), true, make, state, fn, undo, ...)
+  state.making = making
   local lift = task.guard(abandon, state, undo, ...)
-  local results = pack(making:wait())
+  local results = pack(nested.call(making.wait, making))
   lift()
-  if making.done then
+  if results[1] and making.done then
     if making.raised then
       errors.raise(making.raised)
     end
-    return unpack(results, 1, results.n)
+    return unpack(results, 2, results.n)
   end
-  state.abandoned = true
-  return nil, results[2]
+  if making.done then -- Ctrl-C just after that
+    task.tidy(abandon, state, undo, ...)
+  else
+    abandon(state, undo, ...)
+  end
+  if not results[1] then
+    errors.raise(results[2])
+  end
+  return nil, results[3]
 end
 
 -- ---- host ------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
+local guard = require("wrenn.task.guard")
 local hosts = require("wrenn.task.hosts")
 local inbox_of = require("wrenn.task.inbox")
 local Waiter = require("wrenn.task.waiter")
@@ -72,6 +73,30 @@ local function new_loop()
   return loop
 end
 
+-- What is left to do at the end of the program, and the object whose collection
+-- announces that end. Finalizers run in reverse order: the object has to be
+-- younger than the operations, which are over with theirs.
+local last_words, herald
+
+local function set_herald()
+  local own = {}
+  own.guard = guard.on_collect(function()
+    if herald == own and core.pid() == home then
+      herald = nil
+      last_words()
+    end
+  end)
+  herald = own
+end
+
+--- Sets what is to be done at the end of the program; nil: nothing.
+function scheduler.at_end(fn)
+  last_words, herald = fn, nil
+  if fn then
+    set_herald()
+  end
+end
+
 --- Starts an operation ("http", "ws" or "timer") with the arguments of that
 --- method of the loop. Returns it and its inbox. The inbox does not keep the
 --- operation alive: an operation that nobody refers to is collected and thereby
@@ -88,6 +113,9 @@ function scheduler.start(method, ...)
   if op then
     local inbox = inbox_of.new(id, pause)
     inboxes[id] = inbox
+    if herald then
+      set_herald()
+    end
     return op, inbox
   elseif id == "forked" then -- a child cannot use its parent's loop
     lose(id, message)
@@ -326,6 +354,22 @@ local function drive(satisfied, subject)
   return true
 end
 
+--- Drives the loop at the end of the program as long as is_wanted(), for at
+--- most some seconds. Uses no host: its loop has ended.
+function scheduler.drive_out(is_wanted, seconds)
+  local deadline = core.now() + seconds
+  while loop and is_wanted() and core.now() < deadline do
+    if ready_first <= ready_last then
+      scheduler.run_ready()
+    else
+      if not loop:wait(math.max(deadline - core.now(), 0)) then
+        return
+      end
+      drain()
+    end
+  end
+end
+
 -- ---- waiting ---------------------------------------------------------------
 
 --- Registers the waiter of a coroutine; nil removes it.
@@ -368,13 +412,25 @@ function scheduler.owner()
   return scheduler.current() or running
 end
 
+-- Has the scopes of the main program, which waits in place.
+local main = Waiter.new({ wake = function() end })
+
+--- The waiter whose scopes count for the running code; or nil, err.
+function scheduler.insider()
+  local waiter, err = scheduler.current()
+  if err then
+    return nil, err
+  end
+  return waiter or running or main
+end
+
 local function is_settled(inbox)
   return inbox.first <= inbox.last or inbox.ended
 end
 
 local function drive_for(inbox)
-  local task = running
-  if not task then
+  local task = running or main
+  if task == main and not main.scopes[1] then
     return drive(is_settled, inbox)
   end
   local ok, err = drive(function()
