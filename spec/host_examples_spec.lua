@@ -1,5 +1,6 @@
 -- The examples for hosts do what their READMEs and comments say.
 
+local compat = require("spec.support.compat")
 local core = require("wrenn.core")
 local host = require("spec.support.host")
 local nginx = require("spec.support.nginx")
@@ -160,6 +161,16 @@ describe("the example", function()
           .. 'event: stderr\ndata: "c\\n"\n\nevent: exit\ndata: 1\n\n', body)
       assert.is_truthy(headers:lower()
         :find("content-type: text/event-stream", 1, true), headers)
+    end)
+
+    it("streams to clients of HTTP/1.0, as nginx is by itself", function()
+      local answer = compat.output_of(("curl -sS -i --http1.0 --data-binary"
+        .. " 'echo a; sleep 1; echo b' -w '%%{time_starttransfer}"
+        .. " %%{time_total}' http://127.0.0.1:%d/run"):format(n.port))
+      local begun, ended = answer:match("^HTTP/1%.1 200 .*\r\n\r\na\nb\n"
+        .. "%[exit 0%]\n([%d.]+) ([%d.]+)$")
+      assert.is_truthy(begun, answer)
+      assert.is_true(ended - begun > 0.8, answer)
     end)
 
     it("serves many at once, and refuses what is no script", function()

@@ -29,7 +29,7 @@ local function launch(self, server, command)
       command)))
   self.pid = tonumber(self.pipe:read("*l"))
   self.loop = assert(core.loop())
-  local deadline = core.now() + 10
+  local deadline = core.now() + 60 -- the example builds the module first
   repeat
     os.execute("sleep 0.05")
     local status = self:get("/phases")
