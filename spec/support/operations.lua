@@ -299,7 +299,10 @@ op("stream:wait", function(c)
 end, UPGRADE)
 op("connect", function(c) return to_the_end(c.commands:connect(5)) end,
   UPGRADE)
-op("run, on_stdout", run_with({ on_stdout = function() end }), UPGRADE)
+op("run, on_stdout", function(c)
+  return c.commands:run("x", { timeout = c.client.settings.timeout,
+    on_stdout = function() end })
+end, UPGRADE)
 op("pty", function(c) return to_the_end(c:pty()) end, UPGRADE)
 op("pty, binary", function(c)
   return to_the_end(c:pty({ encoding = "binary" }))
