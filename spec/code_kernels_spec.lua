@@ -168,7 +168,7 @@ describe("the kernel of code", function()
     assert(code:run_code("1"))
     assert(code:run_code("1", { context = context }))
     assert(code:destroy())
-    local closed, deleted, deadline = 0, nil, core.now() + 5
+    local closed, deleted, deadline = 0, nil, core.now() + 30
     while closed < 2 and core.now() < deadline do
       assert(wrenn.task.sleep(0.02))
       closed = 0

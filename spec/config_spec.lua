@@ -184,7 +184,7 @@ describe("a client", function()
       return health and health.version, err
     end))
     one:close()
-    local ended, deadline = {}, core.now() + 8
+    local ended, deadline = {}, core.now() + 30
     while #ended == 0 and core.now() < deadline do
       for _, line in ipairs(p:received()) do
         ended[#ended + 1] = line:match("^end of (%d+)$")

@@ -10,7 +10,7 @@ local peer = require("spec.support.peer")
 local TERMINAL = { done = true, closed = true, fired = true, failed = true }
 
 local function next_event(loop, seconds)
-  local deadline = core.now() + (seconds or 5)
+  local deadline = core.now() + (seconds or 20)
   repeat
     local event = { loop:next() }
     if event[1] then
@@ -150,10 +150,10 @@ describe("the loop", function()
     repeat
       local event = assert(next_event(loop))
     until event[1] == ws:id() and event[2] == "opened"
-    local child = io.popen("sleep 5 >/dev/null & echo $!")
+    local child = io.popen("sleep 90 >/dev/null & echo $!")
     local pid = child:read("*n")
     loop:close()
-    local deadline, ends = core.now() + 3, 0
+    local deadline, ends = core.now() + 30, 0
     while ends < 2 and core.now() < deadline do
       ends = 0
       for _, line in ipairs(server:received()) do
@@ -431,7 +431,7 @@ describe("open and close cycles", function()
       end
     end
     -- The thread of a look-up that nobody waits for may still hold a file.
-    local deadline = core.now() + 2
+    local deadline = core.now() + 20
     while count_fds() > before and core.now() < deadline do
     end
     assert.is_true(count_fds() <= before)

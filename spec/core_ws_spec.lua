@@ -33,7 +33,7 @@ describe("a WebSocket", function()
   -- Runs to the terminal event; returns it and the frames before it.
   local function finish(op, seconds)
     local frames = {}
-    local deadline = core.now() + (seconds or 5)
+    local deadline = core.now() + (seconds or 20)
     while true do
       local event = { loop:next() }
       if event[2] == "frame" then
@@ -242,7 +242,7 @@ describe("a WebSocket", function()
       log("close " .. opcode .. " " .. string.unpack(">I2", data))
     ]])
     assert.are.same({ "closed", 4001, "why" }, (finish(op)))
-    local deadline = core.now() + 5
+    local deadline = core.now() + 20
     repeat
       local seen = server:received()
     until #seen >= 5 or core.now() > deadline

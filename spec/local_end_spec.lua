@@ -1,46 +1,37 @@
--- Takes long: begins first.
 -- When a capsule or the server ends, in whatever way, no process, no folder and
 -- no listener remains.
 
+local disk = require("spec.support.disk")
 local expect = require("spec.support.expect")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
-local function output_of(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read("*a")
-  pipe:close()
-  return text
-end
-
--- How many processes of this machine carry a mark in their command line. The
--- search itself must not: it gets the mark in two halves.
+-- How many processes of this machine have a mark in their command line.
 local function count(mark)
-  local half = #mark / 2 - #mark / 2 % 1
-  local script = [[
-    n=0
-    for f in /proc/[0-9]*/cmdline; do
-      if tr '\0' ' ' 2>/dev/null <"$f" | grep -q "]] .. mark:sub(1, half)
-    .. '""' .. mark:sub(half + 1) .. [["; then n=$((n + 1)); fi
-    done
-    echo $n]]
-  return tonumber(output_of(script))
+  local number = 0
+  local words = mark:gsub(" ", "\0")
+  for pid in disk.shell("ls /proc"):gmatch("%d+") do
+    local file = io.open("/proc/" .. pid .. "/cmdline")
+    local line = file and file:read("*a") or "" -- it may have ended
+    if file then
+      file:close()
+    end
+    if line:find(mark, 1, true) or line:find(words, 1, true) then
+      number = number + 1
+    end
+  end
+  return number
 end
 
-local function gone_within(seconds, mark)
-  local deadline = os.time() + seconds
-  repeat
-    if count(mark) == 0 then
-      return true
-    end
-    wrenn.task.sleep(0.1)
-  until os.time() > deadline
-  return false, output_of("ps axww | grep " .. mark .. " | grep -v grep")
+local function none_is_left(mark)
+  expect.soon(function()
+    return count(mark) == 0
+  end)
 end
 
 local function is_there(path)
-  return output_of("test -e '" .. path .. "' && echo yes") ~= ""
+  return disk.shell("test -e '" .. path .. "' && echo yes") ~= ""
 end
 
 local marks = 0
@@ -85,7 +76,7 @@ for _, isolation in ipairs({ "bwrap", "none" }) do
       local mark = new_mark()
       local capsule = busy_capsule(s, mark)
       assert(capsule:destroy({ wait = true }))
-      assert.is_true(gone_within(5, "sleep " .. mark))
+      none_is_left("sleep " .. mark)
     end)
 
     it("a paused capsule can be destroyed just as well", function()
@@ -93,7 +84,7 @@ for _, isolation in ipairs({ "bwrap", "none" }) do
       local capsule = busy_capsule(s, mark)
       assert(capsule:pause({ wait = true }))
       assert(capsule:destroy({ wait = true }))
-      assert.is_true(gone_within(5, "sleep " .. mark))
+      none_is_left("sleep " .. mark)
     end)
 
     for _, signal in ipairs({ "TERM", "INT", "HUP", "KILL" }) do
@@ -101,7 +92,7 @@ for _, isolation in ipairs({ "bwrap", "none" }) do
         local mark = new_mark()
         busy_capsule(s, mark)
         s:stop(signal)
-        assert.is_true(gone_within(5, "sleep " .. mark))
+        none_is_left("sleep " .. mark)
       end)
     end
   end)
@@ -138,7 +129,7 @@ describe("the folders of capsules", function()
     end
     -- What a killed one left, the next one removes.
     server.start("", "TMPDIR=" .. base):stop()
-    assert.are.equal("", output_of("ls -A " .. base))
+    assert.are.equal("", disk.shell("ls -A " .. base))
     os.execute("rmdir " .. base)
   end)
 end)
@@ -147,13 +138,13 @@ describe("wrenn-local with a command", function()
   local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
 
   it("ends with it and hands its status on", function()
-    assert.are.equal("hello 7\n", output_of(program
+    assert.are.equal("hello 7\n", disk.shell(program
       .. " -- sh -c 'echo hello; exit 7' | tr '\\n' ' '; " .. program
       .. " -- sh -c 'exit 7'; echo $?"))
   end)
 
   it("gives it an address and a key", function()
-    local text = output_of(program
+    local text = disk.shell(program
       .. " -- sh -c 'echo \"$WRENN_BASE_URL $WRENN_API_KEY\"'")
     assert.is_truthy(text:find("^http://127%.0%.0%.1:%d+ wrn_%x+\n$"))
   end)
@@ -175,10 +166,10 @@ describe("wrenn-local with a command", function()
         "$WRENN_BASE_URL/v1/capsules/$id/exec" >"$1.out"
     ]])
     file:close()
-    local status = output_of(("(exec timeout 60 %s -- sh %s %s <&- >&- 2>&-);"
+    local status = disk.shell(("(exec timeout 60 %s -- sh %s %s <&- >&- 2>&-);"
       .. " echo $?"):format(program, script, script))
-    local fds = output_of("cat " .. script .. ".fds")
-    local out = output_of("cat " .. script .. ".out")
+    local fds = disk.shell("cat " .. script .. ".fds")
+    local out = disk.shell("cat " .. script .. ".out")
     os.execute(("rm -f %s %s.fds %s.out"):format(script, script, script))
     assert.are.equal("0\n", status)
     assert.are.equal(("/dev/null\n"):rep(3), fds)
@@ -188,7 +179,7 @@ describe("wrenn-local with a command", function()
   it("refuses what it does not know", function()
     for _, words in ipairs({ "--generation 9", "--isolation glass",
       "--listen 0.0.0.0:0", "--no-such", "stray", "--" }) do
-      local text = output_of(program .. " " .. words .. " 2>&1; echo $?")
+      local text = disk.shell(program .. " " .. words .. " 2>&1; echo $?")
       assert.is_truthy(text:find("\n2\n$"), words .. ": " .. text)
     end
   end)

@@ -7,7 +7,7 @@ local uv = require("luv")
 
 -- Runs luv's loop until `done` holds.
 local function run_until(done, seconds)
-  local deadline = core.now() + (seconds or 5)
+  local deadline = core.now() + (seconds or 20)
   local timer = uv.new_timer()
   timer:start(10, 10, function() end)
   while not done() and core.now() < deadline do

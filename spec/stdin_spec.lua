@@ -181,7 +181,7 @@ describe("input whose command never started", function()
   local function is_removed()
     local path
     local removed = {}
-    local deadline = os.time() + 5
+    local deadline = os.time() + 30
     repeat
       for _, request in ipairs(p:received()) do
         if request:find("stream/write", 1, true) then

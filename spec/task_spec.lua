@@ -181,7 +181,7 @@ describe("a task", function()
         count = count + 1
       end
     end)
-    local deadline = core.now() + 2
+    local deadline = core.now() + 20
     repeat
       wrenn.update()
     until count == 3 or core.now() > deadline
@@ -511,7 +511,7 @@ describe("on the wire", function()
     held.ids = nil
     collectgarbage()
     collectgarbage()
-    local deadline = core.now() + 5
+    local deadline = core.now() + 20
     while count() > 0 and core.now() < deadline do
       wrenn.update()
     end

@@ -40,7 +40,7 @@ local function parts_of(text)
   return d, m, y, h, min, s
 end
 
---- Returns the Unix time of a date of HTTP; nil if it is none.
+--- Returns the Unix time of an HTTP date; nil if it is malformed.
 function dates.parse(text)
   local day, month, year, hour, minute, second = parts_of(text)
   month, day, hour = months[month], tonumber(day), tonumber(hour)

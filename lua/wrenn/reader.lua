@@ -1,25 +1,25 @@
--- What is read piece by piece: streams, terminals, WebSockets, watches, events
--- and downloads. They all keep one contract:
---  - `read` waits for the next piece. At the end it returns nil, and the error
---    when there is one.
---  - As an iterator the object does the same, but raises the error: what broke
---    off must not look like the end.
+-- The common part of streams, terminals, WebSockets, watches, events and
+-- downloads, which are all read piece by piece:
+--  - `read` waits for the next piece. At the end it returns nil; after a failure
+--    nil and the error.
+--  - As an iterator the object does the same, but raises the error, so that a
+--    failure cannot be mistaken for the end.
 --  - Several tasks may read one object: each piece goes to one of them, the end
 --    to all.
---  - A wait that is interrupted (its task was cancelled, a time limit around it
---    has passed) returns nil and the reason, and leaves the object as it is: it
---    can be read on.
---  - `close` ends it for everybody; closing again does nothing.
+--  - If a wait is interrupted (its task is cancelled, or a time limit has passed)
+--    `read` returns nil and the reason. The object remains usable.
+--  - `close` ends it for all readers. Closing again does nothing.
 --
--- A class of such objects has
---   take(self, event)   what an event comes to: a piece (and a second value); nil
---                       when there is none in it, or the object has ended by it
---   await(self, wait)   gets the next event, or nil, err: wait(self.inbox) unless
---                       the class knows better
---   release(self)       lets go of what the object holds; optional
---   shut(self, err)     ends it by close, as `fail` does unless the class says so
--- and each object `inbox`, where its events come; `op`, the operation they are
--- of, where there is one; `queue` and `at` where `take` leaves pieces in a list.
+-- A class of such objects has the methods
+--   take(self, event)   converts an event into a piece (and a second value);
+--                       returns nil if it contains none or ends the object
+--   await(self, wait)   returns the next event, or nil, err; by default
+--                       wait(self.inbox)
+--   release(self)       frees the object's resources at the end; optional
+--   shut(self, err)     ends the object when it is closed; by default `fail`
+-- and each object has the fields `inbox`, for its events; `op`, the operation
+-- that they come from, if there is one; `queue` and `at`, if `take` adds pieces
+-- to a list.
 
 local check = require("wrenn.check")
 local cleanup = require("wrenn.task.cleanup")
@@ -39,8 +39,8 @@ local function drop_op(self)
   end
 end
 
---- Ends an object for all who read it. `err`, for its `err` field: why, if that
---- was no proper end.
+--- Ends an object for all readers. `err`, if given, is the reason, for its field
+--- of that name.
 function reader.finish(self, err)
   self.ended = true
   self.err = err
@@ -53,15 +53,15 @@ function reader.finish(self, err)
   end
 end
 
---- As finish, by an error that reading returns from then on. `quiet`: an iterator
---- does not raise it.
+--- Like finish, with an error that `read` returns from then on. `quiet`: an
+--- iterator does not raise it.
 function reader.fail(self, err, quiet)
   self.failure, self.quiet = err, quiet
   reader.finish(self, err)
 end
 
---- Lets go of an object's operation and gives it another, or only an inbox.
---- Whoever waits goes on there.
+--- Replaces the operation and the inbox of an object; `op` may be nil. Waiting
+--- readers continue to wait for the new inbox.
 function reader.replace(self, op, inbox)
   local old = self.inbox
   drop_op(self)
@@ -71,9 +71,9 @@ function reader.replace(self, op, inbox)
   end
 end
 
---- Has judge(event) look behind an event that ends an object: a task of its own
---- does, so that readers wait as for any event. What it returns, if anything,
---- takes the event's place.
+--- Finds out the reason of an event that ends an object: calls judge(event) in a
+--- task of its own, while readers wait as for any event. The result, if not nil,
+--- replaces the event.
 function reader.judge(self, judge, event)
   local inbox = scheduler.inbox()
   reader.replace(self, nil, inbox)
@@ -87,8 +87,8 @@ end
 
 -- ---- reading ---------------------------------------------------------------
 
--- An event that holds several pieces leaves them in `queue`, those from `at` on
--- are to be read before the next event is waited for.
+-- Returns the next piece in `queue`, at `at`; nil if there is none. An event may
+-- contain several pieces.
 local function take_queued(self)
   local piece = self.queue[self.at]
   if piece ~= nil then
@@ -103,8 +103,8 @@ local function take_queued(self)
   return piece
 end
 
---- The next piece, where `wait` waits for an inbox (scheduler.next or
---- scheduler.next_of_iterator). Or nil and the error, if any.
+--- Returns the next piece, or nil and the error, if any. `wait` is scheduler.next
+--- or scheduler.next_of_iterator.
 function reader.next(self, wait)
   while true do
     local piece = self.queue and take_queued(self)
@@ -125,7 +125,7 @@ function reader.next(self, wait)
       if not (inbox and inbox.ended) then
         return nil, err
       end
-      reader.fail(self, err) -- nothing will come of it any more
+      reader.fail(self, err) -- there will be no more events
     end
   end
 end
@@ -158,8 +158,8 @@ function reader.close(self)
   end
 end
 
---- Closes the WebSocket of an object and waits until its peer has, so that what
---- was sent has left.
+--- Closes the WebSocket of an object and waits until the peer has closed it, so
+--- that all messages have been sent.
 function reader.close_websocket(self)
   local op = self.op
   if not op then
@@ -168,7 +168,7 @@ function reader.close_websocket(self)
   self.op = nil
   local rest = scheduler.reroute(self.inbox)
   self:shut(errors.new("CancelledError", self.closed))
-  op:close() -- the core waits for the peer for 1 s at the most
+  op:close() -- the core waits for the peer for at most 1 s
   cleanup.run(nil, "close", function()
     repeat
       local event = scheduler.next(rest)
@@ -187,9 +187,9 @@ local function describe(self)
   return ("%s (%s)"):format(self.class_name, table.concat(notes, ", "))
 end
 
---- Makes a class: `name` is what its objects are printed as, `flag` the field
---- that tells them, `closed` what close says, `ending` how an operation is
---- ended: "close" or "cancel".
+--- Creates a class. `name` is what its objects are printed as, `flag` the field
+--- that identifies them, `closed` the message of the error after close, `ending`
+--- the method that ends an operation: "close" or "cancel".
 function reader.class(name, flag, closed, ending)
   local class = {
     class_name = name, __tostring = describe,

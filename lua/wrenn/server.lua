@@ -1,17 +1,18 @@
--- The abilities of servers: the API has no negotiation, but every generation
--- tells its version.
+-- The abilities of servers. The API has no negotiation, but every server reports
+-- its version.
 
 local server = {}
 
 ---@class wrenn.Traits
----@field generation? string     "0.1" and so on; nil: it could not be told
----@field max_part? integer      most bytes of a file in one request; nil: any
----@field command_fields boolean envs and cwd of a foreground command count
+---@field generation? string     "0.1" and so on; nil if unknown
+---@field max_part? integer      maximum of a file's bytes in one request; nil:
+---  none
+---@field command_fields boolean envs and cwd of a foreground command are used
 ---@field process_groups boolean a kill reaches the whole process group
 ---@field login_shell boolean    commands go through a login shell, which
 ---  replaces a leading ~ in words
----@field binary_terminals boolean a terminal's bytes travel in binary frames
----@field late_pause boolean     a capsule is said to be running for some time
+---@field binary_terminals boolean a terminal's bytes are sent in binary frames
+---@field late_pause boolean     a capsule is reported as running for some time
 ---  after it was paused for inactivity
 
 --- 0.1.5 accepts 2 MiB in one request, including the multipart framing. Every

@@ -408,7 +408,8 @@ function Handle:kill(opts)
   return ok, err
 end
 
---- Removes what is kept of the command, which itself goes on if it still runs.
+--- Removes the kept output of the command. The command continues if it still
+--- runs.
 --- POST /v1/capsules/{id}/files/remove.
 ---@return true|nil
 ---@return wrenn.Error? err  NotFoundError if there is no such command

@@ -190,7 +190,7 @@ end
 ---@return {type: string, path: string, name: string, directory?: boolean}|nil
 ---  nil at the end: the watched path has been removed or moved away
 ---@return wrenn.Error? err  when watching failed. Or when the wait was
----  interrupted: the watch then goes on
+---  interrupted; the watch remains usable
 Watch.read = reader.read
 
 --- Stops watching and ends the helper. May be called again.

@@ -713,7 +713,7 @@ end
 ---@param fn fun(...): any
 ---@param undo fun(made: any, ...)
 ---@param ... any  arguments of both instead of upvalues, see scheduler.after
----@return any ...  what `fn` returned; nil, err when the waiting was broken off
+---@return any ...  what `fn` returned; nil, err if the wait was interrupted
 function task.complete(fn, undo, ...)
   local _, refused = scheduler.current()
   local owner = scheduler.owner()
