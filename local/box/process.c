@@ -37,8 +37,7 @@ static void tell_end(process *p) {
   list_remove(&p->link);
   process_flush(p);
   process_sink *sink;
-  while ((sink = LIST_ITEM(p->sinks.first, process_sink, link))) {
-    list_remove(&sink->link);
+  while ((sink = LIST_ITEM(list_pop(&p->sinks), process_sink, link))) {
     sink->of = NULL;
     sink->exited(sink, p->code);
   }
@@ -101,8 +100,7 @@ void process_exited(box *b, int64_t pid, int code) {
 
 void processes_end(box *b) {
   process *p;
-  while ((p = LIST_ITEM(b->processes.first, process, link))) {
-    list_remove(&p->link);
+  while ((p = LIST_ITEM(list_pop(&b->processes), process, link))) {
     p->exited = true;
     p->code = -1;
     process_end_output(p);

@@ -23,8 +23,7 @@ static input *first(const process *p) {
 }
 
 static void end_first(process *p) {
-  input *in = first(p);
-  list_remove(&in->link);
+  input *in = LIST_ITEM(list_pop(&p->inputs), input, link);
   if (in->done)
     in->done(in->arg);
   free(in->data);

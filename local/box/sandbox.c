@@ -48,8 +48,7 @@ static void answer_gone(sandbox *s) {
   const sandbox_reply reply = {.error = "gone",
                                .text = "the capsule has ended"};
   pending *p;
-  while ((p = LIST_ITEM(s->waiting.first, pending, link))) {
-    list_remove(&p->link);
+  while ((p = LIST_ITEM(list_pop(&s->waiting), pending, link))) {
     p->done(p->arg, &reply);
     free(p);
   }

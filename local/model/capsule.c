@@ -128,10 +128,8 @@ void session_leave(session *s) { list_remove(&s->link); }
 
 void capsule_cut(capsule *c) {
   session *s;
-  while ((s = LIST_ITEM(c->sessions.first, session, link))) {
-    session_leave(s);
+  while ((s = LIST_ITEM(list_pop(&c->sessions), session, link)))
     s->cut(s);
-  }
 }
 
 /* ---- folders ------------------------------------------------------------- */

@@ -43,9 +43,9 @@ static void removes(void) {
   CHECK(reads(&l, "ac"));
   list_remove(&b.link); /* it is on none: nothing happens */
   CHECK(reads(&l, "ac") && !b.link.in);
-  list_remove(&a.link);
-  list_remove(&c.link);
-  CHECK(reads(&l, ""));
+  CHECK(list_pop(&l) == &a.link && !a.link.in && reads(&l, "c"));
+  CHECK(list_pop(&l) == &c.link && reads(&l, ""));
+  CHECK(!list_pop(&l));
   list_append(&l, &b.link);
   CHECK(reads(&l, "b"));
 }

@@ -10,7 +10,8 @@
 
 /* What was written last tells whether a comma is needed. */
 static void separate(wrenn_buf *out) {
-  if (out->len > 0 && !memchr("{[: \n", out->data[out->len - 1], 5))
+  char last = out->len > 0 ? out->data[out->len - 1] : ' ';
+  if (last != '{' && last != '[' && last != ':' && last != ' ')
     wrenn_buf_puts(out, ",");
 }
 
@@ -47,19 +48,20 @@ void json_text(wrenn_buf *out, const char *name, const char *text) {
 }
 
 void json_format(wrenn_buf *out, const char *name, const char *format, ...) {
-  va_list args, again;
+  va_list args;
   va_start(args, format);
-  va_copy(again, args);
   int len = vsnprintf(NULL, 0, format, args);
-  char *text = len < 0 ? NULL : malloc((size_t)len + 1);
-  if (text) {
-    vsnprintf(text, (size_t)len + 1, format, again);
-    json_bytes(out, name, text, (size_t)len);
-  }
-  out->oom = out->oom || !text;
-  free(text);
-  va_end(again);
   va_end(args);
+  char *text = len < 0 ? NULL : malloc((size_t)len + 1);
+  if (!text) {
+    out->oom = true;
+    return;
+  }
+  va_start(args, format);
+  vsnprintf(text, (size_t)len + 1, format, args);
+  va_end(args);
+  json_bytes(out, name, text, (size_t)len);
+  free(text);
 }
 
 void json_base64(wrenn_buf *out, const char *name, const char *bytes,

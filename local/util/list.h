@@ -24,11 +24,13 @@ struct list {
   ((type *)list_item((link), offsetof(type, member)))
 
 /* Iterates over the items of a list. The present item may be removed. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type and a name take none */
 #define LIST_EACH(type, item, list, member)                                    \
   for (type *item = LIST_ITEM((list)->first, type, member), *item##_next;      \
        item &&                                                                 \
        (item##_next = LIST_ITEM((item)->member.next, type, member), true);     \
        item = item##_next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void *list_item(const list_link *link, size_t offset) {
   return link ? (char *)link - offset : NULL;
@@ -59,6 +61,17 @@ static inline void list_remove(list_link *link) {
   *(link->previous ? &link->previous->next : &link->in->first) = link->next;
   *(link->next ? &link->next->previous : &link->in->last) = link->previous;
   *link = (list_link){0};
+}
+
+/* Removes the first item and returns its link; NULL if the list is empty. */
+static inline list_link *list_pop(list *l) {
+  list_link *first = l->first;
+  if (!first)
+    return NULL;
+  l->first = first->next;
+  *(first->next ? &first->next->previous : &l->last) = NULL;
+  *first = (list_link){0};
+  return first;
 }
 
 #endif
