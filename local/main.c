@@ -32,7 +32,7 @@ typedef struct options {
   bool bwrap;
   bool private_network;
   bool lenient;
-  const account *user; /* NULL: as the generation has it */
+  const account *user; /* NULL: the default of the generation */
   generation generation;
   char **command; /* or NULL */
 } options;
@@ -54,29 +54,29 @@ typedef struct program {
 static const char usage[] =
     "usage: wrenn-local [OPTION...] [-- COMMAND [ARGUMENT...]]\n"
     "\n"
-    "Serves the capsule API on this machine. With a command, runs it with "
-    "WRENN_BASE_URL and WRENN_API_KEY set, and ends with it.\n"
+    "Serves the capsule API on this machine. With a command, runs the command "
+    "with WRENN_BASE_URL and WRENN_API_KEY set, and exits when it does.\n"
     "\n"
-    "  --listen ADDRESS:PORT  127.0.0.1:0 (0: a free port)\n"
-    "  --allow-remote         lets --listen name an address that is not\n"
-    "                         loopback: whoever has the key runs commands "
-    "here\n"
-    "  --data DIR             where capsules keep their files; a temporary\n"
-    "                         folder when absent\n"
-    "  --api-key KEY          else WRENN_LOCAL_API_KEY, else a random one,\n"
-    "                         which is printed; given again: of another team\n"
-    "  --api-key-file FILE    the same, with a key on each line\n"
-    "  --generation G         of the API: 0.1, 0.2 (when absent), 0.2.2, 0.3, "
-    "0.4\n"
-    "  --isolation bwrap|none none: commands run as you, and see your files;\n"
-    "                         else WRENN_LOCAL_ISOLATION, else bwrap\n"
-    "  --network host|private private: a capsule has nothing but a loopback "
-    "of\n"
-    "                         its own\n"
-    "  --user root|wrenn-user whom commands run as; root before 0.3 when "
-    "absent\n"
-    "  --lenient              answers in a friendly way where the real server\n"
-    "                         is silent or odd\n"
+    "  --listen ADDRESS:PORT  default: 127.0.0.1:0; port 0 chooses a free one\n"
+    "  --allow-remote         allow --listen an address that is not loopback:\n"
+    "                         anyone with the key can run commands here\n"
+    "  --data DIR             the folder for the capsules' files; default: a\n"
+    "                         temporary one\n"
+    "  --api-key KEY          default: WRENN_LOCAL_API_KEY, else a random "
+    "key,\n"
+    "                         which is printed; each key is a team of its own\n"
+    "  --api-key-file FILE    the same, with one key per line\n"
+    "  --generation G         of the API: 0.1, 0.2 (default), 0.2.2, 0.3, 0.4\n"
+    "  --isolation bwrap|none default: WRENN_LOCAL_ISOLATION, else bwrap; "
+    "none:\n"
+    "                         commands run as you and see your files\n"
+    "  --network host|private default: host; private: each capsule has only a\n"
+    "                         loopback interface\n"
+    "  --user root|wrenn-user the user that commands run as; default: root, "
+    "or\n"
+    "                         wrenn-user in 0.3 and 0.4\n"
+    "  --lenient              give friendlier answers where the real servers\n"
+    "                         are silent or odd\n"
     "  --version, --help\n";
 
 _Noreturn static void die(int status, const char *text, const char *detail) {
@@ -97,7 +97,7 @@ static void parse_listen(options *o, const char *text, bool remote) {
   long port = colon ? strtol(colon + 1, &end, 10) : -1;
   if (!colon || colon[1] == '\0' || *end || port < 0 || port > 65535 ||
       len == 0 || len >= sizeof(o->address))
-    die(2, "--listen wants ADDRESS:PORT, not ", text);
+    die(2, "--listen takes ADDRESS:PORT, not ", text);
   memcpy(o->address, text, len);
   o->address[len] = '\0';
   o->port = (int)port;
@@ -105,7 +105,7 @@ static void parse_listen(options *o, const char *text, bool remote) {
     strcpy(o->address, "127.0.0.1");
   bool loopback = !strncmp(o->address, "127.", 4) || !strcmp(o->address, "::1");
   if (!loopback && !remote)
-    die(2, "without --allow-remote only loopback addresses are served, not ",
+    die(2, "only loopback addresses are served without --allow-remote, not ",
         o->address);
 }
 
@@ -205,9 +205,12 @@ static options parse(int argc, char **argv) {
   if (optind < argc)
     o.command = argv + optind;
   else if (strcmp(argv[argc - 1], "--") == 0)
-    die(2, "a command is missing behind --", "");
+    die(2, "there is no command after --", "");
   if (o.private_network && !o.bwrap)
-    die(2, "--network private takes bubblewrap: not with --isolation none", "");
+    die(2,
+        "--network private needs bubblewrap: it does not work with"
+        " --isolation none",
+        "");
   take_usual_key(&o.keys);
   parse_listen(&o, listen, remote);
   return o;
@@ -229,14 +232,14 @@ static bool find_in_path(const char *name, char file[PATH_MAX]) {
 
 static void find_bwrap(program *p) {
   static const char none[] =
-      "or give --isolation none: commands then run with your own rights and"
+      "or use --isolation none: commands then run with your own rights and"
       " see all of your files";
   if (!find_in_path("bwrap", p->bwrap))
     die(1, "bubblewrap (bwrap) is missing. Install it, ", none);
   if (!walls_work(p->bwrap, p->options.private_network))
     die(1,
-        "bubblewrap (bwrap) cannot make a sandbox on this system. Let it make"
-        " user namespaces, ",
+        "bubblewrap (bwrap) cannot create a sandbox on this system. Allow it to"
+        " create user namespaces, ",
         none);
 }
 
@@ -258,7 +261,7 @@ static void find_agent(program *p) {
     if (realpath(path, p->agent))
       return;
   }
-  die(1, "wrenn-agent is missing: it belongs beside ", self);
+  die(1, "wrenn-agent is missing. It should be in ", self);
 }
 
 /* Raises the limit of descriptors as far as possible. Returns the old limit,
@@ -311,7 +314,7 @@ static void on_signal(uv_signal_t *handle, int number) {
   program *p = handle->data;
   if (!p->command_runs)
     end(p);
-  else if (number != SIGINT) /* a terminal sends this one to both */
+  else if (number != SIGINT) /* a terminal sends SIGINT to both */
     uv_process_kill(&p->command, number);
 }
 

@@ -442,10 +442,10 @@ walled("capsules with private networks", function()
     assert.are.equal(200, two:request(8000).status)
   end)
 
-  it("take bubblewrap", function()
+  it("need bubblewrap", function()
     local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
     for args, text in pairs({
-      ["--network private --isolation none"] = "takes bubblewrap",
+      ["--network private --isolation none"] = "needs bubblewrap",
       ["--network other"] = "host or private",
     }) do
       local pipe = assert(io.popen(("%s %s 2>&1; echo $?"):format(program,

@@ -44,7 +44,7 @@ static const char *take_lock(data_folder *d) {
   if (d->lock < 0)
     return "cannot use the data folder: ";
   return flock(d->lock, LOCK_EX | LOCK_NB)
-             ? "the data folder is another server's: "
+             ? "the data folder is in use by another server: "
              : NULL;
 }
 
@@ -80,7 +80,7 @@ const char *data_open(data_folder *d, const char *given) {
   *d = (data_folder){.lock = -1};
   if (given) {
     if (mkdir(given, 0700) && errno != EEXIST)
-      return "cannot make the data folder: ";
+      return "cannot create the data folder: ";
     return realpath(given, d->path) ? take_lock(d)
                                     : "cannot use the data folder: ";
   }
@@ -89,7 +89,7 @@ const char *data_open(data_folder *d, const char *given) {
   sweep(base);
   if (!join(path, base, PREFIX "XXXXXX") || !mkdtemp(path) ||
       !realpath(path, d->path))
-    return "cannot make a temporary folder: ";
+    return "cannot create a temporary folder: ";
   d->own = true;
   d->lock = make_lock(d->path);
   return NULL;
