@@ -169,6 +169,16 @@ generations.each(function(g)
       end
     end)
 
+    it("is a name that is no UTF-8, where a command does the work", function()
+      assert(capsule.files:write("plain", "x"))
+      assert(capsule.files:copy("plain", "\255a"))
+      assert(capsule.files:rename("\255a", "\255b"))
+      assert(capsule.files:chmod("\255b", "600"))
+      assert.are.equal("600 \255b\n", assert(capsule.commands:run(
+        "stat -c '%a %n' \255*")).stdout)
+      wrenn.check(capsule.commands:run("rm", { args = { "\255b" } }))
+    end)
+
     it("is a shell line that begins with the home directory", function()
       assert(capsule.files:write("~/tool", "echo tool $1\n"))
       wrenn.check(capsule.commands:run("chmod +x ~/tool", { check = true }))
@@ -254,6 +264,23 @@ describe("what no server can be told", function()
       { "'pid_or_tag'", function() commands:kill("a\255") end },
       { "'pid_or_tag'", function() commands:connect("a\0") end },
       { "'signal'", function() commands:kill(1, { signal = "\0" }) end },
+      { "'path'", function() files:read("\255") end },
+      { "'path'", function() files:write("\255", "") end },
+      { "'path'", function() files:list("\255") end },
+      { "'path'", function() files:stat("\255") end },
+      { "'path'", function() files:exists("\255") end },
+      { "'path'", function() files:make_dir("\255") end },
+      { "'path'", function() files:remove("\255") end },
+      { "'path'", function() files:upload_stream("\255", "") end },
+      { "'path'", function() files:download_stream("\255") end },
+      { "'path'", function() files:download("\255", "x") end },
+      { "'path'", function() files:upload("x", "\255") end },
+      { "'path'", function() files:download_dir("\255", "x") end },
+      { "'path'", function() files:upload_dir("x", "\255") end },
+      { "'path'", function() files:watch("\255") end },
+      { "'list[1].path'", function()
+        files:write_files({ { path = "\255", data = "" } })
+      end },
     }) do
       local ok, err = pcall(case[2])
       assert.is_false(ok)

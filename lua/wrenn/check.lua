@@ -117,6 +117,16 @@ function check.utf8(text, kind, name, fname, level)
   end
 end
 
+--- A path that travels in JSON or in a form's field, as those of file requests.
+function check.path(value, name, fname, level)
+  check.text(value, name, fname, (level or 2) + 1)
+  if not check.is_utf8(value) then
+    fail("argument", name, fname, "it is not UTF-8; rename, copy, chmod and"
+      .. " commands take any bytes", level or 2)
+  end
+  return value
+end
+
 local function check_map(map, name, fname, level)
   for key, value in pairs(map) do
     if type(key) ~= "string" or type(value) ~= "string" then

@@ -197,7 +197,7 @@ end
 ---@return wrenn.Error? err  what has been copied by then remains
 function Files:download_dir(path, local_dir)
   check.self(self, "is_files", "download_dir")
-  check.text(path, "path", "download_dir")
+  check.path(path, "path", "download_dir")
   check.text(local_dir, "local_dir", "download_dir")
   local arg, err = base.argument(path)
   if not arg then
@@ -355,7 +355,7 @@ mkdir -p -- "$1" && exec tar -xpf "$2" --no-same-owner -C "$1"
 function Files:upload_dir(local_dir, path)
   check.self(self, "is_files", "upload_dir")
   check.text(local_dir, "local_dir", "upload_dir")
-  check.text(path, "path", "upload_dir")
+  check.path(path, "path", "upload_dir")
   local arg, err = base.argument(path)
   if not arg then
     return nil, err

@@ -42,7 +42,7 @@ end
 ---  if it is a directory, a pipe or the like; ForbiddenError
 function Files:read(path)
   check.self(self, "is_files", "read")
-  check.text(path, "path", "read")
+  check.path(path, "path", "read")
   local answer, err = post(self, "read", path, http.fetch)
   if not answer then
     return nil, reason.of(self, err, "read", path)
@@ -69,7 +69,7 @@ end
 ---  ValidationError if it is a directory or its parent is a file
 function Files:write(path, data)
   check.self(self, "is_files", "write")
-  check.text(path, "path", "write")
+  check.path(path, "path", "write")
   check.arg(data, "data", "write", "string")
   return send.whole(self, path, data)
 end
@@ -86,7 +86,7 @@ end
 ---@return wrenn.Error? err  NotFoundError; ValidationError for a file
 function Files:list(path, opts)
   check.self(self, "is_files", "list")
-  check.text(path, "path", "list")
+  check.path(path, "path", "list")
   opts = check.options(opts, "list", { depth = "positive" })
   local entries, err = lookup.list(self, path, opts.depth or 1)
   return entries, err and reason.of(self, err, "list", path)
@@ -102,7 +102,7 @@ end
 ---@return wrenn.Error? err  NotFoundError if the path does not exist
 function Files:stat(path)
   check.self(self, "is_files", "stat")
-  check.text(path, "path", "stat")
+  check.path(path, "path", "stat")
   return lookup.entry(self, path)
 end
 
@@ -113,7 +113,7 @@ end
 ---@return wrenn.Error? err
 function Files:exists(path)
   check.self(self, "is_files", "exists")
-  check.text(path, "path", "exists")
+  check.path(path, "path", "exists")
   local entry, err = lookup.entry(self, path)
   if entry then
     return true
@@ -139,7 +139,7 @@ end
 ---@return wrenn.Error? err
 function Files:make_dir(path)
   check.self(self, "is_files", "make_dir")
-  check.text(path, "path", "make_dir")
+  check.path(path, "path", "make_dir")
   local answer, err = post(self, "mkdir", path, http.call, "made")
   if not answer then
     local existing = says_exists(err) and lookup.entry(self, path)
@@ -161,7 +161,7 @@ end
 ---  to 0.1.4 do not report that
 function Files:remove(path)
   check.self(self, "is_files", "remove")
-  check.text(path, "path", "remove")
+  check.path(path, "path", "remove")
   local ok, err = post(self, "remove", base.bare(path), http.order)
   return ok, err and reason.of(self, err, "remove", path)
 end
@@ -182,7 +182,7 @@ end
 ---@return wrenn.Error? err
 function Files:upload_stream(path, from)
   check.self(self, "is_files", "upload_stream")
-  check.text(path, "path", "upload_stream")
+  check.path(path, "path", "upload_stream")
   if not source.accepts(from) then
     error("bad argument 'source' to 'upload_stream' (string, array of"
       .. " strings, function or file expected, got " .. type(from) .. ")", 2)
@@ -202,7 +202,7 @@ end
 ---@return wrenn.Error? err  as for read
 function Files:download_stream(path)
   check.self(self, "is_files", "download_stream")
-  check.text(path, "path", "download_stream")
+  check.path(path, "path", "download_stream")
   local wire, err = base.wire(path)
   local size, object
   if wire then

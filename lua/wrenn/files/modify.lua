@@ -151,7 +151,7 @@ function Files:write_files(list)
   for i, item in ipairs(list) do
     local name = ("list[%d]"):format(i)
     check.arg(item, name, "write_files", "table")
-    check.text(item.path, name .. ".path", "write_files")
+    check.path(item.path, name .. ".path", "write_files")
     check.arg(item.data, name .. ".data", "write_files", "string")
     if item.mode ~= nil then
       check_mode(item.mode, name .. ".mode", "write_files", 2)

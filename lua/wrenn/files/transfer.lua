@@ -203,7 +203,7 @@ end
 ---   "local" for a failure on this machine
 function Files:download(path, local_path, opts)
   check.self(self, "is_files", "download")
-  check.text(path, "path", "download")
+  check.path(path, "path", "download")
   check.text(local_path, "local_path", "download")
   opts = check.options(opts, "download",
     { on_progress = "callable", resume = "boolean", verify = "boolean" })
@@ -255,7 +255,7 @@ end
 function Files:upload(local_path, path, opts)
   check.self(self, "is_files", "upload")
   check.text(local_path, "local_path", "upload")
-  check.text(path, "path", "upload")
+  check.path(path, "path", "upload")
   opts = check.options(opts, "upload",
     { on_progress = "callable", verify = "boolean" })
   local kind, size = core.file_type(local_path)

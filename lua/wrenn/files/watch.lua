@@ -244,7 +244,7 @@ end
 ---@return wrenn.Error? err  NotFoundError if the path does not exist
 function Files:watch(path, opts)
   check.self(self, "is_files", "watch")
-  check.text(path, "path", "watch")
+  check.path(path, "path", "watch")
   opts = check.options(opts, "watch", { recursive = "boolean" })
   local watch, err = open(self, path, opts.recursive, "notify")
   if not watch then
