@@ -63,14 +63,11 @@ end
 -- Looks behind an end: at what only this stream knows to ask, and at what became
 -- of the capsule.
 local function examine(self, event)
-  local judge = self.judge
-  self.judge = nil
-  if not (judge and is_doubtful(self, event)) then
-    judge = nil
-    if event.kind ~= "closed" then
-      return false
-    end
+  local judge = is_doubtful(self, event) and self.judge
+  if not judge and event.kind ~= "closed" then
+    return false
   end
+  self.judge = nil
   reader.judge(self, function()
     return judge and judge(event) or event.kind and { kind = "over",
       fate(self.client, self.path, closed(self, event[1], event[2])) }
