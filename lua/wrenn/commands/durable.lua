@@ -7,9 +7,11 @@ local cleanup = require("wrenn.task.cleanup")
 local directory = require("wrenn.commands.directory")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
+local fate = require("wrenn.client.fate")
 local files = require("wrenn.files")
 local ids = require("wrenn.ids")
 local kill = require("wrenn.commands.kill")
+local literal = require("wrenn.commands.literal")
 local run = require("wrenn.commands.run")
 local scheduler = require("wrenn.task.scheduler")
 local streams = require("wrenn.commands.stream")
@@ -33,25 +35,33 @@ end
 -- The maximum number of bytes of stdout, and of stderr, in one answer.
 local PIECE = 2 * 1024 * 1024
 local FOLDER_MAX = 200
-local ATTEMPTS = 3
-local FIRST_PAUSE = 0.3
 
 -- ---- scripts ---------------------------------------------------------------
 
 -- Every script starts in the home directory. "$1" is the folder.
 
--- "$2" is the working directory of the command, or empty.
+-- "$2" is the working directory of the command, or empty. What will be known of
+-- the command, its keeper and its exit code, gets its room on the disk now, and
+-- is later written in place: a disk that is full by then does not matter, and
+-- there is no half of it.
 local MAKE = [[
 [ -z "$2" ] || (cd -- "$2") 2>/dev/null || exit 18
 umask 077
 mkdir -p .wrenn || exit 1
 mkdir ".wrenn/$1" || { [ -d ".wrenn/$1" ] && exit 17; exit 1; }
-: >".wrenn/$1/out" && : >".wrenn/$1/err"
+cd ".wrenn/$1" || exit 1
+: >out && : >err && printf '%99s\n' '' >pid && printf '%9s\n' '' >exit \
+  && exit 0
+rm -f out err pid exit
+rmdir "$PWD"
+exit 19
 ]]
 
--- The start time of a process in clock ticks: together with the pid it
--- identifies the process for good.
+-- The start time of a process in clock ticks: together with the pid and the
+-- boot it identifies the process for good.
 local START = [[
+boot=
+read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
 start() {
   read -r s 2>/dev/null <"/proc/$1/stat" || return
   set -- ${s##*) }
@@ -67,7 +77,7 @@ start() {
 local KEEP = START .. [[
 d=$PWD/.wrenn/$1 limit=$2 cwd=$3
 shift 3
-printf '%s %s\n' $$ "$(start $$)" >"$d/pid"
+printf '%s %s %s\n' $$ "$(start $$)" "$boot" 1<>"$d/pid" || exit
 trap : TERM
 exec 3<&0
 (
@@ -96,24 +106,54 @@ while :; do
   kill -0 $c 2>/dev/null || break
 done
 [ -z "$limit" ] || kill -USR1 $t
-printf '%s\n' $code >"$d/exit"
+printf '%s\n' $code 1<>"$d/exit" || : >"$d/unknown"
 ]]
 
 -- Waits for a short time until there are more than "$2" bytes of stdout or "$3"
 -- bytes of stderr, or the command has ended. Prints at most "$4" bytes of each.
--- Exits with 0 if more may follow; with 10 after the last byte, having printed
--- the exit code unless the command was killed together with its keeper; with 12
--- if the time limit killed the command; with 3 if there is no such command.
+-- "$5" is the pid that the server has told of the keeper, or 0. Exits with 0 if
+-- more may follow; after the last byte with 10, having printed the exit code
+-- unless the command was killed together with its keeper; with 12 if the time
+-- limit killed the command; with 13 if the capsule was started anew meanwhile;
+-- with 14 if the exit code could not be written; with 15 if there is no keeper,
+-- nor any in the first minute. With 3 if there is no such command.
 local READ = START .. [[
 cd ".wrenn/$1" 2>/dev/null || exit 3
-over() {
-  [ -s exit ] && return
-  read -r p b 2>/dev/null <pid && [ "$(start "$p")" != "$b" ]
+tag=$1 known=$5
+is_coming() {
+  if [ "$known" != 0 ]; then
+    case $(tr '\0' ' ' 2>/dev/null <"/proc/$known/cmdline") in
+    *"$tag"*) return ;;
+    esac
+    [ $i -lt 20 ] # a process that is only just being made has no words yet
+    return
+  fi
+  [ $(($(date +%s) - $(stat -c %Y .))) -lt 60 ]
 }
-i=0 end=
+over() {
+  code= p=
+  read -r code 2>/dev/null <exit
+  [ -z "$code" ] || return 0
+  read -r p b its 2>/dev/null <pid
+  if [ -z "$p" ]; then
+    is_coming && return 1
+    read -r p b its 2>/dev/null <pid
+    [ -z "$p" ] || return 1
+    how=15
+  elif [ "$its" ] && [ "$its" != "$boot" ]; then
+    how=13
+  elif [ "$(start "$p")" = "$b" ]; then
+    return 1
+  else
+    read -r code 2>/dev/null <exit
+    [ -n "$code" ] || [ ! -e unknown ] || how=14
+  fi
+}
+i=0 end= how=10
 while :; do
   over && end=1
-  o=$(wc -c <out) e=$(wc -c <err)
+  o=$(wc -c 2>/dev/null <out) e=$(wc -c 2>/dev/null <err)
+  o=${o:-0} e=${e:-0}
   [ $o -gt $2 ] || [ $e -gt $3 ] && break
   [ "$end" ] && break
   i=$((i + 1))
@@ -126,8 +166,8 @@ if [ $o -gt $2 ] || [ $e -gt $3 ]; then
   exit 0
 fi
 [ -e late ] && exit 12
-cat exit 2>/dev/null
-exit 10
+[ -z "$code" ] || echo "$code"
+exit $how
 ]]
 
 -- Prints the pid and the start time of the keeper once there is something to
@@ -155,9 +195,9 @@ local function not_found(tag)
     ("there is no durable command with the tag '%s'"):format(tag))
 end
 
-local function failed(result)
+local function failed(result, guess)
   return errors.new("AgentError", "the capsule could not keep the command: "
-    .. (result.stderr:gsub("%s+$", "")), { result = result })
+    .. (guess or "") .. result.stderr:gsub("%s+$", ""), { result = result })
 end
 
 local function new(self, tag, pid)
@@ -179,7 +219,7 @@ local function make_folder(self, tag, opts)
     return nil, errors.new("ConflictError",
       ("there is a durable command with the tag '%s' already"):format(tag))
   elseif result.exit_code ~= 0 then
-    return nil, failed(result)
+    return nil, failed(result, result.exit_code == 19 and "is its disk full? ")
   end
   return true
 end
@@ -254,19 +294,18 @@ local function parse_offset(from)
   return tonumber(out), tonumber(err)
 end
 
+-- Reading does no harm: it is repeated like any request that only reads.
 local function fetch(stream)
-  local args = { stream.folder, ("%d"):format(stream.out),
-    ("%d"):format(stream.errs), ("%d"):format(PIECE) }
-  for attempt = 1, ATTEMPTS do
-    local result, err = exec.script(stream.commands, READ, args, 60)
-    if result or not err.retryable or attempt == ATTEMPTS then
-      return result, err
-    end
-    local ok, why = scheduler.sleep(FIRST_PAUSE * 2 ^ (attempt - 1))
-    if not ok then
-      return nil, why
-    end
+  local commands = stream.commands
+  local list = literal.wrap(words.script(READ, { stream.folder,
+    ("%d"):format(stream.out), ("%d"):format(stream.errs),
+    ("%d"):format(PIECE), ("%d"):format(stream.pid) }))
+  local result, err =
+    exec.run(commands, list, { timeout_sec = 60, reads = true })
+  if err and not err.status_code then
+    err = fate(commands.client, exec.path(commands, "/exec"), err)
   end
+  return result, err
 end
 
 -- Puts output into the inbox, each piece with the offset of its end.
@@ -282,6 +321,13 @@ local function put_output(stream, result)
   stream.errs = stream.errs + #result.stderr
   put("stderr", result.stderr)
 end
+
+-- How a command ended whose exit code will never be known, by what READ says.
+local LOST = {
+  [13] = "the capsule was started anew while the command ran",
+  [14] = "the exit code could not be kept; is the disk full?",
+  [15] = "the command has not started: nothing in the capsule keeps it",
+}
 
 local function put_answer(stream, result, err)
   local function broken(why)
@@ -299,6 +345,9 @@ local function put_answer(stream, result, err)
     stream.expired = errors.new("TimeoutError",
       "the command did not end within its limit")
     broken(stream.expired)
+  elseif LOST[result.exit_code] then
+    broken(errors.new("AgentError", LOST[result.exit_code],
+      { details = { tag = stream.tag } }))
   elseif result.exit_code == 3 then
     broken(not_found(stream.tag))
   else
@@ -337,15 +386,19 @@ end
 --- printed. Each event has an `offset`, a string that stands for the position
 --- after it in both outputs; stream.offset is that of the last event read. The
 --- exit code is the shell's: 128 + N if the command was killed by signal N; -1
---- if it was killed together with its keeper. Repeats POST
---- /v1/capsules/{id}/exec.
----@param opts? {from?: string|integer}  an offset; a number counts bytes of
----  stdout, and all of stderr then comes; the beginning when absent
+--- if it was killed together with its keeper. Where it will never be known, the
+--- stream gives what there is and ends with AgentError: the command did not come
+--- to start, the capsule was started anew meanwhile, the disk failed. Repeats
+--- POST /v1/capsules/{id}/exec.
+---@param opts? {from?: string|integer, check?: boolean}  `from` is an offset; a
+---  number counts bytes of stdout, and all of stderr then comes; the beginning
+---  when absent. `check` as for commands:stream
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
 function Handle:stream(opts)
   check.self(self, "is_durable_handle", "stream")
-  opts = check.options(opts, "stream", { from = "string|number" })
+  opts = check.options(opts, "stream",
+    { from = "string|number", check = "boolean" })
   local out, errs = parse_offset(opts.from)
   if not out or not errs then
     error("bad option 'from' to 'stream' (an offset of an event expected)", 2)
@@ -354,7 +407,7 @@ function Handle:stream(opts)
     inbox = scheduler.inbox(), commands = self.commands, folder = self.folder,
     tag = self.tag, pid = self.pid, out = out, errs = errs,
     offset = ("%d+%d"):format(out, errs),
-    refill = refill, on_finish = stop_fetching,
+    refill = refill, on_finish = stop_fetching, check = opts.check,
   })
   return stream, nil, nil, stream
 end

@@ -27,13 +27,14 @@ function exec.start(self, list, opts)
     "process")
 end
 
---- Runs words to their end. `opts` as in api.exec_body. Returns the result, or
---- nil, err. POST .../exec.
+--- Runs words to their end. `opts` as in api.exec_body, and `reads` if running
+--- them twice does no harm. Returns the result, or nil, err. POST .../exec.
 function exec.run(self, list, opts)
   local path = exec.path(self, "/exec")
   local answer, err = http.call(self.client, {
     method = "POST", path = path, json = api.exec_body(list, opts),
     timeout = opts.timeout_sec and opts.timeout_sec + MARGIN or false,
+    reads = opts.reads,
   }, "result")
   if not answer then
     return nil, err
