@@ -96,27 +96,31 @@ function words.with_stdin(list, path)
     list)
 end
 
--- "$1" is the user, "$2" a directory or empty; the arguments of env follow. The
--- directory may be accessible to only one of the two users, so both are tried.
+-- "$1" is the user, "$2" a directory or empty, "$3" another one for when that
+-- cannot be entered, or empty; the arguments of env follow. The directory may
+-- be accessible to only one of the two users, so both are tried.
 -- The server may have changed the user already, so that is checked first. sudo
 -- is told to keep the environment, as it may hold requested variables.
 local BECOME = [[
 u=$1
 d=$2
-shift 2
+e=$3
+shift 3
 [ -z "$d" ] || { cd -- "$d" 2>/dev/null && d=; }
 set -- /bin/sh -c '
-  [ -z "$1" ] || cd -- "$1" || exit 126
-  shift
-  exec env "$@"' sh "$d" "$@"
+  if [ -n "$1" ]; then
+    [ -n "$2" ] && cd -- "$1" 2>/dev/null || cd -- "${2:-$1}" || exit 126
+  fi
+  shift 2
+  exec env "$@"' sh "$d" "$e" "$@"
 [ "$(id -un)" = "$u" ] && exec "$@"
 [ "$(id -u)" = 0 ] || exec sudo -n -E -u "$u" -- "$@"
 command -v runuser >/dev/null && exec runuser -u "$u" -- "$@"
 exec su -s /bin/sh -c 'exec "$@"' -- "$u" sh "$@"
 ]]
 
---- Runs as a user {name=, home=}: in its home unless a directory was requested,
---- and with the environment variables of such a user unless others were
+--- Runs as a user {name=, home=}: in its home unless a directory was requested
+--- (or in /, as after a login, if it has none), and with the environment variables of such a user unless others were
 --- requested (the programs that change the user reset them). `cwd` is entered
 --- here; without it, the directory in the options has already been entered.
 function words.as_user(list, user, opts, cwd)
@@ -124,6 +128,7 @@ function words.as_user(list, user, opts, cwd)
   return behind(BECOME, {
     user.name,
     cwd and words.directory(cwd) or opts.cwd and "" or user.home,
+    opts.cwd and "" or "/",
     "HOME=" .. (envs.HOME or user.home), "USER=" .. (envs.USER or user.name),
     "LOGNAME=" .. (envs.LOGNAME or user.name),
   }, as_program(list))
