@@ -80,3 +80,24 @@ describe("a JSON text", function()
     end
   end)
 end)
+
+describe("the fields of an object", function()
+  it("fit their kinds, or the first that does not is named", function()
+    local fields = { "a", "string", "b", "?number", "c", "text", "d", "?table",
+      "e", "boolean", "f", "" }
+    local function misfits(object)
+      local list, at = {}, core.misfit(object, fields, 1)
+      while at do
+        list[#list + 1] = fields[2 * at - 1]
+        at = core.misfit(object, fields, at + 1)
+      end
+      return table.concat(list, " ")
+    end
+    assert.are.equal("f", misfits({ a = "", b = 1, c = "x", d = {}, e = false,
+      f = 1 }))
+    assert.are.equal("f", misfits({ a = "x", c = "x", e = true, f = "x" }))
+    assert.are.equal("a b c d e f", misfits({ a = 1, b = "1", c = "", d = 1,
+      e = "true" }))
+    assert.are.equal("a c e f", misfits({}))
+  end)
+end)

@@ -32,8 +32,13 @@ static const char *skip_plain(const char *at, const char *end) {
     uint64_t special = (w & HIGHS) | zero_bytes(w ^ ONES * '"') |
                        zero_bytes(w ^ ONES * '\\') |
                        ((w - ONES * 0x20) & ~w & HIGHS);
-    if (special)
+    if (special) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+      return at + __builtin_ctzll(special) / 8; /* the lowest one is exact */
+#else
       break;
+#endif
+    }
     at += 8;
   }
   while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 &&

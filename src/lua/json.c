@@ -1,6 +1,8 @@
 /* JSON answers as Lua values. */
 #include "../json.h"
 
+#include <string.h>
+
 #include "module.h"
 
 #define MAX_DEPTH 1000
@@ -130,7 +132,46 @@ static int core_json(lua_State *L) {
   return 2;
 }
 
+/* Whether the value below the top fits the kind on top: a name of a type, with
+ * "?" before it where the value may be nil; or "text", a string that is not
+ * empty. */
+static bool fits(lua_State *L) {
+  const char *kind = lua_tostring(L, -1);
+  int type = lua_type(L, -2);
+  if (!kind)
+    return false;
+  if (*kind == '?') {
+    if (type == LUA_TNIL)
+      return true;
+    kind++;
+  }
+  if (strcmp(kind, "text") == 0)
+    return type == LUA_TSTRING && lua_rawlen(L, -2) > 0;
+  return strcmp(kind, lua_typename(L, type)) == 0;
+}
+
+/* wrenn.core.misfit(object, fields, from): `fields` is a list of names and
+ * kinds in turn. Returns the number of the first pair, from the given one on,
+ * whose field does not fit; nil if all do. */
+static int core_misfit(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  int count = (int)lua_rawlen(L, 2) / 2;
+  for (int i = (int)luaL_checkinteger(L, 3); i <= count; i++) {
+    lua_rawgeti(L, 2, 2 * i - 1);
+    lua_rawget(L, 1);
+    lua_rawgeti(L, 2, 2 * i);
+    if (!fits(L)) {
+      lua_pushinteger(L, i);
+      return 1;
+    }
+    lua_settop(L, 3);
+  }
+  return 0;
+}
+
 void binding_add_json(lua_State *L) {
-  static const luaL_Reg functions[] = {{"json", core_json}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"json", core_json}, {"misfit", core_misfit}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

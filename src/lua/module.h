@@ -8,7 +8,7 @@
 
 /* Functions of the module. */
 void binding_add_hash(lua_State *L);     /* sha256 */
-void binding_add_json(lua_State *L);     /* json */
+void binding_add_json(lua_State *L);     /* json, misfit */
 void binding_add_loop(lua_State *L);     /* loop */
 void binding_add_requests(lua_State *L); /* request */
 void binding_add_tree(lua_State *L);     /* tree, file_type, make_dirs */

@@ -17,11 +17,19 @@ function resource.class(name, flag)
   return class
 end
 
+-- A table that is made with room for what the request becomes need not grow.
+local function with(request, method, path)
+  if not request then
+    return { method = method, path = path, timeout = nil, deadline = nil }
+  end
+  request.method, request.path = method, path
+  return request
+end
+
 --- Sends a request. Returns the decoded answer, which has the given shape; or
 --- nil, err.
 function resource.call(self, shape, method, path, request)
-  request = request or {}
-  request.method, request.path = method, path
+  request = with(request, method, path)
   local value, err = http.call(self.client, request, shape)
   if not value then
     return nil, err
@@ -31,9 +39,7 @@ end
 
 --- Like call, for answers without content.
 function resource.order(self, method, path, request)
-  request = request or {}
-  request.method, request.path = method, path
-  return http.order(self.client, request)
+  return http.order(self.client, with(request, method, path))
 end
 
 --- Builds a path with a checked value; `name` is the name of the argument.

@@ -178,8 +178,12 @@ local function hand_over(id, inbox, kind, a, b, c, d, e)
   elseif kind == "frame" then
     inbox:put(a, b)
     inbox:added(loop:frames(id, inbox, inbox.last))
-  elseif kind == "done" or kind == "headers" then
-    inbox:put({ kind = kind, status = a, head = b, body = c })
+  elseif kind == "done" then -- its end wakes those who wait
+    local last = inbox.last + 1
+    inbox[last] = { kind = kind, status = a, head = b, body = c }
+    inbox.last = last
+  elseif kind == "headers" then
+    inbox:put({ kind = kind, status = a, head = b })
   else
     inbox:put({ kind = kind, a, b, c, d, e }, type(a) == "string" and #a or 0)
   end
@@ -202,7 +206,7 @@ function scheduler.later(callback, a, b)
 end
 
 local function call_all(list)
-  for i = 1, list and #list or 0 do
+  for i = 1, #list do
     local one = list[i]
     one.callback(one.a, one.b)
   end
@@ -211,7 +215,9 @@ end
 local function call_later()
   local list = later
   later = nil
-  call_all(list)
+  if list then
+    call_all(list)
+  end
 end
 
 local function drain()
@@ -228,7 +234,9 @@ local function drain()
       callbacks[#callbacks + 1] = callback
     end
   end
-  call_all(callbacks)
+  if callbacks then
+    call_all(callbacks)
+  end
   call_later()
 end
 

@@ -135,7 +135,8 @@ function http.start(client, request)
   if not ready then
     return nil, errors.from_core(code, message)
   end
-  return scheduler.start("http", ready, path_of(request), request.body,
+  local path = request.query and path_of(request) or request.path
+  return scheduler.start("http", ready, path, request.body,
     request.timeout or nil, request.idle, request.answer,
     request.upload and (request.upload_size or -1) or nil)
 end

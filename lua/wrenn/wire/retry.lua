@@ -125,14 +125,14 @@ end
 --- also of those of a further call with the same request.
 function retry.run(client, request, attempt)
   local settings = client.settings
+  local begin = scheduler.now()
   if request.deadline == nil then
-    request.deadline = request.timeout and scheduler.now() + request.timeout
+    request.deadline = request.timeout and begin + request.timeout
   else
     request.timeout = retry.left(request)
   end
   local number, sent = 1, false
   while true do
-    local begin = scheduler.now()
     local answer, err, interrupted = attempt(client, request)
     local pause
     if answer then
@@ -151,7 +151,7 @@ function retry.run(client, request, attempt)
     if not ok then
       return nil, why
     end
-    number = number + 1
+    number, begin = number + 1, scheduler.now()
     request.timeout = retry.left(request)
   end
 end

@@ -2,6 +2,8 @@
 -- types. Code that reads an answer may rely on the required fields; optional
 -- and unknown fields are passed through.
 
+local misfit = require("wrenn.core").misfit
+
 local shapes = {}
 
 -- Fields and types by name of the shape. A question mark makes a field
@@ -76,22 +78,26 @@ local choices = {
   end,
 }
 
--- The fields of each shape, parsed once. `type`: the Lua type that is all
--- there is to check; false where there is more.
+-- The fields of each shape, parsed once; and in `kinds` their names and kinds
+-- in turn, as core.misfit takes them, "" where there is more to check.
 local compiled = {}
 for shape, fields in pairs(objects) do
   local list = {}
   for name, kind in pairs(fields) do
     local plain = kind:match("^[^?]+")
     local items = plain:match("^list:(.*)$")
-    local more = items or objects[plain] or plain == "text" or plain == "id"
-      or plain == "integer"
+    local more = items or objects[plain] or plain == "id" or plain == "integer"
     list[#list + 1] = { name = name, kind = plain, optional = plain ~= kind,
-      items = items, type = not more and plain }
+      items = items, simple = more and "" or plain }
   end
   table.sort(list, function(a, b)
     return a.name < b.name
   end)
+  list.kinds = {}
+  for i, field in ipairs(list) do
+    list.kinds[2 * i - 1] = field.name
+    list.kinds[2 * i] = (field.optional and "?" or "") .. field.simple
+  end
   compiled[shape] = list
 end
 
@@ -166,8 +172,6 @@ local function check_field(value, field, text)
       return true
     end
     return nil, "is missing"
-  elseif field.kind == "text" and type(value) == "string" and value ~= "" then
-    return true
   elseif field.items then
     return check_list(value, field.items, text, field.name)
   elseif objects[field.kind] then
@@ -185,15 +189,14 @@ function check_object(value, shape, text)
     return nil, "is not an object"
   end
   local fields = compiled[shape]
-  for i = 1, #fields do
-    local field = fields[i]
-    local name = field.name
-    if type(value[name]) ~= field.type then
-      local ok, why, where = check_field(value[name], field, text)
-      if not ok then
-        return nil, why, below(name, where)
-      end
+  local at = misfit(value, fields.kinds, 1)
+  while at do
+    local field = fields[at]
+    local ok, why, where = check_field(value[field.name], field, text)
+    if not ok then
+      return nil, why, below(field.name, where)
     end
+    at = misfit(value, fields.kinds, at + 1)
   end
   return true
 end
@@ -201,7 +204,9 @@ end
 --- Checks a decoded answer; `text` is its JSON. Returns true, or nil and the
 --- reason, such as "'id' is missing".
 function shapes.check(shape, value, text)
-  local is_array = text:find("^%s*%[") ~= nil
+  local first = text:byte(1)
+  local is_array = first == 91 -- [
+    or first ~= 123 and text:find("^%s*%[") ~= nil
   local ok, why, where
   if choices[shape] then
     shape = choices[shape](value, is_array)

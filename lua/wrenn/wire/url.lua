@@ -50,14 +50,24 @@ function url.unescape(text)
   end))
 end
 
+-- What is before the first gap of a template and behind it, by template: they
+-- are few and constant.
+local heads, tails = {}, {}
+
 --- Fills the gaps in "/v1/capsules/{}/files" with escaped segments.
 function url.path(template, value, ...)
-  local at = template:find("{}", 1, true)
-  if not at then
-    return template
+  local head, tail = heads[template], tails[template]
+  if not head then
+    head, tail = template:match("^(.-){}(.*)$")
+    if not head then
+      return template
+    end
+    heads[template], tails[template] = head, tail
   end
-  return template:sub(1, at - 1) .. url.segment(value)
-    .. url.path(template:sub(at + 2), ...)
+  if ... ~= nil then
+    tail = url.path(tail, ...)
+  end
+  return head .. url.segment(value) .. tail
 end
 
 --- Builds a query string with a leading question mark, sorted by name, or "".

@@ -88,7 +88,7 @@ function hosts.here()
 end
 
 function hosts.can_start()
-  local host = hosts.here()
+  local host = chosen or detect()
   if host.can_start then
     return host.can_start()
   end
