@@ -1,6 +1,8 @@
-/* What specs need of the system and Lua has not: fork(2), a deaf listener. */
+/* What specs need of the system and Lua has not: fork(2), a deaf listener, the
+ * size of the heap. */
 #include <arpa/inet.h>
 #include <lauxlib.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +51,13 @@ static int system_deaf(lua_State *L) {
   return 0;
 }
 
+/* heap(): the bytes that this process has allocated and not freed. */
+static int system_heap(lua_State *L) {
+  struct mallinfo2 info = mallinfo2();
+  lua_pushnumber(L, (lua_Number)(info.uordblks + info.hblkhd));
+  return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_spec_c_system(lua_State *L);
 
 int luaopen_spec_c_system(lua_State *L) {
@@ -57,6 +66,8 @@ int luaopen_spec_c_system(lua_State *L) {
   lua_setfield(L, -2, "fork");
   lua_pushcfunction(L, system_ended);
   lua_setfield(L, -2, "ended");
+  lua_pushcfunction(L, system_heap);
+  lua_setfield(L, -2, "heap");
   lua_pushcfunction(L, system_deaf);
   lua_setfield(L, -2, "deaf");
   return 1;

@@ -1,5 +1,7 @@
 -- TLS in front of a server: certificates made for one run, and socat.
 
+local expect = require("spec.support.expect")
+
 local tls = {}
 tls.__index = tls
 
@@ -40,21 +42,26 @@ end
 --- `how` is further options of socat's listener, pf=ip6,bind=[::1] for one.
 function tls.front(certificate, port, how)
   local self = setmetatable({}, tls)
+  -- A file, not a pipe: that would be full after some dozen connections.
+  self.log = os.tmpname()
   self.pipe = assert(io.popen(("echo $$; exec socat -d -d"
     .. " OPENSSL-LISTEN:0,%s,cert=%s,verify=0,fork,reuseaddr"
-    .. " TCP:127.0.0.1:%s 2>&1"):format(how or "bind=127.0.0.1", certificate,
-      port)))
+    .. " TCP:127.0.0.1:%s 2>%s"):format(how or "bind=127.0.0.1", certificate,
+      port, self.log)))
   self.pid = assert(self.pipe:read("*l"))
-  repeat
-    local line = assert(self.pipe:read("*l"), "socat did not start")
-    self.port = line:match("listening on AF=%d+ .*:(%d+)")
-  until self.port
+  self.port = expect.soon(function()
+    local file = assert(io.open(self.log))
+    local text = file:read("*a")
+    file:close()
+    return text:match("listening on AF=%d+ .-:(%d+)\n")
+  end)
   return self
 end
 
 function tls:stop()
   os.execute("kill " .. self.pid)
   self.pipe:close()
+  os.remove(self.log)
 end
 
 return tls
