@@ -38,10 +38,12 @@ local code = [[
     stream, err = capsule.commands:stream("x")
     streams[#streams + 1] = stream
   until err or #streams > 100
-  print(#streams > 20, err:is("ConnectionError"), err.details.kind, err)
+  print(#streams > 20, err:is("ConnectionError"), err.details.kind,
+    err.type .. ": " .. err.message)
   -- Elsewhere, so that no kept connection serves.
   local _, why = wrenn.Capsule.list({ api_key = "k", base_url = "%s" })
-  print(why and why:is("ConnectionError"), why and why.details.kind, why)
+  print(why and why:is("ConnectionError"), why and why.details.kind,
+    why and why.type .. ": " .. why.message)
   for i = 1, 10 do
     streams[i]:close()
   end
@@ -91,7 +93,8 @@ local many_code = [[
     local told = {}
     wrenn.check(wrenn.task.map(numbers, function(i)
       local result, err = call(i)
-      local line = err and tostring(err) or result.stdout == i .. "\n"
+      local line = err and err.type .. ": " .. err.message
+        or result.stdout == i .. "\n"
       told[line] = (told[line] or 0) + 1
       return true
     end, { concurrency = #numbers }))
@@ -131,7 +134,7 @@ local many_code = [[
     function() return capsule.files:upload_dir("/etc", "/tmp/x") end,
   }) do
     local value, err = call()
-    print(value, err.type, tostring(err):match("Too many.*"))
+    print(value, err.type, err.message:match("Too many.*"))
   end
   local loop, code, why = require("wrenn.core").loop()
   print(loop, code, why)
