@@ -15,8 +15,7 @@ local function create()
 end
 
 local worker = wrenn.task.spawn(function()
-  -- Cancelling waits for the creation, so that the capsule can be destroyed.
-  local capsule = wrenn.check(wrenn.task.shield(create))
+  local capsule = wrenn.check(create())
   wrenn.with(capsule, function()
     local stream = wrenn.check(capsule.commands:stream(
       "for i in 1 2 3 4 5; do echo $((i * 100)); sleep 0.2; done"))

@@ -5,9 +5,11 @@ local cleanup = require("wrenn.task.cleanup")
 local clients = require("wrenn.client")
 local commands = require("wrenn.commands")
 local core = require("wrenn.core")
+local errors = require("wrenn.errors")
 local files = require("wrenn.files")
 local git = require("wrenn.git")
 local keepalive = require("wrenn.client.keepalive")
+local nested = require("wrenn.task.nested")
 local proxy = require("wrenn.capsule.proxy")
 local pty = require("wrenn.pty")
 local revive = require("wrenn.client.revive")
@@ -149,10 +151,14 @@ local function create(class, opts)
   apply(client, info.id, opts)
   if opts.wait then
     local lift = task.guard(unmake, info, client)
-    local ok
-    ok, err = self:wait_ready({ timeout = opts.wait_timeout })
+    local called, ok
+    called, ok, err =
+      nested.call(self.wait_ready, self, { timeout = opts.wait_timeout })
     lift()
-    if not ok then
+    if not called then -- Ctrl-C
+      take_back(client, info.id)
+      errors.raise(ok)
+    elseif not ok then
       take_back(client, info.id)
       return nil, err
     end

@@ -45,8 +45,9 @@ local loose
 -- The tasks that tidy up, see task.tidy, and who waits for the last of them.
 local tidying, tidying_count, tidied = {}, 0, {}
 
---- Seconds that what tidies up gets when the program is about to end.
-local LAST = 5
+-- Seconds that what tidies up gets when the program is about to end: a little
+-- more than its own limit, so that its failure is told.
+local LAST = 5.5
 
 -- The error of a loose task that nobody waits for: reported by the host, or
 -- kept for task.update and, at the latest, the end of the program.
@@ -112,6 +113,18 @@ local function close(self)
   end
 end
 
+-- The tasks of a group that may be cancelled: those that do not tidy up, and do
+-- not create something.
+local function workers_of(group)
+  local list = {}
+  for one in pairs(group.tasks) do
+    if not tidying[one] and not one.is_maker then
+      list[#list + 1] = one
+    end
+  end
+  return list
+end
+
 -- What lua and luajit raise for Ctrl-C.
 local function is_interrupt(raised)
   return tostring(raised.message):find("interrupted!$") ~= nil
@@ -130,10 +143,8 @@ local function finish(self, ok, ...)
   local group = group_of(self)
   if self.raised and group ~= loose and is_interrupt(self.raised) then
     group.interrupt = group.interrupt or self.raised
-    for one in pairs(group.tasks) do
-      if not tidying[one] then
-        one:cancel()
-      end
+    for _, one in ipairs(workers_of(group)) do
+      one:cancel()
     end
   end
 end
@@ -437,17 +448,6 @@ local function break_off(tasks)
   await_tidying()
 end
 
--- The tasks of a group that do not tidy up.
-local function workers_of(group)
-  local list = {}
-  for one in pairs(group.tasks) do
-    if not tidying[one] then
-      list[#list + 1] = one
-    end
-  end
-  return list
-end
-
 local function await_group(group)
   local ok, err
   repeat
@@ -724,7 +724,7 @@ function task.complete(fn, undo, ...)
   end
   local state = {}
   local making = spawn_in(current_group(), true, make, state, fn, undo, ...)
-  state.making = making
+  making.is_maker, state.making = true, making
   local lift = task.guard(abandon, state, undo, ...)
   local results = pack(nested.call(making.wait, making))
   lift()

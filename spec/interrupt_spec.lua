@@ -1,0 +1,171 @@
+-- Ctrl-C at any moment, and programs that end while something is left to tidy
+-- up: no capsule and no command stays behind.
+
+local compat = require("spec.support.compat")
+local core = require("wrenn.core")
+local peer = require("spec.support.peer")
+local server = require("spec.support.server")
+local wrenn = require("wrenn")
+
+local PROLOGUE = [[
+  local wrenn = require("wrenn")
+  local task, check, Capsule = wrenn.task, wrenn.check, wrenn.Capsule
+  local function create() return check(Capsule.create({ wait = true })) end
+  local function use(c) check(c.commands:run("sleep 30")) end
+  local items = { 1, 2, 3, 4, 5, 6, 7, 8 }
+]]
+
+local programs = {
+  map = [[
+    check(task.map(items, function() wrenn.with(create(), use) end))
+  ]],
+  run = [[
+    task.run(function()
+      for _ in ipairs(items) do
+        task.spawn(function() wrenn.with(create(), use) end)
+      end
+    end)
+  ]],
+  gather = [[
+    task.run(function()
+      check(task.gather({
+        function() wrenn.with(create(), use) end,
+        function() wrenn.with(create(), function(c)
+          check(c.commands:stream("sleep 30")):wait()
+        end) end,
+      }))
+    end)
+  ]],
+  main = [[ wrenn.with(create(), use) ]],
+}
+if compat.has_close then
+  programs.close = [[
+    task.run(function()
+      for _ in ipairs(items) do
+        task.spawn(function()
+          local c <close> = create()
+          use(c)
+        end)
+      end
+    end)
+  ]]
+end
+
+local function write(text)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+-- When the programs are interrupted, in hundredths of a second. Once: lua
+-- cannot bear a second time.
+local MOMENTS = { 3, 7, 10, 14, 19, 25, 32, 40, 60, 100 }
+
+describe("Ctrl-C", function()
+  for name, text in pairs(programs) do
+    it("leaves no capsule behind: " .. name, function()
+      local s = server.start("--isolation none")
+      local path = write(PROLOGUE .. text)
+      local lines = {}
+      for _, moment in ipairs(MOMENTS) do
+        lines[#lines + 1] = ("timeout --foreground -s INT -k 30 %d.%02d %s %s"
+          .. " 2>&1; echo status $?"):format(math.floor(moment / 100),
+          moment % 100, compat.lua, path)
+      end
+      local begin = core.now()
+      local output = compat.output_of(("export WRENN_BASE_URL=%s"
+        .. " WRENN_API_KEY=%s; { %s; }"):format(s.url, s.key,
+        table.concat(lines, "; ")))
+      os.remove(path)
+      assert.is_true(core.now() - begin < 60)
+      local _, ends = output:gsub("status 124", "")
+      assert.are.equal(#MOMENTS, ends, output)
+      assert.is_nil(output:find("lua/wrenn/task[%w_/]*%.lua:%d+: attempt"),
+        output)
+      for _, info in ipairs(assert(wrenn.Capsule.list(s:options()))) do
+        assert.are.equal("stopping", info.status)
+      end
+      s:stop()
+    end)
+  end
+end)
+
+describe("a program that ends at once", function()
+  -- Runs a program that connects to a peer. Returns its output and the seconds.
+  local function run(p, text)
+    local path = write(PROLOGUE .. text)
+    local begin = core.now()
+    local output = compat.output_of(("WRENN_BASE_URL=%s WRENN_API_KEY=k"
+      .. " timeout 60 %s %s 2>&1; echo status $?"):format(p.url, compat.lua,
+      path))
+    os.remove(path)
+    return output, core.now() - begin
+  end
+
+  it("after a broken off creation destroys the capsule", function()
+    local p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.method == "POST" then c:sleep(0.6) end
+        c:respond(200, '{"id":"cl-1","status":"running"}')
+      end
+    ]])
+    finally(function() p:stop() end)
+    local output = run(p, [[
+      local _, err = task.with_timeout(0.2, Capsule.create)
+      print(err.type)
+    ]])
+    assert.are.equal("TimeoutError\nstatus 0\n", output)
+    local requests = p:received()
+    assert.are.equal("DELETE /v1/capsules/cl-1",
+      requests[#requests]:match("^%S+ %S+"))
+  end)
+
+  it("after a limit kills the command", function()
+    local s = server.start("--isolation none")
+    finally(function() s:stop() end)
+    local capsule =
+      assert(wrenn.Capsule.create(s:options({ wait = true })))
+    local path = write(PROLOGUE .. ([[
+      local c = check(Capsule.connect(%q))
+      local _, err = task.with_timeout(0.3, function() return use(c) end)
+    ]]):format(capsule.id))
+    compat.output_of(("WRENN_BASE_URL=%s WRENN_API_KEY=%s timeout 60 %s %s")
+      :format(s.url, s.key, compat.lua, path))
+    os.remove(path)
+    assert.are.same({}, assert(capsule.commands:list()))
+  end)
+
+  it("does not wait long for a server that says nothing", function()
+    local p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.path:find("/exec$") or req.path:find("/processes$") then
+          return c:sleep(60)
+        end
+        c:respond(200, '{"id":"cl-1","status":"running"}')
+      end
+    ]])
+    finally(function() p:stop() end)
+    local output, took = run(p, [[
+      local c = check(Capsule.connect("cl-1"))
+      c.client.settings.on_event = function(event)
+        if event.type == "cleanup" then
+          print(event.what, event.error.type)
+        end
+      end
+      local begin = os.time()
+      local _, err = task.with_timeout(0.3, function()
+        return c.commands:run("x")
+      end)
+      print(err.type, os.time() - begin < 3)
+    ]])
+    assert.is_true(took < 12, took)
+    assert.are.equal("TimeoutError\ttrue\nkill a command\tTimeoutError\n"
+      .. "status 0\n", output)
+  end)
+end)
