@@ -169,7 +169,7 @@ generations.each(function(g)
       local answer = w:request("POST", "/v1/capsules",
         { template = "no-such" })
       assert_error(answer, 404, g.pick("not_found", "template_not_found"),
-        g.pick("template not found", 'Template "no-such" not found.'))
+        g.pick("resource not found", 'Template "no-such" not found.'))
       for _, name in ipairs({ "../x", ".x", ("x"):rep(65), "a b" }) do
         answer = w:request("POST", "/v1/capsules", { template = name })
         assert.are.equal(400, answer.status)

@@ -128,7 +128,7 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
     return false;
   }
   if (!t || !t->ready) {
-    api_reply_fault(c, FAULT_NO_TEMPLATE, given);
+    api_reply_fault(c, FAULT_NO_BASE, given);
     return false;
   }
   snprintf(wishes->template, sizeof(wishes->template), "%s", name);

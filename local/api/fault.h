@@ -33,6 +33,7 @@ typedef enum fault {
   FAULT_TEMPLATE_NAME,
   FAULT_SNAPSHOT_NAME,
   FAULT_NO_TEMPLATE, /* these three: text: the name */
+  FAULT_NO_BASE,     /* for a new capsule; text: the name */
   FAULT_NO_ROOM,     /* for one more capsule */
   FAULT_OPEN_FILES,  /* too many; text: the message */
   FAULT_UNREACHABLE, /* the capsule's sandbox is ending */
