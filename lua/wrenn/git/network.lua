@@ -49,7 +49,8 @@ local clone_spec = {
 ---@field dangerously_store_credentials? boolean  keep them in .git/config
 
 --- git clone. Credentials, including those in the URL, are sent to the host of
---- the URL, for this command only; the URL is stored without them.
+--- the URL, for this command only; the URL is stored without them. A path or a
+--- file:// URL is a directory of the capsule, not one of this machine.
 ---@param url string
 ---@param dest? string
 ---@param opts? wrenn.GitCloneOptions  timeout: 300
