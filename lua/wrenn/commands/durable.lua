@@ -105,7 +105,11 @@ while :; do
   code=$?
   kill -0 $c 2>/dev/null || break
 done
-[ -z "$limit" ] || kill -USR1 $t
+if [ -e "$d/late" ]; then
+  wait $t # until all is killed
+elif [ "$limit" ]; then
+  kill -USR1 $t
+fi
 printf '%s\n' $code 1<>"$d/exit" || : >"$d/unknown"
 ]]
 
