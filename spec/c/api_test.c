@@ -287,6 +287,34 @@ static void an_upload(void) {
   stop_peer(&p);
 }
 
+static void a_prepared_request(void) {
+  int thing;
+  wrenn_id id;
+  wrenn_event event;
+  wrenn_request *request = NULL;
+  peer p;
+  start_peer(&p, "http", hello);
+  wrenn_loop *loop = new_loop();
+  wrenn_http_options options = {.size = sizeof(options), .url = "x"};
+  CHECK(wrenn_request_new(&options, &request) == WRENN_E_ARGUMENT);
+  options.url = p.url;
+  CHECK(wrenn_request_new(&options, &request) == WRENN_OK);
+  wrenn_request_options own = {.size = 1};
+  CHECK(wrenn_request_start(loop, request, &own, &id) == WRENN_E_ARGUMENT);
+  own = (wrenn_request_options){
+      .size = sizeof(own), .user = &thing, .path = "/a b"};
+  CHECK(wrenn_request_start(loop, request, &own, &id) == WRENN_E_ARGUMENT);
+  own.path = "/path";
+  CHECK(wrenn_request_start(loop, request, &own, &id) == WRENN_OK);
+  wrenn_request_free(request);
+  wrenn_request_free(NULL);
+  CHECK(next(loop, &event));
+  CHECK(event.type == WRENN_EV_DONE && event.status == 200 &&
+        event.user == &thing && event.data_len == 5);
+  wrenn_loop_free(loop);
+  stop_peer(&p);
+}
+
 static void a_refused_websocket(void) {
   int thing;
   wrenn_id id;
@@ -359,5 +387,6 @@ CHECK_MAIN(
     {"timers give back what is the user's", timers_give_back_what_is_the_users},
     {"an old id does no harm", an_old_id_does_no_harm},
     {"a streamed answer", a_streamed_answer}, {"an upload", an_upload},
+    {"a prepared request", a_prepared_request},
     {"a refused WebSocket", a_refused_websocket},
     {"options may be shorter or longer", options_may_be_shorter_or_longer})
