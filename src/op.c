@@ -12,6 +12,10 @@
 #define SPARE_FDS 16
 /* The maximum time from the start of a head to its end. */
 #define HEAD_MS 30000
+/* A deadline that is noticed so late had nobody to watch it: the process was
+ * stopped or busy. What has arrived meanwhile is then read first. */
+#define LATE_MS 100
+#define READ_MS 20
 
 static void on_timer(uv_timer_t *timer);
 
@@ -150,7 +154,8 @@ static void arm_timer(wrenn_op *op) {
     return;
   }
   uint64_t now = uv_now(&op->loop->uv);
-  uv_timer_start(&op->timer, on_timer, at > now ? at - now : 0, 0);
+  op->due = at > now ? at : now;
+  uv_timer_start(&op->timer, on_timer, op->due - now, 0);
 }
 
 /* In integers: a fraction might be printed with a comma. */
@@ -174,6 +179,11 @@ static void on_timer(uv_timer_t *timer) {
   uint64_t now = uv_now(&op->loop->uv);
   bool flows = op->connected && !op->starved;
   bool waits = flows && !op->answered;
+  if (op->due && now > op->due + LATE_MS) {
+    op->due = 0;
+    uv_timer_start(timer, on_timer, READ_MS, 0);
+    return;
+  }
   if (!op->class->stop)
     wrenn_op_finish(op, wrenn_op_node(op, WRENN_EV_FIRED, 0));
   else if (!op->connected && passed(now, op->started, limits->connect_ms))

@@ -53,6 +53,7 @@ struct wrenn_op {
   uint64_t active;  /* uv_now of the last byte either way */
   uint64_t asked;   /* uv_now of the last byte of the request */
   uint64_t begun;   /* uv_now of the answer's first line; 0: none yet */
+  uint64_t due;     /* when the timer should fire; 0: it came late */
   uv_timer_t timer;
 };
 

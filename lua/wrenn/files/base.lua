@@ -201,11 +201,10 @@ local function failure(result)
   return errors.new(type_name, text, { result = result })
 end
 
--- Copying a tree may take long, and without an explicit limit servers have
--- their own of 30 s.
-local TOOL_LIMIT = 3600
---- The limit in seconds for a tool that only looks.
-base.LOOK_LIMIT = 30
+-- Seconds for a tool that does one thing, or only looks.
+local TOOL_LIMIT = 30
+--- Seconds for a tool that reads or writes whole files or trees.
+base.DATA_LIMIT = 600
 
 --- Runs a tool inside the capsule. User values are passed as arguments only. So
 --- is the environment, which is not secret: some servers accept none, and a

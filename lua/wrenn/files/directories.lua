@@ -179,7 +179,7 @@ local CHANGED = 1
 -- Packs a directory of the capsule into `copy`. Returns tar's warnings.
 local function pack_there(self, arg, copy)
   local result, err = base.tool(self, "tar",
-    { "--format=gnu", "-cf", copy, "-C", arg, "." })
+    { "--format=gnu", "-cf", copy, "-C", arg, "." }, base.DATA_LIMIT)
   if not result and err.result and err.result.exit_code == CHANGED then
     result = err.result
   end
@@ -189,8 +189,8 @@ end
 --- Copies a directory with its contents from the capsule. Permissions, times
 --- and symbolic links are kept, but not owners, setuid bits, devices, pipes and
 --- sockets. Existing files are replaced, others kept; nothing is written
---- through a symbolic link below `local_dir`. Runs tar in the capsule, which
---- needs space for the archive there. POST /v1/capsules/{id}/files/stream/read.
+--- through a symbolic link below `local_dir`. Runs tar in the capsule, for at
+--- most 600 s, which needs space for the archive there. POST /v1/capsules/{id}/files/stream/read.
 ---@param path string
 ---@param local_dir string  created if it does not exist
 ---@return wrenn.DirectoryResult|nil
@@ -346,7 +346,7 @@ mkdir -p -- "$1" && exec tar -xpf "$2" --no-same-owner -C "$1"
 --- Copies a directory with its contents into the capsule. Permissions, times,
 --- symbolic and hard links are kept, but not owners, devices, pipes and
 --- sockets. Existing files are replaced, others kept. Runs tar in the capsule,
---- which needs space for the archive there. POST
+--- for at most 600 s, which needs space for the archive there. POST
 --- /v1/capsules/{id}/files/stream/write.
 ---@param local_dir string
 ---@param path string  created if it does not exist
@@ -375,7 +375,8 @@ function Files:upload_dir(local_dir, path)
       return next_piece
     end, false)
     if ok then
-      ok, err = base.tool(self, "/bin/sh", { "-c", UNPACK, "sh", arg, copy })
+      ok, err = base.tool(self, "/bin/sh", { "-c", UNPACK, "sh", arg, copy },
+        base.DATA_LIMIT)
     end
     return ok and result or nil, err
   end)

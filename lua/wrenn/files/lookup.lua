@@ -141,8 +141,7 @@ function lookup.count(self, path)
     return nil, err
   end
   local result
-  result, err = base.tool(self, "/bin/sh", { "-c", COUNT, "sh", arg },
-    base.LOOK_LIMIT)
+  result, err = base.tool(self, "/bin/sh", { "-c", COUNT, "sh", arg })
   if result then
     local count = tonumber(result.stdout:match("^%s*(%d+)"))
     if count then

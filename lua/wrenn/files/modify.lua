@@ -8,8 +8,9 @@ local task = require("wrenn.task")
 
 local Files = base.Files
 
--- Runs a tool with fixed words, followed by paths. Returns true, or nil, err.
-local function run(self, name, args, ...)
+-- Runs a tool for at most `limit` seconds with fixed words, followed by paths.
+-- Returns true, or nil, err.
+local function run(self, limit, name, args, ...)
   for _, path in ipairs({ ... }) do
     local arg, err = base.argument(path)
     if not arg then
@@ -17,13 +18,13 @@ local function run(self, name, args, ...)
     end
     args[#args + 1] = arg
   end
-  local result, err = base.tool(self, name, args)
+  local result, err = base.tool(self, name, args, limit)
   return result and true, err
 end
 
 --- Renames a file, directory or symbolic link (not the target of the link).
 --- Whatever exists at `to` is replaced, including a link, but not a directory
---- that is not empty. Runs mv.
+--- that is not empty. Runs mv, for at most 600 s.
 ---@param from string
 ---@param to string
 ---@return true|nil
@@ -34,13 +35,13 @@ function Files:rename(from, to)
   check.self(self, "is_files", "rename")
   check.text(from, "from", "rename")
   check.text(to, "to", "rename")
-  return run(self, "mv", { "-fT", "--" }, from, to)
+  return run(self, base.DATA_LIMIT, "mv", { "-fT", "--" }, from, to)
 end
 
 --- Copies a file, or a directory with its contents; permissions, times and
 --- symbolic links are kept. A file at `to`, or the target of a link there, is
 --- replaced; a directory there is merged into. A copy that fails may leave a
---- part. Runs cp.
+--- part. Runs cp, for at most 600 s.
 ---@param from string
 ---@param to string
 ---@return true|nil
@@ -51,7 +52,7 @@ function Files:copy(from, to)
   check.self(self, "is_files", "copy")
   check.text(from, "from", "copy")
   check.text(to, "to", "copy")
-  return run(self, "cp", { "-aT", "--" }, from, to)
+  return run(self, base.DATA_LIMIT, "cp", { "-aT", "--" }, from, to)
 end
 
 -- Returns a mode in chmod's syntax, or nil.
@@ -94,7 +95,7 @@ local function check_mode(mode, name, fname, level)
 end
 
 --- Changes the permissions of a file; for a symbolic link, those of its target.
---- Runs chmod.
+--- Runs chmod, for at most 30 s.
 ---@param path string
 ---@param mode string|integer  "644", "0755", "u+x"; or the bits, as in the
 ---  `mode`
@@ -105,7 +106,7 @@ function Files:chmod(path, mode)
   check.self(self, "is_files", "chmod")
   check.text(path, "path", "chmod")
   local text = check_mode(mode, "mode", "chmod", 2)
-  return run(self, "chmod", { "--", text }, path)
+  return run(self, nil, "chmod", { "--", text }, path)
 end
 
 -- ---- several at once -------------------------------------------------------

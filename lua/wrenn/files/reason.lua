@@ -59,8 +59,7 @@ end
 
 local function look_for_block(self, path, lines, kind)
   local arg = base.argument(path)
-  local _, err = base.tool(self, "/bin/sh", { "-c", lines, "sh", arg, kind },
-    base.LOOK_LIMIT)
+  local _, err = base.tool(self, "/bin/sh", { "-c", lines, "sh", arg, kind })
   local block = err and err.result and blocks[err.result.exit_code]
   if block then
     return block[1], block[2]:format(path)

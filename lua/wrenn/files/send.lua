@@ -78,7 +78,8 @@ local refusals = {
 -- nil, err.
 local function join(self, path, arg, stage, first, last, is_all)
   local result, err = base.tool(self, "/bin/sh", { "-c", JOIN, "sh", stage,
-    arg, ("%d"):format(first), ("%d"):format(last), is_all and "all" or "" })
+    arg, ("%d"):format(first), ("%d"):format(last), is_all and "all" or "" },
+    base.DATA_LIMIT)
   if result then
     return is_all and result.stdout == ""
   elseif not err.result then

@@ -22,7 +22,8 @@ local function verify(self, path, hash)
     return nil, err
   end
   local result
-  result, err = base.tool(self, "sha256sum", { "--", arg })
+  result, err = base.tool(self, "sha256sum", { "--", arg },
+    base.DATA_LIMIT)
   if not result then
     return nil, err
   end
@@ -63,7 +64,8 @@ local function open_rest(self, path, have, hash)
   local copy = base.temporary()
   local result
   result, err = base.tool(self, "/bin/sh", { "-c", REST, "sh", arg,
-    ("%d"):format(have), hash, ("%d"):format(have + 1), copy })
+    ("%d"):format(have), hash, ("%d"):format(have + 1), copy },
+    base.DATA_LIMIT)
   if result then
     local download
     download, err = self:download_stream(copy)
