@@ -4,10 +4,12 @@
 
 local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
+local scheduler = require("wrenn.task.scheduler")
 local task = require("wrenn.task")
 local wait = require("wrenn.client.status")
 
 local LIMIT = 3 -- seconds
+local SETTLES, PAUSE = 1.5, 0.2 -- until a late server may tell more
 
 -- What a status says of a capsule that was running. All others are those of one
 -- that goes on.
@@ -23,19 +25,25 @@ local fates = {
 }
 
 -- Returns the status, and what became of the capsule; nil if that cannot be
--- known.
+-- known. Servers of 0.1 go on calling a capsule running for a while that is
+-- being destroyed or has been paused.
 local function look(client, id)
-  local info, err = http.call(client, {
-    method = "GET", path = "/v1/capsules/" .. id, timeout = LIMIT, retries = 0,
-  }, "capsule")
-  if not info then
-    return err.status_code == 404 and "stopped" or nil, fates.stopped
+  local latest = scheduler.now() + SETTLES
+  while true do
+    local info, err = http.call(client, {
+      method = "GET", path = "/v1/capsules/" .. id, timeout = LIMIT,
+      retries = 0,
+    }, "capsule")
+    if not info then
+      return err.status_code == 404 and "stopped" or nil, fates.stopped
+    end
+    local status = info.status
+    if status ~= "running" or wait.runs(client, info) ~= false then
+      return status, fates[status]
+    elseif scheduler.now() >= latest or not scheduler.sleep(PAUSE) then
+      return status, "the capsule does not run any more"
+    end
   end
-  local status = info.status
-  if status == "running" and wait.runs(client, info) == false then
-    return status, "the capsule does not run any more" -- 0.1 tells it late
-  end
-  return status, fates[status]
 end
 
 --- Returns the error in place of `err`, which ended something of the capsule
