@@ -156,7 +156,7 @@ over() {
 i=0 end= how=10
 while :; do
   over && end=1
-  o=$(wc -c 2>/dev/null <out) e=$(wc -c 2>/dev/null <err)
+  { o=$(wc -c <out) e=$(wc -c <err); } 2>/dev/null
   o=${o:-0} e=${e:-0}
   [ $o -gt $2 ] || [ $e -gt $3 ] && break
   [ "$end" ] && break
