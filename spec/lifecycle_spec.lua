@@ -4,6 +4,7 @@
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -148,7 +149,9 @@ describe("a capsule of a scripted server", function()
     wrenn.task.run(function()
       local creating = wrenn.task.spawn(Capsule.create,
         p:options({ wait = true }))
-      wrenn.task.sleep(0.2)
+      expect.soon(function()
+        return #p:received() > 1
+      end)
       creating:cancel()
       local capsule, err = creating:wait()
       assert.is_nil(capsule)
