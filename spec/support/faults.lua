@@ -185,7 +185,7 @@ faults.addresses = {
   { name = "no such host", base = "http://no-such-host.invalid",
     expected = "ConnectionError", concurrency = 4 },
   { name = "no TLS there", base = "https://127.0.0.1:%s",
-    expected = "ConnectionError", concurrency = 32 },
+    expected = "ConnectionError", concurrency = 4 },
 }
 
 return faults

@@ -155,6 +155,7 @@ function host.check_killed(assert, figures)
   for _, how in ipairs({ "request", "stream" }) do
     assert.are.equal("true", figures[how .. "_began"])
     assert.are.equal("false", figures[how .. "_goes_on"], how)
+    assert.are.equal("true", figures[how .. "_asked"], how)
   end
 end
 
