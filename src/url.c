@@ -19,21 +19,29 @@ static char *part(CURLU *parsed, CURLUPart which, unsigned flags) {
   return curl_url_get(parsed, which, &text, flags) ? NULL : text;
 }
 
-bool wrenn_url_parse(wrenn_url *url, const char *text) {
+wrenn_status wrenn_url_parse(wrenn_url *url, const char *text) {
+  wrenn_status status = WRENN_E_MEMORY;
   char *host = NULL, *port = NULL, *path = NULL, *query = NULL;
   *url = (wrenn_url){0};
   CURLU *parsed = curl_url();
-  if (!parsed || curl_url_set(parsed, CURLUPART_URL, text,
-                              CURLU_PATH_AS_IS | CURLU_DISALLOW_USER))
+  if (!parsed)
+    goto out;
+  CURLUcode code = curl_url_set(parsed, CURLUPART_URL, text,
+                                CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
+  if (code && code != CURLUE_OUT_OF_MEMORY)
+    status = WRENN_E_ARGUMENT;
+  if (code)
     goto out;
   host = part(parsed, CURLUPART_HOST, 0);
   port = part(parsed, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT);
   path = part(parsed, CURLUPART_PATH, 0);
   query = part(parsed, CURLUPART_QUERY, 0);
-  if (!host || !path)
+  if (!host || !path) /* such a URL has both */
     goto out;
   url->authority = join(host, port ? ":" : "", port ? port : "");
   url->path = join(path, query ? "?" : "", query ? query : "");
+  if (url->authority && url->path)
+    status = WRENN_OK;
 
 out:
   curl_free(host);
@@ -41,9 +49,9 @@ out:
   curl_free(path);
   curl_free(query);
   curl_url_cleanup(parsed);
-  if (!url->authority || !url->path)
+  if (status)
     wrenn_url_free(url);
-  return url->path != NULL;
+  return status;
 }
 
 void wrenn_url_free(wrenn_url *url) {

@@ -2,7 +2,7 @@
 #ifndef WRENN_URL_H
 #define WRENN_URL_H
 
-#include <stdbool.h>
+#include "wrenn.h"
 
 typedef struct wrenn_url {
   char *authority; /* for the Host header: the port only when it is not the
@@ -10,10 +10,10 @@ typedef struct wrenn_url {
   char *path;      /* with its query; at least "/" */
 } wrenn_url;
 
-/* Parses an absolute http or https URL. Returns false if it is malformed,
- * contains a user name, or memory is out; *url is then empty. Free with
+/* Parses an absolute http or https URL: WRENN_E_ARGUMENT if it is malformed or
+ * contains a user name. After a failure *url is empty. Free with
  * wrenn_url_free. */
-bool wrenn_url_parse(wrenn_url *url, const char *text);
+wrenn_status wrenn_url_parse(wrenn_url *url, const char *text);
 
 void wrenn_url_free(wrenn_url *url);
 

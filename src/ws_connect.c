@@ -133,8 +133,8 @@ wrenn_status wrenn_ws_prepare(wrenn_loop *loop, wrenn_ws_op *ws,
   status = WRENN_E_MEMORY;
   if (!put_http_url(&http, options->url))
     goto out;
-  status = WRENN_E_ARGUMENT;
-  if (!wrenn_url_parse(&url, http.data))
+  status = wrenn_url_parse(&url, http.data);
+  if (status)
     goto out;
   status = put_request(ws, &request, options, &url);
   if (status)
