@@ -9,11 +9,11 @@ LUA = 5.4
 PREFIX = /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test spec asan valgrind fuzz bench bench-peers clang lint format install clean
+.PHONY: help setup build demo test spec asan tsan valgrind fuzz soak bench bench-peers clang lint format install clean
 
 help:
 	@sed -n 's/^#\( \|$$\)//p' Makefile
-	@echo 'Others: build, spec, asan, valgrind, fuzz, bench, clang, lint, format,'
+	@echo 'Others: build, spec, asan, tsan, valgrind, fuzz, soak, bench, clang, lint, format,'
 	@echo '        bench-peers, install, clean.'
 
 setup:
@@ -39,6 +39,10 @@ spec:
 asan:
 	@scripts/asan.sh
 
+# What has threads under ThreadSanitizer: the relay, and the local server.
+tsan:
+	@scripts/tsan.sh
+
 # The core's specs and the C unit tests under valgrind, which it takes.
 valgrind:
 	@scripts/valgrind.sh
@@ -47,6 +51,11 @@ valgrind:
 SECONDS = 20
 fuzz:
 	@scripts/fuzz.sh $(SECONDS)
+
+# Mixed load through a proxy that does harm, for MINUTES.
+MINUTES = 10
+soak:
+	@scripts/soak.sh $(MINUTES)
 
 # Ratios to bare C and curl on the same server, and a thousand capsules.
 bench:
