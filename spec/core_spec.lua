@@ -74,6 +74,22 @@ describe("the loop", function()
     end
   end)
 
+  it("counts the time of a timer from its start, whatever comes between",
+    function()
+      assert(loop:wait(0)) -- libuv has looked at the clock
+      local op, begin = assert(loop:timer(0.6)), core.now()
+      while core.now() < begin + 0.5 do
+        -- the loop takes no step, as in a program that computes
+      end
+      assert.is_true(loop:timeout() <= 0.12, loop:timeout())
+      local id
+      repeat
+        assert(loop:wait())
+        id = loop:next()
+      until id
+      assert.are.equal(op:id(), id)
+    end)
+
   it("says how long a host may sleep", function()
     local op = loop:timer(20)
     loop:step()

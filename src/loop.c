@@ -114,6 +114,9 @@ int wrenn_loop_fd(const wrenn_loop *loop) { return uv_backend_fd(&loop->uv); }
 int wrenn_loop_timeout(const wrenn_loop *loop) {
   if (loop->dirty || loop->kicks || loop->queue.head)
     return 0;
+  /* libuv counts from when it last looked at the clock, but the caller may have
+   * taken time since it started a timer. */
+  uv_update_time((uv_loop_t *)&loop->uv);
   return uv_backend_timeout(&loop->uv);
 }
 
