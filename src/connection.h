@@ -42,6 +42,7 @@ typedef struct wrenn_transfer {
   bool begun;      /* wrenn_transfer_go */
   bool well;       /* it has ended well, so that the handle may serve again */
   bool reached;    /* libcurl has connected */
+  bool held;       /* nothing is read for it: see wrenn_watch_hold */
   bool connecting; /* in the engine's list */
   struct wrenn_transfer *next_connecting;
   bool carries; /* only connects, and holds the connection until the end */
@@ -143,6 +144,11 @@ struct wrenn_watch {
 /* A socket has been opened for a connection. It stays watched across transfers
  * until wrenn_watch_close. False: out of memory or of system resources. */
 bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd);
+
+/* Stops reading for a transfer whose data libcurl has been told to hold back;
+ * reads on. libcurl 8.5 keeps asking for such a socket to be read, collects
+ * what comes, and fails the transfer when that is 64 MiB. */
+void wrenn_watch_hold(wrenn_transfer *transfer, bool held);
 
 /* Ends the watch of a descriptor, if there is any. */
 void wrenn_watch_forget(wrenn_engine *engine, curl_socket_t fd);

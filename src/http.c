@@ -146,6 +146,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg) {
   if (http->stream) {
     if (http->transfer.op.paused) {
       http->recv_waiting = true;
+      wrenn_watch_hold(&http->transfer, true);
       return CURL_WRITEFUNC_PAUSE;
     }
     return append_chunk(http, data, len) ? len : no_memory(http);
@@ -325,6 +326,7 @@ static void kick_http(wrenn_op *op) {
   bool go_on = false;
   if (http->recv_waiting && !op->paused) {
     http->recv_waiting = false;
+    wrenn_watch_hold(&http->transfer, false);
     go_on = true;
   }
   if (http->send_waiting && (http->queued.len || http->last)) {

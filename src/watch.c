@@ -22,6 +22,11 @@ void wrenn_watch_for(wrenn_watch *w, int events) {
     uv_poll_stop(&w->poll);
 }
 
+/* Of the events that libcurl wants, those that it is told of. */
+static int due(const wrenn_watch *w) {
+  return w->user && w->user->held ? w->wanted & ~UV_READABLE : w->wanted;
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events) {
   wrenn_watch *w = poll->data;
   int what = 0;
@@ -44,13 +49,13 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     w->ready(w->arg, status < 0 ? UV_READABLE : events);
     return;
   }
-  if (w->wanted)
+  if (due(w))
     wrenn_engine_act(w->engine, w->fd, what);
   /* While a transfer is paused nothing reads, and the socket would stay
    * readable. An idle connection stays watched. */
   if (!uv_is_closing((uv_handle_t *)poll) && !w->since && !w->ready &&
-      (status < 0 || !w->wanted))
-    wrenn_watch_for(w, w->wanted);
+      (status < 0 || !due(w)))
+    wrenn_watch_for(w, due(w));
 }
 
 static wrenn_watch *new_watch(wrenn_engine *engine, curl_socket_t fd) {
@@ -144,6 +149,13 @@ void wrenn_watch_close_all(wrenn_engine *engine) {
   engine->watch_count = 0;
 }
 
+void wrenn_watch_hold(wrenn_transfer *transfer, bool held) {
+  wrenn_watch *w = find_watch(transfer->engine, transfer->socket);
+  transfer->held = held;
+  if (w && w->user == transfer && !w->since && !w->ready)
+    wrenn_watch_for(w, due(w));
+}
+
 /* ---- what libcurl wants -------------------------------------------------- */
 
 static int wanted_of(int what) {
@@ -188,6 +200,6 @@ int wrenn_watch_change(CURL *easy, curl_socket_t fd, int what, void *arg,
   if (kept && transfer)
     wrenn_idle_end(w, transfer);
   w->wanted = wanted_of(what);
-  wrenn_watch_for(w, w->wanted);
+  wrenn_watch_for(w, due(w));
   return 0;
 }
