@@ -20,9 +20,10 @@
 static int alloc_peer_fd;
 
 static inline void alloc_peer_text(int fd, const char *json) {
-  char frame[128] = {(char)0x81, (char)strlen(json)};
-  memcpy(frame + 2, json, strlen(json));
-  send(fd, frame, strlen(json) + 2, MSG_NOSIGNAL);
+  char frame[128];
+  int len =
+      snprintf(frame, sizeof(frame), "\x81%c%s", (char)strlen(json), json);
+  send(fd, frame, (size_t)len, MSG_NOSIGNAL);
 }
 
 static inline void alloc_peer_switch(int fd, const char *key) {
