@@ -208,7 +208,7 @@ end
 -- One cell of so many; those that wait for a deadline cost nothing, and are
 -- all there. What many do in one way is shared out among them.
 local share = os.getenv("WRENN_FAULTS") == "all" and 1
-  or _VERSION == "Lua 5.4" and 2 or 6
+  or _VERSION == "Lua 5.4" and not os.getenv("ASAN_OPTIONS") and 2 or 6
 local counts = { requests = 0, upgrades = 0, frames = 0 }
 
 for at, op in ipairs(operations) do

@@ -146,6 +146,7 @@ static parser_result read_all(const uint8_t *data, size_t size, size_t step,
     require(result != PARSER_OK || done == len);
   }
   parser_free(&p);
+  s->parser = NULL;
   return result;
 }
 
