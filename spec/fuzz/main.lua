@@ -75,9 +75,10 @@ local mutations = {
   end,
   function(input) -- a bit
     local at = random(1, math.max(#input, 1))
-    local byte = input:byte(at) or 0
-    return input:sub(1, at - 1) .. string.char(byte ~ (1 << random(0, 7)))
-      .. input:sub(at + 1)
+    local byte, bit = input:byte(at) or 0, 2 ^ random(0, 7)
+    local is_set = math.floor(byte / bit) % 2 == 1
+    return input:sub(1, at - 1) .. string.char(is_set and byte - bit
+      or byte + bit) .. input:sub(at + 1)
   end,
   function(input) -- less
     local from = place(input)

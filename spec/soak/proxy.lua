@@ -62,7 +62,7 @@ end
 
 local function from_server(link, bytes)
   if link.cut then
-    link.near:write(bytes:sub(1, #bytes // 2), function()
+    link.near:write(bytes:sub(1, math.floor(#bytes / 2)), function()
       reset(link.near)
     end)
     shut(link.far)
