@@ -35,7 +35,6 @@ describe("the example", function()
     assert.is_truthy(text:find("suite 5: TimeoutError: [^\n]*\nsuite 5\n"),
       text)
     assert.is_truthy(text:find("\n4 of 6 passed\n", 1, true), text)
-    assert.is_nil(text:find("\r", 1, true)) -- for terminals only
     assert.are.equal(1, figures.exit)
     nothing_is_left()
   end)

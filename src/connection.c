@@ -299,12 +299,13 @@ static wrenn_handle take_handle(wrenn_engine *engine) {
 }
 
 /* Replaces what is behind the origin. libcurl changes the case of escaped bytes
- * that are given to it alone. */
+ * that are given to it alone, and from some version on drops an empty query. */
 static bool set_rest(wrenn_handle *handle, const char *rest) {
   char path[512];
   size_t len = strcspn(rest, "?");
   const char *query = rest[len] ? rest + len + 1 : NULL;
-  if (rest[0] != '/' || len >= sizeof(path) || strpbrk(rest, "%#"))
+  if (rest[0] != '/' || len >= sizeof(path) || strpbrk(rest, "%#") ||
+      (query && !*query))
     return false;
   memcpy(path, rest, len);
   path[len] = '\0';

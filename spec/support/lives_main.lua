@@ -51,6 +51,12 @@ for i = 1 - before, count do
     ends[#ends + 1] = what
   end
 end
+-- The last connection may take a moment to close.
 local bytes_now, fds_now = size()
+local deadline = core.now() + 5
+while fds_now > fds and core.now() < deadline do
+  loop:wait(0.05)
+  bytes_now, fds_now = size()
+end
 print(("%s %d %d"):format(table.concat(ends, ","), bytes_now - bytes,
   fds_now - fds))
