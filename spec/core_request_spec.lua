@@ -162,7 +162,7 @@ describe("a request over a kept connection", function()
     local get = assert(core.request({ url = url }))
     local long = "/" .. ("l"):rep(2000)
     local paths = { "/a", "/b?c=d", "/e", "/%C3%A9%2Ff?g=%2E", "/e", "?h=i",
-      "/../j/./k//l/", "/", "/m;n?o?p", long, "/q?", "/e" }
+      "/../j/./k//l/", "/", "/m;n?o?p", long, "/e" }
     for _, path in ipairs(paths) do
       assert.are.equal("1 ", run(get, path)[4])
     end

@@ -2,6 +2,7 @@
 -- wrenn-local's terminals in every generation, on the wire.
 
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")
 local raw = require("spec.support.raw")
 local server = require("spec.support.server")
@@ -357,6 +358,10 @@ generations.each(function(g)
       assert.are.equal("got-heard\r\n", (again:until_output("\r\n")
         :gsub("%z", "")))
       local third = open({ type = "connect", tag = started.tag })
+      expect.soon(function() -- until it is connected
+        type_into(again, "more\n")
+        return (third:read(0.2))
+      end)
       w:request("DELETE", path .. "/processes/" .. started.tag)
       assert.are.equal(-1, again:until_type("exit").exit_code)
       assert.are.equal(-1, third:until_type("exit").exit_code)

@@ -299,13 +299,12 @@ static wrenn_handle take_handle(wrenn_engine *engine) {
 }
 
 /* Replaces what is behind the origin. libcurl changes the case of escaped bytes
- * that are given to it alone, and from some version on drops an empty query. */
+ * that are given to it alone. */
 static bool set_rest(wrenn_handle *handle, const char *rest) {
   char path[512];
   size_t len = strcspn(rest, "?");
   const char *query = rest[len] ? rest + len + 1 : NULL;
-  if (rest[0] != '/' || len >= sizeof(path) || strpbrk(rest, "%#") ||
-      (query && !*query))
+  if (rest[0] != '/' || len >= sizeof(path) || strpbrk(rest, "%#"))
     return false;
   memcpy(path, rest, len);
   path[len] = '\0';

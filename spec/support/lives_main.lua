@@ -15,8 +15,8 @@ local cuts = options.cut
 options.url, options.cut, options.total = arg[2], nil, 30
 local loop = assert(core.loop())
 
-local function live(cut)
-  local op = assert(loop[kind](loop, options))
+local function live(cut, other)
+  local op = assert(other and loop:http(other) or loop[kind](loop, options))
   if cut then
     loop:wait(0)
     op:cancel()
@@ -33,7 +33,11 @@ local function live(cut)
   end
 end
 
+-- From some version on libcurl ends the TLS of a closed connection in good
+-- order, and looks at it when it has something else to do.
 local function size()
+  live(false, { url = "http://127.0.0.1:1/", total = 30 })
+  loop:wait(0.1)
   collectgarbage()
   collectgarbage()
   return system.heap(), figures.count_fds()
@@ -51,11 +55,9 @@ for i = 1 - before, count do
     ends[#ends + 1] = what
   end
 end
--- The last connection may take a moment to close.
 local bytes_now, fds_now = size()
 local deadline = core.now() + 5
 while fds_now > fds and core.now() < deadline do
-  loop:wait(0.05)
   bytes_now, fds_now = size()
 end
 print(("%s %d %d"):format(table.concat(ends, ","), bytes_now - bytes,
