@@ -71,6 +71,13 @@ function reader.replace(self, op, inbox)
   end
 end
 
+--- The error for a connection that was closed before the exit event of `what`.
+function reader.closed_early(what, code, reason)
+  return errors.new("ConnectionError", what .. " ended without an exit event"
+    .. (reason ~= "" and ": " .. reason or ""),
+    { details = { kind = "closed", close_code = code } })
+end
+
 --- Finds out the reason of an event that ends an object: calls judge(event) in a
 --- task of its own, while readers wait as for any event. The result, if not nil,
 --- replaces the event.

@@ -48,9 +48,7 @@ local function closed(self, code, reason)
   if self.stopping then
     return errors.new("CancelledError", "the stream was stopped")
   end
-  return errors.new("ConnectionError", "the stream ended without an exit event"
-    .. (reason ~= "" and ": " .. reason or ""),
-    { details = { kind = "closed", close_code = code } })
+  return reader.closed_early("the stream", code, reason)
 end
 
 -- Whether the end may have a reason that the server does not report: there was

@@ -49,19 +49,13 @@ local function path_of(commands)
   return exec.path(commands, "/pty")
 end
 
-local function closed(code, reason)
-  return errors.new("ConnectionError",
-    "the terminal's connection ended without an exit event"
-      .. (reason ~= "" and ": " .. reason or ""),
-    { details = { kind = "closed", close_code = code } })
-end
-
 -- Looks behind an end: at why it never started, and at what became of the
 -- capsule.
 local function examine(self, event, judge)
   reader.judge(self, function()
     return judge and judge(event) or event.kind and { kind = "over",
-      fate(self.client, path_of(self.commands), closed(event[1], event[2])) }
+      fate(self.client, path_of(self.commands), reader.closed_early(
+        "the terminal's connection", event[1], event[2])) }
   end, event)
 end
 
