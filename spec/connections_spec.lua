@@ -66,7 +66,8 @@ local function connect(kind, url, options, environment, rest)
   for name, value in pairs(options or {}) do
     fields[#fields + 1] = ("%s=%q"):format(name, value)
   end
-  local words = { PLAIN_ENVIRONMENT }
+  local words = { PLAIN_ENVIRONMENT,
+    "LD_PRELOAD=" .. compat.built("spec/c/hosts.so"), "WRENN_SPEC_HOSTS=none" }
   for name, value in pairs(environment or {}) do
     words[#words + 1] = ("%s='%s'"):format(name, value)
   end
@@ -172,9 +173,8 @@ for _, kind in ipairs(KINDS) do
       assert.are.equal(good,
         connect(kind, "http://far.invalid/", { proxy = p.url }))
       assert.are.equal(good, connect(kind, "http://far.invalid/",
-        { proxy = "http://six.invalid:" .. p.port }, {
-          LD_PRELOAD = compat.built("spec/c/hosts.so"),
-          WRENN_SPEC_HOSTS = "six.invalid=::1" }))
+        { proxy = "http://six.invalid:" .. p.port },
+        { WRENN_SPEC_HOSTS = "six.invalid=::1" }))
     end)
 
     -- An address that is no loopback's and still of this machine.
@@ -240,7 +240,6 @@ for _, kind in ipairs(KINDS) do
         local target = start(SERVER, host == "[::1]" and "::1" or nil)
         assert.are.equal(good, connect(kind,
           ("http://%s:%s/"):format(host, target.port), {}, { all_proxy = p.url,
-          LD_PRELOAD = compat.built("spec/c/hosts.so"),
           WRENN_SPEC_HOSTS = "x.localhost=127.0.0.1" }))
         assert.are.equal("", received(p))
       end)
@@ -249,7 +248,7 @@ for _, kind in ipairs(KINDS) do
     for proxy, error in pairs({
       ["http://127.0.0.1:1"] = "failed connect",
       ["ftp://127.0.0.1:1"] = "failed connect",
-      ["http://no-such-proxy.invalid"] = "failed resolve",
+      ["http://" .. peer.NOWHERE] = "failed resolve",
       ["socks5://127.0.0.1:1"] = "failed",
     }) do
       it(("that cannot be used, %s, is an error"):format(proxy), function()
@@ -321,7 +320,6 @@ for _, kind in ipairs(KINDS) do
         local begin = core.now()
         assert.are.equal(good, connect(kind,
           ("http://two.invalid:%s/"):format(p.port), { connect = 10 }, {
-            LD_PRELOAD = compat.built("spec/c/hosts.so"),
             WRENN_SPEC_HOSTS = "two.invalid=" .. dead .. ",127.0.0.1" }))
         assert.is_true(core.now() - begin < 8)
       end)
@@ -333,7 +331,6 @@ for _, kind in ipairs(KINDS) do
     local path = os.tmpname()
     for _, host in ipairs({ "127.0.0.1", "two.invalid" }) do
       connect(kind, ("http://%s:%s/"):format(host, p.port), {}, {
-        LD_PRELOAD = compat.built("spec/c/hosts.so"),
         WRENN_SPEC_HOSTS = "two.invalid=127.0.0.1,127.0.0.1" },
         path .. " <&- >&- 2>&-")
       local file = assert(io.open(path))

@@ -341,7 +341,7 @@ end)
 describe("a request that fails", function()
   it("before it could leave says so", function()
     for _, url in ipairs({ "http://127.0.0.1:1/",
-      "http://no-such-host.invalid/", "https://127.0.0.1:1/" }) do
+      "http://" .. peer.NOWHERE .. "/", "https://127.0.0.1:1/" }) do
       local event = run({ method = "POST", url = url, body = "x", total = 5 })
       assert.are.same({ "failed", false }, { event[1], event[4] })
     end

@@ -363,7 +363,7 @@ describe("http", function()
 
   for name, case in pairs({
     ["a refused connection"] = { "connect", nil, "http://127.0.0.1:1/" },
-    ["an unknown host"] = { "resolve", nil, "http://no-such-host.invalid/" },
+    ["an unknown host"] = { "resolve", nil, "http://" .. peer.NOWHERE },
     ["a reset before the answer"] = { "connect", [[ c:request() c:reset() ]] },
     ["an end before the answer"] = { "connect", [[ c:request() c:close() ]] },
     ["a truncated body"] = { "broken", [[

@@ -375,7 +375,7 @@ describe("a WebSocket", function()
   it("reports a refused connection and an unknown host", function()
     local op = loop:ws({ url = "ws://127.0.0.1:1/" })
     assert.are.equal("connect", finish(op)[2])
-    op = loop:ws({ url = "ws://no-such-host.invalid/" })
+    op = loop:ws({ url = "ws://" .. peer.NOWHERE .. "/" })
     assert.are.equal("resolve", finish(op)[2])
   end)
 

@@ -91,8 +91,8 @@ describe("a secret", function()
 
   it("of a proxy is in no error", function()
     for _, proxy in ipairs({ "http://me:s3cr3t-pw@127.0.0.1:1",
-      "me:s3cr3t-pw@no-such-host.invalid:1", "http://me:s3cr3t-pw@[x:1",
-      "https://me:s3cr3t-pw@h", "http://me:s3cr3t-pw @h",
+      "me:s3cr3t-pw@" .. peer.NOWHERE .. ":1", "http://me:s3cr3t-pw@[x:1",
+      "https://me:s3cr3t-pw@" .. peer.NOWHERE, "http://me:s3cr3t-pw @h",
       "http://me:s3cr3t%2Dpw@127.0.0.1:1" }) do
       local client, err = wrenn.Client({ api_key = KEY, retries = 0,
         base_url = "http://far.example", proxy = proxy })

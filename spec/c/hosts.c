@@ -1,5 +1,6 @@
-/* For LD_PRELOAD: getaddrinfo(3) that knows the names in WRENN_SPEC_HOSTS,
- * "NAME=ADDRESS,ADDRESS", and gives their addresses in that order. */
+/* For LD_PRELOAD: getaddrinfo(3) that knows the name in WRENN_SPEC_HOSTS,
+ * "NAME=ADDRESS,ADDRESS", gives its addresses in that order, and asks no name
+ * server for another one. */
 #include <dlfcn.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -17,8 +18,15 @@ getaddrinfo(const char *name, const char *service, const struct addrinfo *req,
   memcpy(&real, &symbol, sizeof(real));
   const char *known = getenv("WRENN_SPEC_HOSTS");
   size_t len = name ? strlen(name) : 0;
-  if (!name || !known || strncmp(known, name, len) || known[len] != '=')
+  if (!name || !known || !strcmp(name, "localhost"))
     return real(name, service, req, pai);
+  if (strncmp(known, name, len) || known[len] != '=') {
+    struct addrinfo numeric = {0};
+    if (req)
+      numeric = *req;
+    numeric.ai_flags |= AI_NUMERICHOST;
+    return real(name, service, &numeric, pai);
+  }
   struct addrinfo **end = pai;
   char text[256];
   snprintf(text, sizeof(text), "%s", known + len + 1);

@@ -4,6 +4,8 @@
 -- it; `shape`: an answer that is whole, and not what was asked for; `answered`:
 -- its head says 200, which is no upgrade.
 
+local peer = require("spec.support.peer")
+
 local faults = {}
 
 local function add(name, script, expected, options)
@@ -182,7 +184,7 @@ end
 faults.addresses = {
   { name = "refused", base = "http://127.0.0.1:1",
     expected = "ConnectionError", concurrency = 32 },
-  { name = "no such host", base = "http://no-such-host.invalid",
+  { name = "no such host", base = "http://" .. peer.NOWHERE,
     expected = "ConnectionError", concurrency = 4 },
   { name = "no TLS there", base = "https://127.0.0.1:%s",
     expected = "ConnectionError", concurrency = 4 },

@@ -13,6 +13,10 @@ peer.__index = peer
 --- The answer of a server about a running capsule.
 peer.RUNNING = { 200, '{"id":"cl-1","status":"running"}' }
 
+--- A host name that leads nowhere. No name server is asked: DNS allows a label
+--- 63 letters.
+peer.NOWHERE = ("n"):rep(64) .. ".invalid"
+
 local function write_file(text)
   local path = os.tmpname()
   local file = assert(io.open(path, "wb"))
