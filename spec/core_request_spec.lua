@@ -185,3 +185,80 @@ describe("a request over a kept connection", function()
       { "GET /1", "GET /2", "GET /3" } }, list)
   end)
 end)
+
+-- What becomes of a program whose requests to /await are answered with so many
+-- bytes before it gets to wait for them.
+local function swiftly(bytes, text)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write([[
+    local core = require("wrenn.core")
+    local loop, deadline = assert(core.loop()), core.now() + 20
+    local function finish(op)
+      local size = 0
+      repeat
+        local id, what, one, two, three = loop:next()
+        size = size + (what == "chunk" and #one or 0)
+        if not id then
+          loop:wait(0.2)
+        elseif what == "done" or what == "failed" then
+          return what, one, what == "done" and size + #three or two
+        end
+      until core.now() > deadline
+      return "late", "", size
+    end
+    local url = ...
+  ]], text)
+  file:close()
+  local output = compat.output_of(
+    ("LD_PRELOAD='%s' WRENN_SPEC_AWAIT=%d timeout 60 %s %s %s 2>&1"):format(
+      compat.built("spec/c/swift.so"), bytes, compat.lua, path, url))
+  os.remove(path)
+  return output
+end
+
+describe("an answer that is there when the request has been sent", function()
+  local MUCH = 4 * 1024 * 1024
+
+  before_each(function()
+    server:stop()
+    url = serve(([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        c:respond(200, req.path == "/await/much" and ("x"):rep(%d) or "a")
+      end
+    ]]):format(MUCH))
+  end)
+
+  -- libcurl is told to hold back what there is no room for before it has ever
+  -- waited for the socket.
+  it("comes whole over a kept connection, however large", function()
+    assert.are.equal(("done 200 %d\n"):format(MUCH), swiftly(1024 * 1024, [[
+      finish(loop:http({ url = url }))
+      local op = loop:http({ url = url .. "/await/much", stream = true })
+      loop:step()
+      print(("%s %s %s"):format(finish(op)))
+    ]]))
+    assert.are.same({ "GET /", "GET /await/much" }, asked(server))
+  end)
+
+  it("leaves the connection to the last who has used it", function()
+    assert.are.equal("true\n", swiftly(1, [[
+      local function sockets()
+        local pipe = io.popen("ls -l /proc/$PPID/fd | grep -c socket:")
+        local count = tonumber(pipe:read("*a"))
+        pipe:close()
+        return count
+      end
+      finish(loop:http({ url = url, owner = 1 }))
+      finish(loop:http({ url = url .. "/await", owner = 2 }))
+      local before = sockets()
+      loop:release(2)
+      while sockets() == before and core.now() < deadline do
+        loop:wait(0.05)
+      end
+      print(sockets() == before - 1)
+    ]]))
+  end)
+end)
