@@ -25,3 +25,5 @@ for _, of_neovim in ipairs({ "examples/neovim", "spec/hosts/nvim_*",
   "scripts/record" }) do
   files[of_neovim] = { globals = { "vim" } }
 end
+-- Methods that need nothing of their object are called like the others.
+files["lua/wrenn/cli"] = { self = false }

@@ -8,7 +8,7 @@ local trees = {
     -- Each row uses itself and those before it; rooms in one row do not use
     -- each other.
     rows = {
-      { "dates" },
+      { "dates", "version" },
       { "check", "core" },
       { "errors" },
       { "ids", "task" },
@@ -21,11 +21,13 @@ local trees = {
       { "capsule" },
       { "code_runner" },
       { "code_interpreter", "init" },
+      { "cli" },
     },
-    -- The JSON of the API is in wire/, that of Jupyter in code_runner/.
+    -- The JSON of the API is in wire/, that of Jupyter in code_runner/, what the
+    -- command prints in cli/.
     only = {
       ["%f[%w_]json%.[de][en]code%("] = { wire = true, code_runner = true },
-      ["%f[%w_]json = {"] = { wire = true },
+      ["%f[%w_]json = {"] = { wire = true, cli = true },
     },
   },
   {

@@ -50,8 +50,7 @@ versions() {
   local version
   version=$(sed -n 's/^ *VERSION \([0-9.]*\)$/\1/p' CMakeLists.txt)
   grep -qF "#define WRENN_VERSION \"$version\"" src/wrenn.h &&
-    grep -qF "\"$version\"" lua/wrenn/init.lua &&
-    grep -qF "\"$version\"" bin/wrenn &&
+    grep -qF "\"$version\"" lua/wrenn/version.lua &&
     grep -qF "## [$version]" CHANGELOG.md && return
   echo "CMakeLists.txt says $version; one of the others does not"
   return 1

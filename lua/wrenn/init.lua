@@ -30,7 +30,7 @@ local task = require("wrenn.task")
 
 ---@class wrenn
 local wrenn = {
-  _VERSION = "0.1.0",
+  _VERSION = require("wrenn.version"),
   errors = errors,
   task = task,
   Capsule = require("wrenn.capsule"),

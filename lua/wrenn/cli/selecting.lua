@@ -1,0 +1,59 @@
+-- The filters of the commands that choose among capsules, and how capsules are
+-- printed.
+
+local layout = require("wrenn.cli.layout")
+local types = require("wrenn.cli.types")
+
+local selecting = {}
+
+selecting.options = {
+  { "status", short = "s", value = "STATUS", complete = "status",
+    help = "only those of this status" },
+  { "template", short = "T", value = "NAME", complete = "template",
+    help = "only those made from this template" },
+  { "metadata", short = "m", value = "K=V", type = "pair", many = true,
+    help = "only those with this label" },
+}
+
+--- The same with a command's own options before them.
+function selecting.with(options)
+  local list = {}
+  for _, some in ipairs({ options, selecting.options }) do
+    for _, option in ipairs(some) do
+      list[#list + 1] = option
+    end
+  end
+  return list
+end
+
+--- The infos of the capsules that the filters select.
+function selecting.list(ctx, args)
+  return ctx:check(require("wrenn").Capsule.list({ client = ctx:client(),
+    status = args.status, template = args.template,
+    metadata = types.map(args.metadata) }))
+end
+
+local ended = { stopped = true, missing = true, error = true }
+
+--- Whether a status is one that nothing follows.
+function selecting.has_ended(status)
+  return ended[status] or false
+end
+
+local function labels(info)
+  return type(info.metadata) == "table" and layout.value(info.metadata) or ""
+end
+
+--- Prints infos as the table of `wrenn list`.
+function selecting.print(ctx, list)
+  local rows = {}
+  for i, info in ipairs(list) do
+    rows[i] = { info.id, info.status, info.template or "",
+      layout.value(info.vcpus), layout.megabytes(info.memory_mb),
+      layout.age(info.created_at), labels(info) }
+  end
+  ctx:table({ "ID", "STATUS", "TEMPLATE", "CPUS", "MEMORY", "AGE",
+    "METADATA" }, rows)
+end
+
+return selecting
