@@ -15,13 +15,13 @@ files["bench"] = { std = "max" }
 -- Loaded by hosts that have a global of their own.
 files["spec/hosts/nvim_*.lua"] = { std = "max", globals = { "vim" } }
 files["spec/hosts"] = { std = "max+ngx_lua" }
-files["examples/neovim"] = { std = "max", globals = { "vim" } }
+files["nvim"] = { std = "max", globals = { "vim" } }
 files["examples/openresty"] = { std = "max+ngx_lua" }
 files["rockspec"] = { std = "rockspec" }
 -- Processes of their own, always on 5.4.
 files["spec/support/peer_main.lua"] = { std = "lua54" }
 files["spec/support/sha1.lua"] = { std = "lua54" }
-for _, of_neovim in ipairs({ "examples/neovim", "spec/hosts/nvim_*",
+for _, of_neovim in ipairs({ "nvim", "spec/hosts/nvim_*",
   "scripts/record" }) do
   files[of_neovim] = { globals = { "vim" } }
 end

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # record-neovim.sh [FILE]: records docs/neovim.svg, or FILE, from a headless
-# run of examples/neovim against a server of its own.
+# run of nvim against a server of its own.
 . "$(dirname "$0")/common.sh"
 
 file=${1:-docs/neovim.svg}

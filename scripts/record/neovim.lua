@@ -1,4 +1,4 @@
--- Runs both commands of examples/neovim as a user would and writes what the
+-- Runs both commands of nvim as a user would and writes what the
 -- screen showed to the file that WRENN_SCREEN names.
 
 package.path = "scripts/record/?.lua;" .. package.path
@@ -22,7 +22,7 @@ local function record()
   vim.fn.mkdir(folder)
   vim.fn.writefile(vim.split(CODE:gsub("\n$", ""), "\n"), folder .. "/steps.py")
   local screen = screens.start({ "--embed", "--clean", "-n", "--cmd",
-    "set rtp+=" .. vim.fn.getcwd() .. "/examples/neovim",
+    "set rtp+=" .. vim.fn.getcwd() .. "/nvim",
     "-c", "colorscheme desert", "steps.py" }, folder, 72, 24)
   local function take(seconds, text)
     if text then

@@ -1,4 +1,4 @@
--- The plugin of examples/neovim without a user: runs buffers, types into
+-- The plugin of nvim without a user: runs buffers, types into
 -- shells, and prints the contents of the windows.
 
 local wrenn = require("wrenn")

@@ -1,5 +1,7 @@
 -- The split for the output of :WrennRun: one window, and a buffer for each run.
 
+local config = require("wrenn_nvim.config")
+
 local api = vim.api
 
 local Output = {}
@@ -23,7 +25,7 @@ function M.open()
     api.nvim_win_set_buf(window, buffer)
   else
     local before = api.nvim_get_current_win()
-    vim.cmd("botright split")
+    vim.cmd(config.values.split)
     window = api.nvim_get_current_win()
     api.nvim_win_set_buf(window, buffer)
     api.nvim_set_current_win(before)
