@@ -41,7 +41,7 @@ function Client:health(opts)
 end
 
 --- Closes the client: later calls through it return nil, err. Calls in progress
---- continue; unused connections are closed.
+--- continue, and so does what tidies up; unused connections are closed.
 function Client:close()
   self.closed = true
   scheduler.let_go(self.settings.owner)

@@ -40,7 +40,8 @@ local FOLDER_MAX = 200
 
 -- Every script starts in the home directory. "$1" is the folder.
 
--- "$2" is the working directory of the command, or empty. What will be known of
+-- "$2" is the working directory of the command, or empty; "$3" a word that only
+-- who makes the folder knows. What will be known of
 -- the command, its keeper and its exit code, gets its room on the disk now, and
 -- is later written in place: a disk that is full by then does not matter, and
 -- there is no half of it.
@@ -50,11 +51,17 @@ umask 077
 mkdir -p .wrenn || exit 1
 mkdir ".wrenn/$1" || { [ -d ".wrenn/$1" ] && exit 17; exit 1; }
 cd ".wrenn/$1" || exit 1
-: >out && : >err && printf '%99s\n' '' >pid && printf '%9s\n' '' >exit \
+printf %s "$3" >by && : >out && : >err \
+  && printf '%99s\n' '' >pid && printf '%9s\n' '' >exit \
   && exit 0
-rm -f out err pid exit
+rm -f by out err pid exit
 rmdir "$PWD"
 exit 19
+]]
+
+-- Removes what MAKE may have made, and nobody else's folder.
+local UNMAKE = [[
+[ "$(cat ".wrenn/$1/by" 2>/dev/null)" = "$2" ] && exec rm -r ".wrenn/$1"
 ]]
 
 -- The start time of a process in clock ticks: together with the pid and the
@@ -212,9 +219,12 @@ local function new(self, tag, pid)
 end
 
 local function make_folder(self, tag, opts)
+  local by = ids.random(12)
   local result, err = exec.script(self, MAKE, { folder_of(tag),
-    opts.cwd and words.directory(opts.cwd) or "" })
-  if not result then
+    opts.cwd and words.directory(opts.cwd) or "", by })
+  if not result then -- nobody knows what has become of it
+    cleanup.run(self.client, "remove the command " .. tag, exec.script, self,
+      UNMAKE, { folder_of(tag), by })
     return nil, err
   elseif result.exit_code == 18 then
     return nil, directory.look(self, opts.cwd)

@@ -49,6 +49,9 @@ local function work(client, what, fn, ...)
   if not ok then
     tell(client, what, err)
   end
+  if client and client.closed then -- its connections are not used again
+    scheduler.let_go(client.settings.owner)
+  end
   return ok, err, more
 end
 

@@ -284,7 +284,7 @@ end
 -- program does not end before it unless it takes long.
 local function mark_tidying(self)
   if not self.done and not tidying[self] then
-    tidying[self] = true
+    tidying[self], self.tidies = true, true
     tidying_count = tidying_count + 1
     scheduler.at_end(tidy_at_end)
   end

@@ -125,10 +125,17 @@ function http.url(client, request)
   return client.settings.base_url .. path_of(request)
 end
 
+-- Whether the client takes no more calls. What tidies up still may: a capsule
+-- that was being created is destroyed after the end of its client's scope.
+local function is_closed(client)
+  local task = client.closed and scheduler.owner()
+  return client.closed and not (task and task.tidies)
+end
+
 --- Starts a request without waiting for its answer. Returns the operation
 --- and its inbox, or nil, err.
 function http.start(client, request)
-  if client.closed then
+  if is_closed(client) then
     return nil, errors.from_core("closed", "the client is closed")
   end
   local ready, code, message = prepared(client.settings, request)
@@ -297,7 +304,7 @@ end
 --- the operation and its inbox when it is open, or nil, err. As long as it is
 --- not, the message has not left: it can be tried again.
 function http.open(client, request)
-  if client.closed then
+  if is_closed(client) then
     return nil, errors.from_core("closed", "the client is closed")
   end
   local awake, err = client.revive.ensure(client, request)
