@@ -2,9 +2,11 @@
 -- an error that says so, and what was printed can be read.
 
 local core = require("wrenn.core")
+local disk = require("spec.support.disk")
 local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
@@ -184,4 +186,54 @@ describe("a durable command", function()
       assert.is_true(core.now() - begin < 8)
       p:stop()
     end)
+end)
+
+-- A server whose capsules have a disk of 1 MiB between them: bubblewrap puts
+-- one up around it.
+walls.only(describe, pending)("a durable command on a full disk", function()
+  local s, capsule, folder
+
+  setup(function()
+    folder = disk.folder()
+    s = server.start("--isolation none --data " .. folder .. "/data",
+      "bwrap --die-with-parent --dev-bind / / --size 1048576 --tmpfs "
+        .. folder)
+    capsule = assert(Capsule.create(s:options({ wait = true })))
+  end)
+
+  teardown(function()
+    capsule:destroy({ wait = true })
+    s:stop()
+    os.remove(folder)
+  end)
+
+  local function shell(line)
+    return assert(capsule.commands:run(line)).stdout
+  end
+
+  local function start(cmd)
+    return capsule.commands:run(cmd, { background = true, durable = true })
+  end
+
+  it("does not start, says so, and leaves nothing", function()
+    shell("cat /dev/zero >~/filler 2>/dev/null; true")
+    local handle, err = start("true")
+    assert.is_nil(handle)
+    assert.are.equal("AgentError", err.type)
+    assert.is_truthy(err.message:find("is its disk full?", 1, true),
+      tostring(err))
+    assert.are.equal("", shell("ls -A ~/.wrenn 2>/dev/null"))
+    shell("rm ~/filler")
+    assert.are.equal(0, assert(assert(start("true")):wait()).exit_code)
+  end)
+
+  it("that it fills itself keeps what fitted, and its exit code", function()
+    local handle = assert(start("echo a; cat /dev/zero; exit 3"))
+    local result = assert(handle:wait({ timeout = 20 }))
+    assert.are.equal(3, result.exit_code)
+    assert.are.equal("a\n", result.stdout:sub(1, 2))
+    assert.is_true(#result.stdout > 500000 and #result.stdout < 1048576)
+    assert.is_truthy(result.stderr == "" or result.stderr:find("space"))
+    assert.is_true(handle:remove())
+  end)
 end)
