@@ -2,9 +2,9 @@
  * libwrenn: HTTP requests and WebSockets behind one queue and one descriptor.
  *
  * A program starts operations (wrenn_http_start, wrenn_ws_open,
- * wrenn_timer_start) and takes events from wrenn_loop_next. There are no
- * callbacks, only wrenn_loop_wait blocks, and all work is done in
- * wrenn_loop_step, which wrenn_loop_wait calls:
+ * wrenn_timer_start, wrenn_ready_start, wrenn_signal_start) and takes events
+ * from wrenn_loop_next. There are no callbacks, only wrenn_loop_wait blocks,
+ * and all work is done in wrenn_loop_step, which wrenn_loop_wait calls:
  *
  *   while (!done) {
  *     wrenn_loop_wait(loop, -1);
@@ -15,10 +15,11 @@
  * A program with an event loop of its own waits until wrenn_loop_fd is
  * readable or wrenn_loop_timeout is over, and calls wrenn_loop_step instead.
  *
- * Each operation ends with exactly one terminal event: DONE, CLOSED, FIRED or
- * FAILED. A loop belongs to one thread and one process; loops are independent
- * of each other. The library copies the strings and bytes that it is given.
- * Times are in milliseconds; 0 means no limit, unless a field says otherwise.
+ * Each operation ends with exactly one terminal event: DONE, CLOSED, FIRED,
+ * READY or FAILED. A loop belongs to one thread and one process; loops are
+ * independent of each other. The library copies the strings and bytes that it
+ * is given. Times are in milliseconds; 0 means no limit, unless a field says
+ * otherwise.
  *
  * Compatibility: programs that were compiled with an older header go on working
  * with a newer library as long as the number in the library's name
@@ -154,8 +155,10 @@ typedef enum wrenn_event_type {
   WRENN_EV_CLOSED,   /* ws, terminal: code (1006: the connection ended without a
                         close frame); the peer's reason in data */
   WRENN_EV_FIRED,    /* timer, terminal */
-  WRENN_EV_FAILED    /* any, terminal: error, and a message in data; REFUSED:
+  WRENN_EV_FAILED,   /* any, terminal: error, and a message in data; REFUSED:
                         status, headers, and the answer's body in data */
+  WRENN_EV_READY,    /* descriptor, terminal: in code what it is ready for */
+  WRENN_EV_SIGNAL    /* signal: its number in code */
 } wrenn_event_type;
 
 /* The members that an event's type does not name are 0 or empty. Strings have
@@ -168,7 +171,7 @@ typedef struct wrenn_event {
   bool sent;        /* FAILED, http: at least a part of the request was sent, so
                        the server may have done what it asks for */
   int status;       /* HTTP status */
-  int code;         /* WebSocket close code */
+  int code;         /* WebSocket close code, or as the type says */
   const char *data; /* never NULL */
   size_t data_len;
   const char *headers; /* the header lines as received, CRLF; never NULL */
@@ -350,6 +353,30 @@ WRENN_API size_t wrenn_ws_unsent(const wrenn_loop *loop, wrenn_id id);
  * with code 1000, or 1006 if there was no answer. Messages that arrive
  * meanwhile are dropped. */
 WRENN_API wrenn_status wrenn_ws_close(wrenn_loop *loop, wrenn_id id);
+
+/* ---- the program's own descriptors and signals ----------------------------
+ */
+
+enum { WRENN_READABLE = 1, WRENN_WRITABLE = 2 };
+
+/* Waits until a descriptor is ready for what `how` says (or both), and sets
+ * *id: READY comes once. An end or an error makes it ready, too. A file is
+ * always ready. The descriptor's flags stay as they are: O_NONBLOCK would be
+ * set for every process that shares it. So the program makes one read(2), or a
+ * write(2) of at most PIPE_BUF bytes, and waits again. The descriptor belongs
+ * to the program, which may close it once the operation has ended. ARGUMENT:
+ * it is not open, or `how` is something else. */
+WRENN_API wrenn_status wrenn_ready_start(wrenn_loop *loop, int fd, int how,
+                                         void *user, wrenn_id *id);
+
+/* Watches a signal of the process until wrenn_cancel, and sets *id: SIGNAL
+ * comes each time; signals that come before the event is taken are one. The
+ * handler is installed now, and the signal has its default effect again when
+ * the last operation of the process that watches it has ended. A signal that
+ * is ignored (nohup does that) stays so, and brings no event. ARGUMENT: it
+ * cannot be handled. */
+WRENN_API wrenn_status wrenn_signal_start(wrenn_loop *loop, int number,
+                                          void *user, wrenn_id *id);
 
 /* ---- any operation ------------------------------------------------------- */
 

@@ -73,6 +73,8 @@ int luaopen_wrenn_core(lua_State *L) {
   binding_add_loop(L);
   binding_add_json(L);
   binding_add_requests(L);
+  binding_add_stdio(L);
+  binding_add_terminal(L);
   binding_add_tree(L);
   lua_pushstring(L, wrenn_version());
   lua_setfield(L, -2, "_VERSION");

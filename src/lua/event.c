@@ -164,6 +164,12 @@ static int push_event(lua_State *L, const wrenn_event *event) {
   case WRENN_EV_FAILED:
     lua_pushliteral(L, "failed");
     return 2 + push_failed(L, event);
+  case WRENN_EV_READY:
+    lua_pushliteral(L, "ready");
+    return 2;
+  case WRENN_EV_SIGNAL:
+    lua_pushliteral(L, "signal");
+    return 2;
   }
   return luaL_error(L, "unknown event");
 }

@@ -11,11 +11,13 @@ void binding_add_hash(lua_State *L);     /* sha256 */
 void binding_add_json(lua_State *L);     /* json, misfit */
 void binding_add_loop(lua_State *L);     /* loop */
 void binding_add_requests(lua_State *L); /* request */
+void binding_add_stdio(lua_State *L);    /* read, write, ignore_sigpipe */
+void binding_add_terminal(lua_State *L); /* is_terminal, terminal_... */
 void binding_add_tree(lua_State *L);     /* tree, file_type, make_dirs */
 
 /* Methods of a loop. */
 void binding_add_events(lua_State *L); /* next, frames */
-void binding_add_ops(lua_State *L);    /* http, ws, timer */
+void binding_add_ops(lua_State *L);    /* http, ws, timer, ready, signal */
 void binding_add_relay(lua_State *L);  /* relay */
 
 #endif

@@ -1,5 +1,6 @@
 /* Operations as userdata: started from an options table, cancelled by
  * collection at the latest. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -291,6 +292,38 @@ static int loop_timer(lua_State *L) {
   return 2;
 }
 
+/* loop:ready(fd, how): "r", "w" or "rw". */
+static int loop_ready(lua_State *L) {
+  binding_loop *shared;
+  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  static const char *const names[] = {"r", "w", "rw", NULL};
+  static const int values[] = {WRENN_READABLE, WRENN_WRITABLE,
+                               WRENN_READABLE | WRENN_WRITABLE};
+  int fd = (int)luaL_checkinteger(L, 2);
+  int how = values[luaL_checkoption(L, 3, "r", names)];
+  binding_op *op = new_op(L, shared);
+  wrenn_status status = wrenn_ready_start(loop, fd, how, NULL, &op->id);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushinteger(L, (lua_Integer)op->id);
+  return 2;
+}
+
+/* loop:signal(name): without its SIG. */
+static int loop_signal(lua_State *L) {
+  binding_loop *shared;
+  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  static const char *const names[] = {"HUP", "INT", "TERM", "WINCH", NULL};
+  static const int values[] = {SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+  int number = values[luaL_checkoption(L, 2, NULL, names)];
+  binding_op *op = new_op(L, shared);
+  wrenn_status status = wrenn_signal_start(loop, number, NULL, &op->id);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushinteger(L, (lua_Integer)op->id);
+  return 2;
+}
+
 /* ---- methods ------------------------------------------------------------- */
 
 static int op_id(lua_State *L) {
@@ -367,10 +400,9 @@ static int op_gc(lua_State *L) {
 }
 
 void binding_add_ops(lua_State *L) {
-  static const luaL_Reg starters[] = {{"http", loop_http},
-                                      {"ws", loop_ws},
-                                      {"timer", loop_timer},
-                                      {NULL, NULL}};
+  static const luaL_Reg starters[] = {
+      {"http", loop_http},   {"ws", loop_ws},         {"timer", loop_timer},
+      {"ready", loop_ready}, {"signal", loop_signal}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg methods[] = {{"id", op_id},
                                      {"send", op_send},

@@ -11,7 +11,9 @@ local Waiter = require("wrenn.task.waiter")
 
 local scheduler = {}
 
-local TERMINAL = { done = true, closed = true, fired = true, failed = true }
+local TERMINAL = {
+  done = true, closed = true, fired = true, failed = true, ready = true,
+}
 
 local loop
 local home -- the process that the loop belongs to
@@ -97,8 +99,8 @@ function scheduler.at_end(fn)
   end
 end
 
---- Starts an operation ("http", "ws" or "timer") with the arguments of that
---- method of the loop. Returns it and its inbox. The inbox does not keep the
+--- Starts an operation ("http", "ws", "timer", "ready" or "signal") with the
+--- arguments of that method of the loop. Returns it and its inbox. The inbox does not keep the
 --- operation alive: an operation that nobody refers to is collected and thereby
 --- cancelled.
 function scheduler.start(method, ...)
