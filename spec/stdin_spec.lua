@@ -138,8 +138,8 @@ describe("the input of a command", function()
   end)
 
   it("must be something to read from", function()
-    for _, call in ipairs({ "run", "stream" }) do
-      for _, value in ipairs({ 5, true }) do
+    for call, bad in pairs({ run = { 5, true }, stream = { 5, false } }) do
+      for _, value in ipairs(bad) do
         local ok, err = pcall(capsule.commands[call], capsule.commands, "cat",
           { stdin = value })
         assert.is_false(ok)

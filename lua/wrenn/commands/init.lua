@@ -72,7 +72,9 @@ local function check_start(opts, fname, level)
       :format(fname), level + 1)
   end
   check_texts(opts, fname, level + 1)
-  stdin.check(opts.stdin, fname, level + 1)
+  if opts.stdin ~= true then
+    stdin.check(opts.stdin, fname, level + 1)
+  end
   return opts
 end
 
@@ -212,7 +214,8 @@ end
 
 local stream_spec = {
   args = "list", envs = "map", cwd = "string", timeout = "seconds|boolean",
-  user = "string", stdin = STDIN, check = "boolean",
+  user = "string", stdin = STDIN .. "|boolean", check = "boolean",
+  bytes = "boolean",
 }
 
 local function four(object, err)
@@ -222,16 +225,29 @@ local function four(object, err)
   return object, nil, nil, object
 end
 
+---@class wrenn.StreamOptions
+---@field args? string[]           the fields as for run, but there is no time
+---@field envs? table<string, string>  limit by default
+---@field cwd? string
+---@field user? string
+---@field timeout? number|false
+---@field stdin? string|string[]|file*|true|fun(): string|nil, any
+---  true: the stream has `write` and `close_stdin`, for which the capsule needs
+---  stty, mkfifo and head
+---@field bytes? boolean           the exact bytes, for which it needs dd and
+---  base64
+---@field check? boolean           a loop over the stream raises at an end
+---  without an exit event and at an exit code that is not 0; without, it just
+---  ends: see exit_code and err
+
 --- Starts a command and streams its output as text: bytes that are not UTF-8
---- become replacement characters (not in the stream of a durable command). The
---- API has no fields for the directory and the environment here: the directory
---- is passed as an argument, the environment in a file that the command removes
---- first. WebSocket /v1/capsules/{id}/exec/stream.
+--- become replacement characters, unless `bytes` is true (not in the stream of a
+--- durable command). The API has no fields for the directory and the environment
+--- here: the directory is passed as an argument, the environment in a file that
+--- the command removes first. WebSocket /v1/capsules/{id}/exec/stream, and
+--- .../pty for stdin=true.
 ---@param cmd string
----@param opts? {args?: string[], envs?: table<string, string>, cwd?: string, user?: string, stdin?: any, timeout?: number|false, check?: boolean}
----  as for run, but without a time limit by default. With `check`, a loop over
----  the stream raises at an end without an exit event and at an exit code that
----  is not 0; without, it just ends: see exit_code and err
+---@param opts? wrenn.StreamOptions
 ---@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
 ---@return wrenn.Error? err
 function Commands:stream(cmd, opts)

@@ -1,12 +1,14 @@
 -- Starts commands: in the foreground with a time limit, in the background, or
 -- as a stream. `self` is a wrenn.Commands; the options have been checked.
 
+local bytes = require("wrenn.commands.bytes")
 local check = require("wrenn.check")
 local cleanup = require("wrenn.task.cleanup")
 local directory = require("wrenn.commands.directory")
 local envs = require("wrenn.commands.envs")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
+local feed = require("wrenn.commands.feed")
 local find_user = require("wrenn.commands.user")
 local ids = require("wrenn.ids")
 local kill = require("wrenn.commands.kill")
@@ -47,7 +49,14 @@ function run.prepare(self, cmd, opts, fields, wrap)
     list, cwd = words.in_directory(list, cwd), nil
   end
   local start, err = { cwd = cwd, envs = opts.envs }
-  if opts.stdin ~= nil then
+  if opts.stdin == true then
+    start.feed, err = feed.open(self)
+    if not start.feed then
+      return nil, err
+    end
+    start.input = start.feed.path
+    list = words.with_stdin(list, start.input)
+  elseif opts.stdin ~= nil then
     start.input, err = stdin.put(self, opts.stdin)
     if not start.input then
       return nil, err
@@ -63,12 +72,18 @@ function run.prepare(self, cmd, opts, fields, wrap)
     end
     start.envs = nil
   end
+  if opts.bytes then
+    list = bytes.wrap(list)
+  end
   start.words, start.envs = literal.wrap(list, start.envs)
   return start
 end
 
 --- Removes the files of a command that may have failed before it did so itself.
 function run.discard(self, start)
+  if start.feed then
+    start.feed:stop()
+  end
   if start.input then
     stdin.discard(self, start.input)
   end
@@ -365,6 +380,8 @@ function run.stream(self, cmd, opts)
     run.discard(self, start)
     return nil, err
   end
+  stream.feed = start.feed
+  stream.unpack = opts.bytes and bytes.unpacker() or false
   if start.input or start.environment then
     stream.on_finish = function()
       if not stream.pid then -- it may never have begun

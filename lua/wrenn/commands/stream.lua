@@ -39,6 +39,9 @@ function Stream:release()
   if self.client then
     keepalive.let_go(self.client, self.capsule_id, self)
   end
+  if self.feed then
+    self.feed:stop()
+  end
   if self.on_finish then
     self:on_finish()
   end
@@ -86,6 +89,15 @@ end
 local PLAIN = { stdout = true, stderr = true }
 
 function Stream:take(event)
+  if self.unpack and not event.kind then
+    local why
+    event, why = self.unpack(event)
+    if why then
+      return fail(self, why)
+    elseif not event or PLAIN[event.type] then
+      return event
+    end
+  end
   if PLAIN[event.type] and not event.offset then
     self.heard = true
     return event
@@ -207,6 +219,36 @@ function Stream:wait()
   return result_of(self, parts, self.exit_code)
 end
 
+local function feed_of(self, fname)
+  check.self(self, "is_stream", fname)
+  if not self.feed then
+    error(("bad argument 'self' to '%s' (the command was started without"
+      .. " stdin=true)"):format(fname), 3)
+  end
+  return self.feed
+end
+
+--- Writes input to a command that was started with stdin=true: any bytes. Waits
+--- as long as the command does not read; up to 96 KiB are sent ahead, and more
+--- is in its pipe. The bytes of one write stay together even if several tasks
+--- write.
+---@param bytes string
+---@return true|nil
+---@return wrenn.Error? err  the command has ended, or closed its input
+function Stream:write(bytes)
+  local feed = feed_of(self, "write")
+  check.arg(bytes, "bytes", "write", "string")
+  return feed:write(bytes)
+end
+
+--- Ends the input of a command that was started with stdin=true. Closing again
+--- does nothing.
+---@return true|nil
+---@return wrenn.Error? err
+function Stream:close_stdin()
+  return feed_of(self, "close_stdin"):close()
+end
+
 --- Asks the server to end the stream; its err is then a CancelledError. The
 --- process continues; see kill.
 function Stream:stop()
@@ -229,7 +271,7 @@ function M.new(fields)
   -- The iterator reads these each time, and a nil is also looked up in the
   -- class and its parent.
   fields.heard, fields.ended = false, false
-  fields.refill = fields.refill or false
+  fields.refill, fields.unpack = fields.refill or false, false
   return setmetatable(fields, Stream)
 end
 
