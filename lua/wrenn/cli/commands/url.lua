@@ -1,11 +1,10 @@
 -- wrenn url ID PORT
 
 local function run(ctx, args)
-  local Capsule = require("wrenn").Capsule
-  -- Its URL needs no request, and must not wake it.
-  local capsule =
-    setmetatable({ id = ctx:id(args.id), client = ctx:client() }, Capsule)
-  local url = capsule:get_url(args.port, { scheme = args.ws and "ws" or nil })
+  -- The URL needs no request, and must not wake the capsule.
+  local url = require("wrenn.capsule.proxy").url(
+    { id = ctx:id(args.id), client = ctx:client() }, args.port,
+    args.ws and "ws" or "http")
   if ctx.json then
     ctx:emit({ url = url })
   else
