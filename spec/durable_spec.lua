@@ -171,14 +171,26 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
     end)
 
     it("is killed with all that it started, and may handle SIGTERM", function()
-      local handle = start("sleep 30.7 & echo up; sleep 30.7")
-      local stream = assert(handle:stream())
-      assert.are.equal("up\n", assert(stream:read()).data)
+      local function started(seconds)
+        local handle = start((("sleep %s & (setsid sleep %s >/dev/null 2>&1 &)"
+          .. " ; echo up; sleep %s"):gsub("%%s", seconds)))
+        local stream = assert(handle:stream())
+        assert.are.equal("up\n", assert(stream:read()).data)
+        return handle, stream
+      end
+      local function left(seconds)
+        return assert(commands:run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
+          .. " | grep -o 'slee[p] " .. seconds .. "'")).stdout
+      end
+      local other = started("30.6")
+      local handle, stream = started("30.7")
       assert.is_true(handle:kill())
       assert.are.equal(137, assert(stream:wait()).exit_code)
-      assert.are.equal("", assert(commands:run(
-        "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'slee[p] 30.7'"))
-        .stdout)
+      assert.are.equal("", left("30.7"))
+      assert.are.equal(("sleep 30.6\n"):rep(3), left("30.6"))
+      assert.is_true(other:kill())
+      assert.are.equal("", left("30.6"))
+      other:remove()
       local ok, err = handle:kill()
       assert.is_nil(ok)
       assert.is_true(err:is("NotFoundError"))

@@ -103,6 +103,7 @@ if [ "$limit" ]; then
     : >"$d/late"
     cd "$d" || exit
     root=$c spared=- sig=KILL refs='out err' watch=$(exec sh -c 'echo $PPID')
+    mark=${]] .. words.MARK .. [[%.}
 ]] .. kill.TREE .. [[
   ) <&- 3<&- >/dev/null 2>&1 &
   t=$!
@@ -258,9 +259,12 @@ function durable.start(self, cmd, opts)
   local limit = ms and ("%d.%03d"):format(math.floor(ms / 1000), ms % 1000)
     or ""
   local cwd = opts.cwd and words.directory(opts.cwd) or ""
-  local fields = { tag = tag }
-  for _, name in ipairs({ "args", "envs", "cwd", "user", "stdin" }) do
+  local fields = { tag = tag, envs = { [words.MARK] = words.new_mark() } }
+  for _, name in ipairs({ "args", "cwd", "user", "stdin" }) do
     fields[name] = opts[name]
+  end
+  for name, value in pairs(opts.envs or {}) do
+    fields.envs[name] = value
   end
   local answer
   answer, err = run.background(self, cmd, fields, function(list)

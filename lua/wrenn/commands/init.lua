@@ -144,9 +144,12 @@ end
 ---  After the limit, the command and everything it has started is killed, and
 ---  the `result` of the TimeoutError contains the output so far ({stdout,
 ---  stderr, exit_code=-1}; `incomplete` is true if the server did not deliver
----  it). From 30 s on the limit may be enforced up to one second early. In the
----  background it is enforced by this process while it holds the handle; with
----  `durable` by the capsule
+---  it). A daemon that has left its parent, session, group and output is only
+---  found with on_stdout or on_stderr, with `durable`, and by stream, which
+---  mark the command by an environment variable, WRENN_COMMAND. From 30 s on
+---  the limit may be enforced up to one second early. In the background it is
+---  enforced by this process while it holds the handle; with `durable` by the
+---  capsule
 ---@field timeout_signal? "SIGKILL"|"SIGTERM"  kills a foreground command after
 ---  the time limit ("SIGKILL"). If it ignores SIGTERM, it is killed a second
 ---  later, and the error then lacks the output
@@ -302,10 +305,11 @@ local function kill_tree(self, pid, opts, selector)
   return ok, not ok and (err or exec.unknown_process(selector or pid)) or nil
 end
 
---- Sends a signal to a process and everything it has started. True means that
---- the signal was sent, not that the process has ended. DELETE
---- /v1/capsules/{id}/processes/{pid or tag}; on 0.1 servers, which only signal
---- the process itself, GET .../processes and POST .../exec.
+--- Sends a signal to a process and its process group; on 0.1 servers, which
+--- create none, to everything it has started, except for daemons (see `timeout`
+--- in wrenn.RunOptions). True means that the signal was sent, not that the
+--- process has ended. DELETE /v1/capsules/{id}/processes/{pid or tag}; on 0.1
+--- GET .../processes and POST .../exec.
 ---@param pid_or_tag integer|string  a number is a pid, a string a tag
 ---@param opts? {signal?: "SIGKILL"|"SIGTERM", tree?: boolean}  SIGKILL; `tree`
 ---  accepts the pid of any process in the capsule, and signals its descendants

@@ -3,6 +3,7 @@
 -- foreground command the server tells no pid before it ends.
 
 local exec = require("wrenn.commands.exec")
+local words = require("wrenn.commands.words")
 
 local kill = {}
 
@@ -15,7 +16,8 @@ local SLACK, LESS_SLACK = 1000, 300
 -- the server creates any, and by what they print to, which belongs to that
 -- command alone: its own pipe, or the files of a durable command. So a child is
 -- found even after its parent has ended or if it has created a session. A
--- process that has cut all of these ties is not found.
+-- process that has cut all of these ties is found by the mark that it has
+-- inherited in its environment (words.MARK), if the command has one.
 
 -- The scripts need /proc and a shell but no programs: some capsules have no ps.
 
@@ -46,11 +48,20 @@ for p; do
   [ $off -lt $best ] && best=$off root=$p
 done
 [ "$root" ] || exit 3
+mark= from=/proc/$root/environ
 case $by in
--) refs= ;;
+-) refs= from=/dev/null ;;
 @) refs="/proc/$root/fd/1 /proc/$root/fd/2" ;;
 *) refs="$by/out $by/err" ;;
 esac
+while IFS= read -r s || [ "$s" ]; do
+  case $s in
+  *]] .. words.MARK .. [[=*)
+    s=${s#*]] .. words.MARK .. [[=} mark=${s%%.*}
+    break
+    ;;
+  esac
+done 2>/dev/null <"$from"
 ]]
 
 -- A command may end while a child holds its output open, and the server then
@@ -98,11 +109,11 @@ done
 ]]
 
 -- Stops the selected process and then, repeatedly, its children, the members of
--- its group and session and whatever prints to `refs`, so that none of them can
--- start another unnoticed; then signals them all. If the process has ended, the
--- same is done with what it has left. A stop takes effect with a delay: only
--- after all have been seen stopped does another pass prove that there are no
--- more. After KILL it waits until they are gone.
+-- its group and session, whatever prints to `refs` and whatever has the `mark`,
+-- so that none of them can start another unnoticed; then signals them all. If
+-- the process has ended, the same is done with what it has left. A stop takes
+-- effect with a delay: only after all have been seen stopped does another pass
+-- prove that there are no more. After KILL it waits until they are gone.
 kill.TREE = [[
 own=
 for f in $refs; do
@@ -115,6 +126,17 @@ holds() {
   done
   return 1
 }
+is_marked() {
+  [ "$mark" ] && [ $1 -ge $born ] && while IFS= read -r s || [ "$s" ]; do
+    case $s in *"]] .. words.MARK .. [[=$mark."*) return ;; esac
+  done
+  return 1
+}
+born=0
+if read -r s 2>/dev/null <"/proc/$root/stat"; then
+  set -- ${s##*) }
+  born=${20}
+fi
 [ $root = $spared ] || kill -STOP $root 2>/dev/null
 tree=" $root " calm=0 i=0
 while [ $calm -lt 2 ] && [ $i -lt 200 ]; do
@@ -130,7 +152,10 @@ while [ $calm -lt 2 ] && [ $i -lt 200 ]; do
       continue
       ;;
     *" $2 "*) ;;
-    *) [ "$3" = $root ] || [ "$4" = $root ] || holds $p || continue ;;
+    *)
+      [ "$3" = $root ] || [ "$4" = $root ] || holds $p \
+        || is_marked ${20} 2>/dev/null <$d/environ || continue
+      ;;
     esac
     kill -STOP $p 2>/dev/null
     tree="$tree$p " calm=0

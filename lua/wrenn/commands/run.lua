@@ -10,7 +10,6 @@ local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local feed = require("wrenn.commands.feed")
 local find_user = require("wrenn.commands.user")
-local ids = require("wrenn.ids")
 local kill = require("wrenn.commands.kill")
 local literal = require("wrenn.commands.literal")
 local nested = require("wrenn.task.nested")
@@ -146,7 +145,7 @@ local under_way = setmetatable({}, { __mode = "v" })
 local function set_apart(self, list)
   local key = self.capsule_id .. "\0" .. table.concat(list, "\0")
   if under_way[key] then
-    return words.marked(list, "wrenn-" .. ids.random(12)), {}
+    return words.marked(list), {}
   end
   local token = { key = key }
   under_way[key] = token
@@ -371,6 +370,8 @@ function run.stream(self, cmd, opts)
   local start, err = run.prepare(self, cmd, opts, false)
   if not start then
     return nil, err
+  elseif opts.timeout then
+    start.words = words.marked(start.words)
   end
   local begin = scheduler.now()
   local stream

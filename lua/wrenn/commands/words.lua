@@ -2,6 +2,8 @@
 -- no field for is done by fixed lines of shell in front, which get values as
 -- arguments: no value ever becomes part of a line of shell.
 
+local ids = require("wrenn.ids")
+
 local words = {}
 
 local function append(list, items)
@@ -134,10 +136,21 @@ function words.as_user(list, user, opts, cwd)
   }, as_program(list))
 end
 
---- Distinguishes the words from those of an equal command by an unused
---- argument.
-function words.marked(list, mark)
-  return append({ "/bin/sh", "-c", 'exec "$@"', mark }, list)
+--- The variable whose value tells what a command has started: it is inherited
+--- by every process, whatever else that leaves.
+words.MARK = "WRENN_COMMAND"
+
+--- Makes a new value for it. The full stop is the end: the shell reads an
+--- environment without the NUL bytes between the values.
+function words.new_mark()
+  return ids.random(12) .. "."
+end
+
+--- Gives the words a mark, which also distinguishes them from those of an equal
+--- command.
+function words.marked(list)
+  return append({ "/bin/sh", "-c",
+    ('export %s="$0"; exec "$@"'):format(words.MARK), words.new_mark() }, list)
 end
 
 return words
