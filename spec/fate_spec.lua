@@ -3,6 +3,7 @@
 
 local core = require("wrenn.core")
 local peer = require("spec.support.peer")
+local silence = require("wrenn.client.silence")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
@@ -369,8 +370,9 @@ describe("keepalive", function()
 
   it("lets go of what nobody holds", function()
     local capsule = capsule_of(state("running"), HELD, { keepalive = 0.1 })
-    assert(capsule.commands:stream("x"))
+    local held = { assert(capsule.commands:stream("x")) }
     wait_for_pings(1)
+    held[1] = nil
     collectgarbage()
     collectgarbage()
     wrenn.task.sleep(0.15)
@@ -385,5 +387,78 @@ describe("keepalive", function()
     wrenn.task.sleep(0.4)
     assert.are.equal(0, pings())
     stream:close()
+  end)
+end)
+
+-- A connection that nobody closes when its capsule is gone.
+describe("silence", function()
+  local usual = silence.SECONDS
+
+  before_each(function()
+    silence.SECONDS = 0.1
+  end)
+
+  after_each(function()
+    silence.SECONDS = usual
+    stop_peer()
+  end)
+
+  local HELD = "lost = true c:read_frame()"
+  local PINGS = [[lost = true
+    for _ = 1, 600 do c:text('{"type":"ping"}') c:sleep(0.05) end]]
+
+  local ways = {
+    stream = { OUTPUT .. HELD, function(capsule)
+      return capsule.commands:stream("x")
+    end },
+    connect = { OUTPUT .. HELD, function(capsule)
+      return capsule.commands:connect(7)
+    end },
+    pty = { SHOWN .. PINGS, function(capsule)
+      return capsule:pty()
+    end },
+  }
+  for name, way in pairs(ways) do
+    it("is looked behind, and what became of it told: " .. name, function()
+      for _, case in ipairs({ fates[1], fates[4], fates[5] }) do
+        local object = assert(way[2](capsule_of(case[1], way[1])))
+        local took = timed(function()
+          repeat until not object:read()
+        end)
+        assert.is_true(took < 8, "took " .. took)
+        is_told(case, object.err)
+      end
+    end)
+  end
+
+  local function looks()
+    local count = 0
+    for _, text in ipairs(p:received()) do
+      assert.is_nil(text:find("/ping ", 1, true))
+      count = count + (text:find("GET /v1/capsules/cl-1 ", 1, true) and 1 or 0)
+    end
+    return count
+  end
+
+  it("of a capsule that runs is none of its business", function()
+    local capsule = capsule_of(state("running"), HELD)
+    local stream = assert(capsule.commands:stream("x"))
+    local deadline = core.now() + 10
+    repeat
+      wrenn.task.sleep(0.02)
+    until looks() >= 4 or core.now() > deadline
+    assert.is_true(looks() >= 4)
+    assert.is_nil(stream.ended or stream.err)
+    stream:close()
+  end)
+
+  it("is none where something comes", function()
+    local capsule = capsule_of(state("paused"), ([[lost = true
+      for _ = 1, 16 do %s c:sleep(0.1) end
+      c:text('{"type":"exit","exit_code":0}')]]):format(OUTPUT))
+    silence.SECONDS = 1
+    local stream = assert(capsule.commands:stream("x"))
+    assert.are.equal(0, assert(stream:wait()).exit_code)
+    assert.are.equal(1, looks()) -- that of connect
   end)
 end)

@@ -20,7 +20,7 @@ local resources = {
 ---@field events wrenn.Events
 ---@field snapshots wrenn.Snapshots
 ---@field volumes wrenn.Volumes
-local Client = { is_client = true, revive = revive, fate = fate }
+local Client = { is_client = true, revive = revive, fate = fate.of }
 Client.__index = Client
 
 -- A printed client must not contain the key.

@@ -73,7 +73,7 @@ end
 function revive.answer(client, request, err, again)
   local id = capsule_of(request)
   if id and is_cut_off(request, err) then
-    return nil, fate(client, request.path, err, retry.left(request) or nil)
+    return nil, fate.of(client, request.path, err, retry.left(request) or nil)
   end
   local is_gone = wait.is_gone(err)
   local wanted = id and is_wanted(client, id) and not request.upload

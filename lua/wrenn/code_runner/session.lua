@@ -381,8 +381,8 @@ end
 -- What became of the capsule whose socket was lost; the call's limit holds.
 local function told(self, err, left)
   local capsule = self.capsule
-  return fate(capsule.client, "/v1/capsules/" .. url.escape(capsule.id) .. "/",
-    err, math.max(left, 0))
+  local path = "/v1/capsules/" .. url.escape(capsule.id) .. "/"
+  return fate.of(capsule.client, path, err, math.max(left, 0))
 end
 
 local function conclude(self, run, how, why)

@@ -321,7 +321,7 @@ local function fetch(stream)
   local result, err =
     exec.run(commands, list, { timeout_sec = 60, reads = true })
   if err and not err.status_code then
-    err = fate(commands.client, exec.path(commands, "/exec"), err)
+    err = fate.of(commands.client, exec.path(commands, "/exec"), err)
   end
   return result, err
 end

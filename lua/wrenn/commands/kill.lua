@@ -48,20 +48,12 @@ for p; do
   [ $off -lt $best ] && best=$off root=$p
 done
 [ "$root" ] || exit 3
-mark= from=/proc/$root/environ
+mark=
 case $by in
--) refs= from=/dev/null ;;
+-) refs= ;;
 @) refs="/proc/$root/fd/1 /proc/$root/fd/2" ;;
 *) refs="$by/out $by/err" ;;
 esac
-while IFS= read -r s || [ "$s" ]; do
-  case $s in
-  *]] .. words.MARK .. [[=*)
-    s=${s#*]] .. words.MARK .. [[=} mark=${s%%.*}
-    break
-    ;;
-  esac
-done 2>/dev/null <"$from"
 ]]
 
 -- A command may end while a child holds its output open, and the server then
@@ -126,17 +118,30 @@ holds() {
   done
   return 1
 }
-is_marked() {
-  [ "$mark" ] && [ $1 -ge $born ] && while IFS= read -r s || [ "$s" ]; do
-    case $s in *"]] .. words.MARK .. [[=$mark."*) return ;; esac
+find_mark() {
+  [ ! "$mark" ] && [ "$refs" ] && while IFS= read -r s || [ "$s" ]; do
+    case $s in
+    *]] .. words.MARK .. [[=*)
+      s=${s#*]] .. words.MARK .. [[=} mark=${s%%.*}
+      return
+      ;;
+    esac
   done
+}
+is_marked() {
+  [ "$mark" ] || return
+  case $others in *" $1 "*) return 1 ;; esac
+  seen=
+  while IFS= read -r s || [ "$s" ]; do
+    case $s in *"]] .. words.MARK .. [[=$mark."*) return ;; esac
+    seen=1
+  done
+  # While a process becomes another program there is nothing to read.
+  [ ! "$seen" ] || others="$others$1 "
   return 1
 }
-born=0
-if read -r s 2>/dev/null <"/proc/$root/stat"; then
-  set -- ${s##*) }
-  born=${20}
-fi
+others=" "
+find_mark 2>/dev/null <"/proc/$root/environ"
 [ $root = $spared ] || kill -STOP $root 2>/dev/null
 tree=" $root " calm=0 i=0
 while [ $calm -lt 2 ] && [ $i -lt 200 ]; do
@@ -154,12 +159,13 @@ while [ $calm -lt 2 ] && [ $i -lt 200 ]; do
     *" $2 "*) ;;
     *)
       [ "$3" = $root ] || [ "$4" = $root ] || holds $p \
-        || is_marked ${20} 2>/dev/null <$d/environ || continue
+        || is_marked $p 2>/dev/null <$d/environ || continue
       ;;
     esac
     kill -STOP $p 2>/dev/null
     tree="$tree$p " calm=0
-    # What it printed to is known by those that it has left.
+    # Its mark, and what it printed to, are known by those that it has left.
+    find_mark 2>/dev/null <$d/environ
     [ "$own" ] || [ -e /proc/$root/fd/1 ] || [ ! "$refs" ] || [ ! -p $d/fd/1 ] \
       || own=$d/fd/1
   done

@@ -9,6 +9,7 @@ local keepalive = require("wrenn.client.keepalive")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
+local silence = require("wrenn.client.silence")
 
 ---@class wrenn.Stream
 ---@field pid? integer        of the process, from its start event on
@@ -71,7 +72,7 @@ local function examine(self, event)
   self.judge = nil
   reader.judge(self, function()
     return judge and judge(event) or event.kind and { kind = "over",
-      fate(self.client, self.path, closed(self, event[1], event[2])) }
+      fate.of(self.client, self.path, closed(self, event[1], event[2])) }
   end, event)
   return true
 end
@@ -292,6 +293,7 @@ function M.open(commands, path, start, check_end)
     capsule_id = commands.capsule_id, check = check_end,
   })
   keepalive.hold(client, commands.capsule_id, stream)
+  silence.watch(client, commands.capsule_id, stream)
   return stream
 end
 

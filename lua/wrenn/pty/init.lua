@@ -16,6 +16,7 @@ local literal = require("wrenn.commands.literal")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
+local silence = require("wrenn.client.silence")
 local words = require("wrenn.commands.words")
 
 local unpack = table.unpack or unpack
@@ -54,7 +55,7 @@ end
 local function examine(self, event, judge)
   reader.judge(self, function()
     return judge and judge(event) or event.kind and { kind = "over",
-      fate(self.client, path_of(self.commands), reader.closed_early(
+      fate.of(self.client, path_of(self.commands), reader.closed_early(
         "the terminal's connection", event[1], event[2])) }
   end, event)
 end
@@ -88,6 +89,7 @@ function Pty:take(event)
     end
     self.pid, self.tag = event.pid or self.pid, event.tag or self.tag
   elseif name == "ping" then
+    self.pings = self.pings + 1
     self.op:send(api.PTY_PONG)
   elseif name == "exit" then
     self.exit_code = event.exit_code
@@ -241,8 +243,10 @@ local function open(client, path, first, known)
     return nil, inbox
   end
   known.client, known.op, known.inbox, known.taken = client, op, inbox, 0
+  known.pings = 0
   input.init(known)
   keepalive.hold(client, known.commands.capsule_id, known)
+  silence.watch(client, known.commands.capsule_id, known)
   return setmetatable(known, Pty)
 end
 

@@ -14,7 +14,8 @@ local inbox = {}
 --- Creates an inbox. `pause(id, on)` pauses or resumes its operation.
 function inbox.new(id, pause)
   return setmetatable({
-    first = 1, last = 0, bytes = 0, id = id or false, pause = pause,
+    first = 1, last = 0, emptied = 0, bytes = 0, id = id or false,
+    pause = pause,
   }, Inbox)
 end
 
@@ -55,6 +56,7 @@ function Inbox:take()
     self.first = first + 1
     return event
   end
+  self.emptied = self.emptied + first
   self.first, self.last, self.bytes = 1, 0, 0
   if self.paused then
     self.paused = false
@@ -63,6 +65,11 @@ function Inbox:take()
     end
   end
   return event
+end
+
+--- How many events have ever been put into it.
+function Inbox:count()
+  return self.emptied + self.last
 end
 
 function Inbox:has_event()
