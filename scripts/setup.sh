@@ -28,6 +28,8 @@ inotify-tools          one of the two ways to watch the files of a capsule
 lua-busted             runs the Lua specs
 locales                a locale with a decimal comma
 lua-luv                the scripted peers of the specs, and a host to test in
+zsh                    a shell to complete commands in
+fish                   another one
 openssl                makes the certificates of the specs
 socat                  puts TLS in front of a server
 lua-cqueues            a host to test in

@@ -42,9 +42,9 @@ describe("the wrenn command", function()
   end
 
   it("prints what a durable command has printed, and follows it", function()
+    capsule.commands:run("mkfifo fifo")
     local handle = start("printf '1\\n2\\n\\377'; echo e1 >&2; cat ./fifo;"
       .. " echo 4", { durable = true, tag = "job" })
-    capsule.commands:run("mkfifo fifo")
     capsule.commands:run("while ! [ -s .wrenn/t-job/err ]; do sleep 0.02; done")
     -- It still runs: what there is, and no waiting.
     local result = run("logs @ job")

@@ -128,9 +128,10 @@ end
 --- Calls a function with each item, and goes on where it fails. Returns the
 --- exit status: that of the first failure.
 function Context:for_each(list, fn)
+  local nested = require("wrenn.task.nested") -- a pcall in a task, on any Lua
   local status = 0
   for _, item in ipairs(list) do
-    local ok, raised = pcall(fn, item)
+    local ok, raised = nested.call(fn, item)
     if not ok then
       local how = exit.describe(raised)
       if how.status == exit.CLOSED_PIPE or how.status == exit.INTERRUPTED then

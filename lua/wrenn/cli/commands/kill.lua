@@ -15,8 +15,13 @@ field() {
 }
 [ -d "/proc/$pid" ] || exit 3
 group=$(field "$pid" 3)
-[ "$group" = "$pid" ] || exec kill -s "$signal" "$pid"
-[ "$keeper" ] || exec kill -s "$signal" -- "-$pid"
+if [ "$group" != "$pid" ]; then
+  kill -s "$signal" "$pid"
+  exit
+elif [ -z "$keeper" ]; then
+  kill -s "$signal" -- "-$pid"
+  exit
+fi
 sent=3
 for folder in /proc/[0-9]*; do
   other=${folder#/proc/}
