@@ -45,6 +45,11 @@ describe("the Neovim plugin", function()
     if not program then
       pending("not run: there is no current Neovim here: " .. said)
     end
-    check(program)
+    local figures = check(program, "WRENN_SPEC_SERVER=pylsp")
+    assert.are.equal(
+      "true,true,wrenn://cl-ID/tmp/app/main.py 2,true,true",
+      table.concat({ figures.attached or "", figures.defined or "",
+        (tostring(figures.place):gsub("cl%-%w+", "cl-ID")), figures.same or "",
+        figures.stopped or "" }, ","), figures.text)
   end)
 end)
