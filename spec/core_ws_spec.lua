@@ -512,6 +512,56 @@ describe("a WebSocket", function()
     end)
   end
 
+  -- Many small messages are read together, and share what holds them.
+  describe("with many messages in one read", function()
+    local MANY = 20000
+
+    local function open_many(last)
+      return open(([[
+        c:upgrade()
+        local frames = {}
+        for i = 1, %d do
+          local text = '{"type":"stdout","data":"' .. i .. '"}'
+          frames[i] = string.char(0x81, #text) .. text
+        end
+        c:send(table.concat(frames))
+        %s
+        c:read_frame()
+      ]]):format(MANY, last), { codec = "stream" })
+    end
+
+    it("passes on each, and then what is wrong with the next", function()
+      local event, frames = finish(open_many([[ c:text('{"type":1}') ]]))
+      assert.are.same({ "failed", "protocol",
+        "malformed frame: type is not a string" },
+        { event[1], event[2], event[3] })
+      assert.are.equal(MANY, #frames)
+      for i, frame in ipairs(frames) do
+        assert.are.equal(tostring(i), frame.data)
+      end
+    end)
+
+    it("passes on none after it was cancelled", function()
+      local op = open_many("")
+      local count, rest, deadline = 0, {}, core.now() + 20
+      repeat
+        local _, what = loop:next()
+        if what == "frame" then
+          count = count + 1
+        elseif not what then
+          loop:wait(0.5)
+        end
+      until count == MANY / 2 + 1 or core.now() > deadline
+      local id = op:id()
+      op:cancel()
+      repeat
+        local event = { loop:next() }
+        rest[#rest + 1] = event[1] == id and event[2] or nil
+      until not event[1]
+      assert.are.same({ "failed" }, rest)
+    end)
+  end)
+
   it("gives signs of life while paused, and only then", function()
     local op = open([[
       c:upgrade()

@@ -537,7 +537,7 @@ wrenn_block *wrenn_engine_block(wrenn_engine *engine) {
     engine->block = NULL;
   }
   if (!engine->block)
-    engine->block = wrenn_block_new(WRENN_BLOCK_SIZE);
+    engine->block = wrenn_block_new(WRENN_READ_SIZE);
   return engine->block;
 }
 

@@ -16,10 +16,9 @@
 #include "op.h"
 
 #define WRENN_SPARE_HANDLES 16
-/* The maximum number of bytes read from a connection at once. */
-#define WRENN_READ_SIZE ((size_t)128 * 1024)
-/* The same where events may keep the memory that was read into. */
-#define WRENN_BLOCK_SIZE ((size_t)256 * 1024)
+/* The maximum number of bytes read from a connection at once. Each read of a
+ * full socket lets the peer send on, which costs more than the read. */
+#define WRENN_READ_SIZE ((size_t)256 * 1024)
 
 typedef struct wrenn_watch wrenn_watch;
 
@@ -111,7 +110,7 @@ void wrenn_transfer_fail(wrenn_transfer *transfer, CURLcode code,
 /* Reports a socket event to libcurl, and ends the transfers it completes. */
 void wrenn_engine_act(wrenn_engine *engine, curl_socket_t fd, int events);
 
-/* Returns a block of WRENN_BLOCK_SIZE bytes that is not shared, or NULL when
+/* Returns a block of WRENN_READ_SIZE bytes that is not shared, or NULL when
  * out of memory. To keep a part of it, take a reference. */
 wrenn_block *wrenn_engine_block(wrenn_engine *engine);
 

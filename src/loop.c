@@ -111,8 +111,12 @@ wrenn_status wrenn_loop_check(const wrenn_loop *loop) {
 
 int wrenn_loop_fd(const wrenn_loop *loop) { return uv_backend_fd(&loop->uv); }
 
+static bool has_event(const wrenn_loop *loop) {
+  return loop->queue.head || wrenn_node_has_rest(loop->current);
+}
+
 int wrenn_loop_timeout(const wrenn_loop *loop) {
-  if (loop->dirty || loop->kicks || loop->queue.head)
+  if (loop->dirty || loop->kicks || has_event(loop))
     return 0;
   /* libuv counts from when it last looked at the clock, but the caller may have
    * taken time since it started a timer. */
@@ -269,7 +273,7 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
   if (status)
     return status;
   int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
-  while (!loop->queue.head) {
+  while (!has_event(loop)) {
     if (loop->kicks && !loop->dirty) { /* what is sent leaves before the wait */
       do_safely(loop, kick_once);
       continue;
@@ -296,19 +300,29 @@ wrenn_status wrenn_loop_wait(wrenn_loop *loop, int timeout_ms) {
 }
 
 bool wrenn_loop_next(wrenn_loop *loop, wrenn_event *event) {
-  wrenn_node_free(loop->current);
-  loop->current = wrenn_queue_pop(&loop->queue);
-  if (!loop->current)
-    return false;
-  wrenn_op_taken(loop, loop->current);
-  *event = loop->current->event;
+  if (!wrenn_node_has_rest(loop->current)) {
+    wrenn_node_free(loop->current);
+    loop->current = wrenn_queue_pop(&loop->queue);
+    if (!loop->current)
+      return false;
+    wrenn_op_taken(loop, loop->current);
+  }
+  wrenn_node_take(loop->current, event);
   return true;
 }
 
 bool wrenn_loop_next_frame(wrenn_loop *loop, wrenn_id id, wrenn_event *event) {
-  const wrenn_node *head = loop->queue.head;
-  return head && head->event.id == id && head->event.type == WRENN_EV_FRAME &&
+  const wrenn_node *next =
+      wrenn_node_has_rest(loop->current) ? loop->current : loop->queue.head;
+  return next && next->event.id == id && next->event.type == WRENN_EV_FRAME &&
          wrenn_loop_next(loop, event);
+}
+
+void wrenn_loop_drop(wrenn_loop *loop, wrenn_id id) {
+  wrenn_node *current = loop->current;
+  if (current && current->event.id == id)
+    current->taken = current->count;
+  wrenn_queue_drop(&loop->queue, id);
 }
 
 const char *wrenn_event_header(const wrenn_event *event, const char *name,

@@ -42,6 +42,9 @@ void wrenn_loop_wake(wrenn_loop *loop);
 /* The same, and makes a step due that runs libuv. */
 void wrenn_loop_dirty(wrenn_loop *loop);
 
+/* Drops what is left of an operation's events. */
+void wrenn_loop_drop(wrenn_loop *loop, wrenn_id id);
+
 /* Calls `work` as a step would, inside an API call. */
 void wrenn_loop_do(wrenn_loop *loop, void (*work)(wrenn_loop *loop));
 

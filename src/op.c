@@ -392,7 +392,7 @@ wrenn_status wrenn_cancel(wrenn_loop *loop, wrenn_id id) {
   wrenn_status status = wrenn_loop_check(loop);
   if (status)
     return status;
-  wrenn_queue_drop(&loop->queue, id);
+  wrenn_loop_drop(loop, id);
   wrenn_loop_dirty(loop);
   wrenn_op_fail(op, WRENN_E_CANCELLED, "%s", wrenn_strerror(WRENN_E_CANCELLED));
   return WRENN_OK;

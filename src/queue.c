@@ -40,6 +40,24 @@ size_t wrenn_node_cost(const wrenn_node *node) {
   return sizeof(*node) + node->cap + node->elsewhere;
 }
 
+wrenn_message *wrenn_node_messages(wrenn_node *node) {
+  return (wrenn_message *)(void *)node->bytes; /* behind members as wide */
+}
+
+bool wrenn_node_has_rest(const wrenn_node *node) {
+  return node && node->taken < node->count;
+}
+
+void wrenn_node_take(wrenn_node *node, wrenn_event *event) {
+  *event = node->event;
+  if (!wrenn_node_has_rest(node))
+    return;
+  const wrenn_message *message = &wrenn_node_messages(node)[node->taken++];
+  event->data = message->data;
+  event->data_len = message->len;
+  event->frame = message->frame;
+}
+
 void wrenn_queue_push(wrenn_queue *queue, wrenn_node *node) {
   node->next = NULL;
   if (queue->tail)

@@ -16,7 +16,15 @@ wrenn_block *wrenn_block_new(size_t size);
 /* Drops a reference. NULL is allowed. */
 void wrenn_block_unref(wrenn_block *block);
 
-/* An event, followed by its bytes. */
+/* One of several messages in a node. */
+typedef struct wrenn_message {
+  const char *data;
+  size_t len;
+  wrenn_frame frame;
+} wrenn_message;
+
+/* An event, followed by its bytes; or several that differ in their messages
+ * only, followed by those. */
 typedef struct wrenn_node {
   struct wrenn_node *next;
   struct wrenn_node **filler; /* who still adds to this node; or NULL */
@@ -24,6 +32,8 @@ typedef struct wrenn_node {
   char *owned; /* what else the event points to; freed with the node; or NULL */
   wrenn_block *block; /* the same, with a reference of the node's; or NULL */
   size_t elsewhere;   /* how much of either */
+  size_t count;       /* the number of messages; 0: it is one event */
+  size_t taken;       /* how many of them wrenn_node_take has returned */
   size_t cap;         /* size of bytes[] */
   char bytes[];
 } wrenn_node;
@@ -41,6 +51,15 @@ void wrenn_node_free(wrenn_node *node);
 
 /* The cost of a node in an operation's backlog. */
 size_t wrenn_node_cost(const wrenn_node *node);
+
+/* The messages of a node that has room for them. */
+wrenn_message *wrenn_node_messages(wrenn_node *node);
+
+/* Whether there is another message in a node. NULL is allowed. */
+bool wrenn_node_has_rest(const wrenn_node *node);
+
+/* Returns a node's event, or the next one. */
+void wrenn_node_take(wrenn_node *node, wrenn_event *event);
 
 /* Appends a node, which the queue then owns. */
 void wrenn_queue_push(wrenn_queue *queue, wrenn_node *node);

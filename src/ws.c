@@ -8,9 +8,6 @@
 #define MAX_MESSAGE ((size_t)64 * 1024 * 1024)
 #define PING_MS 30000
 #define CLOSE_MS 1000
-/* A message of this size stays in the block that it was read into if at least
- * half of the block is in use; otherwise it would hold too much memory. */
-#define STAYS ((size_t)1024)
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -69,52 +66,6 @@ static void on_ping_due(uv_timer_t *timer) {
 
 /* ---- in ------------------------------------------------------------------ */
 
-/* Gives a message's node its bytes: those assembled by the reader, those in the
- * block, or a copy. */
-static wrenn_node *frame_node(wrenn_ws_op *ws, const wrenn_ws_item *item,
-                              wrenn_block *block) {
-  char *owned = wrenn_ws_reader_take(&ws->reader, item);
-  bool stays = !owned && block && item->len >= STAYS;
-  wrenn_node *node = wrenn_op_node(&ws->transfer.op, WRENN_EV_FRAME,
-                                   owned || stays ? 0 : item->len);
-  if (!node) {
-    free(owned);
-    return NULL;
-  }
-  node->owned = owned;
-  if (stays) {
-    node->block = block;
-    block->refs++;
-    node->event.data = item->data;
-  } else if (owned) {
-    node->event.data = owned;
-  } else if (item->len) {
-    memcpy(node->bytes, item->data, item->len);
-  }
-  node->elsewhere = owned || stays ? item->len : 0;
-  node->event.data_len = item->len;
-  node->event.frame.binary = item->opcode == WRENN_WS_BINARY;
-  return node;
-}
-
-static void emit_frame(wrenn_ws_op *ws, wrenn_ws_item *item,
-                       wrenn_block *block) {
-  const char *why = NULL;
-  wrenn_node *node = frame_node(ws, item, block);
-  if (!node)
-    return;
-  if (ws->codec != WRENN_CODEC_RAW &&
-      !wrenn_frame_decode(ws->codec, node->event.frame.binary,
-                          (char *)node->event.data, item->len,
-                          &node->event.frame, &why)) {
-    wrenn_node_free(node);
-    wrenn_op_fail(&ws->transfer.op, WRENN_E_PROTOCOL, "malformed frame: %s",
-                  why);
-    return;
-  }
-  wrenn_op_emit(&ws->transfer.op, node);
-}
-
 static void finish_closed(wrenn_ws_op *ws, int code, const char *reason,
                           size_t len) {
   wrenn_node *node = wrenn_op_node(&ws->transfer.op, WRENN_EV_CLOSED, len);
@@ -133,6 +84,7 @@ static void on_close_overdue(uv_timer_t *timer) {
 }
 
 static void take_close(wrenn_ws_op *ws, const wrenn_ws_item *item) {
+  wrenn_ws_emit_rest(ws);
   if (ws->closing) { /* the answer to ours */
     finish_closed(ws, 1000, NULL, 0);
     return;
@@ -141,7 +93,7 @@ static void take_close(wrenn_ws_op *ws, const wrenn_ws_item *item) {
   finish_closed(ws, item->code, item->data, item->len);
 }
 
-static void take_item(wrenn_ws_op *ws, wrenn_ws_item *item,
+static void take_item(wrenn_ws_op *ws, const wrenn_ws_item *item,
                       wrenn_block *block) {
   switch (item->opcode) {
   case WRENN_WS_CLOSE:
@@ -156,13 +108,14 @@ static void take_item(wrenn_ws_op *ws, wrenn_ws_item *item,
     return;
   default:
     if (!ws->closing)
-      emit_frame(ws, item, block);
+      wrenn_ws_emit(ws, item, block);
   }
 }
 
 /* Ends a connection after a violation of the protocol, and tells the peer. */
 static void give_up(wrenn_ws_op *ws, wrenn_ws_result result) {
   wrenn_op *op = &ws->transfer.op;
+  wrenn_ws_emit_rest(ws);
   switch (result) {
   case WRENN_WS_TOO_LARGE:
     wrenn_ws_say_close(ws, 1009);
@@ -181,16 +134,16 @@ static void give_up(wrenn_ws_op *ws, wrenn_ws_result result) {
 /* `block` contains the bytes, and events may refer to it; or NULL. */
 static void take_bytes(wrenn_ws_op *ws, const char *data, size_t len,
                        wrenn_block *block) {
-  while (!ws->transfer.op.ended) {
+  wrenn_ws_result result = WRENN_WS_ITEM;
+  while (!ws->transfer.op.ended && result != WRENN_WS_MORE) {
     wrenn_ws_item item;
-    wrenn_ws_result result = wrenn_ws_read(&ws->reader, &data, &len, &item);
-    if (result == WRENN_WS_MORE)
-      return;
+    result = wrenn_ws_read(&ws->reader, &data, &len, &item);
     if (result == WRENN_WS_ITEM)
       take_item(ws, &item, block);
-    else
+    else if (result != WRENN_WS_MORE)
       give_up(ws, result);
   }
+  wrenn_ws_emit_rest(ws);
 }
 
 void wrenn_ws_opened(wrenn_ws_op *ws, const char *data, size_t len) {
@@ -232,14 +185,14 @@ static void on_lost(wrenn_ws_op *ws) {
 static CURLcode fill(wrenn_ws_op *ws, wrenn_block *block, size_t *filled) {
   CURLcode code = CURLE_OK;
   bool whole = ws->transfer.tls || ws->broken;
-  size_t len, room = WRENN_BLOCK_SIZE;
+  size_t len, room = WRENN_READ_SIZE;
   *filled = 0;
   do {
     len = 0;
     code =
         curl_easy_recv(ws->transfer.easy, block->bytes + *filled, room, &len);
     *filled += len;
-    if (!code && len && len < room && len < WRENN_READ_SIZE && !whole)
+    if (!code && len && len < room && !whole)
       return CURLE_AGAIN;
     room -= len;
   } while (!code && len && room);
@@ -267,7 +220,7 @@ static void read_on(wrenn_ws_op *ws) {
       hear(ws);
     if (len && ws->stage == WRENN_WS_OPEN)
       take_bytes(ws, block->bytes, len,
-                 len >= WRENN_BLOCK_SIZE / 2 ? block : NULL);
+                 len >= WRENN_READ_SIZE / 2 ? block : NULL);
     else if (len)
       wrenn_ws_answered(ws, block->bytes, len);
     ws->drained = code == CURLE_AGAIN;

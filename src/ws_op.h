@@ -1,5 +1,6 @@
-/* A WebSocket, as shared by ws.c (messages), ws_connect.c (connecting) and
- * ws_out.c (output). Internal to the WebSocket transport. */
+/* A WebSocket, as shared by ws.c (the whole), ws_connect.c (connecting),
+ * ws_events.c (messages) and ws_out.c (output). Internal to the WebSocket
+ * transport. */
 #ifndef WRENN_WS_OP_H
 #define WRENN_WS_OP_H
 
@@ -36,8 +37,9 @@ typedef struct wrenn_ws_op {
   /* Input. */
   wrenn_codec codec;
   wrenn_ws_reader reader;
-  wrenn_buf early; /* data after the 101 that is not wanted yet */
-  bool drained;    /* there is nothing to read until the socket says so */
+  wrenn_buf early;   /* data after the 101 that is not wanted yet */
+  bool drained;      /* there is nothing to read until the socket says so */
+  wrenn_node *batch; /* messages not yet in the queue; or NULL */
 
   /* Output. */
   wrenn_ws_message *leaving; /* begun, or tried once: the next to be sent */
@@ -86,6 +88,17 @@ void wrenn_ws_answered(wrenn_ws_op *ws, const char *data, size_t len);
 
 /* The connection ended before the upgrade was complete. */
 void wrenn_ws_lost_early(wrenn_ws_op *ws);
+
+/* ---- ws_events.c --------------------------------------------------------- */
+
+/* Decodes a message and makes an event of it, which may have to wait for
+ * wrenn_ws_emit_rest; or fails the operation. `block` contains the message, and
+ * the event may refer to it; or NULL. */
+void wrenn_ws_emit(wrenn_ws_op *ws, const wrenn_ws_item *item,
+                   wrenn_block *block);
+
+/* Queues what waits: before any other event, and before `block` changes. */
+void wrenn_ws_emit_rest(wrenn_ws_op *ws);
 
 /* ---- ws_out.c ------------------------------------------------------------ */
 
