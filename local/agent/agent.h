@@ -23,6 +23,7 @@ typedef struct agent {
   const char *home;    /* what `~` and relative paths mean */
   const char *top;     /* the capsule's folder, as seen from in here */
   bool alone;          /* pid 1 of a pid namespace of its own */
+  bool shares_network; /* with the host */
   uint64_t open_files; /* how many descriptors a command may have; 0: as is */
   pid_t
       *asleep; /* while paused: processes that were stopped before the pause */
@@ -83,6 +84,10 @@ void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply);
 
 /* agent_dial.c: connects to a port in the capsule, or to a socket file. */
 void agent_dial(const agent *a, const wrenn_json *order, agent_reply *reply);
+
+/* agent_listeners.c: whether what would answer a connection to the loopback
+ * address of a family is a process below this one. */
+bool agent_owns_port(int family, uint16_t port);
 
 /* agent_list.c; the other adds what is at a path as the member "entry". */
 void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply);

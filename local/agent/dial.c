@@ -34,16 +34,25 @@ static int dial(int family, const void *address, socklen_t size) {
   return fd;
 }
 
-static int dial_port(uint16_t port) {
+/* With a network of its own, everything that listens is the capsule's. */
+static int dial_own(const agent *a, int family, uint16_t port,
+                    const void *address, socklen_t size) {
+  if (!a->shares_network || agent_owns_port(family, port))
+    return dial(family, address, size);
+  errno = ECONNREFUSED;
+  return -1;
+}
+
+static int dial_port(const agent *a, uint16_t port) {
   struct sockaddr_in v4 = {.sin_family = AF_INET,
                            .sin_port = htons(port),
                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
                             .sin6_port = htons(port),
                             .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-  int fd = dial(AF_INET, &v4, sizeof(v4));
+  int fd = dial_own(a, AF_INET, port, &v4, sizeof(v4));
   /* Some services listen only on the other loopback address. */
-  return fd < 0 ? dial(AF_INET6, &v6, sizeof(v6)) : fd;
+  return fd < 0 ? dial_own(a, AF_INET6, port, &v6, sizeof(v6)) : fd;
 }
 
 static int dial_file(const char *path) {
@@ -59,11 +68,10 @@ static int dial_file(const char *path) {
 void agent_dial(const agent *a, const wrenn_json *order, agent_reply *reply) {
   wrenn_json value;
   int64_t port = 0;
-  (void)a;
   char *path = agent_string(order, "socket");
   if (wrenn_json_get(order, "port", &value))
     wrenn_json_int(&value, &port);
-  int fd = path ? dial_file(path) : dial_port((uint16_t)port);
+  int fd = path ? dial_file(path) : dial_port(a, (uint16_t)port);
   if (fd >= 0)
     reply->fds[reply->fd_count++] = fd;
   else

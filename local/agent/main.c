@@ -355,7 +355,8 @@ int main(int argc, char **argv) {
              .home = argc > 1 ? argv[1] : "/root",
              .top = argc > 2 ? argv[2] : "",
              .alone = getpid() == 1,
-             .open_files = argc > 3 ? strtoull(argv[3], NULL, 10) : 0};
+             .open_files = argc > 3 ? strtoull(argv[3], NULL, 10) : 0,
+             .shares_network = argc > 4 && !strcmp(argv[4], "host")};
   sigset_t children;
   /* Processes in the capsule must not get the channel, by inheritance or by
    * inspecting this process. */

@@ -317,8 +317,9 @@ void handle_terminal_open(conn *c) {
     conn_abort(c);
     return;
   }
-  const ws_hooks hooks = {on_message, on_drained, on_lost, t,
-                          server_of(c)->traits->deflates_pty};
+  const ws_hooks hooks = {
+      on_message, on_drained, on_lost, t, server_of(c)->traits->deflates_pty,
+      0};
   t->traits = server_of(c)->traits;
   t->ping_ms = server_of(c)->pty_ping_ms;
   t->capsule = request_of(c)->capsule;

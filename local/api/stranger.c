@@ -10,6 +10,7 @@
 #include "util/json_out.h"
 
 #define WAIT_MS 5000
+#define TOKEN_MAX ((size_t)16 * 1024)
 
 typedef struct stranger {
   ws *ws;
@@ -55,7 +56,10 @@ void api_refuse_stranger(conn *c, bool fatal) {
     conn_abort(c);
     return;
   }
-  const ws_hooks hooks = {on_message, NULL, on_lost, s, false};
+  const ws_hooks hooks = {.message = on_message,
+                          .lost = on_lost,
+                          .arg = s,
+                          .message_max = TOKEN_MAX};
   s->fatal = fatal;
   s->ws = ws_accept(c, &hooks);
   if (!s->ws) {

@@ -164,7 +164,7 @@ static stream *accept_stream(conn *c) {
     conn_abort(c);
     return NULL;
   }
-  const ws_hooks hooks = {on_message, on_drained, on_lost, s, false};
+  const ws_hooks hooks = {on_message, on_drained, on_lost, s, false, 0};
   s->capsule = request_of(c)->capsule;
   s->sink.output = on_output;
   s->sink.exited = on_exited;

@@ -258,6 +258,7 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
     words_add(&w, o->folder);
   }
   words_addf(&w, "%llu", (unsigned long long)o->open_files);
+  words_add(&w, o->private_network ? "own" : "host");
   if (w.oom)
     goto out;
   uv_stdio_container_t stdio[CHANNEL_FD + 1] = {

@@ -36,6 +36,7 @@ void conn_abort(conn *c) {
   if (c->stage == CONN_CLOSED)
     return;
   c->stage = CONN_CLOSED;
+  doors_forget_head(c);
   list_remove(&c->link);
   /* Handlers are told in on_closed, as one of them may be running now. */
   uv_close((uv_handle_t *)&c->tcp, on_closed);
@@ -184,7 +185,8 @@ static conn *make_conn(http_server *s) {
  * after it. */
 static void accept_next(http_server *s) {
   uv_stream_t *listener = (uv_stream_t *)&s->listener;
-  bool full = http_server_is_full(s, SPARE_FOR_CONNECTION);
+  bool full =
+      http_server_is_full(s, SPARE_FOR_CONNECTION) && !doors_make_room(s);
   conn *c = full ? NULL : make_conn(s);
   if (!c) {
     uv_timer_start(&s->patience, on_patience, PATIENCE_MS, 0);
@@ -220,6 +222,9 @@ int http_server_start(http_server *s, const char *address, int port) {
     rc = uv_ip6_addr(address, port, (struct sockaddr_in6 *)&where);
   if (rc)
     return rc;
+  s->scratch = malloc(CONN_READ_SIZE);
+  if (!s->scratch)
+    return UV_ENOMEM;
   uv_idle_init(s->loop, &s->turns);
   uv_timer_init(s->loop, &s->patience);
   s->turns.data = s->patience.data = s;
@@ -244,4 +249,6 @@ void http_server_end(http_server *s) {
   uv_close((uv_handle_t *)&s->patience, NULL);
   LIST_EACH (conn, c, &s->conns, link)
     conn_abort(c);
+  free(s->scratch);
+  s->scratch = NULL;
 }

@@ -17,6 +17,8 @@
 typedef struct conn conn;
 typedef struct http_server http_server;
 
+/* The most that is received at once. */
+#define CONN_READ_SIZE ((size_t)64 * 1024)
 /* The maximum size of a body that is collected in memory. */
 #define CONN_BODY_MAX ((size_t)64 * 1024 * 1024)
 /* If more than this is unsent, the connection is not read. Streams stop far
@@ -43,7 +45,8 @@ struct http_server {
   http_hooks hooks;
   size_t context_size;
   uint64_t open_files; /* the process's limit */
-  uint64_t head_ms;    /* from a request's first byte to the end of its head */
+  uint64_t head_ms;    /* from a request's first byte to the end of its head;
+                          and without a byte of a body that is collected */
   uint64_t kept_ms;    /* from one request to the next */
   size_t message_max;  /* the maximum size of a WebSocket client's message */
   bool tells_ids;      /* each answer contains the id of its request */
@@ -51,6 +54,8 @@ struct http_server {
   uv_tcp_t listener;
   uv_idle_t turns;     /* runs while connections want another turn */
   uv_timer_t patience; /* until a pending connection is tried again */
+  char *scratch;       /* what is received, until it is parsed */
+  size_t heads;        /* the memory that unfinished heads take */
   list conns;
   bool ending;
 };
@@ -108,7 +113,9 @@ struct conn {
   uv_tcp_t tcp;
   uv_timer_t timer; /* limits the time for what the client owes, or for hanging
                        up after the end */
-  enum { OWES_NOTHING, OWES_HEAD, OWES_REQUEST } owes;
+  enum { OWES_NOTHING, OWES_HEAD, OWES_REQUEST, OWES_BODY } owes;
+  uint64_t owes_since;
+  size_t head_size; /* its part of the server's `heads` */
   unsigned handles;
   conn_stage stage;
   outlet out;
@@ -214,6 +221,14 @@ void request_parse(conn *c);
 void request_pass(conn *c);
 void request_read(conn *c);
 void request_reset(conn *c);
+
+/* doors.c: closes the connection that has kept the server waiting for longest;
+ * false if none has waited for long. Counts the memory of an unfinished head,
+ * and closes connections if all of them take too much, perhaps this one;
+ * forgets it. */
+bool doors_make_room(http_server *s);
+void doors_count_head(conn *c);
+void doors_forget_head(conn *c);
 
 /* ws.c: received data of an upgraded connection; everything has been sent; the
  * connection has ended. */

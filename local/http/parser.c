@@ -18,10 +18,10 @@ struct parser_state {
 };
 
 void parser_clear(parser *p) {
-  wrenn_buf_clear(&p->text);
-  wrenn_buf_clear(&p->fields);
-  wrenn_buf_clear(&p->name);
-  wrenn_buf_clear(&p->value);
+  wrenn_buf_free(&p->text);
+  wrenn_buf_free(&p->fields);
+  wrenn_buf_free(&p->name);
+  wrenn_buf_free(&p->value);
   p->in_value = p->headed = false;
 }
 
@@ -147,10 +147,7 @@ bool parser_init(parser *p, bool answers, const parser_hooks *hooks,
 }
 
 void parser_free(parser *p) {
-  wrenn_buf_free(&p->text);
-  wrenn_buf_free(&p->fields);
-  wrenn_buf_free(&p->name);
-  wrenn_buf_free(&p->value);
+  parser_clear(p);
   free(p->state);
   p->state = NULL;
 }
@@ -192,6 +189,10 @@ void parser_pause(parser *p) {
 void parser_refuse_upgrade(parser *p) {
   p->upgrade = false;
   p->state->http.upgrade = 0;
+}
+
+size_t parser_memory(const parser *p) {
+  return p->text.cap + p->fields.cap + p->name.cap + p->value.cap;
 }
 
 bool parser_has_body(const parser *p) { return p->chunked || p->length > 0; }

@@ -67,7 +67,7 @@ struct parser {
 bool parser_init(parser *p, bool answers, const parser_hooks *hooks, void *arg);
 void parser_free(parser *p);
 
-/* Forgets the message. */
+/* Forgets the message, and frees its memory. */
 void parser_clear(parser *p);
 
 /* Parses further input; length 0 means the end of the connection. Sets *done to
@@ -81,6 +81,9 @@ void parser_pause(parser *p);
 
 /* Treats the request as an ordinary one. */
 void parser_refuse_upgrade(parser *p);
+
+/* The memory that the message takes. */
+size_t parser_memory(const parser *p);
 
 /* Whether a body follows the head. */
 bool parser_has_body(const parser *p);

@@ -7,7 +7,6 @@
 #include "http/conn.h"
 #include "http/fields.h"
 
-#define READ_SIZE ((size_t)64 * 1024)
 /* The handshake's key is 16 bytes in base64. */
 #define KEY_SIZE 64
 
@@ -184,25 +183,36 @@ static void parse_some(conn *c) {
 
 static void on_late(uv_timer_t *timer) { conn_finish(timer->data); }
 
+/* Whether a body is on its way into memory. */
+static bool is_collected(const conn *c) {
+  return c->stage == CONN_BODY && c->verdict == CONN_TAKEN && !c->task.data &&
+         c->reading != CONN_HELD;
+}
+
 /* Limits the time for what the client owes. Nothing else is limited: commands,
- * streams and bodies take as long as they need. */
+ * streams and uploads take as long as they need. */
 static void mind_time(conn *c) {
   int owes = OWES_NOTHING;
   if (c->stage >= CONN_FINISHED)
     return; /* its timer is used for the end */
   if (c->stage == CONN_NEW || c->stage == CONN_HEAD)
     owes = OWES_HEAD;
+  else if (is_collected(c))
+    owes = OWES_BODY;
   else if (c->stage == CONN_KEPT)
     owes = OWES_REQUEST;
-  if (owes == (int)c->owes)
+  /* The body of a GET means nothing: it gets no second time. */
+  if (owes == (int)c->owes &&
+      (owes != OWES_BODY || c->parser.method == METHOD_GET))
     return;
   c->owes = owes;
+  c->owes_since = uv_now(c->server->loop);
   if (owes == OWES_NOTHING)
     uv_timer_stop(&c->timer);
   else
-    uv_timer_start(&c->timer, on_late,
-                   owes == OWES_HEAD ? c->server->head_ms : c->server->kept_ms,
-                   0);
+    uv_timer_start(
+        &c->timer, on_late,
+        owes == OWES_REQUEST ? c->server->kept_ms : c->server->head_ms, 0);
 }
 
 /* An answer that is sent at once calls this again: the loop continues instead
@@ -219,19 +229,19 @@ void request_parse(conn *c) {
   c->parsing = false;
   if (c->stage == CONN_CLOSED)
     return;
+  if (c->input.len == 0)
+    wrenn_buf_free(&c->input);
   mind_time(c);
+  doors_count_head(c);
   request_read(c);
 }
 
 /* ---- reading ------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
-  conn *c = handle->data;
+  const conn *c = handle->data;
   (void)hint;
-  if (wrenn_buf_reserve(&c->input, READ_SIZE))
-    *buf = uv_buf_init(c->input.data + c->input.len, READ_SIZE);
-  else
-    *buf = uv_buf_init(NULL, 0);
+  *buf = uv_buf_init(c->server->scratch, CONN_READ_SIZE);
 }
 
 void request_pass(conn *c) {
@@ -251,7 +261,6 @@ void request_pass(conn *c) {
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   conn *c = stream->data;
-  (void)buf;
   if (len == 0)
     return;
   if (len < 0) {
@@ -265,7 +274,11 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
   }
   if (c->stage >= CONN_FINISHED)
     return; /* discarded */
-  c->input.len += (size_t)len;
+  wrenn_buf_append(&c->input, buf->base, (size_t)len);
+  if (c->input.oom) {
+    conn_abort(c);
+    return;
+  }
   if (c->stage < CONN_WEBSOCKET)
     request_parse(c);
   request_pass(c);
@@ -279,7 +292,7 @@ static bool wants_input(const conn *c) {
   if (c->reading == CONN_HELD)
     return false;
   if (c->stage == CONN_REQUEST)
-    return c->reading == CONN_WATCHED && c->input.len < READ_SIZE;
+    return c->reading == CONN_WATCHED && c->input.len < CONN_READ_SIZE;
   return c->stage == CONN_TUNNEL || !conn_clogged(c);
 }
 

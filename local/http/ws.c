@@ -20,6 +20,7 @@ struct ws {
   const char *input; /* received data that wslay has not read */
   size_t input_len;
   wrenn_buf output; /* frames gathered for one write */
+  size_t message_max;
   bool dropped;
   deflate_state *deflate; /* NULL: no compression */
 };
@@ -57,8 +58,7 @@ static void on_message(wslay_event_context_ptr wslay,
   if (wslay_is_ctrl_frame(m->opcode) || w->dropped)
     return;
   if (wslay_get_rsv1(m->rsv)) {
-    if (!deflate_unpack(w->deflate, data, len, w->conn->server->message_max,
-                        &unpacked)) {
+    if (!deflate_unpack(w->deflate, data, len, w->message_max, &unpacked)) {
       wslay_event_queue_close(wslay, WSLAY_CODE_PROTOCOL_ERROR, NULL, 0);
       wslay_event_shutdown_read(wslay);
       wrenn_buf_free(&unpacked);
@@ -98,7 +98,9 @@ ws *ws_accept(conn *c, const ws_hooks *hooks) {
     conn_abort(c);
     return NULL;
   }
-  wslay_event_config_set_max_recv_msg_length(w->wslay, c->server->message_max);
+  w->message_max =
+      hooks->message_max ? hooks->message_max : c->server->message_max;
+  wslay_event_config_set_max_recv_msg_length(w->wslay, w->message_max);
   w->conn = c;
   w->hooks = *hooks;
   c->ws = w;

@@ -11,10 +11,11 @@ typedef struct ws_hooks {
   void (*drained)(void *arg); /* everything has been sent */
   void (*lost)(void *arg);    /* the connection has ended; the last call */
   void *arg;
-  bool deflates; /* messages are compressed if the client offers it */
+  bool deflates;      /* messages are compressed if the client offers it */
+  size_t message_max; /* 0: the server's */
 } ws_hooks;
 
-/* Answers the upgrade with 101. A message above the server's limit ends the
+/* Answers the upgrade with 101. A message above the limit ends the
  * connection. Returns NULL, and aborts the connection, if the system lacks
  * resources. */
 ws *ws_accept(conn *c, const ws_hooks *hooks);

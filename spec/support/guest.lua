@@ -12,7 +12,7 @@ return function(capsule, address, port)
   assert(capsule.files:write("/tmp/guest.py",
     read_file("spec/support/guest.py")))
   local stream = assert(capsule.commands:stream("python3",
-    { args = { "/tmp/guest.py", address or "127.0.0.1",
+    { args = { "-I", "/tmp/guest.py", address or "127.0.0.1",
       tostring(port or 0) } }))
   local text = ""
   while not text:find("\n") do
