@@ -4,6 +4,7 @@
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
 local figures = require("spec.hosts.figures")
+local screen = require("spec.support.screen")
 local system = require("spec.c.system")
 
 local HUP, SEGV, TERM, WINCH = 1, 11, 15, 28
@@ -234,42 +235,23 @@ describe("a signal", function()
 end)
 
 describe("a terminal", function()
-  local pid_of, fd
+  local term
 
   after_each(function()
-    if fd then
-      system.kill(pid_of, 9)
-      system.close(fd)
-      fd = nil
+    if term then
+      term:close()
+      term = nil
     end
   end)
 
   -- Starts a script in a terminal; sh stays behind it, so that what it leaves
   -- can be seen. Returns the modes before.
   local function start(script)
-    local line = ("read go; %s -e '%s'; echo $? over; read go")
-      :format(compat.lua, script)
-    pid_of, fd = system.terminal(line, 91, 17)
-    local before = system.modes(fd)
-    core.write(fd, "\n")
+    term = screen.start(("read go; %s -e '%s'; echo $? over; read go")
+      :format(compat.lua, script), 91, 17)
+    local before = term:modes()
+    term:write("\n")
     return before
-  end
-
-  -- Reads until a text comes; returns all that came.
-  local function read_until(text)
-    local loop, out = assert(core.loop()), ""
-    local deadline = core.now() + 30
-    while not out:find(text, 1, true) do
-      assert(core.now() < deadline, out)
-      local op = assert(loop:ready(fd, "r"))
-      next_event(loop)
-      op:cancel()
-      local bytes = core.read(fd)
-      assert(bytes ~= "", out)
-      out = out .. bytes
-    end
-    loop:close()
-    return out
   end
 
   local RAW = [[
@@ -293,36 +275,35 @@ describe("a terminal", function()
 
   it("is raw: each key comes at once and as it is", function()
     local before = start(RAW)
-    assert.is_truthy(read_until("\n"))
-    read_until("size 91x17\n") -- and no CR in front of the LF
-    assert.are_not.equal(before, system.modes(fd))
-    core.write(fd, "\3")
-    read_until("<^3>")
-    core.write(fd, "a")
-    read_until("<a>")
-    core.write(fd, "r")
-    read_until("back")
-    assert.are.equal(before, system.modes(fd))
+    term:read_until("size 91x17\n") -- and no CR in front of the LF
+    assert.are_not.equal(before, term:modes())
+    for _, key in ipairs({ "\3", "a", "\26" }) do
+      term:write(key)
+      term:read_until("<" .. key:gsub("%c", function(c)
+        return "^" .. c:byte()
+      end) .. ">")
+    end
+    term:write("r")
+    term:read_until("back")
+    assert.are.equal(before, term:modes())
   end)
 
   it("is as before when the program ends, however that comes", function()
     for _, how in ipairs({ "q", "e", TERM, HUP, SEGV }) do
       local before = start(RAW)
-      read_until("size 91x17\n")
-      assert.are_not.equal(before, system.modes(fd))
+      term:read_until("size 91x17\n")
+      assert.are_not.equal(before, term:modes())
       if type(how) == "string" then
-        core.write(fd, how)
-        read_until(how == "q" and "0 over" or "1 over")
+        term:write(how)
+        term:read_until(how == "q" and "0 over" or "1 over")
       else
-        core.write(fd, "p")
-        local out = read_until("]")
-        system.kill(tonumber(out:match("%[(%d+)")), how)
-        read_until(128 + how .. " over")
+        term:write("p")
+        term:read_until("[")
+        system.kill(tonumber(term:read_until("]")), how)
+        term:read_until(128 + how .. " over")
       end
-      assert.are.equal(before, system.modes(fd), how)
-      system.kill(pid_of, 9)
-      system.close(fd)
-      fd = nil
+      assert.are.equal(before, term:modes(), how)
+      term:close()
     end
   end)
 

@@ -18,8 +18,8 @@ local commands = {}
 --- Groups of names, in the order of the help.
 commands.groups = {
   { "Capsules", "create", "list", "inspect", "pause", "resume", "wait", "rm" },
-  { "Inside", "exec", "run", "logs", "top", "kill", "stats", "events", "url",
-    "code" },
+  { "Inside", "exec", "run", "shell", "attach", "logs", "top", "kill", "stats",
+    "events", "url", "code" },
   { "Templates and volumes", "snapshot", "volume" },
   { "wrenn", "local", "doctor", "completion", "help", "man", "version" },
 }
