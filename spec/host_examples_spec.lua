@@ -5,7 +5,6 @@ local core = require("wrenn.core")
 local host = require("spec.support.host")
 local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
-local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
 describe("the example", function()
@@ -84,22 +83,6 @@ describe("the example", function()
     }) do
       assert.are.equal(value, figures[name], name .. "\n" .. text)
     end
-    nothing_is_left()
-  end)
-
-  -- Without walls the name of the host in it is another.
-  walls.only(it, pending)("neovim looks as in its recording", function()
-    -- Without the colours, which differ between versions of Neovim.
-    local function last_frame(path)
-      return (host.read_file(path):match(".*(<g .*)")
-        :gsub(' fill="#%x+"', ""):gsub(' font%-weight="bold"', ""))
-    end
-    local file = os.tmpname()
-    local text = host.run(s, host.luajit_env() .. " WRENN_SCREEN=" .. file,
-      "nvim --headless -u NONE -i NONE -c 'luafile scripts/record/neovim.lua'"
-        .. " </dev/null").text
-    assert.are.equal(last_frame("docs/neovim.svg"), last_frame(file), text)
-    os.remove(file)
     nothing_is_left()
   end)
 
