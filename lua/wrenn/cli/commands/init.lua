@@ -21,7 +21,8 @@ commands.groups = {
   { "Inside", "exec", "run", "shell", "attach", "logs", "top", "kill", "stats",
     "events", "url", "code" },
   { "Templates and volumes", "snapshot", "volume" },
-  { "wrenn", "local", "doctor", "completion", "help", "man", "version" },
+  { "wrenn", "local", "mcp", "doctor", "completion", "help", "man",
+    "version" },
 }
 
 local aliases = { ls = "list" }
