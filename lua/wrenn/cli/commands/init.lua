@@ -19,7 +19,7 @@ local commands = {}
 commands.groups = {
   { "Capsules", "create", "list", "inspect", "pause", "resume", "wait", "rm" },
   { "Inside", "exec", "run", "shell", "attach", "logs", "top", "kill", "stats",
-    "events", "url", "code" },
+    "cp", "events", "url", "code" },
   { "Templates and volumes", "snapshot", "volume" },
   { "wrenn", "local", "mcp", "doctor", "completion", "help", "man",
     "version" },
