@@ -9,12 +9,12 @@ LUA = 5.4
 PREFIX = /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test spec asan tsan valgrind fuzz soak bench bench-peers clang lint format install clean
+.PHONY: help setup build demo test spec asan tsan valgrind fuzz soak bench bench-peers clang lint format docs dist install clean
 
 help:
 	@sed -n 's/^#\( \|$$\)//p' Makefile
 	@echo 'Others: build, spec, asan, tsan, valgrind, fuzz, soak, bench, clang, lint, format,'
-	@echo '        bench-peers, install, clean.'
+	@echo '        bench-peers, docs, dist, install, clean.'
 
 setup:
 	@scripts/setup.sh dev
@@ -75,6 +75,14 @@ lint:
 format:
 	@find src local spec examples bench -name '*.[ch]' \
 	  -exec clang-format -i {} +
+
+# The references and man pages in docs/, and all documents as build/docs/*.html.
+docs:
+	@lua5.4 scripts/docs/main.lua
+
+# The source tarball of what is committed, and the rockspec that names it.
+dist:
+	@scripts/dist.sh
 
 install: build
 	@cmake --install build --prefix '$(PREFIX)'

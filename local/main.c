@@ -19,6 +19,7 @@
 #include "proxy/proxy.h"
 #include "util/clock.h"
 #include "util/data.h"
+#include "wrenn.h"
 
 #define PTY_PING_MS 30000
 #define HEAD_MS 30000
@@ -190,7 +191,7 @@ static options parse(int argc, char **argv) {
       o.lenient = true;
       break;
     case 'v':
-      puts("wrenn-local " WRENN_LOCAL_VERSION);
+      puts("wrenn-local " WRENN_VERSION);
       exit(0);
     case 'h':
       fputs(usage, stdout);

@@ -34,6 +34,7 @@ build = {
     CMAKE_BUILD_TYPE = "RelWithDebInfo",
     CMAKE_INSTALL_PREFIX = "$(PREFIX)",
     CMAKE_INSTALL_BINDIR = "$(BINDIR)",
+    CMAKE_INSTALL_DOCDIR = "$(PREFIX)/doc",
     LUA_INCLUDE_DIR = "$(LUA_INCDIR)",
     WRENN_LUA = "", -- the one of these headers
     WRENN_LMOD_DIR = "$(LUADIR)",

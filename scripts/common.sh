@@ -27,6 +27,11 @@ quietly() {
   fi
 }
 
+# The version of this tree.
+version() {
+  sed -n 's/^#define WRENN_VERSION "\(.*\)"$/\1/p' src/wrenn.h
+}
+
 # The counts of a log's closing line: passed, failed, and skipped if any were.
 last_counts() {
   sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 \4/p' \

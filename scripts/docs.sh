@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# docs.sh: checks that the files that the documents name exist, and that
-# docs/architecture.md names every folder.
+# docs.sh: checks that the files that the documents name exist, that
+# docs/architecture.md names every folder, and that what is made from comments
+# is what they say.
 . "$(dirname "$0")/common.sh"
 
 documents=(README.md CONTRIBUTING.md docs/architecture.md local/README.md)
@@ -47,5 +48,8 @@ for folder in "${folders[@]}"; do
   [ "$folder" = lua ] || grep -qF "$folder/" docs/architecture.md ||
     fault "docs/architecture.md: $folder/ is not mentioned"
 done
+
+# What is made from comments is up to date, and links lead somewhere.
+lua5.4 scripts/docs/main.lua check || faults=$((faults + 1))
 
 [ "$faults" -eq 0 ]

@@ -45,14 +45,14 @@ sizes() {
   [ -z "$long" ] || { printf 'over 800 lines: %s\n' "$long"; return 1; }
 }
 
-# The version is written where each ecosystem looks for it.
+# What cannot read the version where it is written.
 versions() {
   local version
-  version=$(sed -n 's/^ *VERSION \([0-9.]*\)$/\1/p' CMakeLists.txt)
-  grep -qF "#define WRENN_VERSION \"$version\"" src/wrenn.h &&
-    grep -qF "\"$version\"" lua/wrenn/version.lua &&
-    grep -qF "## [$version]" CHANGELOG.md && return
-  echo "CMakeLists.txt says $version; one of the others does not"
+  version=$(version)
+  grep -qF "\"$version\"" lua/wrenn/version.lua &&
+    grep -qF "## [$version]" CHANGELOG.md &&
+    head -n 1 debian/changelog | grep -qF "($version-" && return
+  echo "src/wrenn.h says $version; one of the others does not"
   return 1
 }
 

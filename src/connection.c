@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "system.h"
 
 /* ---- what may be sent ---------------------------------------------------- */
 
@@ -96,8 +97,8 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
   wrenn_transfer *transfer = arg;
   (void)purpose;
-  int fd = above_standard_streams(socket(
-      address->family, address->socktype | SOCK_CLOEXEC, address->protocol));
+  int fd = above_standard_streams(
+      wrenn_socket(address->family, address->socktype, address->protocol));
   if (fd < 0 && errno != EMFILE)
     return CURL_SOCKET_BAD;
   if (fd < 0 || !wrenn_fd_to_spare(fd))
@@ -114,10 +115,10 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
 }
 
 static void keep_to_ourselves(int fd) {
-  int domain;
-  socklen_t len = sizeof(domain);
-  if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
-      domain == AF_UNIX)
+  struct sockaddr_storage name;
+  socklen_t len = sizeof(name);
+  if (!getsockname(fd, (struct sockaddr *)&name, &len) &&
+      name.ss_family == AF_UNIX)
     fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
@@ -126,8 +127,8 @@ static void keep_to_ourselves(int fd) {
  * numbers. */
 static CURLM *new_multi(void) {
   wrenn_streams held = wrenn_streams_hold();
-  int first = eventfd(0, EFD_CLOEXEC);
-  int second = eventfd(0, EFD_CLOEXEC);
+  int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  int second = open("/dev/null", O_RDONLY | O_CLOEXEC);
   close(first);
   close(second);
   CURLM *multi = curl_multi_init();

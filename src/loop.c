@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "json.h"
 #include "op.h"
+#include "system.h"
 
 const char *wrenn_version(void) { return WRENN_VERSION; }
 
@@ -136,30 +136,22 @@ void wrenn_loop_dirty(wrenn_loop *loop) {
   wrenn_loop_wake(loop);
 }
 
-static void set_alarm(wrenn_loop *loop, uint64_t at) {
-  struct itimerspec when = {
-      .it_value = {.tv_sec = (time_t)(at / 1000),
-                   .tv_nsec = (long)(at % 1000) * 1000000}};
-  if (!timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL))
-    loop->alarm_at = at;
-}
-
 /* An alarm that fires early only costs a step, so it is never set later. */
 static void arm_alarm(wrenn_loop *loop) {
   int wait = wrenn_loop_timeout(loop);
   if (wait < 0)
     return;
   uint64_t at = uv_now(&loop->uv) + (uint64_t)wait;
-  if (!loop->alarm_at || at < loop->alarm_at)
-    set_alarm(loop, at ? at : 1);
+  if ((!loop->alarm_at || at < loop->alarm_at) &&
+      wrenn_alarm_set(loop->alarm_fd, (uint64_t)wait))
+    loop->alarm_at = at ? at : 1;
 }
 
 static void on_alarm(uv_poll_t *alarm, int status, int events) {
   (void)status;
   (void)events;
   wrenn_loop *loop = alarm->data;
-  uint64_t times;
-  if (read(loop->alarm_fd, &times, sizeof(times)) > 0)
+  if (wrenn_alarm_take(loop->alarm_fd))
     loop->alarm_at = 0;
 }
 
@@ -168,7 +160,7 @@ wrenn_status wrenn_loop_watch(wrenn_loop *loop) {
   if (status || loop->watched)
     return status;
   wrenn_streams held = wrenn_streams_hold();
-  loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  loop->alarm_fd = wrenn_alarm_new();
   wrenn_streams_release(&held);
   if (loop->alarm_fd < 0)
     return WRENN_E_SYSTEM;
@@ -224,7 +216,6 @@ static void kick_once(wrenn_loop *loop) {
  * thread meanwhile, and consumed if it was raised. */
 static void do_without_sigpipe(wrenn_loop *loop,
                                void (*work)(wrenn_loop *loop)) {
-  const struct timespec at_once = {0};
   sigset_t sigpipe, before, pending;
   sigemptyset(&sigpipe);
   sigaddset(&sigpipe, SIGPIPE);
@@ -232,8 +223,7 @@ static void do_without_sigpipe(wrenn_loop *loop,
   pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
   work(loop);
   if (!sigismember(&pending, SIGPIPE))
-    while (sigtimedwait(&sigpipe, NULL, &at_once) < 0 && errno == EINTR)
-      ;
+    wrenn_sigpipe_take();
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -22,7 +22,7 @@ struct wrenn_loop {
   bool dirty;        /* something was left to libuv */
   bool turning;      /* inside a step, which handles `dirty` at its end */
   bool watched;      /* wrenn_loop_watch */
-  int alarm_fd;      /* watched: a timerfd for the next timeout */
+  int alarm_fd;      /* watched: for the next timeout */
   uint64_t alarm_at; /* what it is set to, in uv_now's time; 0: not set */
   uv_poll_t alarm;
   bool tls;  /* OpenSSL writes may raise SIGPIPE */

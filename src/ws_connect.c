@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base64.h"
 #include "url.h"
@@ -22,7 +23,7 @@ static bool make_key(wrenn_ws_op *ws, char key[KEY_SIZE]) {
   unsigned char random[16], digest[EVP_MAX_MD_SIZE];
   char text[KEY_SIZE + sizeof(WRENN_WS_GUID)];
   unsigned len = 0;
-  if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+  if (getentropy(random, sizeof(random)))
     return false;
   wrenn_base64_encode(random, sizeof(random), key);
   memcpy(text, key, KEY_SIZE);

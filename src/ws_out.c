@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "ws_op.h"
 
@@ -9,8 +10,7 @@
  * cost more than the frame. */
 static bool next_mask(wrenn_ws_op *ws, unsigned char mask[4]) {
   if (ws->masks_left < 4) {
-    if (getrandom(ws->masks, sizeof(ws->masks), 0) !=
-        (ssize_t)sizeof(ws->masks))
+    if (getentropy(ws->masks, sizeof(ws->masks)))
       return false;
     ws->masks_left = sizeof(ws->masks);
   }

@@ -9,8 +9,6 @@
 #include "api/server.h"
 #include "box/process.h"
 
-#define WRENN_LOCAL_VERSION "0.1.0"
-
 /* The hooks of the HTTP server. */
 void api_begin(conn *c);
 void api_request(conn *c);

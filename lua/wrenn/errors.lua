@@ -3,8 +3,10 @@
 local check = require("wrenn.check")
 local dates = require("wrenn.dates")
 
+---@class wrenn.errors
 local errors = {}
 
+--- An error of this library. Printed, it is one readable line.
 ---@class wrenn.Error
 ---@field type string         one of the names in the tree, e.g. "NotFoundError"
 ---@field message string      what happened, one sentence
@@ -104,6 +106,7 @@ local secrets = setmetatable({}, { __mode = "k" })
 local LEAST_SECRET = 6
 
 --- Removes strings from the texts of all errors as long as their owner lives.
+---@internal
 function errors.keep_secret(owner, list)
   local kept = {}
   for _, secret in ipairs(list) do
@@ -115,6 +118,7 @@ function errors.keep_secret(owner, list)
 end
 
 --- Replaces a literal string everywhere in a text.
+---@internal
 function errors.replace(text, part, by)
   if not text:find(part, 1, true) then
     return text
@@ -139,9 +143,11 @@ local function blank(text)
 end
 
 --- Removes secrets from a text: those of clients, and credentials in URLs.
+---@internal
 errors.public = blank
 
 --- Shortens a text without splitting a character.
+---@internal
 function errors.cut(text, limit)
   limit = limit or MAX_TEXT
   if #text <= limit then
@@ -151,6 +157,7 @@ function errors.cut(text, limit)
 end
 
 --- The end of a foreign text, as one printable line of limited length.
+---@internal
 function errors.tail(text, limit)
   local rest = text:sub(-limit)
   if #rest < #text then
@@ -160,6 +167,7 @@ function errors.tail(text, limit)
 end
 
 --- Turns a foreign text into one printable line of limited length.
+---@internal
 function errors.text(text, limit)
   text = errors.cut(text, 2 * (limit or MAX_TEXT))
   text = text:gsub("\194[\128-\159]", " "):gsub("[%c%s]+", " ")
@@ -205,12 +213,14 @@ local function here(level)
 end
 
 --- Returns where the running coroutine is: the first line outside the library.
+---@internal
 function errors.here()
   return here(1)
 end
 
 --- Gives an error without a place the current one: an error may come from a
 --- coroutine of the library's own. Passes other values on.
+---@internal
 function errors.locate(err)
   if errors.is_error(err) and not err.where then
     err.where = here(2)
@@ -269,6 +279,7 @@ end
 
 --- Creates an error. `fields` are copied into it. `where` = false: it gets its
 --- place later, from whom it reaches.
+---@internal
 ---@param type_name string
 ---@param message string
 ---@param fields? table
@@ -307,6 +318,7 @@ local function trimmed(traceback)
 end
 
 --- Turns any raised value into an object of this class.
+---@internal
 ---@param value any
 ---@param traceback? string
 ---@return wrenn.Error
@@ -340,6 +352,7 @@ end
 
 --- Raises a value, an error object as its text where nothing else of it would be
 --- seen: in the main program of PUC Lua 5.1, unless it is caught.
+---@internal
 function errors.raise(value)
   if mute and errors.is_error(value) and not is_caught() then
     value = tostring(value)
@@ -349,6 +362,7 @@ end
 
 --- Creates an error from a code of wrenn.core. `sent`: whether an earlier
 --- attempt may have reached the server.
+---@internal
 ---@param code string
 ---@param message string
 ---@param sent? boolean
@@ -366,6 +380,7 @@ local EARLY = { pending = true, starting = true }
 
 --- Adds to an error of a capsule that does not run what its text tells of the
 --- status, and what was forgotten.
+---@internal
 function errors.explain_state(err)
   err.status = err.status or err.message:match("%(status: (%a+)%)")
   if err.type == "ConflictError" and EARLY[err.status] then
@@ -413,6 +428,7 @@ end
 
 --- Creates an error from an unsuccessful HTTP answer. `decoded` is its JSON, if
 --- it is JSON.
+---@internal
 ---@param status integer
 ---@param decoded any
 ---@param body string

@@ -29,6 +29,11 @@ local nested = require("wrenn.task.nested")
 local task = require("wrenn.task")
 
 ---@class wrenn
+---@field _VERSION string  of the library
+---@field Capsule wrenn.Capsule  the class; to call it is the same as `create`
+---@field errors wrenn.errors  errors, as results and as values to compare with
+---@field task wrenn.task  running several functions at the same time
+---@field code_runner wrenn.code_runner  Python code in capsules
 local wrenn = {
   _VERSION = require("wrenn.version"),
   errors = errors,
@@ -49,6 +54,11 @@ end
 --- assert for every Lua: raises the second value if the first is nil or false,
 --- and returns all values otherwise. (assert of PUC Lua 5.1 rejects error
 --- objects that are not strings.)
+---@generic T
+---@param value T?  what a call returned
+---@param ... any  what else it returned
+---@return T value
+---@return any ...
 function wrenn.check(...)
   if not (...) then
     local err = select(2, ...)
@@ -74,8 +84,8 @@ end
 --- is destroyed. This also happens if the coroutine is killed by its host (a
 --- request in OpenResty) or collected.
 ---@generic T
----@param resource T
----@param fn fun(resource: T): any
+---@param resource T  a capsule, a client, a stream or whatever has a `__close`
+---@param fn fun(resource: T): any  what to do with it
 ---@return any ...  what the function returned
 function wrenn.with(resource, fn)
   local close = (getmetatable(resource) or {}).__close
@@ -106,7 +116,7 @@ end
 local lazy = { code_runner = true, code_interpreter = true }
 
 -- Old names, which print a warning once.
-return setmetatable(wrenn, {
+setmetatable(wrenn, {
   __index = function(_, name)
     if lazy[name] then
       local module = require("wrenn." .. name)
@@ -120,3 +130,5 @@ return setmetatable(wrenn, {
     end
   end,
 })
+
+return wrenn

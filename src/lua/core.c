@@ -1,5 +1,4 @@
 /* wrenn.core: the module and its plain functions. */
-#include <errno.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,13 +24,8 @@ static int core_random(lua_State *L) {
   lua_Integer count = luaL_checkinteger(L, 1);
   luaL_argcheck(L, count > 0 && count <= (lua_Integer)sizeof(bytes), 1,
                 "1 to 256 expected");
-  for (;;) {
-    ssize_t got = getrandom(bytes, (size_t)count, 0);
-    if (got == count)
-      break;
-    if (got < 0 && errno != EINTR)
-      return luaL_error(L, "no random bytes to be had");
-  }
+  if (getentropy(bytes, (size_t)count))
+    return luaL_error(L, "no random bytes to be had");
   lua_pushlstring(L, bytes, (size_t)count);
   return 1;
 }

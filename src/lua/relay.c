@@ -14,19 +14,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../system.h"
 #include "module.h"
 
 typedef struct relay {
   pid_t pid;
   pthread_t thread;
   int loop_fd; /* a duplicate: the loop may end first */
-  int stop_fd; /* an eventfd: readable once the thread has to end */
+  int stop_fd; /* an alarm: readable once the thread has to end */
   int listen_fd;
   char dir[64]; /* empty: there is none (any more) */
   struct sockaddr_un address;
@@ -39,18 +39,11 @@ typedef struct relay {
 static bool wait_for(const relay *r, int fd, int peer) {
   struct pollfd list[] = {{.fd = fd, .events = POLLIN},
                           {.fd = r->stop_fd, .events = POLLIN},
-                          {.fd = peer, .events = POLLRDHUP}};
+                          {.fd = peer, .events = wrenn_poll_end()}};
   while (poll(list, sizeof(list) / sizeof(*list), -1) < 0)
     if (errno != EINTR)
       return false;
   return !list[1].revents && !list[2].revents;
-}
-
-static bool is_this_process(const relay *r, int peer) {
-  struct ucred who = {0};
-  socklen_t len = sizeof(who);
-  return !getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-         who.pid == r->pid;
 }
 
 /* If the process has closed its standard streams, a new descriptor may get one
@@ -66,8 +59,8 @@ static int above_streams(int fd) {
 
 static int accept_peer(const relay *r) {
   while (wait_for(r, r->listen_fd, -1)) {
-    int peer = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (peer >= 0 && is_this_process(r, peer))
+    int peer = wrenn_accept(r->listen_fd);
+    if (peer >= 0 && wrenn_peer_is(peer, r->pid))
       return above_streams(peer);
     if (peer >= 0)
       close(peer);
@@ -132,7 +125,7 @@ static bool start_listening(relay *r) {
   r->address.sun_family = AF_UNIX;
   snprintf(r->address.sun_path, sizeof(r->address.sun_path), "%s/socket",
            r->dir);
-  r->listen_fd = above_streams(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  r->listen_fd = above_streams(wrenn_socket(AF_UNIX, SOCK_STREAM, 0));
   return r->listen_fd >= 0 &&
          !bind(r->listen_fd, (const struct sockaddr *)&r->address,
                sizeof(r->address)) &&
@@ -167,7 +160,7 @@ static relay *start_relay(wrenn_loop *loop, wrenn_status *why) {
   made->pid = getpid();
   made->listen_fd = -1;
   made->loop_fd = fcntl(wrenn_loop_fd(loop), F_DUPFD_CLOEXEC, 3);
-  made->stop_fd = above_streams(eventfd(0, EFD_CLOEXEC));
+  made->stop_fd = above_streams(wrenn_alarm_new());
   if (made->loop_fd < 0 || made->stop_fd < 0 || !start_listening(made) ||
       start_thread(made)) {
     free_relay(made);
@@ -211,7 +204,7 @@ static int relay_stop(lua_State *L) {
   /* A forked child has a copy of the memory but not the thread. */
   if (!r || r->pid != getpid())
     return 0;
-  eventfd_write(r->stop_fd, 1);
+  wrenn_alarm_set(r->stop_fd, 0);
   pthread_join(r->thread, NULL);
   free_relay(r);
   return 0;

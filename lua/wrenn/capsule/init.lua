@@ -18,12 +18,12 @@ local task = require("wrenn.task")
 local wait = require("wrenn.client.status")
 
 ---@class wrenn.Capsule
----@field id string
----@field info table  what the server last said about it
----@field client wrenn.Client
----@field commands wrenn.Commands
----@field files wrenn.Files
----@field git wrenn.Git
+---@field id string      "cl-..."
+---@field info wrenn.CapsuleInfo  what the server last said about it
+---@field client wrenn.Client  the client of its calls
+---@field commands wrenn.Commands  running commands
+---@field files wrenn.Files  reading, writing and copying files
+---@field git wrenn.Git  git repositories
 local Capsule = { is_capsule = true }
 Capsule.__index = Capsule
 
@@ -245,7 +245,7 @@ end
 --- Lists the team's capsules, newest first. The filters are applied locally.
 --- GET /v1/capsules.
 ---@param opts? {status?: string, template?: string, metadata?: table<string, string>, api_key?: string, base_url?: string, client?: wrenn.Client}
----@return table[]|nil infos
+---@return wrenn.CapsuleInfo[]|nil infos
 ---@return wrenn.Error? err
 function Capsule.list(opts)
   opts = options(opts, "list", list_spec)
@@ -309,7 +309,7 @@ end
 --- Pauses a capsule: its processes are stopped. POST /v1/capsules/{id}/pause.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
----@return table|nil info
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err
 function Capsule.pause(self_or_id, opts)
   return change("pause", target(self_or_id, opts, "pause", change_spec))
@@ -318,7 +318,7 @@ end
 --- Resumes a paused capsule. POST /v1/capsules/{id}/resume.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
----@return table|nil info
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err
 function Capsule.resume(self_or_id, opts)
   return change("resume", target(self_or_id, opts, "resume", change_spec))
@@ -340,7 +340,7 @@ end
 --- Returns the server's information about a capsule. GET /v1/capsules/{id}.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? table
----@return table|nil info
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err
 function Capsule.get_info(self_or_id, opts)
   return ask(target(self_or_id, opts, "get_info", plain_spec))
@@ -363,7 +363,7 @@ end
 --- Waits until a capsule is running.
 ---@param self_or_id wrenn.Capsule|string
 ---@param opts? {timeout?: number}  seconds (30)
----@return table|nil info
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err  CapsuleStateError if it cannot be running any more,
 ---   TimeoutError with the last status
 function Capsule.wait_ready(self_or_id, opts)
@@ -438,37 +438,37 @@ end
 
 --- Returns the URL of a port of the capsule, through the port proxy. Its domain
 --- is the client's `proxy_domain`.
----@type fun(self: table, port: integer, opts?: wrenn.UrlOptions): string
+---@type fun(self: wrenn.Capsule, port: integer, opts?: wrenn.UrlOptions): string
 Capsule.get_url = proxy.get_url
 
 ---@class wrenn.PortRequest
 ---@field method? string      "GET"
 ---@field path? string        with its query, escaped ("/")
----@field headers? table<string, string>
----@field body? string
+---@field headers? table<string, string>  by name
+---@field body? string        none when absent
 ---@field timeout? number     seconds (the client's)
 
 ---@class wrenn.PortAnswer
----@field status integer
+---@field status integer      of HTTP
 ---@field headers table<string, string>  by names in lower case
----@field body string
+---@field body string         bytes
 
 --- Sends a request to a port of the capsule, through the port proxy, without
 --- the API key. Any answer is a result, including a 404, or a 502 of the proxy.
 --- Redirects are not followed, and nothing is repeated. Returns nil, err if
 --- there was no answer.
----@type fun(self, port: integer, opts?: wrenn.PortRequest): wrenn.PortAnswer?
+---@type fun(self: wrenn.Capsule, port: integer, opts?: wrenn.PortRequest): wrenn.PortAnswer?, wrenn.Error?
 Capsule.request = proxy.request
 
 ---@class wrenn.PortSocketOptions
 ---@field path? string        with its query, escaped ("/")
----@field headers? table<string, string>
+---@field headers? table<string, string>  by name
 
 --- Opens a WebSocket to a port of the capsule, through the port proxy, without
 --- the API key. Returns the WebSocket, nil, nil and the WebSocket again, for
 --- use in `for`; or nil, err. A refused upgrade is an error according to its
 --- status.
----@type fun(self, port: integer, opts?: wrenn.PortSocketOptions): table?
+---@type fun(self: wrenn.Capsule, port: integer, opts?: wrenn.PortSocketOptions): wrenn.WebSocket?, wrenn.Error?
 Capsule.websocket = proxy.websocket
 
 local pty_spec = {
@@ -485,10 +485,10 @@ local function four(term, err)
 end
 
 ---@class wrenn.PtyOptions
----@field cmd? string            "/bin/bash"
----@field args? string[]
----@field cols? integer          80
----@field rows? integer          24
+---@field cmd? string            the program ("/bin/bash")
+---@field args? string[]         its arguments
+---@field cols? integer          columns (80)
+---@field rows? integer          lines (24)
 ---@field envs? table<string, string>  TERM is not set by itself
 ---@field cwd? string            the home directory when absent
 ---@field user? string           the capsule's default user when absent
@@ -525,9 +525,12 @@ function Capsule:pty_connect(tag, opts)
   return four(pty.connect(self.commands, tag, opts))
 end
 
-return setmetatable({}, {
+---@type wrenn.Capsule
+local M = setmetatable({}, {
   __index = Capsule,
   __call = function(_, opts)
     return Capsule.create(opts)
   end,
 })
+
+return M

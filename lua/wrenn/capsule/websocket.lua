@@ -6,7 +6,7 @@ local reader = require("wrenn.reader")
 
 ---@class wrenn.WebSocket
 ---@field close_code? integer   from the peer's close frame, after the end
----@field close_reason? string
+---@field close_reason? string  from the same
 local WebSocket =
   reader.class("wrenn.WebSocket", "is_websocket",
   "the WebSocket was closed", "close")

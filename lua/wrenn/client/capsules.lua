@@ -6,6 +6,24 @@ local resource = require("wrenn.client.resource")
 
 local call, order, path = resource.call, resource.order, resource.path
 
+--- What the server says about a capsule. Fields that are not listed here are
+--- passed on as well.
+---@class wrenn.CapsuleInfo
+---@field id string             "cl-..."
+---@field status string         "pending", "starting", "running", "pausing",
+---  "paused", "snapshotting", "resuming", "stopping", "stopped", "missing",
+---  "error"
+---@field template? string      what it was created from
+---@field vcpus? integer        number of processors
+---@field memory_mb? integer    megabytes of memory
+---@field disk_size_mb? integer  of its disk; servers from 0.2 on
+---@field timeout_sec? integer  seconds without activity until it is paused; 0:
+---  never
+---@field metadata? table<string, string>  labels, and versions of the server's
+---@field created_at? string    a date, in RFC 3339
+---@field started_at? string    when it last began to run
+---@field last_active_at? string  when it was last used
+
 ---@class wrenn.Capsules
 local Capsules = resource.class("wrenn.Capsules", "is_capsules")
 
@@ -17,17 +35,17 @@ Capsules.create_spec = {
 
 ---@class wrenn.CreateOptions
 ---@field template? string      the server's default when absent
----@field vcpus? integer
----@field memory_mb? integer
----@field disk_size_mb? integer  servers of 0.2 only
+---@field vcpus? integer       number of processors
+---@field memory_mb? integer   megabytes of memory
+---@field disk_size_mb? integer  of its disk; servers of 0.2 only
 ---@field timeout? number       seconds without activity until it is paused
 ---@field metadata? table<string, string>  labels; servers from 0.4 on
 ---@field volumes? string[]     ids or names of volumes to mount, 4 at the
 ---  most; servers from 0.4 on
 
---- POST /v1/capsules.
+--- Creates a capsule. POST /v1/capsules.
 ---@param opts? wrenn.CreateOptions
----@return table|nil info
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err
 function Capsules:create(opts)
   check.self(self, "is_capsules", "create")
@@ -36,25 +54,26 @@ function Capsules:create(opts)
     { json = api.create_body(opts) })
 end
 
---- GET /v1/capsules.
----@return table[]|nil list  newest first
+--- Lists the capsules of the team. GET /v1/capsules.
+---@return wrenn.CapsuleInfo[]|nil list  newest first
 ---@return wrenn.Error? err
 function Capsules:list()
   check.self(self, "is_capsules", "list")
   return call(self, "capsules", "GET", "/v1/capsules")
 end
 
---- GET /v1/capsules/{id}.
----@param id string
----@return table|nil info
+--- Returns what there is to know of a capsule. GET /v1/capsules/{id}.
+---@param id string  of the capsule
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err
 function Capsules:get(id)
   check.self(self, "is_capsules", "get")
   return call(self, "capsule", "GET", path("/v1/capsules/{}", id, "id", "get"))
 end
 
---- DELETE /v1/capsules/{id}. Returns once the server has accepted it.
----@param id string
+--- Destroys a capsule: returns once the server has accepted that. DELETE
+--- /v1/capsules/{id}.
+---@param id string  of the capsule
 ---@return true|nil
 ---@return wrenn.Error? err
 function Capsules:destroy(id)
@@ -62,9 +81,9 @@ function Capsules:destroy(id)
   return order(self, "DELETE", path("/v1/capsules/{}", id, "id", "destroy"))
 end
 
---- POST /v1/capsules/{id}/pause.
----@param id string
----@return table|nil info
+--- Pauses a capsule. POST /v1/capsules/{id}/pause.
+---@param id string  of the capsule
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err
 function Capsules:pause(id)
   check.self(self, "is_capsules", "pause")
@@ -72,9 +91,9 @@ function Capsules:pause(id)
     path("/v1/capsules/{}/pause", id, "id", "pause"))
 end
 
---- POST /v1/capsules/{id}/resume.
----@param id string
----@return table|nil info
+--- Resumes a paused capsule. POST /v1/capsules/{id}/resume.
+---@param id string  of the capsule
+---@return wrenn.CapsuleInfo|nil info
 ---@return wrenn.Error? err
 function Capsules:resume(id)
   check.self(self, "is_capsules", "resume")
@@ -82,8 +101,8 @@ function Capsules:resume(id)
     path("/v1/capsules/{}/resume", id, "id", "resume"))
 end
 
---- POST /v1/capsules/{id}/ping: counts as activity.
----@param id string
+--- Counts as activity of the capsule. POST /v1/capsules/{id}/ping.
+---@param id string  of the capsule
 ---@return true|nil
 ---@return wrenn.Error? err
 function Capsules:ping(id)
@@ -115,7 +134,7 @@ function Capsules:usage(opts)
 end
 
 --- Returns the resource usage of a capsule. GET /v1/capsules/{id}/metrics.
----@param id string
+---@param id string  of the capsule
 ---@param opts? {range?: "5m"|"10m"|"1h"|"2h"|"6h"|"12h"|"24h"}  "10m"
 ---@return {sandbox_id: string, range: string, points: table[]}|nil
 ---@return wrenn.Error? err  NotFoundError if it is neither running nor paused

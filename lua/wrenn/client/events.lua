@@ -23,13 +23,14 @@ local RECONNECT_TIMEOUT = 60
 ---@field event string       "capsule.create", "capsule.state.changed", ...; or
 ---  "reconnected", which this library adds
 ---@field outcome? string    "success" or "error"
----@field resource? {id: string, type: string}
----@field actor? {type: string, id?: string, name?: string}
+---@field resource? {id: string, type: string}  what it is about
+---@field actor? {type: string, id?: string, name?: string}  who did it: the type
+---  is "user", "api_key" or "system"
 ---@field metadata? table<string, string>  "from" and "to" of a change, "reason"
 ---@field error? string|wrenn.Error  the reason of a failure; with
 ---  "reconnected": why the connection was lost
----@field sandbox? table     the capsule's info
----@field timestamp? string
+---@field sandbox? wrenn.CapsuleInfo  the capsule's info
+---@field timestamp? string  a date, in RFC 3339
 ---@field attempts? integer  with "reconnected": the number of attempts
 
 ---@class wrenn.EventStream

@@ -16,10 +16,10 @@ local resources = {
 }
 
 ---@class wrenn.Client
----@field capsules wrenn.Capsules
----@field events wrenn.Events
----@field snapshots wrenn.Snapshots
----@field volumes wrenn.Volumes
+---@field capsules wrenn.Capsules  /v1/capsules
+---@field events wrenn.Events  /v1/events
+---@field snapshots wrenn.Snapshots  /v1/snapshots
+---@field volumes wrenn.Volumes  /v1/volumes
 local Client = { is_client = true, revive = revive, fate = fate.of }
 Client.__index = Client
 
@@ -54,19 +54,19 @@ local M = {}
 local count = 0 -- number of clients created
 
 ---@class wrenn.RequestEvent
----@field type "request"
----@field method string
----@field path string
+---@field type "request"  which of the two events it is
+---@field method string       "GET" and so on
+---@field path string         of the URL, with its query
 ---@field attempt integer     from 1
 ---@field duration number     seconds of this attempt
 ---@field status? integer     of the answer, 101 for an open WebSocket
----@field error? wrenn.Error
+---@field error? wrenn.Error  if it failed
 ---@field retry_in? number    seconds until the next attempt, if there is one
 
 ---@class wrenn.CleanupEvent
----@field type "cleanup"
+---@field type "cleanup"  which of the two events it is
 ---@field what string         that could not be tidied up in the background
----@field error wrenn.Error
+---@field error wrenn.Error  why
 
 ---@class wrenn.ClientOptions
 ---@field api_key? string         else WRENN_API_KEY
@@ -82,7 +82,7 @@ local count = 0 -- number of clients created
 ---  socks5h URL, for every host; false: none, ignoring the environment
 ---@field ca_file? string         PEM file to trust instead of the system's
 ---@field insecure? boolean       accept any certificate
----@field user_agent? string
+---@field user_agent? string     of all requests ("wrenn-lua/" and the version)
 ---@field on_event? fun(event: wrenn.RequestEvent|wrenn.CleanupEvent)
 ---  called after each attempt of a request, and when something could not be
 ---  tidied up

@@ -29,17 +29,17 @@ Snapshots.create_spec = {
 ---@field name? string       absent while it is being made under a name that
 ---  the server has chosen
 ---@field type string        "base" or "snapshot"
----@field vcpus? integer
----@field memory_mb? integer
----@field size_bytes? integer
----@field created_at? string
+---@field vcpus? integer     number of processors of its capsules
+---@field memory_mb? integer  megabytes of their memory
+---@field size_bytes? integer  that it takes
+---@field created_at? string  a date, in RFC 3339
 ---@field platform? boolean  the platform's own
 ---@field protected? boolean  it cannot be deleted; servers from 0.2.2 on
 ---@field public? boolean    other teams may use it; servers from 0.4 on
 ---@field owned? boolean     it is the team's own; servers from 0.4 on
----@field team_slug? string  servers from 0.4 on
+---@field team_slug? string  the name of its team in its full name; servers from 0.4 on
 ---@field pending? boolean   it is not there yet
----@field capsule? table     while pending: the capsule's info
+---@field capsule? wrenn.CapsuleInfo  while pending: the capsule's info
 
 -- Returns the snapshots of a page or of a complete list, and the number of
 -- pages.

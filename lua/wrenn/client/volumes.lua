@@ -15,13 +15,13 @@ local create_spec =
 ---@class wrenn.Volume
 ---@field id string          "vol-..."
 ---@field name string        "vl-..."
----@field size_mb integer
+---@field size_mb integer    megabytes
 ---@field status string      "detached", "attaching", "attached", "deleting"
 ---@field mount_path string  in the capsule; "" while detached
 ---@field sandbox_id? string  the capsule that it is attached to
----@field host_id? string
----@field created_at string
----@field last_attached_at? string
+---@field host_id? string    the machine that it is on
+---@field created_at string  a date, in RFC 3339
+---@field last_attached_at? string  likewise
 
 --- Creates a volume. To attach it, pass `volumes = { "cache" }` when creating a
 --- capsule. POST /v1/volumes.
@@ -37,7 +37,7 @@ function Volumes:create(opts)
     { json = api.volume_body(opts) })
 end
 
---- GET /v1/volumes.
+--- Lists the volumes of the team. GET /v1/volumes.
 ---@return wrenn.Volume[]|nil list  newest first
 ---@return wrenn.Error? err
 function Volumes:list()
@@ -45,7 +45,7 @@ function Volumes:list()
   return call(self, "volumes", "GET", "/v1/volumes")
 end
 
---- GET /v1/volumes/{ref}.
+--- Returns what there is to know of a volume. GET /v1/volumes/{ref}.
 ---@param ref string  id, or name with or without its "vl-"
 ---@return wrenn.Volume|nil
 ---@return wrenn.Error? err

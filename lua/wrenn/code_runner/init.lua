@@ -9,6 +9,11 @@ local errors = require("wrenn.errors")
 local kernels = require("wrenn.code_runner.kernels")
 local sessions = require("wrenn.code_runner.session")
 
+---@class wrenn.code_runner
+---@field Capsule wrenn.code_runner.Capsule  the class; to call it is the same as
+---  `create`
+---@field DEFAULT_TEMPLATE string  what its capsules are created from
+---@field DEFAULT_KERNEL string  what their code runs in
 local M = {
   DEFAULT_TEMPLATE = kernels.TEMPLATE,
   DEFAULT_KERNEL = kernels.DEFAULT,
@@ -16,13 +21,13 @@ local M = {
 
 local DEFAULT_LIMIT = 30
 
----@class wrenn.CodeCapsule: wrenn.Capsule
+---@class wrenn.code_runner.Capsule: wrenn.Capsule
 ---@field kernel string  the kernelspec of its code; once a kernel has been
 ---  started, the one that there was
 local Code = setmetatable({ is_code_capsule = true }, { __index = capsules })
 Code.__index = Code
 
----@class wrenn.CodeContext
+---@class wrenn.code_runner.Context
 ---@field id string       the kernel's
 ---@field kernel string   the kernelspec's name
 ---@field state? string   "idle", "busy", ... as list_contexts found it
@@ -60,15 +65,15 @@ end
 
 -- ---- life ------------------------------------------------------------------
 
----@class wrenn.CodeCapsuleOptions: wrenn.CapsuleOptions
+---@class wrenn.code_runner.Options: wrenn.CapsuleOptions
 ---@field template? string  "code-runner-beta"
 ---@field kernel? string    a kernelspec's name; "wrenn", which is the default,
 ---  stands for "python3", or for Jupyter's own default, where it is not
 ---  installed. NotFoundError by the first use when another name is not
 
 --- Creates a capsule that runs code. POST /v1/capsules.
----@param opts? wrenn.CodeCapsuleOptions
----@return wrenn.CodeCapsule|nil
+---@param opts? wrenn.code_runner.Options
+---@return wrenn.code_runner.Capsule|nil
 ---@return wrenn.Error? err
 function Code.create(opts)
   opts = extension.options(opts, "create", create_spec)
@@ -84,7 +89,7 @@ end
 --- kernel is running, it is used with its present state.
 ---@param id string
 ---@param opts? table  as for wrenn.Capsule.connect, and `kernel`
----@return wrenn.CodeCapsule|nil
+---@return wrenn.code_runner.Capsule|nil
 ---@return wrenn.Error? err
 function Code.connect(id, opts)
   check.dot(id, "is_capsule", "connect")
@@ -112,7 +117,7 @@ end
 
 --- Destroys a capsule, after closing its sockets; otherwise like
 --- wrenn.Capsule.destroy. DELETE /v1/capsules/{id}.
----@param self_or_id wrenn.CodeCapsule|string
+---@param self_or_id wrenn.code_runner.Capsule|string
 ---@param opts? {wait?: boolean, timeout?: number}  timeout: seconds (30)
 ---@return true|nil
 ---@return wrenn.Error? err
@@ -178,14 +183,14 @@ local function change_directory(self, context, cwd)
   return not err and true or nil, err
 end
 
----@class wrenn.ContextOptions
+---@class wrenn.code_runner.ContextOptions
 ---@field kernel? string  a kernelspec's name (the capsule's)
 ---@field cwd? string     of a Python kernel (the home directory)
 
 --- Starts another kernel, for code with its own variables. POST /api/kernels of
 --- the capsule's Jupyter.
----@param opts? wrenn.ContextOptions
----@return wrenn.CodeContext|nil
+---@param opts? wrenn.code_runner.ContextOptions
+---@return wrenn.code_runner.Context|nil
 ---@return wrenn.Error? err
 function Code:create_context(opts)
   check.self(self, "is_code_capsule", "create_context")
@@ -220,7 +225,7 @@ function Code:create_context(opts)
 end
 
 --- Lists the kernels of the capsule. GET /api/kernels of its Jupyter.
----@return wrenn.CodeContext[]|nil
+---@return wrenn.code_runner.Context[]|nil
 ---@return wrenn.Error? err
 function Code:list_contexts()
   check.self(self, "is_code_capsule", "list_contexts")
@@ -258,7 +263,7 @@ end
 
 --- Restarts a context's kernel, which loses its variables. Running code ends
 --- with the error "Disconnected". POST /api/kernels/{id}/restart.
----@param context? wrenn.CodeContext|string  the default one when absent
+---@param context? wrenn.code_runner.Context|string  the default one when absent
 ---@return true|nil
 ---@return wrenn.Error? err
 function Code:restart_context(context)
@@ -271,7 +276,7 @@ end
 
 --- Interrupts the code running in a context, like ^C: a KeyboardInterrupt in
 --- Python. POST /api/kernels/{id}/interrupt.
----@param context? wrenn.CodeContext|string  the default one when absent
+---@param context? wrenn.code_runner.Context|string  the default one when absent
 ---@return true|nil
 ---@return wrenn.Error? err
 function Code:interrupt_context(context)
@@ -282,7 +287,7 @@ end
 
 --- Removes a context and its kernel. Running code ends with the error
 --- "Disconnected". DELETE /api/kernels/{id}.
----@param context? wrenn.CodeContext|string  the default one when absent; the
+---@param context? wrenn.code_runner.Context|string  the default one when absent; the
 ---  next code then starts a new one
 ---@return true|nil
 ---@return wrenn.Error? err
@@ -307,15 +312,16 @@ local run_spec = {
   on_stderr = "callable", on_error = "callable",
 }
 
----@class wrenn.RunCodeOptions
+---@class wrenn.code_runner.RunOptions
 ---@field timeout? number          seconds for the code (30)
 ---@field jupyter_timeout? number  seconds to wait for Jupyter (30)
----@field context? wrenn.CodeContext|string  else the default one
----@field on_result? fun(result: wrenn.Result)
----@field on_stdout? fun(text: string)
----@field on_stderr? fun(text: string)
----@field on_error? fun(error: wrenn.ExecutionError)
----@field language? "python"
+---@field context? wrenn.code_runner.Context|string  else the default one
+---@field on_result? fun(result: wrenn.code_runner.Result)  called with each result as
+---  it comes
+---@field on_stdout? fun(text: string)  likewise with what it prints
+---@field on_stderr? fun(text: string)  likewise with what it prints as errors
+---@field on_error? fun(error: wrenn.code_runner.Error)  called once if it fails
+---@field language? "python"  there is no other
 
 --- Runs code in the capsule's kernel, or in that of a context. Calls for the
 --- same kernel run one after another. A failure of the code is the `error` of
@@ -324,8 +330,8 @@ local run_spec = {
 --- kernel is gone, the next call starts a new one. GET and POST /api/kernels,
 --- WebSocket /api/kernels/{id}/channels of the capsule's Jupyter, on port 8888.
 ---@param code string
----@param opts? wrenn.RunCodeOptions
----@return wrenn.Execution|nil
+---@param opts? wrenn.code_runner.RunOptions
+---@return wrenn.code_runner.Execution|nil
 ---@return wrenn.Error? err  if there is no Jupyter to run it: TimeoutError
 ---  after
 ---  jupyter_timeout; at once if Jupyter refuses
@@ -363,7 +369,7 @@ M.Capsule = setmetatable({}, {
   end,
 })
 
-return setmetatable(M, {
+setmetatable(M, {
   __index = function(_, name)
     if name == "Sandbox" then
       io.stderr:write("wrenn: wrenn.code_runner.Sandbox is deprecated, use"
@@ -373,3 +379,5 @@ return setmetatable(M, {
     end
   end,
 })
+
+return M

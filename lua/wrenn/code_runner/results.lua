@@ -18,20 +18,19 @@ for _, field in ipairs(fields) do
   field_of[field[2]] = field[1]
 end
 
----@class wrenn.Result
+---@class wrenn.code_runner.Result
 ---@field text? string        the repr of the value
----@field html? string
----@field html? string
----@field svg? string
+---@field html? string       a page, or a part of one
+---@field svg? string        a drawing, as text
 ---@field png? string         base64, as the other images and pdf: see
 ---  wrenn.base64_decode
----@field jpeg? string
----@field gif? string
----@field pdf? string
----@field latex? string
----@field json? any
----@field javascript? string
----@field plotly? any
+---@field jpeg? string       a picture, in base64
+---@field gif? string        likewise
+---@field pdf? string        a document, in base64
+---@field latex? string      a formula
+---@field json? any          decoded
+---@field javascript? string  a program for a browser
+---@field plotly? any        a figure, decoded
 ---@field extra? table<string, any>  other formats by MIME type
 ---@field is_main_result boolean     the value of the cell, not displayed output
 local Result = {}
@@ -72,15 +71,15 @@ function results.from_bundle(bundle, is_main_result)
   return setmetatable(result, Result)
 end
 
----@class wrenn.ExecutionError
+---@class wrenn.code_runner.Error
 ---@field name string       e.g. "ValueError"; "Timeout", "Disconnected"
----@field value string
----@field traceback string
+---@field value string     its message
+---@field traceback string  as Python prints it
 
----@class wrenn.Execution
----@field results wrenn.Result[]
+---@class wrenn.code_runner.Execution
+---@field results wrenn.code_runner.Result[]  the value of the cell, and what it displayed
 ---@field logs {stdout: string[], stderr: string[]}  in pieces, as received
----@field error? wrenn.ExecutionError
+---@field error? wrenn.code_runner.Error  if it failed
 ---@field execution_count? integer  if the cell had a value
 ---@field timed_out boolean  the execution had not ended in time
 ---@field text? string       that of the main result

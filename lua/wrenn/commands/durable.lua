@@ -24,7 +24,7 @@ local durable = {}
 ---@class wrenn.DurableHandle
 ---@field pid integer         of the keeper, the command's parent
 ---@field tag string          what commands:durable finds it by
----@field capsule_id string
+---@field capsule_id string  the capsule that it runs in
 local Handle = { is_durable_handle = true }
 Handle.__index = Handle
 
@@ -432,7 +432,7 @@ end
 
 --- Waits until the command has ended; it may have ended long ago.
 ---@param opts? {timeout?: number}  seconds; the command is not stopped by it
----@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
+---@return wrenn.CommandResult|nil
 ---  all of its output
 ---@return wrenn.Error? err
 function Handle:wait(opts)

@@ -11,6 +11,13 @@ local server = require("wrenn.server")
 local stdin = require("wrenn.commands.stdin")
 local streams = require("wrenn.commands.stream")
 
+--- The outcome of a command that has ended.
+---@class wrenn.CommandResult
+---@field stdout string         what it printed
+---@field stderr string         what it printed as errors
+---@field exit_code integer     0 if it succeeded
+---@field duration_ms integer   milliseconds that it took
+
 ---@class wrenn.Commands
 local Commands = { is_commands = true }
 Commands.__index = Commands
@@ -20,9 +27,9 @@ function Commands:__tostring()
 end
 
 ---@class wrenn.CommandHandle
----@field pid integer
----@field tag string
----@field capsule_id string
+---@field pid integer        of the command
+---@field tag string         what commands:connect and commands:kill find it by
+---@field capsule_id string  the capsule that it runs in
 local Handle = { is_handle = true }
 Handle.__index = Handle
 
@@ -168,7 +175,7 @@ end
 ---  text: the API streams no other bytes, they become replacement characters,
 ---  in the result as well. Without on_stdout and on_stderr, and from a durable
 ---  command, the result has the very bytes
----@field on_stderr? fun(data: string)
+---@field on_stderr? fun(data: string)  likewise
 
 --- Runs a command. A string is run by a shell; with `args` it is a program.
 --- POST /v1/capsules/{id}/exec, or the exec stream with on_stdout/on_stderr.
@@ -177,7 +184,7 @@ end
 --- first.
 ---@param cmd string
 ---@param opts? wrenn.RunOptions
----@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|wrenn.CommandHandle|wrenn.DurableHandle|nil
+---@return wrenn.CommandResult|wrenn.CommandHandle|wrenn.DurableHandle|nil
 ---@return wrenn.Error? err  a non-zero exit code is no error, unless `check`;
 ---  ValidationError if there is no such user
 function Commands:run(cmd, opts)
@@ -381,7 +388,7 @@ end
 
 --- Waits for the end of the command.
 ---@param opts? {timeout?: number}  seconds; the command continues after them
----@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
+---@return wrenn.CommandResult|nil
 ---  the output from now on
 ---@return wrenn.Error? err  NotFoundError if it had ended before: its exit code
 ---  is then unknown, unless it is durable

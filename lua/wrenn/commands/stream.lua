@@ -189,7 +189,7 @@ local function result_of(self, parts, exit_code)
 end
 
 --- Reads to the end.
----@return {stdout: string, stderr: string, exit_code: integer, duration_ms: integer}|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err  also if there was no exit event. The `result` of a
 ---  TimeoutError contains the output up to the end, with exit_code -1, that of the
 ---  CommandError of a stream with `check` all of it

@@ -22,16 +22,16 @@ function base.Files:__tostring()
 end
 
 ---@class wrenn.FileEntry
----@field name string
----@field path string
+---@field name string        the last part of the path
+---@field path string        absolute
 ---@field type string        "file", "directory", "symlink" or "unknown"
 ---@field size integer       bytes
 ---@field mode integer       permission bits
 ---@field permissions string as printed by ls
----@field owner string
----@field group string
+---@field owner string       a user's name
+---@field group string       a group's name
 ---@field modified_at integer  Unix seconds
----@field symlink_target? string
+---@field symlink_target? string  of a symbolic link
 
 -- ---- requests --------------------------------------------------------------
 

@@ -19,9 +19,9 @@ local PIECE = 256 * 1024
 local BATCH = 64 * 1024
 
 ---@class wrenn.DirectoryResult
----@field files integer
----@field directories integer
----@field symlinks integer
+---@field files integer       how many were copied
+---@field directories integer  likewise
+---@field symlinks integer    likewise
 ---@field bytes integer       of all files
 ---@field skipped string[]    paths of devices, pipes and sockets, which are not
 ---  copied

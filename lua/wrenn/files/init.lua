@@ -168,6 +168,8 @@ end
 
 -- ---- streams ---------------------------------------------------------------
 
+--- Where the bytes for a file come from: a string, a list of them, a file of
+--- `io`, or a function that returns the next piece, nil at the end, or nil, err.
 ---@alias wrenn.Source string|string[]|file*|fun(): string|nil, any
 
 --- Writes a file of any size, piece by piece, in constant memory; a symbolic

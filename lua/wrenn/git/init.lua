@@ -19,12 +19,6 @@
 ---@field username? string  for http and https; without a password, a token
 ---@field password? string  not stored, and not visible on a command line
 
----@class wrenn.GitResult
----@field stdout string
----@field stderr string
----@field exit_code integer
----@field duration_ms integer
-
 ---@class wrenn.Git
 local Git = { is_git = true }
 Git.__index = Git

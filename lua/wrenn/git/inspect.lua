@@ -32,12 +32,12 @@ end
 ---@field upstream? string also if it no longer exists
 ---@field ahead integer    commits that the upstream lacks
 ---@field behind integer   commits that only the upstream has
----@field detached boolean
----@field files wrenn.GitFile[]
----@field is_clean boolean
----@field has_staged boolean
----@field has_untracked boolean
----@field has_conflicts boolean
+---@field detached boolean  there is no branch
+---@field files wrenn.GitFile[]  those that differ
+---@field is_clean boolean  there are none
+---@field has_staged boolean  one of them is staged
+---@field has_untracked boolean  one of them is not tracked
+---@field has_conflicts boolean  one of them has a conflict
 
 --- git status.
 ---@param opts? wrenn.GitOptions
@@ -68,10 +68,10 @@ function Git:branches(opts)
 end
 
 ---@class wrenn.GitCommit
----@field hash string
----@field short_hash string
----@field author_name string
----@field author_email string
+---@field hash string         in full
+---@field short_hash string   as short as it is unique
+---@field author_name string  who wrote it
+---@field author_email string  likewise
 ---@field date string         ISO 8601, of the author
 ---@field timestamp integer   the same in Unix seconds
 ---@field subject string      the first paragraph of the message
@@ -80,7 +80,7 @@ end
 ---@field refs string[]       "HEAD", "main", "origin/main", "tag: v1"
 
 ---@class wrenn.GitLogOptions: wrenn.GitOptions
----@field max_count? integer
+---@field max_count? integer  of commits
 ---@field ref? string    where to start, or a range ("HEAD")
 ---@field paths? string|string[]  only commits that touch these
 

@@ -54,7 +54,7 @@ local clone_spec = {
 ---@param url string
 ---@param dest? string
 ---@param opts? wrenn.GitCloneOptions  timeout: 300
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
 ---  commands:run
 function Git:clone(url, dest, opts)
@@ -160,14 +160,14 @@ local fetch_spec = transfer_spec("prune", "all")
 ---@field branch? string        or a refspec: "a:b" pushes a to b, ":b" deletes
 ---  b
 ---   there, "+a" forces
----@field force? boolean
----@field set_upstream? boolean
+---@field force? boolean        replace what is there
+---@field set_upstream? boolean  make it the upstream of the branch
 
 --- git push, also as push(opts).
 ---@param remote? string  "origin"
 ---@param branch? string
 ---@param opts? wrenn.GitPushOptions  timeout: 60
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
 ---  commands:run
 function Git:push(remote, branch, opts)
@@ -181,15 +181,15 @@ end
 
 ---@class wrenn.GitPullOptions: wrenn.GitRemoteOptions
 ---@field remote? string    "origin"; a URL works too
----@field branch? string
----@field rebase? boolean
----@field ff_only? boolean
+---@field branch? string    the upstream's when absent
+---@field rebase? boolean   instead of a merge
+---@field ff_only? boolean  fail instead of a merge
 
 --- git pull, also as pull(opts).
 ---@param remote? string  "origin"
 ---@param branch? string
 ---@param opts? wrenn.GitPullOptions  timeout: 60
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
 ---  commands:run
 function Git:pull(remote, branch, opts)
@@ -203,7 +203,7 @@ end
 
 ---@class wrenn.GitFetchOptions: wrenn.GitRemoteOptions
 ---@field remote? string   "origin"; a URL works too
----@field branch? string
+---@field branch? string   all of them when absent
 ---@field prune? boolean   remove branches that no longer exist on the remote
 ---@field all? boolean     every remote; not with a remote or credentials
 
@@ -211,7 +211,7 @@ end
 ---@param remote? string  "origin"
 ---@param branch? string
 ---@param opts? wrenn.GitFetchOptions  timeout: 60
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err  GitAuthError, GitCommandError or as for
 ---  commands:run
 function Git:fetch(remote, branch, opts)
@@ -238,7 +238,7 @@ end
 ---@param name string
 ---@param url string
 ---@param opts? wrenn.GitRemoteAddOptions  timeout: 30, 60 with fetch
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:remote_add(name, url, opts)
   local call = words.take(self, "remote_add", { "name", "url" }, {

@@ -7,13 +7,13 @@ local words = require("wrenn.git.words")
 local Git = {}
 
 ---@class wrenn.GitInitOptions: wrenn.GitOptions
----@field bare? boolean
----@field initial_branch? string
+---@field bare? boolean    without a work tree
+---@field initial_branch? string  git's default when absent
 
 --- git init.
 ---@param path? string  "."
 ---@param opts? wrenn.GitInitOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:init(path, opts)
   local call = words.take(self, "init", { "path?" }, { path = "string",
@@ -32,7 +32,7 @@ end
 --- Paths are pathspecs: patterns, or ":(literal)x" for a name like a pattern.
 ---@param paths? string|string[]  an empty array is misuse
 ---@param opts? wrenn.GitAddOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:add(paths, opts)
   local call = words.take(self, "add", { "paths?" },
@@ -43,9 +43,9 @@ function Git:add(paths, opts)
 end
 
 ---@class wrenn.GitCommitOptions: wrenn.GitOptions
----@field allow_empty? boolean
+---@field allow_empty? boolean  commit without a change
 ---@field author_name? string   also of the committer; "": git's default
----@field author_email? string
+---@field author_email? string  likewise
 
 local function identity(key, value)
   return value and value ~= "" and { "-c", key .. "=" .. value }
@@ -54,7 +54,7 @@ end
 --- git commit.
 ---@param message string
 ---@param opts? wrenn.GitCommitOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err  GitCommandError also if nothing is staged
 function Git:commit(message, opts)
   local call = words.take(self, "commit", { "message" }, { message = "string",
@@ -78,7 +78,7 @@ end
 --- Creates a branch and switches to it: git checkout -b.
 ---@param name string
 ---@param opts? wrenn.GitCreateBranchOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:create_branch(name, opts)
   local call = words.take(self, "create_branch", { "name" },
@@ -92,7 +92,7 @@ end
 --- of that name.
 ---@param name string
 ---@param opts? wrenn.GitOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:checkout_branch(name, opts)
   local call = words.take(self, "checkout_branch", { "name" },
@@ -107,7 +107,7 @@ end
 --- git branch -d; -D with force.
 ---@param name string
 ---@param opts? wrenn.GitDeleteBranchOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:delete_branch(name, opts)
   local call = words.take(self, "delete_branch", { "name" },
@@ -122,13 +122,13 @@ local modes =
   { soft = true, mixed = true, hard = true, merge = true, keep = true }
 
 ---@class wrenn.GitResetOptions: wrenn.GitOptions
----@field mode? "soft"|"mixed"|"hard"|"merge"|"keep"
+---@field mode? "soft"|"mixed"|"hard"|"merge"|"keep"  git's ("mixed")
 ---@field ref? string   a commit ("HEAD")
 ---@field paths? string|string[]  unstage these
 
 --- git reset.
 ---@param opts? wrenn.GitResetOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:reset(opts)
   local call = words.take(self, "reset", {},
@@ -150,7 +150,7 @@ end
 --- git restore: files in the work tree by default.
 ---@param paths string|string[]
 ---@param opts? wrenn.GitRestoreOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:restore(paths, opts)
   local call = words.take(self, "restore", { "paths" },
@@ -192,7 +192,7 @@ end
 ---@param key string   e.g. "user.name"
 ---@param value string
 ---@param opts? wrenn.GitConfigOptions
----@return wrenn.GitResult|nil
+---@return wrenn.CommandResult|nil
 ---@return wrenn.Error? err
 function Git:set_config(key, value, opts)
   local call = scoped(words.take(self, "set_config", { "key", "value" },

@@ -11,8 +11,10 @@ local scheduler = require("wrenn.task.scheduler")
 local fibers = require("wrenn.task.fiber")
 local Waiter = require("wrenn.task.waiter")
 
+---@class wrenn.task
 local task = {}
 
+--- A function that runs at the same time as others.
 ---@class wrenn.Task
 local Task = setmetatable({ is_task = true }, Waiter)
 Task.__index = Task
@@ -172,6 +174,7 @@ local function live(self, fn, args)
 end
 
 --- Ends a task whose coroutine was killed from outside.
+---@internal
 function Task:abandon()
   self.cancelled = errors.new("CancelledError", "the task was killed",
     { where = false })
@@ -246,9 +249,9 @@ local function current_group()
 end
 
 --- Starts a function concurrently; it first runs when the caller next waits.
----@param fn function
+---@param fn function  what it runs
 ---@param ... any  its arguments
----@return wrenn.Task
+---@return wrenn.Task task  to wait for it, or to cancel it
 function task.spawn(fn, ...)
   check.arg(fn, "fn", "spawn", "function")
   local group = current_group()
@@ -260,6 +263,7 @@ function task.spawn(fn, ...)
 end
 
 --- Starts a task that no task.run waits for, for the library's own use.
+---@internal
 function task.background(fn, ...)
   return spawn_in(loose_group(), true, fn, ...)
 end
@@ -293,6 +297,7 @@ end
 
 --- Starts a task that tidies up, for the library's own use: the run that it is
 --- started in waits for it, but does not cancel it.
+---@internal
 function task.tidy(fn, ...)
   return mark_tidying(spawn_in(current_group(), true, fn, ...))
 end
@@ -310,6 +315,7 @@ end
 --- host or collected. Returns a function that cancels this, which only the
 --- coroutine may hold. Values of the coroutine are passed as arguments, for the
 --- same reason as in scheduler.after.
+---@internal
 function task.guard(tidy_up, ...)
   local co, is_main = coroutine.running()
   if not co or is_main then
@@ -325,6 +331,7 @@ end
 
 --- Like task.guard, for code that may wait for anything. Where the host kills
 --- the threads of a request, another task waits for that.
+---@internal
 function task.guard_beside(tidy_up, ...)
   local here = hosts.here().kills and scheduler.current()
   if not here then
@@ -609,11 +616,13 @@ local function finally(fn, after)
 end
 
 --- A scope that waits can be cut in; see task.within.
+---@internal
 function task.scope()
   return { depth = setmetatable({}, { __mode = "k" }) }
 end
 
 --- The waits inside of a scope, and all later ones, return nil and this error.
+---@internal
 function task.cut(scope, err)
   scope.expired = scope.expired or err
   for waiter in pairs(scope.depth) do
@@ -623,6 +632,7 @@ end
 
 --- Enters a scope. Returns the waiter to leave it with, or nil, err. For the
 --- library's own use.
+---@internal
 function task.enter(scope)
   local waiter, err = scheduler.insider()
   if waiter then
@@ -632,6 +642,7 @@ function task.enter(scope)
 end
 
 --- Calls a function inside of a scope. For the library's own use.
+---@internal
 function task.within(scope, fn)
   local waiter, err = task.enter(scope)
   if not waiter then
@@ -710,6 +721,7 @@ end
 --- Calls a function that creates something on the server and must not be
 --- interrupted half-way. If the caller is interrupted, the function continues
 --- in the background, and `undo` is called with what it has created.
+---@internal
 ---@param fn fun(...): any
 ---@param undo fun(made: any, ...)
 ---@param ... any  arguments of both instead of upvalues, see scheduler.after

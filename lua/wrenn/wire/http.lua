@@ -11,7 +11,7 @@ local url = require("wrenn.wire.url")
 
 local http = {}
 
-http.USER_AGENT = "wrenn-lua/0.1.0"
+http.USER_AGENT = "wrenn-lua/" .. core._VERSION
 
 --- Returns the value of a header of an answer, or of an event with headers.
 function http.header(answer, name)

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# dist.sh: makes a release of what is committed, in build/dist: the source
+# tarball and the rockspec that names it. WRENN_DIST_URL is the folder that the
+# tarball will be in.
+. "$(dirname "$0")/common.sh"
+
+version=$(version)
+name=wrenn-$version
+dir=build/dist
+url=${WRENN_DIST_URL:-https://github.com/wrennhq/wrenn-lua/releases/download/v$version}
+
+rm -rf "$dir"
+mkdir -p "$dir"
+git archive --format=tar --prefix="$name/" HEAD | gzip -n9 >"$dir/$name.tar.gz"
+sum=$(md5sum "$dir/$name.tar.gz")
+sed -e "s|\"scm-1\"|\"$version-1\"|" \
+  -e "s|^  url = .*|  url = \"$url/$name.tar.gz\",\n  md5 = \"${sum%% *}\",|" \
+  rockspec/wrenn-scm-1.rockspec >"$dir/$name-1.rockspec"
+ls "$dir"
