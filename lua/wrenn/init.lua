@@ -55,10 +55,8 @@ end
 --- and returns all values otherwise. (assert of PUC Lua 5.1 rejects error
 --- objects that are not strings.)
 ---@generic T
----@param value T?  what a call returned
----@param ... any  what else it returned
----@return T value
----@return any ...
+---@param ... T...  what a call returned
+---@return T... values  the same
 function wrenn.check(...)
   if not (...) then
     local err = select(2, ...)

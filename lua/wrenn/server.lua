@@ -7,12 +7,12 @@ local server = {}
 ---@field generation? string     "0.1" and so on; nil if unknown
 ---@field max_part? integer      maximum of a file's bytes in one request; nil:
 ---  none
----@field command_fields boolean envs and cwd of a foreground command are used
----@field process_groups boolean a kill reaches the whole process group
----@field login_shell boolean    commands go through a login shell, which
+---@field command_fields? boolean envs and cwd of a foreground command are used
+---@field process_groups? boolean a kill reaches the whole process group
+---@field login_shell? boolean    commands go through a login shell, which
 ---  replaces a leading ~ in words
----@field binary_terminals boolean a terminal's bytes are sent in binary frames
----@field late_pause boolean     a capsule is reported as running for some time
+---@field binary_terminals? boolean a terminal's bytes are sent in binary frames
+---@field late_pause? boolean     a capsule is reported as running for some time
 ---  after it was paused for inactivity
 
 --- 0.1.5 accepts 2 MiB in one request, including the multipart framing. Every

@@ -69,13 +69,14 @@ local tags = {}
 
 function tags.class(block, text)
   local name, parent, description =
-    text:match("^([%w_.]+)%s*:?%s*([%w_.]*)%s*(.*)$")
+    text:gsub("^%b()%s*", ""):match("^([%w_.]+)%s*:?%s*([%w_.]*)%s*(.*)$")
   block.class = { name = name, parent = parent ~= "" and parent or nil,
     description = description, fields = {}, functions = {} }
   return block.class
 end
 
 function tags.field(block, text)
+  text = text:gsub('^%["(.-)"%]', "%1") -- a name that is a word of LuaCATS
   local name, mark, rest = text:match("^([%w_]+)(%??)%s+(.*)$")
   local type_name, description = split_type(rest)
   local field = { name = name, optional = mark == "?", type = type_name,
@@ -219,7 +220,7 @@ local function add_function(model, block, classes)
   if not class or block.internal then
     return
   end
-  if block.type and take_apart(block) or block.code:find("reader%.read$") then
+  if block.type and take_apart(block) or block.code:find(" = reader%.%a+$") then
     mark = ":"
   elseif block.type and not block.type.type:find("^fun") then
     return

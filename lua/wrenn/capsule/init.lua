@@ -498,8 +498,9 @@ end
 
 --- Starts a terminal. WebSocket /v1/capsules/{id}/pty.
 ---@param opts? wrenn.PtyOptions
----@return wrenn.Pty|nil  followed by nil, nil and the terminal again, for `for`
+---@return wrenn.Pty|nil
 ---@return wrenn.Error? err
+---@return any ...  nil and the object again, for `for`
 function Capsule:pty(opts)
   check.self(self, "is_capsule", "pty")
   opts = check.options(opts, "pty", pty_spec)
@@ -515,8 +516,9 @@ end
 --- Connects to a running terminal. WebSocket /v1/capsules/{id}/pty.
 ---@param tag string  from its started event
 ---@param opts? {check?: boolean}  as for pty
----@return wrenn.Pty|nil  followed by nil, nil and the terminal again, for `for`
+---@return wrenn.Pty|nil
 ---@return wrenn.Error? err  NotFoundError if there is no terminal with that tag
+---@return any ...  nil and the object again, for `for`
 function Capsule:pty_connect(tag, opts)
   check.self(self, "is_capsule", "pty_connect")
   check.text(tag, "tag", "pty_connect")

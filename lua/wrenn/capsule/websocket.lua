@@ -28,11 +28,10 @@ function WebSocket:take(event)
   return event.data, event.binary or false
 end
 
---- Waits for the next message.
----@return string|nil data  nil at the end: the peer has sent a close frame
----@return boolean|wrenn.Error|nil binary  whether it is a binary message. Or an
----  error: the connection has failed, or the wait was interrupted, after which
----  the WebSocket remains usable
+--- Waits for the next message. Returns it and whether it is a binary one; nil at
+--- the end, when the peer has sent a close frame; or nil, err: the connection has
+--- failed, or the wait was interrupted, after which the WebSocket remains usable.
+---@type fun(self: wrenn.WebSocket): string?, boolean|wrenn.Error|nil
 WebSocket.read = reader.read
 
 --- Sends one message. Returns before it has been sent.

@@ -202,10 +202,9 @@ end
 
 --- Waits for the next event. A connection that was lost is restored, which the
 --- event {event="reconnected", attempts=, error=} reports: events from before it
---- are lost.
----@return wrenn.Event|nil
----@return wrenn.Error? err  the stream was closed, or the connection cannot be
----  restored. Or the wait was interrupted; the stream remains usable
+--- are lost. Returns nil, err if the stream was closed, if the connection cannot
+--- be restored, or if the wait was interrupted; then the stream remains usable.
+---@type fun(self: wrenn.EventStream): wrenn.Event?, wrenn.Error?
 Stream.read = reader.read
 
 --- Closes the stream; an iteration over it ends. Closing again does nothing.
@@ -222,9 +221,9 @@ end
 ---  reconnect_timeout: seconds within which a lost connection may be restored
 ---  (60; 0: never). silence: seconds without a byte after which the connection
 ---  counts as lost (90; servers send something every 30 s)
----@return wrenn.EventStream|nil  followed by nil, nil and the stream again, for
----  `for`
+---@return wrenn.EventStream|nil
 ---@return wrenn.Error? err  AuthenticationError for a bad key
+---@return any ...  nil and the object again, for `for`
 function Events:stream(opts)
   check.self(self, "is_events", "stream")
   opts = check.options(opts, "stream",

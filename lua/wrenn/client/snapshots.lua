@@ -34,8 +34,8 @@ Snapshots.create_spec = {
 ---@field size_bytes? integer  that it takes
 ---@field created_at? string  a date, in RFC 3339
 ---@field platform? boolean  the platform's own
----@field protected? boolean  it cannot be deleted; servers from 0.2.2 on
----@field public? boolean    other teams may use it; servers from 0.4 on
+---@field ["protected"]? boolean  it cannot be deleted; servers from 0.2.2 on
+---@field ["public"]? boolean    other teams may use it; servers from 0.4 on
 ---@field owned? boolean     it is the team's own; servers from 0.4 on
 ---@field team_slug? string  the name of its team in its full name; servers from 0.4 on
 ---@field pending? boolean   it is not there yet

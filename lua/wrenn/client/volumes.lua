@@ -17,7 +17,7 @@ local create_spec =
 ---@field name string        "vl-..."
 ---@field size_mb integer    megabytes
 ---@field status string      "detached", "attaching", "attached", "deleting"
----@field mount_path string  in the capsule; "" while detached
+---@field mount_path string  where it is in the capsule; "" while detached
 ---@field sandbox_id? string  the capsule that it is attached to
 ---@field host_id? string    the machine that it is on
 ---@field created_at string  a date, in RFC 3339

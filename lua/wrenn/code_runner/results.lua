@@ -78,7 +78,7 @@ end
 
 ---@class wrenn.code_runner.Execution
 ---@field results wrenn.code_runner.Result[]  the value of the cell, and what it displayed
----@field logs {stdout: string[], stderr: string[]}  in pieces, as received
+---@field logs {stdout: string[], stderr: string[]}  as received, in pieces
 ---@field error? wrenn.code_runner.Error  if it failed
 ---@field execution_count? integer  if the cell had a value
 ---@field timed_out boolean  the execution had not ended in time

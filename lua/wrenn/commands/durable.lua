@@ -411,8 +411,9 @@ end
 ---@param opts? {from?: string|integer, check?: boolean}  `from` is an offset; a
 ---  number counts bytes of stdout, and all of stderr then comes; the beginning
 ---  when absent. `check` as for commands:stream
----@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
+---@return wrenn.Stream|nil
 ---@return wrenn.Error? err
+---@return any ...  nil and the object again, for `for`
 function Handle:stream(opts)
   check.self(self, "is_durable_handle", "stream")
   opts = check.options(opts, "stream",

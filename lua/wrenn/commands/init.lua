@@ -163,7 +163,7 @@ end
 ---@field envs? table<string, string>  added to the capsule's environment
 ---@field cwd? string              the home directory when absent
 ---@field user? string             the capsule's default user when absent
----@field stdin? string|string[]|file*|fun(): string|nil, any
+---@field stdin? string|string[]|userdata|fun(): string|nil, any
 ---  the input, of any size and with any bytes; none when absent
 ---@field args? string[]           makes `cmd` a program: no shell is involved
 ---@field background? boolean      returns a handle at once
@@ -235,13 +235,14 @@ local function four(object, err)
   return object, nil, nil, object
 end
 
+--- As for run, but there is no time limit by default.
 ---@class wrenn.StreamOptions
----@field args? string[]           the fields as for run, but there is no time
----@field envs? table<string, string>  limit by default
----@field cwd? string
----@field user? string
----@field timeout? number|false
----@field stdin? string|string[]|file*|true|fun(): string|nil, any
+---@field args? string[]           as for run
+---@field envs? table<string, string>  as for run
+---@field cwd? string              as for run
+---@field user? string             as for run
+---@field timeout? number|false    as for run (none)
+---@field stdin? string|string[]|userdata|true|fun(): string|nil, any
 ---  true: the stream has `write` and `close_stdin`, for which the capsule needs
 ---  stty, mkfifo and head
 ---@field bytes? boolean           the exact bytes, for which it needs dd and
@@ -258,8 +259,9 @@ end
 --- .../pty for stdin=true.
 ---@param cmd string
 ---@param opts? wrenn.StreamOptions
----@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
+---@return wrenn.Stream|nil
 ---@return wrenn.Error? err
+---@return any ...  nil and the object again, for `for`
 function Commands:stream(cmd, opts)
   check.self(self, "is_commands", "stream")
   check.text(cmd, "cmd", "stream")
@@ -272,8 +274,9 @@ end
 --- last 256 KiB. WebSocket /v1/capsules/{id}/processes/{pid or tag}/stream.
 ---@param pid_or_tag integer|string  a number is a pid, a string a tag
 ---@param opts? {check?: boolean}  as for stream
----@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
+---@return wrenn.Stream|nil
 ---@return wrenn.Error? err
+---@return any ...  nil and the object again, for `for`
 function Commands:connect(pid_or_tag, opts)
   check.self(self, "is_commands", "connect")
   exec.check_selector(pid_or_tag, "connect")
@@ -355,8 +358,9 @@ end
 
 --- Same as commands:connect(handle.pid, opts).
 ---@param opts? {check?: boolean}
----@return wrenn.Stream|nil  followed by nil, nil and the stream again, for `for`
+---@return wrenn.Stream|nil
 ---@return wrenn.Error? err
+---@return any ...  nil and the object again, for `for`
 function Handle:stream(opts)
   check.self(self, "is_handle", "stream")
   return self.commands:connect(self.pid, opts)

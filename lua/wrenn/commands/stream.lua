@@ -155,12 +155,13 @@ end
 --- As an iterator the stream ends quietly when its connection is lost or the
 --- server ends it by an error event; see exit_code and err. With `check` it
 --- raises then, and at an exit code that is not 0.
----@return table|nil event  nil at the end
----@return wrenn.Error? err  there was no exit event: CapsuleStateError with the
----  `status` of a capsule that was paused or destroyed, ConnectionError, what an
----  error event says, a malformed frame, a time limit. With `check`,
----  CommandError for an exit code that is not 0. Or the wait was interrupted; the
----  stream remains usable
+---
+--- Returns nil at the end; or nil, err if there was no exit event:
+--- CapsuleStateError with the `status` of a capsule that was paused or destroyed,
+--- ConnectionError, what an error event says, a malformed frame, a time limit.
+--- With `check`, CommandError for an exit code that is not 0. Or the wait was
+--- interrupted; the stream remains usable.
+---@type fun(self: wrenn.Stream): table?, wrenn.Error?
 Stream.read = reader.read
 
 -- The iterator of all readers, with a shortcut for output that follows other

@@ -170,7 +170,7 @@ end
 
 --- Where the bytes for a file come from: a string, a list of them, a file of
 --- `io`, or a function that returns the next piece, nil at the end, or nil, err.
----@alias wrenn.Source string|string[]|file*|fun(): string|nil, any
+---@alias wrenn.Source string|string[]|userdata|fun(): string|nil, any
 
 --- Writes a file of any size, piece by piece, in constant memory; a symbolic
 --- link is followed. The first 2 MiB are read before anything is sent. To a
@@ -200,8 +200,9 @@ end
 --- meanwhile is read with its old or its new size. POST
 --- /v1/capsules/{id}/files/stream/read.
 ---@param path string
----@return wrenn.Download|nil  followed by nil, nil and the download again
+---@return wrenn.Download|nil
 ---@return wrenn.Error? err  as for read
+---@return any ...  nil and the object again, for `for`
 function Files:download_stream(path)
   check.self(self, "is_files", "download_stream")
   check.path(path, "path", "download_stream")

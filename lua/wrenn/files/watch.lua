@@ -187,10 +187,10 @@ end
 --- "create", "write", "chmod" (or another attribute), "remove", "rename" with
 --- the old path, followed by a "create" with the new one, or "overflow": there
 --- were more changes than the capsule's system keeps, and some are lost.
----@return {type: string, path: string, name: string, directory?: boolean}|nil
----  nil at the end: the watched path has been removed or moved away
----@return wrenn.Error? err  when watching failed. Or when the wait was
----  interrupted; the watch remains usable
+--- Returns nil at the end, when the watched path has been removed or moved away;
+--- or nil, err when watching failed, or when the wait was interrupted: then the
+--- watch remains usable.
+---@type fun(self: wrenn.Watch): {type: string, path: string, name: string, directory?: boolean}?, wrenn.Error?
 Watch.read = reader.read
 
 --- Stops watching and ends the helper. May be called again.
@@ -240,8 +240,9 @@ end
 --- /v1/capsules/{id}/exec/stream.
 ---@param path string
 ---@param opts? {recursive?: boolean}  include subdirectories (false)
----@return wrenn.Watch|nil  followed by nil, nil and the watch again, for `for`
+---@return wrenn.Watch|nil
 ---@return wrenn.Error? err  NotFoundError if the path does not exist
+---@return any ...  nil and the object again, for `for`
 function Files:watch(path, opts)
   check.self(self, "is_files", "watch")
   check.path(path, "path", "watch")

@@ -48,7 +48,7 @@ end
 --- the credentials if it has any. Returns nil for other addresses.
 ---@param address string
 ---@return string|nil clean
----@return string origin
+---@return string? origin
 ---@return wrenn.git.Credentials? embedded
 function credentials.take_apart(address)
   local scheme, user, host, rest = split(address)

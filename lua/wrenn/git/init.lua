@@ -19,7 +19,7 @@
 ---@field username? string  for http and https; without a password, a token
 ---@field password? string  not stored, and not visible on a command line
 
----@class wrenn.Git
+---@class (partial) wrenn.Git
 local Git = { is_git = true }
 Git.__index = Git
 

@@ -5,7 +5,7 @@ local parse = require("wrenn.git.parse")
 local run = require("wrenn.git.run")
 local words = require("wrenn.git.words")
 
----@class wrenn.Git
+---@class (partial) wrenn.Git
 local Git = {}
 
 -- Returns the parsed output of git, or an error if there is none.
@@ -68,7 +68,7 @@ function Git:branches(opts)
 end
 
 ---@class wrenn.GitCommit
----@field hash string         in full
+---@field hash string         the whole
 ---@field short_hash string   as short as it is unique
 ---@field author_name string  who wrote it
 ---@field author_email string  likewise

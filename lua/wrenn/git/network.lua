@@ -5,7 +5,7 @@ local errors = require("wrenn.errors")
 local run = require("wrenn.git.run")
 local words = require("wrenn.git.words")
 
----@class wrenn.Git
+---@class (partial) wrenn.Git
 local Git = {}
 
 local CLONE_TIMEOUT, TIMEOUT = 300, 60

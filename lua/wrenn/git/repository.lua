@@ -3,7 +3,7 @@
 local run = require("wrenn.git.run")
 local words = require("wrenn.git.words")
 
----@class wrenn.Git
+---@class (partial) wrenn.Git
 local Git = {}
 
 ---@class wrenn.GitInitOptions: wrenn.GitOptions
@@ -143,8 +143,8 @@ function Git:reset(opts)
 end
 
 ---@class wrenn.GitRestoreOptions: wrenn.GitOptions
----@field staged? boolean    in the index
----@field worktree? boolean  in the work tree; the default if neither is given
+---@field staged? boolean    those of the index
+---@field worktree? boolean  those of the work tree; the default if neither is given
 ---@field source? string     the commit to restore from
 
 --- git restore: files in the work tree by default.

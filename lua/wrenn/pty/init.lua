@@ -116,10 +116,12 @@ end
 --- As an iterator the terminal ends quietly when its connection is lost or the
 --- server ends it by an error event; see exit_code and err. With `check` it
 --- raises then, and at an exit code that is not 0.
----@return table|nil event  nil at the end
----@return wrenn.Error? err  there was no exit event, as for a stream, or the
----  terminal has not started. With `check`, CommandError for an exit code that is
----  not 0. Or the wait was interrupted; the terminal remains usable
+---
+--- Returns nil at the end; or nil, err if there was no exit event, as for a
+--- stream, or if the terminal has not started. With `check`, CommandError for an
+--- exit code that is not 0. Or the wait was interrupted; the terminal remains
+--- usable.
+---@type fun(self: wrenn.Pty): table?, wrenn.Error?
 Pty.read = reader.read
 
 -- ---- input -----------------------------------------------------------------

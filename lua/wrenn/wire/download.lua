@@ -78,11 +78,10 @@ function Download:take(event)
   end)
 end
 
---- Waits for the next piece.
----@return string|nil bytes  nil at the end
----@return wrenn.Error? err  ConnectionError if the file is not complete,
----  ConflictError if it has changed meanwhile. Or the wait was interrupted; the
----  download remains usable
+--- Waits for the next piece. Returns nil at the end; or nil, err:
+--- ConnectionError if the file is not complete, ConflictError if it has changed
+--- meanwhile. Or the wait was interrupted; the download remains usable.
+---@type fun(self: wrenn.Download): string?, wrenn.Error?
 Download.read = reader.read
 
 --- Ends the transfer. Closing again does nothing.
