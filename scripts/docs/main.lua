@@ -19,9 +19,8 @@ local SOURCES = "https://github.com/wrennhq/wrenn-lua/blob/v%s/%s"
 local DOCUMENTS = {
   "README.md", "docs/reference/lua.md", "docs/reference/c.md", "docs/hosts.md",
   "docs/python.md", "docs/openresty.md", "docs/c.md", "local/README.md",
-  "examples/README.md", "examples/neovim/README.md",
-  "examples/openresty/README.md", "docs/architecture.md", "CONTRIBUTING.md",
-  "CHANGELOG.md",
+  "nvim/README.md", "examples/README.md", "examples/openresty/README.md",
+  "docs/architecture.md", "CONTRIBUTING.md", "CHANGELOG.md",
 }
 
 local MAN_PAGES = {
