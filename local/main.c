@@ -374,6 +374,19 @@ static void fill_standard_streams(void) {
     close(fd);
 }
 
+/* libuv 1.45 to 1.48 uses io_uring by itself, and with 1.48 connections of ours
+ * then break as they begin, one in five where many come and go. It reads the
+ * variable once, so the command need not see it. */
+static void init_loop(uv_loop_t *loop) {
+  static const char name[] = "UV_USE_IO_URING";
+  bool avoid = uv_version() < 0x013100 && !getenv(name);
+  if (avoid)
+    setenv(name, "0", 1);
+  uv_loop_init(loop);
+  if (avoid)
+    unsetenv(name);
+}
+
 int main(int argc, char **argv) {
   static program p;
   fill_standard_streams();
@@ -383,7 +396,7 @@ int main(int argc, char **argv) {
   find_agent(&p);
   uint64_t open_files = raise_limit(&p.server.http.open_files);
   signal(SIGPIPE, SIG_IGN);
-  uv_loop_init(&p.loop);
+  init_loop(&p.loop);
   if (p.options.keys.count == 0)
     keys_make(&p.options.keys);
   p.server.http.loop = &p.loop;

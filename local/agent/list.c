@@ -84,7 +84,7 @@ static bool put_entry(wrenn_buf *out, const char *member, const char *path,
   json_text(out, "path", path);
   json_text(out, "type", broken ? "unknown" : type_of(target.st_mode));
   json_int(out, "size", link.st_size);
-  json_int(out, "mode", target.st_mode & 07777);
+  json_int(out, "mode", broken ? 0 : target.st_mode & 07777);
   put_permissions(out, link.st_mode);
   put_owner(out, &link, last);
   json_int(out, "modified_at", link.st_mtime);
