@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "api/keys.h"
 #include "box/accounts.h"
+#include "box/survey.h"
 #include "box/walls.h"
 #include "model/stats.h"
 #include "proxy/proxy.h"
@@ -33,6 +34,7 @@ typedef struct options {
   bool bwrap;
   bool private_network;
   bool lenient;
+  bool check;
   const account *user; /* NULL: the default of the generation */
   generation generation;
   char **command; /* or NULL */
@@ -48,7 +50,7 @@ typedef struct program {
   char agent[PATH_MAX], bwrap[PATH_MAX];
   uv_signal_t signals[3];
   uv_process_t command;
-  bool command_runs;
+  bool command_runs, sizes;
   int exit_status;
 } program;
 
@@ -78,6 +80,7 @@ static const char usage[] =
     "                         wrenn-user in 0.3 and 0.4\n"
     "  --lenient              give friendlier answers where the real servers\n"
     "                         are silent or odd\n"
+    "  --check                print what works on this machine\n"
     "  --version, --help\n";
 
 _Noreturn static void die(int status, const char *text, const char *detail) {
@@ -137,6 +140,7 @@ static options parse(int argc, char **argv) {
       {"network", required_argument, NULL, 'n'},
       {"user", required_argument, NULL, 'u'},
       {"lenient", no_argument, NULL, 'e'},
+      {"check", no_argument, NULL, 'c'},
       {"version", no_argument, NULL, 'v'},
       {"help", no_argument, NULL, 'h'},
       {NULL, 0, NULL, 0}};
@@ -190,6 +194,9 @@ static options parse(int argc, char **argv) {
     case 'e':
       o.lenient = true;
       break;
+    case 'c':
+      o.check = true;
+      break;
     case 'v':
       puts("wrenn-local " WRENN_VERSION);
       exit(0);
@@ -233,19 +240,21 @@ static bool find_in_path(const char *name, char file[PATH_MAX]) {
 
 static void find_bwrap(program *p) {
   static const char none[] =
-      "or use --isolation none: commands then run with your own rights and"
+      ", or use --isolation none: commands then run with your own rights and"
       " see all of your files";
   if (!find_in_path("bwrap", p->bwrap))
-    die(1, "bubblewrap (bwrap) is missing. Install it, ", none);
-  if (!walls_work(p->bwrap, p->options.private_network))
-    die(1,
-        "bubblewrap (bwrap) cannot create a sandbox on this system. Allow it to"
-        " create user namespaces, ",
-        none);
+    die(1, "bubblewrap (bwrap) is missing. Install it", none);
+  p->sizes = walls_work(p->bwrap, p->options.private_network, true);
+  if (p->sizes || walls_work(p->bwrap, p->options.private_network, false))
+    return;
+  fprintf(stderr,
+          "wrenn-local: bubblewrap (bwrap) cannot create a sandbox on this"
+          " system.\n");
+  die(1, survey_remedy(), none);
 }
 
 /* wrenn-agent is in the folder of this program, or where it is installed. */
-static void find_agent(program *p) {
+static bool find_agent(program *p) {
   static const char *const places[] = {"wrenn-agent",
                                        "../libexec/wrenn/wrenn-agent"};
   char self[PATH_MAX], path[2 * PATH_MAX];
@@ -256,13 +265,20 @@ static void find_agent(program *p) {
   if (slash)
     slash[1] = '\0';
   if (given && realpath(given, p->agent))
-    return;
+    return true;
   for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
     snprintf(path, sizeof(path), "%s%s", self, places[i]);
     if (realpath(path, p->agent))
-      return;
+      return true;
   }
-  die(1, "wrenn-agent is missing. It should be in ", self);
+  return false;
+}
+
+static _Noreturn void check(program *p, uint64_t open_files) {
+  const survey s = {.bwrap = find_in_path("bwrap", p->bwrap) ? p->bwrap : NULL,
+                    .agent = find_agent(p) ? p->agent : NULL,
+                    .open_files = open_files};
+  exit(survey_print(&s) ? 0 : 1);
 }
 
 /* Raises the limit of descriptors as far as possible. Returns the old limit,
@@ -361,6 +377,7 @@ static void announce(const program *p) {
   if (*p->options.keys.made)
     printf("WRENN_API_KEY=%s\n", p->options.keys.made);
   fflush(stdout);
+  survey_warn(&(survey){.open_files = p->server.http.open_files});
 }
 
 /* Opens the standard streams if they are closed: otherwise other files would
@@ -391,10 +408,16 @@ int main(int argc, char **argv) {
   static program p;
   fill_standard_streams();
   p.options = parse(argc, argv);
+  uint64_t open_files = raise_limit(&p.server.http.open_files);
+  if (p.options.check)
+    check(&p, p.server.http.open_files);
   if (p.options.bwrap)
     find_bwrap(&p);
-  find_agent(&p);
-  uint64_t open_files = raise_limit(&p.server.http.open_files);
+  if (!find_agent(&p))
+    die(1,
+        "wrenn-agent is missing. It should be in the folder of wrenn-local, or"
+        " in ../libexec/wrenn",
+        "");
   signal(SIGPIPE, SIG_IGN);
   init_loop(&p.loop);
   if (p.options.keys.count == 0)
@@ -437,7 +460,8 @@ int main(int argc, char **argv) {
                           .etc = p.data.path,
                           .user = p.options.user,
                           .open_files = open_files,
-                          .private_network = p.options.private_network},
+                          .private_network = p.options.private_network,
+                          .sizes = p.sizes},
                  .generation = p.options.generation,
                  .events = &p.server.streams.events,
                  .traits = p.server.traits,

@@ -74,6 +74,16 @@ pid_t agent_start_on_terminal(int master, int terminal,
 /* agent_sudo.c: the program under the name of sudo. */
 int agent_sudo(int argc, char **argv);
 
+/* agent_ladder.c: makes the namespaces in which sudo changes the user's number.
+ * Enters the next one with a uid, that of root or of the default user; false if
+ * there is none. */
+void agent_make_ladder(void);
+bool agent_climb(unsigned uid);
+
+/* agent_filter.c: denies this process, and all that it starts, what leads out
+ * of a capsule. False if the kernel cannot. */
+bool agent_filter(void);
+
 /* agent_files.c */
 void agent_open_read(const agent *a, const wrenn_json *order,
                      agent_reply *reply);

@@ -370,6 +370,10 @@ int main(int argc, char **argv) {
   /* Orphans of commands become children of this process, as of an init. */
   if (!a.alone)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+  if (a.alone && getuid() != 0)
+    agent_make_ladder();
+  if (a.alone && !agent_filter())
+    return 1;
   int signals = signalfd(-1, &children, SFD_CLOEXEC);
   if (signals < 0 || chdir(a.home))
     return 1;

@@ -14,6 +14,10 @@
 #include "agent/agent.h"
 #include "util/json_out.h"
 
+/* Of a command, and of all processes of a capsule. */
+#define FILES_MAX 65536
+#define PROCESSES_MAX 2048
+
 /* What a child needs; prepared before the fork. */
 typedef struct plan {
   char **argv;
@@ -23,6 +27,7 @@ typedef struct plan {
   bool pty;
   bool group; /* a process group of its own */
   uint64_t open_files;
+  bool alone; /* its capsule has walls */
 } plan;
 
 /* Converts an array of strings to a NULL-terminated list in a single
@@ -237,18 +242,41 @@ static void complain(const char *program) {
   dprintf(2, "/usr/bin/nice: '%s': %s\n", program, strerror(errno));
 }
 
+/* Lowers a limit, for this process and all below it. */
+static void limit(int what, rlim_t soft, rlim_t hard) {
+  struct rlimit now;
+  if (getrlimit(what, &now))
+    return;
+  now.rlim_max = hard < now.rlim_max ? hard : now.rlim_max;
+  now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
+  setrlimit(what, &now);
+}
+
+/* When memory runs out, the kernel takes it from commands before it takes it
+ * from anything else of this user. */
+static void go_first(void) {
+  int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0)
+    return;
+  if (write(fd, "1000", 4) != 4)
+    errno = 0; /* it was a courtesy */
+  close(fd);
+}
+
 /* Only calls what is safe between fork and exec of a single-threaded
  * process. */
 static void become(const void *arg) {
   const plan *p = arg;
-  struct rlimit limit;
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  if (p->open_files > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = p->open_files;
-    setrlimit(RLIMIT_NOFILE, &limit);
-  }
+  if (p->open_files > 0)
+    limit(RLIMIT_NOFILE, p->open_files, p->alone ? FILES_MAX : RLIM_INFINITY);
+  /* The kernel counts a namespace's processes. Without one it would count all
+   * processes of the server's user. */
+  if (p->alone)
+    limit(RLIMIT_NPROC, PROCESSES_MAX, PROCESSES_MAX);
+  go_first();
   if (p->group)
     setsid();
   dup2(p->in, 0);
@@ -311,7 +339,11 @@ void agent_spawn(const agent *self, const wrenn_json *order,
                  agent_reply *reply) {
   agent here = *self, *a = &here;
   char *home = agent_string(order, "home");
-  plan p = {.in = -1, .out = -1, .err = -1, .open_files = a->open_files};
+  plan p = {.in = -1,
+            .out = -1,
+            .err = -1,
+            .open_files = a->open_files,
+            .alone = a->alone};
   struct stat info;
   wrenn_json pty, group;
   if (home)

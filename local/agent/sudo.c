@@ -1,14 +1,12 @@
 /*
  * wrenn-agent under the name of sudo: runs a program as root or as the default
- * user, without a password. Both have the same uid on the host; a nested user
- * namespace maps it to another number. If there can be none, the names change
- * and the number does not.
+ * user, without a password. Both have the same uid on the host; a user
+ * namespace that the agent has made maps it to another number. If there is
+ * none, the names change and the number does not.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <pwd.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,31 +52,6 @@ static wish parse(int argc, char **argv) {
   }
   w.words = argv + optind;
   return w;
-}
-
-static bool write_map(const char *path, unsigned inside, unsigned outside) {
-  char text[32];
-  int len = snprintf(text, sizeof(text), "%u %u 1", inside, outside);
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  bool ok = fd >= 0 && write(fd, text, (size_t)len) == len;
-  if (fd >= 0)
-    close(fd);
-  return ok;
-}
-
-static void take_number(const struct passwd *user) {
-  unsigned uid = getuid(), gid = getgid();
-  if (user->pw_uid == uid || unshare(CLONE_NEWUSER))
-    return;
-  int fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    if (write(fd, "deny", 4) != 4)
-      errno = 0;
-    close(fd);
-  }
-  if (!write_map("/proc/self/gid_map", user->pw_gid, gid) ||
-      !write_map("/proc/self/uid_map", user->pw_uid, uid))
-    refuse("cannot become ", user->pw_name);
 }
 
 static const struct passwd *find_user(const char *name) {
@@ -131,7 +104,8 @@ int agent_sudo(int argc, char **argv) {
   if (!w.keep)
     keep_only_terminal();
   tell_who(asker, user);
-  take_number(user);
+  if (getuid() != user->pw_uid)
+    agent_climb(user->pw_uid); /* or only the names change */
   for (; *w.words && strchr(*w.words, '=') && **w.words != '/'; w.words++)
     putenv(*w.words);
   if (w.login && chdir(user->pw_dir))

@@ -30,7 +30,8 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .bind_count = count,
                                    .open_files = b->site->open_files,
                                    .hooks = {on_ready, on_exited, on_gone, b},
-                                   .private_network = b->site->private_network};
+                                   .private_network = b->site->private_network,
+                                   .sizes = b->site->sizes};
   if (walls_make_folders(b->folder) == 0)
     b->sandbox = sandbox_start(&options);
   return b->sandbox != NULL;

@@ -49,6 +49,7 @@ typedef struct sandbox_options {
   uint64_t open_files; /* how many descriptors a command may have */
   sandbox_hooks hooks;
   bool private_network; /* none but its own loopback */
+  bool sizes;           /* bubblewrap can limit the size of a tmpfs */
 } sandbox_options;
 
 /* Starts a sandbox; `ready` or `gone` follows. NULL if it cannot be started. */

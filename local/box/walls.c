@@ -15,6 +15,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+#define SHM_SIZE "268435456"
+#define RUN_SIZE "67108864"
+
 /* Folders of the host that a capsule may read and execute. */
 static const char *const system_folders[] = {
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix"};
@@ -122,7 +125,8 @@ static void put_curtains(words *w) {
     if (access(files[i], F_OK) == 0)
       words_add_all(w, "--ro-bind", "/dev/null", files[i]);
   if (access("/etc/ssl/private", F_OK) == 0)
-    words_add_all(w, "--tmpfs", "/etc/ssl/private");
+    words_add_all(w, "--tmpfs", "/etc/ssl/private", "--remount-ro",
+                  "/etc/ssl/private");
 }
 
 /* Mounts each entry of a folder of the host at the same place. */
@@ -157,20 +161,43 @@ static void put_sudo(words *w, const char *agent) {
     put_entries(w, places[i]);
     words_add_all(w, "--symlink", WALLS_SUDO);
     words_addf(w, "%s/sudo", places[i]);
+    words_add_all(w, "--remount-ro", places[i]);
   }
 }
 
 /* Files in /proc belong to the kernel, and root may write them if the server is
- * run by root. */
+ * run by root. Some tell of other users of the machine. */
 static void put_proc(words *w) {
   static const char *const covered[] = {
       "/proc/acpi", "/proc/asound", "/proc/bus",
       "/proc/fs",   "/proc/irq",    "/proc/mtrr",
       "/proc/scsi", "/proc/sys",    "/proc/sysrq-trigger"};
+  static const char *const hidden[] = {
+      "/proc/kcore",       "/proc/key-users",   "/proc/keys",
+      "/proc/kmsg",        "/proc/kpagecount",  "/proc/kpageflags",
+      "/proc/kpagecgroup", "/proc/sched_debug", "/proc/timer_list",
+      "/proc/vmallocinfo", "/proc/slabinfo"};
   words_add_all(w, "--proc", "/proc");
+  for (size_t i = 0; i < COUNT(hidden); i++)
+    if (access(hidden[i], F_OK) == 0)
+      words_add_all(w, "--ro-bind", "/dev/null", hidden[i]);
   for (size_t i = 0; i < COUNT(covered); i++)
     if (access(covered[i], F_OK) == 0)
       words_add_all(w, "--ro-bind", covered[i], covered[i]);
+}
+
+static void put_tmpfs(words *w, const char *place, const char *bytes) {
+  if (bytes)
+    words_add_all(w, "--size", bytes);
+  words_add_all(w, "--tmpfs", place);
+}
+
+/* What is written there takes memory that belongs to everybody. */
+static void put_devices(words *w, bool sizes) {
+  words_add_all(w, "--dev", "/dev");
+  put_tmpfs(w, "/dev/shm", sizes ? SHM_SIZE : NULL);
+  words_add_all(w, "--remount-ro", "/dev");
+  put_tmpfs(w, "/run", sizes ? RUN_SIZE : NULL);
 }
 
 /* The network is the host's. If /etc/resolv.conf is a link out of the system
@@ -221,8 +248,8 @@ void walls_put(words *w, const sandbox_options *options) {
   put_curtains(w);
   accounts_put_walls(w, options->etc);
   put_proc(w);
-  words_add_all(w, "--dev", "/dev", "--tmpfs", "/run", "--symlink", "/run",
-                "/var/run");
+  put_devices(w, options->sizes);
+  words_add_all(w, "--symlink", "/run", "/var/run");
   put_resolver(w);
   for (size_t i = 0; i < options->bind_count; i++)
     words_add_all(w, "--bind", options->binds[i].host,
@@ -233,15 +260,20 @@ void walls_put(words *w, const sandbox_options *options) {
   words_add_all(w, "--chdir", options->user->home, "--");
 }
 
-bool walls_work(const char *bwrap, bool private_network) {
+bool walls_work(const char *bwrap, bool private_network, bool sizes) {
   words w = {0};
   int status = -1;
   words_add(&w, bwrap);
   put_namespaces(&w, account_find("root"), private_network);
   words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
-                "/proc", "--dev", "/dev", "--", "true");
+                "/proc");
+  put_devices(&w, sizes);
+  words_add_all(&w, "--", "true");
   pid_t child = w.oom ? -1 : fork();
   if (child == 0) {
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (sizes && null >= 0)
+      dup2(null, STDERR_FILENO); /* the try without them says what is wrong */
     execv(bwrap, w.list);
     _exit(127);
   }

@@ -21,8 +21,9 @@ bool walls_need(const char *path);
 /* Appends the command line up to the program that is to run inside. */
 void walls_put(words *w, const sandbox_options *options);
 
-/* Tries whether bubblewrap works here: not every system allows the namespaces.
- * Its error message goes to stderr. */
-bool walls_work(const char *bwrap, bool private_network);
+/* Tries whether bubblewrap works here: not every system allows the namespaces,
+ * and before its version 0.7 it cannot limit sizes. Its error message goes to
+ * stderr, if no sizes are asked for. */
+bool walls_work(const char *bwrap, bool private_network, bool sizes);
 
 #endif

@@ -2,6 +2,7 @@
 #include "http/conn.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,14 +151,27 @@ static bool is_beyond(const http_server *s, int fd, spare what) {
   return fd < 0 || (uint64_t)fd + kept >= s->open_files;
 }
 
+/* Once, while there is still time to do something about it. */
+static void warn_early(http_server *s, int fd) {
+  uint64_t used = fd < 0 ? s->open_files : (uint64_t)fd;
+  if (s->has_warned || used < s->open_files / 4 * 3)
+    return;
+  s->has_warned = true;
+  fprintf(stderr,
+          "wrenn-local: %llu of %llu open files are in use. When they run out,"
+          " requests get a 503; ulimit -Hn raises the limit\n",
+          (unsigned long long)used, (unsigned long long)s->open_files);
+}
+
 /* The lowest free descriptor tells how many are in use. */
-bool http_server_is_full(const http_server *s, spare what) {
+bool http_server_is_full(http_server *s, spare what) {
   uv_os_fd_t any;
   int fd = -1;
   if (!uv_fileno((const uv_handle_t *)&s->listener, &any))
     fd = fcntl(any, F_DUPFD_CLOEXEC, 0);
   if (fd >= 0)
     close(fd);
+  warn_early(s, fd);
   return is_beyond(s, fd, what);
 }
 

@@ -56,6 +56,7 @@ struct http_server {
   uv_timer_t patience; /* until a pending connection is tried again */
   char *scratch;       /* what is received, until it is parsed */
   size_t heads;        /* the memory that unfinished heads take */
+  bool has_warned;     /* that descriptors become few */
   list conns;
   bool ending;
 };
@@ -161,7 +162,7 @@ typedef enum {
   SPARE_FOR_ANSWER,
   SPARE_FOR_WORK
 } spare;
-bool http_server_is_full(const http_server *s, spare what);
+bool http_server_is_full(http_server *s, spare what);
 
 /* Whether the connection uses one of the reserved descriptors, and can only be
  * told that there are too few. */
