@@ -60,6 +60,19 @@ describe("wrenn local", function()
     assert.are.equal("", compat.output_of("ls " .. folder .. "/wrenn"))
   end)
 
+  for _, page in ipairs({ "README.md", "docs/cli.md" }) do
+    it("serves the example of " .. page, function()
+      local file = assert(io.open(page))
+      local block = file:read("*a"):match("```sh\n(export PATH=[^`]-)```")
+      file:close()
+      local text = compat.output_of(("%s XDG_RUNTIME_DIR=%s sh -ec %s 2>&1;"
+        .. " echo status $?"):format(cli.environment(nil), folder,
+        cli.quoted(block)))
+      assert.is_truthy(text:find("\nHELLO\n", 1, true), text)
+      assert.is_truthy(text:find("\nstatus 0\n$"), text)
+    end)
+  end
+
   it("keeps its key from others", function()
     assert.are.equal(0, run("local start").status)
     local modes = compat.output_of("cd " .. folder .. " && stat -c '%a %n'"

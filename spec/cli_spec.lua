@@ -116,6 +116,16 @@ describe("the wrenn command", function()
     assert.is_truthy(out("--help"):find("Creates a capsule", 1, true))
   end)
 
+  it("has the commands that its page names", function()
+    local file = assert(io.open("docs/cli.md"))
+    local page = file:read("*a")
+    file:close()
+    local known = require("wrenn.cli.manual").table()
+    for row in page:gmatch("\n(| `wrenn [^\n]+)") do
+      assert.is_truthy(known:find(row, 1, true), row)
+    end
+  end)
+
   it("tells its version, and loads nothing for it", function()
     assert.are.equal("wrenn " .. wrenn._VERSION .. "\n", out("version"))
     assert.are.equal("wrenn " .. wrenn._VERSION .. "\n",

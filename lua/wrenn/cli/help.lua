@@ -67,7 +67,11 @@ end
 
 --- The help of a command; `name` as the user called it.
 function help.command(command, name, ctx)
-  local lines = { "usage: " .. help.usage(command, name), "" }
+  local lines = { "usage: " .. help.usage(command, name) }
+  if command.also then
+    lines[2] = "       wrenn " .. command.also[1]
+  end
+  lines[#lines + 1] = ""
   lines[#lines + 1] = command.summary .. "."
   if command.description then
     lines[#lines + 1] = ""

@@ -52,6 +52,9 @@ local function page(command)
   local lines = {}
   head(lines, "wrenn " .. command.name, command.summary)
   put(lines, ".SH SYNOPSIS")
+  if command.also then
+    put(lines, "\\fBwrenn " .. roff(command.also[1]) .. "\\fR", ".br")
+  end
   for i, sub in ipairs(command.subcommands or { command }) do
     local name = sub == command and command.name
       or command.name .. " " .. sub.name
@@ -133,6 +136,10 @@ function manual.table()
       put(lines, group and lines[1] and "" or nil)
       put(lines, "### " .. group, "", "| command | what it does |",
         "| --- | --- |")
+    end
+    if command.also then
+      put(lines, ("| `wrenn %s` | %s |"):format(cell(command.also[1]),
+        cell(command.also[2])))
     end
     for _, sub in ipairs(command.subcommands or { command }) do
       local name = sub == command and command.name

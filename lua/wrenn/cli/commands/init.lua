@@ -7,7 +7,8 @@
 --   options       {"long", short=, value=, type=, many=, choices=, complete=,
 --                 help=}; a flag without `value`. `type`: see wrenn.cli.types
 --   stops         all words after the first operand are operands
---   subcommands   tables like this one, instead of `run`
+--   subcommands   tables like this one, instead of `run`; `also` is a usage
+--                 beside theirs, and what it does
 --   examples      {command line, what it does}
 --   offline       it needs no server, and must not load the core
 --   raw           its output is not wrenn's own: --json is for errors only

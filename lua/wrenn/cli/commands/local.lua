@@ -203,6 +203,9 @@ of wrenn-local: see wrenn-local --help.
 
 `wrenn local start` leaves a server running in the background. The other
 commands find it by themselves where WRENN_API_KEY is not set.]],
+  -- Not one of these: bin/wrenn does it.
+  also = { "local [OPTION...] [-- COMMAND...]",
+    "Runs a server, for as long as the command" },
   subcommands = {
     {
       name = "start", summary = "Starts a server in the background",
