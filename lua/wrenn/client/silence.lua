@@ -38,42 +38,54 @@ local function end_all(client, id, silent)
   end
 end
 
-local function silent_of(circle)
+local function silent_of(open)
   local silent = {}
-  for object, before in pairs(circle) do
-    local now = not object.ended and count(object) or nil
+  for object, before in pairs(open) do
+    local now = count(object)
     silent[object] = now == before and now or nil
-    circle[object] = now
+    open[object] = now
   end
   return silent
 end
 
 local function arm(client, id, circle)
-  scheduler.after(silence.SECONDS, function()
-    local silent = not client.closed and silent_of(circle) or {}
-    if next(silent) then
-      task.background(end_all, client, id, silent)
-    end
-    if client.closed or not next(circle) then
-      circles[client][id] = nil
-    else
+  circle.stop = scheduler.after(silence.SECONDS, function()
+    circle.stop = nil
+    if next(circle.open) and not client.closed then
+      local silent = silent_of(circle.open)
+      if next(silent) then
+        task.background(end_all, client, id, silent)
+      end
       arm(client, id, circle)
     end
   end)
 end
 
---- Watches an object with an inbox until it has ended. Its field `pings`, if
---- there, counts the events of that type that it has taken.
+--- Begins to watch an object with an inbox. Its field `pings`, if there, counts
+--- the events of that type that it has taken.
 function silence.watch(client, id, object)
-  local of_client = circles[client] or {}
-  circles[client] = of_client
-  local circle = of_client[id]
-  if not circle then
-    circle = setmetatable({}, weak)
-    of_client[id] = circle
+  circles[client] = circles[client] or {}
+  local circle = circles[client][id] or { open = setmetatable({}, weak) }
+  circles[client][id] = circle
+  circle.open[object] = count(object)
+  if not circle.stop then
     arm(client, id, circle)
   end
-  circle[object] = count(object)
+end
+
+--- Ends that; does nothing if it was not watched.
+function silence.let_go(client, id, object)
+  local circle = circles[client] and circles[client][id]
+  if not circle or not circle.open[object] then
+    return
+  end
+  circle.open[object] = nil
+  if not next(circle.open) then
+    if circle.stop then
+      circle.stop()
+    end
+    circles[client][id] = nil
+  end
 end
 
 return silence

@@ -39,6 +39,7 @@ function Stream:release()
   end
   if self.client then
     keepalive.let_go(self.client, self.capsule_id, self)
+    silence.let_go(self.client, self.capsule_id, self)
   end
   if self.feed then
     self.feed:stop()

@@ -38,6 +38,7 @@ local PATIENCE = 1
 function Pty:release()
   input.stop(self)
   keepalive.let_go(self.client, self.commands.capsule_id, self)
+  silence.let_go(self.client, self.commands.capsule_id, self)
 end
 
 -- Whether the event may be an end that has a reason which the server does not
