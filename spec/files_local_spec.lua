@@ -1,6 +1,7 @@
 -- The local side of downloads and uploads: existing files are not damaged, and
 -- errors name the path that the caller has passed.
 
+local compat = require("spec.support.compat")
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")
 local server = require("spec.support.server")
@@ -159,6 +160,35 @@ describe("on this machine", function()
     names(target, "No space left on device", files:download("f", target))
     assert.are.equal("before", read_file(target))
     is_here("target\n")
+  end)
+
+  it("a file that becomes too large for this machine names the target",
+    function()
+      local script = dir .. "/script.lua"
+      write_file(script, [[
+        local wrenn = require("wrenn")
+        local url, key, id, target = ...
+        local capsule = wrenn.check(wrenn.Capsule.connect(id,
+          { base_url = url, api_key = key }))
+        local _, err = capsule.files:download("z", target)
+        print(err and err.details.kind, err and err.message)
+      ]])
+      assert.are.equal("local\t" .. target .. ": File too large\n",
+        compat.output_of(("trap '' XFSZ; ulimit -f 1000; timeout 60 %s %s"
+          .. " %s %s %s %s 2>&1"):format(compat.lua, script, s.url, s.key,
+          capsule.id, target)))
+      is_here("script.lua\n")
+    end)
+
+  it("bytes come in order, whatever is done meanwhile", function()
+    assert(capsule.commands:run("seq 300000 > numbers", { check = true }))
+    assert(files:download("numbers", target, { on_progress = function(bytes)
+      if bytes < 1000000 then
+        assert(wrenn.task.sleep(0.002)) -- more arrives
+      end
+    end }))
+    shell(("seq 300000 > %s/expected"):format(dir))
+    assert.are.equal("", shell(("cmp %s/expected %s"):format(dir, target)))
   end)
 
   it("a target that cannot be is named", function()

@@ -114,6 +114,24 @@ static int push_data(lua_State *L, const wrenn_event *event) {
   return 1;
 }
 
+/* The files that loop:next is given. */
+#define SINKS 2
+
+static int push_chunk(lua_State *L, const wrenn_event *event) {
+  if (lua_istable(L, SINKS)) {
+    lua_pushinteger(L, (lua_Integer)event->id);
+    lua_rawget(L, SINKS);
+    int file = lua_gettop(L);
+    int pushed = lua_isnil(L, file)
+                     ? 0
+                     : binding_pour(L, file, event->data, event->data_len);
+    lua_remove(L, file);
+    if (pushed)
+      return pushed;
+  }
+  return push_data(L, event);
+}
+
 static int push_answer(lua_State *L, const wrenn_event *event) {
   lua_pushinteger(L, event->status);
   lua_pushlstring(L, event->headers, event->headers_len);
@@ -139,7 +157,7 @@ static int push_event(lua_State *L, const wrenn_event *event) {
     return 2 + push_answer(L, event);
   case WRENN_EV_CHUNK:
     lua_pushliteral(L, "chunk");
-    return 2 + push_data(L, event);
+    return 2 + push_chunk(L, event);
   case WRENN_EV_WRITABLE:
     lua_pushliteral(L, "writable");
     return 2;
@@ -174,9 +192,12 @@ static int push_event(lua_State *L, const wrenn_event *event) {
   return luaL_error(L, "unknown event");
 }
 
-/* loop:next(): nothing, or the id, the type and the values of that type. */
+/* loop:next(sinks): nothing, or the id, the type and the values of that type.
+ * `sinks`, which may be nil, are files of a tree by id: what such an operation
+ * receives is written there instead of becoming strings. */
 static int loop_next(lua_State *L) {
   wrenn_event event;
+  lua_settop(L, SINKS);
   if (!wrenn_loop_next(binding_check_loop(L, 1, NULL), &event))
     return 0;
   return push_event(L, &event);

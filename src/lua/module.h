@@ -15,6 +15,11 @@ void binding_add_stdio(lua_State *L);    /* read, write, ignore_sigpipe */
 void binding_add_terminal(lua_State *L); /* is_terminal, terminal_... */
 void binding_add_tree(lua_State *L);     /* tree, file_type, make_dirs */
 
+/* Writes bytes to a file of a tree. Returns the number of values that it has
+ * pushed: the number of bytes; or false and the reason; or none, if the file is
+ * closed. */
+int binding_pour(lua_State *L, int index, const char *bytes, size_t len);
+
 /* Methods of a loop. */
 void binding_add_events(lua_State *L); /* next, frames */
 void binding_add_ops(lua_State *L);    /* http, ws, timer, ready, signal */

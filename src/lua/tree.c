@@ -158,20 +158,37 @@ static struct timespec check_time(lua_State *L, int index) {
 
 /* ---- files --------------------------------------------------------------- */
 
-static int file_write(lua_State *L) {
-  int fd = check_fd(L, FILE_CLASS);
-  size_t len;
-  const char *bytes = luaL_checklstring(L, 2, &len);
+static bool write_all(int fd, const char *bytes, size_t len) {
   while (len) {
     ssize_t done = write(fd, bytes, len);
     if (done < 0 && errno != EINTR)
-      return push_errno(L, "write");
+      return false;
     if (done > 0) {
       bytes += done;
       len -= (size_t)done;
     }
   }
-  return push_outcome(L, 0, "");
+  return true;
+}
+
+static int file_write(lua_State *L) {
+  int fd = check_fd(L, FILE_CLASS);
+  size_t len;
+  const char *bytes = luaL_checklstring(L, 2, &len);
+  return push_outcome(L, write_all(fd, bytes, len) ? 0 : -1, "write");
+}
+
+int binding_pour(lua_State *L, int index, const char *bytes, size_t len) {
+  const int *box = luaL_checkudata(L, index, FILE_CLASS);
+  if (*box < 0)
+    return 0;
+  if (write_all(*box, bytes, len)) {
+    lua_pushinteger(L, (lua_Integer)len);
+    return 1;
+  }
+  lua_pushboolean(L, 0);
+  lua_pushfstring(L, "write: %s", strerror(errno));
+  return 2;
 }
 
 /* Returns up to so many bytes; "" at the end. */

@@ -111,6 +111,14 @@ function Part:write(bytes)
   return true
 end
 
+--- The file that is written, once it is; others may write to it too.
+function Part:sink()
+  return self.file
+end
+
+--- The error for what others could not write.
+Part.failed = failed
+
 --- Ends the writing. Returns true, or nil, err.
 function Part:finish()
   local ok, err = begin(self)

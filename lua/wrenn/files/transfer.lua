@@ -4,6 +4,7 @@ local base = require("wrenn.files.base")
 local check = require("wrenn.check")
 local core = require("wrenn.core")
 local errors = require("wrenn.errors")
+local incoming = require("wrenn.wire.download")
 local part = require("wrenn.files.part")
 local send = require("wrenn.files.send")
 
@@ -120,25 +121,42 @@ local function unskipped(ends, piece)
   return skip == 0 and piece or piece:sub(skip + 1)
 end
 
+local function take_piece(ends, piece)
+  if ends.skip > 0 then
+    piece = unskipped(ends, piece)
+  end
+  local ok, err = ends.file:write(piece)
+  if not ok then
+    return nil, err
+  end
+  if ends.hash then
+    ends.hash:update(piece)
+  end
+  return #piece
+end
+
+-- Bytes that nobody here has to see go to the file without becoming strings.
 local function pump(ends, on_progress)
-  local download, file, hash = ends.download, ends.file, ends.hash
+  local download, file, poured = ends.download, ends.file, false
   while true do
     local piece, err = download:read()
-    if not piece then
+    if piece == nil then
       return err == nil and true or nil, err
+    elseif piece == false then
+      return file:failed(err)
     end
-    if ends.skip > 0 then
-      piece = unskipped(ends, piece)
+    local size = piece
+    if type(piece) == "string" then
+      size, err = take_piece(ends, piece)
+      if not size then
+        return nil, err
+      end
+      poured = false
     end
-    local ok
-    ok, err = file:write(piece)
-    if not ok then
-      return nil, err
+    if not poured and not ends.hash and ends.skip == 0 then
+      poured = incoming.pour(download, file:sink())
     end
-    if hash then
-      hash:update(piece)
-    end
-    ends.bytes = ends.bytes + #piece
+    ends.bytes = ends.bytes + size
     if on_progress then
       on_progress(ends.bytes, ends.total)
     end

@@ -19,6 +19,7 @@ local loop
 local home -- the process that the loop belongs to
 local inboxes = {} -- by operation id; false: forgotten, but not ended
 local closing = 0 -- how many of them are false
+local sinks = {} -- by operation id: files for what it receives
 local parked = {} -- the suspended waiters
 local parked_count = 0
 local weak = { __mode = "k" }
@@ -50,7 +51,7 @@ end
 local function lose(code, message)
   local lost = inboxes
   local alone = code == "forked" and hosts.stayed_behind()
-  loop, inboxes, closing = nil, {}, 0
+  loop, inboxes, closing, sinks = nil, {}, 0, {}
   if alone then
     current, parked, parked_count = setmetatable({}, weak), {}, 0
     ready, ready_first, ready_last = {}, 1, 0
@@ -130,11 +131,21 @@ end
 function scheduler.forget(inbox)
   local id = inbox.id
   if id and inboxes[id] == inbox then
-    inboxes[id] = false
+    inboxes[id], sinks[id] = false, nil
     closing = closing + 1
     hosts.watch(loop)
   end
   inbox:finish()
+end
+
+--- Has what an operation receives from now on written to a file of core.tree.
+--- Its events then have the number of bytes, or false and the reason, after which
+--- it is over with the file.
+function scheduler.pour(inbox, file)
+  local id = inbox.id
+  if id and inboxes[id] == inbox then
+    sinks[id] = file
+  end
 end
 
 --- Closes the unused connections of the operations with these settings.
@@ -168,7 +179,7 @@ end
 local function hand_over(id, inbox, kind, a, b, c, d, e)
   local ends = TERMINAL[kind]
   if ends then
-    inboxes[id] = nil
+    inboxes[id], sinks[id] = nil, nil
     if inbox == false then
       closing = closing - 1
     end
@@ -187,6 +198,9 @@ local function hand_over(id, inbox, kind, a, b, c, d, e)
   elseif kind == "headers" then
     inbox:put({ kind = kind, status = a, head = b })
   else
+    if a == false then
+      sinks[id] = nil
+    end
     inbox:put({ kind = kind, a, b, c, d, e }, type(a) == "string" and #a or 0)
   end
   if ends then
@@ -225,7 +239,7 @@ end
 local function drain()
   local callbacks
   while loop do
-    local id, kind, a, b, c, d, e = loop:next()
+    local id, kind, a, b, c, d, e = loop:next(sinks)
     if not id then
       break
     end

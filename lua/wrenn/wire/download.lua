@@ -5,6 +5,7 @@ local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local reader = require("wrenn.reader")
 local retry = require("wrenn.wire.retry")
+local scheduler = require("wrenn.task.scheduler")
 
 ---@class wrenn.Download
 ---@field size? integer  the file's size when the download began; nil if it was
@@ -63,8 +64,11 @@ end
 function Download:take(event)
   local kind = event.kind
   if kind == "chunk" then
-    self.bytes = self.bytes + #event[1]
-    return event[1]
+    local piece, why = event[1], event[2]
+    if piece then
+      self.bytes = self.bytes + (type(piece) == "number" and piece or #piece)
+    end
+    return piece, why
   elseif kind == "failed" and event[1] ~= "broken" then
     return fail(self, errors.from_core(event[1], event[2], event[3]))
   elseif kind == "verdict" and event[1] then
@@ -88,6 +92,18 @@ Download.read = reader.read
 Download.close = reader.close
 
 local M = {}
+
+--- Has the bytes of a download written to a file of core.tree, if all that have
+--- arrived have been read: only then is their order certain. `read` then returns
+--- the number of bytes that were written, or false and the reason why not.
+function M.pour(download, file)
+  local inbox = download.inbox
+  if inbox and not inbox:has_event() then
+    scheduler.pour(inbox, file)
+    return true
+  end
+  return false
+end
 
 -- Sends the request and waits for the head of the answer.
 local function begin(client, request)
