@@ -38,17 +38,37 @@ last_counts() {
     "$1" | tail -n 1
 }
 
-# Where Lua finds the modules of this tree, for programs built in DIR, and
-# which walls the server built there puts up: none where it can have none.
-use_tree() {
-  local dir=$1
+# computed FILE: the seconds of processor time in what `times` has written there,
+# those of the programs that the shell has waited for.
+computed() {
+  sed -n 2p "$1" | tr 'ms' '  ' |
+    awk '{ print int($1 * 60 + $2 + $3 * 60 + $4 + 0.5) }'
+}
+
+# build_for_luajit: the module for hosts that have LuaJIT inside, in build/luajit.
+build_for_luajit() {
+  WRENN_TARGET=wrenn_core scripts/build.sh build/luajit -DWRENN_LUA=luajit
+}
+
+# use_modules DIR: where Lua finds the modules of this tree, if built in DIR.
+use_modules() {
   export LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;;"
-  export LUA_CPATH="$PWD/$dir/?.so;;"
-  export WRENN_LOCAL="$PWD/$dir/local/wrenn-local"
+  export LUA_CPATH="$PWD/$1/?.so;;"
+}
+
+# use_server DIR: the server built there, and which walls it puts up: none where
+# it can have none.
+use_server() {
+  export WRENN_LOCAL="$PWD/$1/local/wrenn-local"
   if [ -z "${WRENN_LOCAL_ISOLATION:-}" ] &&
     ! "$WRENN_LOCAL" -- true >/dev/null 2>&1; then
     export WRENN_LOCAL_ISOLATION=none
     echo "No walls: this system lets bubblewrap make no namespaces, so the" \
       "capsules run with --isolation none."
   fi
+}
+
+use_tree() {
+  use_modules "$1"
+  use_server "$1"
 }

@@ -8,7 +8,7 @@
 limit=${1:-20}
 dir=build/fuzz
 scripts/setup.sh fuzz
-CC=clang scripts/build.sh "$dir" -DWRENN_FUZZ=ON
+WRENN_TARGET=fuzzers CC=clang scripts/build.sh "$dir" -DWRENN_FUZZ=ON
 scripts/build.sh build
 use_tree build
 found=$dir/found

@@ -59,6 +59,7 @@ versions() {
 check clang-format clang-format --dry-run -Werror "${c_files[@]}"
 check clang-tidy tidy
 check cppcheck cppcheck --project=build/clang/compile_commands.json --quiet \
+  -j "$(nproc)" \
   --enable=warning,performance,portability --inline-suppr \
   --suppress=varFuncNullUB --error-exitcode=1
 check luacheck luacheck --quiet "${lua_dirs[@]}" rockspec

@@ -7,13 +7,13 @@
 port=${1:-8080}
 dir=$PWD/build/openresty/$port
 scripts/setup.sh test
-scripts/build.sh build/luajit -DWRENN_LUA=luajit
+build_for_luajit
 read -ra nginx < <(scripts/nginx.sh)
 mkdir -p "$dir"
 sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" examples/openresty/nginx.conf \
   >"$dir/nginx.conf"
 
-use_tree build/luajit
+use_modules build/luajit
 root=$PWD/build/nginx/root/usr
 export LUA_PATH="$PWD/examples/openresty/?.lua;$root/share/lua/5.1/?.lua;$LUA_PATH"
 globals=
@@ -29,4 +29,6 @@ echo "POST a shell script to http://127.0.0.1:$port/run"
 if [ -n "${WRENN_API_KEY:-}" ]; then
   exec "${nginx[@]}"
 fi
+scripts/build.sh build
+use_server build
 exec "$WRENN_LOCAL" -- "${nginx[@]}"

@@ -5,8 +5,10 @@
 
 file=${1:-docs/neovim.svg}
 scripts/setup.sh test
-scripts/build.sh build/luajit -DWRENN_LUA=luajit
-use_tree build/luajit
+scripts/build.sh build
+build_for_luajit
+use_modules build/luajit
+use_server build
 export WRENN_SCREEN=$file
 exec "$WRENN_LOCAL" -- nvim --headless -u NONE -i NONE \
   -c 'luafile scripts/record/neovim.lua' </dev/null

@@ -1,17 +1,25 @@
 #!/usr/bin/env bash
-# run-tests.sh DIR LUA: runs the C unit tests built in DIR and the specs with
-# LUA, and ends with "N passed, N failed" for both together, with ", N skipped"
-# where some were. WRENN_SPEC_FILES names spec files to run alone.
+# run-tests.sh DIR LUA [SERVER]: runs the C unit tests built in DIR and the specs
+# with LUA, and ends with "N passed, N failed" for both together, with
+# ", N skipped" where some were. wrenn-local and other programs are those built
+# in SERVER (DIR if absent). WRENN_SPEC_FILES names spec files to run alone.
+#
+# A spec file's place follows from its name and its head:
+#   spec/local_*     about wrenn-local alone: on Lua 5.4, as the C unit tests
+#   -- Any Lua       in its head: it is not about the Lua that runs it: on 5.4
+#   spec/cli_*       a program of its own: on Lua 5.4, and 5.1, which has least
+#   -- Takes long    in its head: begins first
+# All others run on every Lua, but in all generations of the API on Lua 5.4: the
+# others have the oldest, the newest, and one between each.
 . "$(dirname "$0")/common.sh"
 
 dir=$1
 lua=$2
-# The hosts in the specs: nginx, and a module for what has LuaJIT inside.
+# For the hosts in the specs: nginx, and what those with LuaJIT inside load.
 scripts/nginx.sh >/dev/null
-if [ "$dir" != build/luajit ]; then
-  scripts/build.sh build/luajit -DWRENN_LUA=luajit
-fi
-use_tree "$dir"
+build_for_luajit
+use_modules "$dir"
+use_server "${3:-$dir}"
 
 unit_tests() {
   printf '\nC unit tests\n'
@@ -48,15 +56,13 @@ unit_tests() {
 
 unit_passed=0
 unit_failed=0
-if [ -z "${WRENN_SPEC_FILES:-}" ]; then
+if [ -z "${WRENN_SPEC_FILES:-}" ] && [ "$lua" = lua5.4 ]; then
   unit_tests
 fi
 
 # Each spec file is a process of its own with a time limit: a hang is a failure
-# of that file, and its log ends with the test that hung. Those that measure
-# time ("Runs alone" in their head) come last, one by one; those that take long
-# (which say that) begin first.
-spec_limit=${SPEC_LIMIT:-240}
+# of that file, and its log ends with the test that hung.
+spec_limit=${SPEC_LIMIT:-600}
 logs=$dir/specs
 rm -rf "$logs"
 mkdir -p "$logs"
@@ -85,25 +91,33 @@ run_spec() {
   sed -n '/^SKIPPED /p' "$log"
   printf '%d %d %d\n' "${passed:-0}" "$failed" "${skipped:-0}" \
     >"$logs/$name.counts"
-  printf '  %-28s %4d passed %3d failed %4d s\n' "$name" "${passed:-0}" \
-    "$failed" "$((SECONDS - started))"
+  times >"$logs/$name.times"
+  printf '  %-28s %4d passed %3d failed %4d s %4d s computing\n' "$name" \
+    "${passed:-0}" "$failed" "$((SECONDS - started))" \
+    "$(computed "$logs/$name.times")"
 }
 
 printf '\nSpecs (%s)\n' "$lua"
 read -r -a files <<<"${WRENN_SPEC_FILES:-$(echo spec/*_spec.lua)}"
-mapfile -t first < <(grep -l '^-- Takes long' "${files[@]}")
-mapfile -t others < <(grep -LE '^-- (Takes long|Runs alone)' "${files[@]}")
-mapfile -t alone < <(grep -l '^-- Runs alone' "${files[@]}")
-for file in "${first[@]}" "${others[@]}"; do
-  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-8}" ]; do
+if [ -z "${WRENN_SPEC_FILES:-}" ] && [ "$lua" != lua5.4 ]; then
+  case $lua in
+  lua5.1) elsewhere='local_' between=0.2.2 ;;
+  lua5.3) elsewhere='local_|cli_' between=0.2 ;;
+  *) elsewhere='local_|cli_' between=0.3 ;;
+  esac
+  export WRENN_SPEC_GENERATIONS=" 0.1 $between 0.4 "
+  mapfile -t files < <(printf '%s\n' "${files[@]}" |
+    grep -vE "^spec/($elsewhere)" | xargs grep -L '^-- Any Lua')
+fi
+mapfile -t files < <(grep -l '^-- Takes long' "${files[@]}" || :
+  grep -L '^-- Takes long' "${files[@]}" || :)
+for file in "${files[@]}"; do
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-10}" ]; do
     wait -n || :
   done
   run_spec "$file" &
 done
 wait
-for file in "${alone[@]}"; do
-  run_spec "$file"
-done
 read -r spec_passed spec_failed spec_skipped < <(cat "$logs"/*.counts |
   awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
 

@@ -1,5 +1,5 @@
--- C programs that use the library: examples/c/run_command.c and the program in
--- docs/c.md.
+-- Any Lua: C programs that use the library, examples/c/run_command.c and the one
+-- in docs/c.md.
 
 local server = require("spec.support.server")
 local wrenn = require("wrenn")

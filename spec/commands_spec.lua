@@ -3,6 +3,7 @@
 local cjson = require("cjson")
 local compat = require("spec.support.compat")
 local expect = require("spec.support.expect")
+local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
@@ -222,7 +223,8 @@ describe("the request of a command", function()
   end)
 end)
 
-for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
+generations.each(function(g)
+  local generation = g.name
   describe("a command in generation " .. generation, function()
     local s, capsule, home
 
@@ -346,7 +348,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.equal(-1, assert(stream:wait()).exit_code)
     end)
   end)
-end
+end)
 
 describe("a command in wrenn-local", function()
   local s, capsule

@@ -1,4 +1,3 @@
--- Takes long: begins first.
 -- How connections are made: proxies, trust, addresses, descriptors. The rules are
 -- the same for requests and WebSockets, so each is tested with both.
 
@@ -22,6 +21,9 @@ local SERVER = [[
         c:send(part)
         c:sleep(0.01)
       end
+      local first = c:read(1)
+      if first == "\22" then return c:close() end -- TLS, which it has not
+      c.input = (first or "") .. c.input
     elseif req.headers["upgrade"] then
       c:upgrade(req)
       c:read_frame()

@@ -1,8 +1,10 @@
 -- Durable commands: their output is kept in the capsule and can be read from any
 -- offset, after a disconnect, after a pause and by another process, without
 -- losing or repeating a byte. In every generation.
+-- Takes long: begins first.
 
 local expect = require("spec.support.expect")
+local generations = require("spec.support.generations")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
@@ -14,7 +16,8 @@ local function same_bytes(expected, actual)
   assert.is_true(expected == actual)
 end
 
-for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
+generations.each(function(g)
+  local generation = g.name
   describe("a durable command in generation " .. generation, function()
     local s, capsule, commands
 
@@ -263,7 +266,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.are.equal("", assert(commands:run("ls .wrenn")).stdout)
     end)
   end)
-end
+end)
 
 describe("a durable command", function()
   local s, capsule, commands

@@ -1,4 +1,5 @@
--- Neovim, headless: coroutines and tasks use the library without blocking it.
+-- Any Lua: Neovim, headless, has LuaJIT inside. Coroutines and tasks use the
+-- library without blocking it.
 
 local host = require("spec.support.host")
 

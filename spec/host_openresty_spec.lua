@@ -1,5 +1,6 @@
--- OpenResty's Lua in nginx: requests use the library without blocking their
--- worker.
+-- Any Lua: nginx has OpenResty's LuaJIT inside. Requests use the library without
+-- blocking their worker.
+-- Takes long: begins first.
 
 local core = require("wrenn.core")
 local expect = require("spec.support.expect")
@@ -108,8 +109,14 @@ describe("in OpenResty", function()
   end)
 
   it("an answer is handed on at once", function()
-    local _, body = n:get("/echo")
-    assert.is_true(host.parse(body).echo_us < 5000, body)
+    local body
+    for _ = 1, 3 do -- the other end may be held up on a busy machine
+      body = select(2, n:get("/echo"))
+      if host.parse(body).echo_us < 5000 then
+        return
+      end
+    end
+    assert.is_true(false, body)
   end)
 
   it("commands and streams do not delay timers", function()
@@ -174,16 +181,22 @@ describe("in OpenResty", function()
     local op = n:begin(("/run?id=%s&cmd=sleep%%201;echo%%20old")
       :format(capsule.id))
     n.loop:step()
-    os.execute("sleep 0.3")
+    expect.soon(function()
+      return #assert(capsule.commands:list()) > 0
+    end)
     n:signal("HUP")
-    os.execute("sleep 0.3")
     local bodies = n:wait({ op }, "done")
     assert.is_truthy(bodies[op:id()]:find("old\n", 1, true))
-    local _, body = n:get(("/run?id=%s&cmd=echo%%20new"):format(capsule.id))
-    local pid = tonumber(body:match("^(%d+) new\n$"))
-    for _, one in ipairs(old) do
-      assert.are_not.equal(one, pid)
-    end
+    expect.soon(function()
+      local _, body = n:get(("/run?id=%s&cmd=echo%%20new"):format(capsule.id))
+      local pid = assert(tonumber(body:match("^(%d+) new\n$")))
+      for _, one in ipairs(old) do
+        if one == pid then
+          return false
+        end
+      end
+      return true
+    end)
   end)
 
   it("it ends in good order, and has nothing to say", function()

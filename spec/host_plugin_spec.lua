@@ -1,5 +1,5 @@
--- The Neovim plugin's files, choices, options, health and language servers, in
--- Debian's Neovim and in a current one.
+-- Any Lua: the Neovim plugin's files, choices, options, health and language
+-- servers, in Debian's Neovim and in a current one.
 
 local compat = require("spec.support.compat")
 local host = require("spec.support.host")

@@ -1,4 +1,3 @@
--- Takes long: begins first.
 -- Capsules from creation to destruction, with scripted peers and with
 -- wrenn-local.
 

@@ -121,6 +121,7 @@ local many_code = [[
   while figures.count_fds() > open and os.time() < deadline do
     wrenn.task.sleep(0.02)
   end
+  wrenn.check(capsule.files:make_dir("little"))
   local files = {}
   repeat
     local file = io.open("/dev/null")
@@ -130,7 +131,7 @@ local many_code = [[
   for _, call in ipairs({
     function() return capsule.files:download("/etc/hostname", name) end,
     function() return capsule.files:upload("/etc/hostname", "/tmp/x") end,
-    function() return capsule.files:download_dir("/tmp", name) end,
+    function() return capsule.files:download_dir("little", name) end,
     function() return capsule.files:upload_dir("/etc", "/tmp/x") end,
   }) do
     local value, err = call()

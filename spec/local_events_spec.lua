@@ -8,6 +8,7 @@ local wire = require("spec.support.wire")
 
 local PATIENCE = 30
 local WAITING = 32 -- events that may wait for a listener
+local CAPSULES = 8 -- that make them
 
 -- A listener that reads only when it is told to. The kernel holds little for it.
 local Listener = {}
@@ -53,21 +54,16 @@ function Listener:held()
   return tonumber(sent, 16) + tonumber(received, 16)
 end
 
---- How many of the events that have been read end beyond `offset`, and how many
---- do not.
+local MARK = "\n\n\r\n"
+
+--- How many of the events that have been read end beyond `offset`.
 function Listener:count(offset)
-  local beyond, within, at = 0, 0, 1
-  while true do
-    local _, stop = self.seen:find("\n\n\r\n", at, true)
-    if not stop then
-      return beyond, within
-    elseif stop > offset then
-      beyond = beyond + 1
-    else
-      within = within + 1
-    end
-    at = stop + 1
-  end
+  local count, stop = 0, math.max(0, offset - #MARK + 1)
+  repeat
+    stop = select(2, self.seen:find(MARK, stop + 1, true))
+    count = count + (stop and 1 or 0)
+  until not stop
+  return count
 end
 
 describe("a listener to the events of wrenn-local", function()
@@ -79,36 +75,47 @@ describe("a listener to the events of wrenn-local", function()
     for i = 1, 20 do -- as large as may be: soon the kernel takes no more
       labels[i] = ('"label-%d":"%s"'):format(i, ("\\ud83d\\ude00"):rep(64))
     end
-    local path, id = w:create(('{"metadata":{%s}}'):format(
-      table.concat(labels, ",")))
+    local ids = {}
+    for i = 1, CAPSULES do
+      ids[i] = select(2, w:create(('{"metadata":{%s}}'):format(
+        table.concat(labels, ","))))
+    end
+    local function change_all(how, status)
+      for _, id in ipairs(ids) do
+        w:request("POST", "/v1/capsules/" .. id .. how)
+      end
+      for _, id in ipairs(ids) do
+        w:until_status(id, status)
+      end
+    end
     local listener = listen(s)
     listener:read_until(function()
       return listener:count(0) == 1
     end)
     listener.seen = ""
-    -- Each turn is four events.
-    local turns, held, same = 0, -1, 0
+    -- Each turn is four events of each.
+    local turn = 4 * CAPSULES
+    local told, held, missed = 0, -1, 0
     repeat
-      w:request("POST", path .. "/pause")
-      w:until_status(id, "paused")
-      w:request("POST", path .. "/resume")
-      w:until_status(id, "running")
-      turns = turns + 1
+      change_all("/pause", "paused")
+      change_all("/resume", "running")
+      told = told + turn
       local now = listener:held()
-      same = now == held and same + 1 or 0
+      missed = now == held and missed + turn or 0
       held = now
-    until same * 4 > WAITING + 4
+    until missed > WAITING + turn
     listener:read_until(function()
       return listener:count(held) >= WAITING / 2 -- now there is room again
     end)
-    w:request("DELETE", path)
-    listener:read_until(function()
-      return listener.seen:find("event: capsule.destroy.-\n\n\r\n")
+    w:request("DELETE", "/v1/capsules/" .. ids[1])
+    listener:read_until(function() -- it is the last, and the text is long
+      return listener.seen:sub(-#MARK) == MARK
+        and listener.seen:find("event: capsule.destroy", -16384, true)
     end)
     listener.seen = listener.seen:match("^(.-)%x+\r\nevent: capsule.destroy")
-    local waited, before = listener:count(held)
-    assert.are.equal(WAITING, waited)
-    assert.is_true(before > 0 and before + waited < 4 * turns)
+    assert.are.equal(WAITING, listener:count(held))
+    local all = listener:count(0)
+    assert.is_true(all > WAITING and all < told)
     listener.sock:close()
     uv.run()
     w:close()

@@ -1,4 +1,3 @@
--- Takes long: begins first.
 -- wrenn-local's commands in every generation, on the wire.
 
 local core = require("wrenn.core")

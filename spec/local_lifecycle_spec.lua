@@ -1,4 +1,5 @@
 -- wrenn-local's capsules in every generation, on the wire.
+-- Takes long: begins first.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")

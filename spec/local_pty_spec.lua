@@ -1,5 +1,5 @@
--- Takes long: begins first.
 -- wrenn-local's terminals in every generation, on the wire.
+-- Takes long: begins first.
 
 local core = require("wrenn.core")
 local expect = require("spec.support.expect")

@@ -1,4 +1,5 @@
 -- Which requests are sent again, when, how often, and what is told of it.
+-- Takes long: begins first.
 
 local core = require("wrenn.core")
 local dates = require("wrenn.dates")

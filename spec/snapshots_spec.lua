@@ -1,8 +1,9 @@
--- Takes long: begins first.
 -- Snapshots and templates, with scripted peers and with wrenn-local in every
 -- generation.
+-- Takes long: begins first.
 
 local expect = require("spec.support.expect")
+local generations = require("spec.support.generations")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
@@ -232,7 +233,8 @@ describe("snapshots of a scripted server", function()
   end)
 end)
 
-for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
+generations.each(function(g)
+  local generation = g.name
   local typed = generation >= "0.3"
   local at_once = generation < "0.2.2"
 
@@ -511,7 +513,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
         { method = "GET", path = "/v1/snapshots" })).status))
     end)
   end)
-end
+end)
 
 describe("snapshots in a data folder", function()
   it("are there for the next server", function()

@@ -1,9 +1,10 @@
--- Takes long: begins first.
 -- Time limits of commands: the command is killed with all that it has started,
 -- and the error contains its output. In every generation.
+-- Takes long: begins first.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local generations = require("spec.support.generations")
 local kill = require("wrenn.commands.kill")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
@@ -129,7 +130,8 @@ describe("a server that ends a command by itself", function()
   end)
 end)
 
-for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
+generations.each(function(g)
+  local generation = g.name
   describe("a limit in generation " .. generation, function()
     local s, capsule
 
@@ -348,7 +350,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.2.2", "0.3", "0.4" }) do
       assert.is_true(err:is("NotFoundError"))
     end)
   end)
-end
+end)
 
 describe("a limit where a capsule sees the whole machine", function()
   local s, capsule, bystanders

@@ -23,6 +23,17 @@ function figures.count_fds()
   return count
 end
 
+--- The seconds for which a process (this one if absent) was ready to run and had
+--- no processor: what a busy machine has taken from it.
+function figures.delayed(pid)
+  local file = io.open(("/proc/%s/schedstat"):format(pid or "self"))
+  local text = file and file:read("*a") or ""
+  if file then
+    file:close()
+  end
+  return (tonumber(text:match("^%d+ (%d+)")) or 0) / 1e9
+end
+
 --- Calls a function; returns how often the process was woken meanwhile.
 function figures.wakeups(fn)
   local before = figures.status_of("voluntary_ctxt_switches")

@@ -37,10 +37,16 @@ function generations.start(generation, args, env)
     env)
 end
 
---- Calls fn(generation) for each, the oldest first.
+-- Names, with blanks around each; absent: all.
+local chosen = os.getenv("WRENN_SPEC_GENERATIONS")
+
+--- Calls fn(generation) for each of those that this Lua has to do with, the
+--- oldest first.
 function generations.each(fn)
   for _, generation in ipairs(list) do
-    fn(generation)
+    if not chosen or chosen:find(" " .. generation.name .. " ", 1, true) then
+      fn(generation)
+    end
   end
 end
 
