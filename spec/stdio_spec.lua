@@ -119,6 +119,22 @@ generations.each(function(generation)
       assert.is_true(core.now() - begin < 20)
     end)
 
+    it("are those of a durable command", function()
+      local bytes = random(64 * 1024)
+      local handle = assert(capsule.commands:run("cat; exit 3",
+        { background = true, durable = true, stdin = true }))
+      assert(handle:write(bytes))
+      assert(handle:close_stdin())
+      local result = assert(handle:wait({ timeout = 60 }))
+      assert.is_true(bytes == result.stdout)
+      assert.are.equal(3, result.exit_code)
+      local other = assert(capsule.commands:durable(handle.tag))
+      assert.has_error(function()
+        other:write("x")
+      end)
+      assert(handle:remove())
+    end)
+
     it("wait for a command that does not read", function()
       local s = stream("sleep 1000", { stdin = true })
       assert(s:read()) -- its start

@@ -5,6 +5,9 @@
  */
 #include <wrenn/wrenn.h>
 
+#include <signal.h>
+#include <unistd.h>
+
 #include "alloc_peer.h"
 #include "check.h"
 
@@ -86,7 +89,8 @@ static bool finish(wrenn_loop *loop, wrenn_id id) {
         CHECK(event.status == 200);
         return true;
       }
-      if (event.type == WRENN_EV_CLOSED || event.type == WRENN_EV_FIRED)
+      if (event.type == WRENN_EV_CLOSED || event.type == WRENN_EV_FIRED ||
+          event.type == WRENN_EV_READY || event.type == WRENN_EV_SIGNAL)
         return true;
     }
     wrenn_status status = wrenn_loop_wait(loop, LIMIT_MS);
@@ -150,6 +154,19 @@ static bool program(void) {
   wrenn_status status = wrenn_timer_start(loop, 1, NULL, &timer);
   CHECK(status == WRENN_OK || status == WRENN_E_MEMORY);
   ok = status == WRENN_OK && finish(loop, timer) && ok;
+  wrenn_id ready;
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  status = wrenn_ready_start(loop, ends[1], WRENN_WRITABLE, NULL, &ready);
+  CHECK(status == WRENN_OK || status == WRENN_E_MEMORY);
+  ok = status == WRENN_OK && finish(loop, ready) && ok;
+  close(ends[0]);
+  close(ends[1]);
+  wrenn_id winch;
+  status = wrenn_signal_start(loop, SIGWINCH, NULL, &winch);
+  CHECK(status == WRENN_OK || status == WRENN_E_MEMORY);
+  raise(SIGWINCH);
+  ok = status == WRENN_OK && finish(loop, winch) && ok;
   wrenn_loop_free(loop);
   return ok;
 }

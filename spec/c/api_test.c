@@ -6,6 +6,7 @@
 
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -209,6 +210,33 @@ static void timers_give_back_what_is_the_users(void) {
   wrenn_loop_free(loop);
 }
 
+static void descriptors_and_signals_are_events(void) {
+  wrenn_loop *loop = new_loop();
+  int ends[2], thing;
+  wrenn_id id, of_signal;
+  wrenn_event event;
+  CHECK(pipe(ends) == 0);
+  CHECK(wrenn_ready_start(loop, ends[0], WRENN_READABLE | WRENN_WRITABLE,
+                          &thing, &id) == WRENN_OK);
+  CHECK(write(ends[1], "x", 1) == 1);
+  CHECK(next(loop, &event) && event.type == WRENN_EV_READY && event.id == id &&
+        event.user == &thing && event.code == WRENN_READABLE);
+  CHECK(wrenn_cancel(loop, id) == WRENN_E_CLOSED);
+  CHECK(wrenn_ready_start(loop, ends[1], 4, NULL, &id) == WRENN_E_ARGUMENT);
+  CHECK(wrenn_ready_start(loop, -1, WRENN_READABLE, NULL, &id) ==
+        WRENN_E_ARGUMENT);
+  CHECK(wrenn_signal_start(loop, SIGKILL, NULL, &id) == WRENN_E_ARGUMENT);
+  CHECK(wrenn_signal_start(loop, -1, NULL, &id) == WRENN_E_ARGUMENT);
+  CHECK(wrenn_signal_start(loop, SIGWINCH, &thing, &of_signal) == WRENN_OK);
+  CHECK(raise(SIGWINCH) == 0);
+  CHECK(next(loop, &event) && event.type == WRENN_EV_SIGNAL &&
+        event.id == of_signal && event.user == &thing &&
+        event.code == SIGWINCH);
+  close(ends[0]);
+  close(ends[1]);
+  wrenn_loop_free(loop);
+}
+
 static void an_old_id_does_no_harm(void) {
   static const char *const words[] = {"true"};
   wrenn_loop *loop = new_loop();
@@ -385,6 +413,7 @@ CHECK_MAIN(
     {"headers are found", headers_are_found},
     {"members are copied", members_are_copied}, {"an idle loop", an_idle_loop},
     {"timers give back what is the user's", timers_give_back_what_is_the_users},
+    {"descriptors and signals are events", descriptors_and_signals_are_events},
     {"an old id does no harm", an_old_id_does_no_harm},
     {"a streamed answer", a_streamed_answer}, {"an upload", an_upload},
     {"a prepared request", a_prepared_request},

@@ -266,16 +266,17 @@ function durable.start(self, cmd, opts)
   for name, value in pairs(opts.envs or {}) do
     fields.envs[name] = value
   end
-  local answer
-  answer, err = run.background(self, cmd, fields, function(list)
+  local answer, more = run.background(self, cmd, fields, function(list)
     return words.script(KEEP, { folder_of(tag), limit, cwd }, list)
   end)
   if not answer then
     cleanup.run(self.client, "remove the command " .. tag, remove_folder, self,
       folder_of(tag))
-    return nil, err
+    return nil, more
   end
-  return new(self, tag, answer.pid)
+  local handle = new(self, tag, answer.pid)
+  handle.feed = more
+  return handle
 end
 
 local function look(self, tag)
@@ -393,7 +394,39 @@ local function refill(stream)
   end)
 end
 
+local function feed_of(self, fname)
+  check.self(self, "is_durable_handle", fname)
+  if not self.feed then
+    error(("bad argument 'self' to '%s' (only the handle of a command that was"
+      .. " started with stdin=true has its input)"):format(fname), 3)
+  end
+  return self.feed
+end
+
+--- Writes input to the command, as stream:write does. Only the handle that
+--- started it, with stdin=true, can; the input ends with close_stdin, or with
+--- the command.
+---@param bytes string
+---@return true|nil
+---@return wrenn.Error? err  the command has ended, or closed its input
+function Handle:write(bytes)
+  local feed = feed_of(self, "write")
+  check.arg(bytes, "bytes", "write", "string")
+  return feed:write(bytes)
+end
+
+--- Ends the command's input.
+---@return true|nil
+---@return wrenn.Error? err
+function Handle:close_stdin()
+  return feed_of(self, "close_stdin"):close()
+end
+
 local function stop_fetching(stream)
+  local feed = stream.feed_of_handle
+  if feed and stream.exit_code then
+    feed:stop()
+  end
   if stream.fetching then
     stream.fetching:cancel()
   end
@@ -425,7 +458,7 @@ function Handle:stream(opts)
   local stream = streams.new({
     inbox = scheduler.inbox(), commands = self.commands, folder = self.folder,
     tag = self.tag, pid = self.pid, out = out, errs = errs,
-    offset = ("%d+%d"):format(out, errs),
+    offset = ("%d+%d"):format(out, errs), feed_of_handle = self.feed,
     refill = refill, on_finish = stop_fetching, check = opts.check,
   })
   return stream, nil, nil, stream

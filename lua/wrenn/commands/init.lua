@@ -44,7 +44,8 @@ local STDIN = "bytes|table|callable|userdata"
 
 local run_spec = {
   timeout = "seconds|boolean", envs = "map", cwd = "string", tag = "string",
-  args = "list", user = "string", stdin = STDIN, background = "boolean",
+  args = "list", user = "string", stdin = STDIN .. "|boolean",
+  background = "boolean",
   durable = "boolean", check = "boolean", on_stdout = "callable",
   on_stderr = "callable", timeout_signal = "string",
 }
@@ -72,14 +73,15 @@ local function check_texts(opts, fname, level)
   end
 end
 
--- Checks the options that run and stream share.
-local function check_start(opts, fname, level)
+-- Checks the options that run and stream share. `live`: the input may be that
+-- of a running command.
+local function check_start(opts, fname, level, live)
   if opts.timeout == true then
     error(("bad option 'timeout' to '%s' (number or false expected)")
       :format(fname), level + 1)
   end
   check_texts(opts, fname, level + 1)
-  if opts.stdin ~= true then
+  if opts.stdin ~= true or not live then
     stdin.check(opts.stdin, fname, level + 1)
   end
   return opts
@@ -99,7 +101,7 @@ local function with_limit(opts)
 end
 
 local function check_run(opts)
-  check_start(opts, "run", 3)
+  check_start(opts, "run", 3, opts.durable)
   if opts.user == "" or opts.user and opts.user:find("[%c:]") then
     error("bad option 'user' to 'run' (not a user name)", 3)
   end
@@ -163,8 +165,9 @@ end
 ---@field envs? table<string, string>  added to the capsule's environment
 ---@field cwd? string              the home directory when absent
 ---@field user? string             the capsule's default user when absent
----@field stdin? string|string[]|userdata|fun(): string|nil, any
----  the input, of any size and with any bytes; none when absent
+---@field stdin? string|string[]|userdata|true|fun(): string|nil, any
+---  the input, of any size and with any bytes; none when absent. With `durable`
+---  also true: the handle has `write` and `close_stdin`
 ---@field args? string[]           makes `cmd` a program: no shell is involved
 ---@field background? boolean      returns a handle at once
 ---@field durable? boolean         with background: keeps the output in the
@@ -266,7 +269,7 @@ function Commands:stream(cmd, opts)
   check.self(self, "is_commands", "stream")
   check.text(cmd, "cmd", "stream")
   opts = with_limit(
-    check_start(check.options(opts, "stream", stream_spec), "stream", 2))
+    check_start(check.options(opts, "stream", stream_spec), "stream", 2, true))
   return four(run.stream(self, cmd, opts))
 end
 

@@ -334,7 +334,8 @@ end
 
 -- ---- background ------------------------------------------------------------
 
---- Starts a command. Returns the server's answer {pid=, tag=}, or nil, err.
+--- Starts a command. Returns the server's answer {pid=, tag=}, and its input if
+--- that is live; or nil, err.
 function run.background(self, cmd, opts, wrap)
   local start, err = run.prepare(self, cmd, opts, true, wrap)
   if not start then
@@ -348,7 +349,7 @@ function run.background(self, cmd, opts, wrap)
     run.discard(self, start)
     return nil, wrap and err or directory.explain(self, opts, err)
   end
-  return answer
+  return answer, start.feed
 end
 
 --- Kills a background command after some seconds, provided that this process

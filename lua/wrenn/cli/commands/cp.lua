@@ -114,8 +114,8 @@ directory becomes DST, or goes into it if that exists; with /. at the end of SRC
 its content does. A link is copied as such, unless -L is given. Modes and times
 are kept, owners are not. A file appears under its name when it is complete.]],
   operands = {
-    { name = "SRC", complete = "path" },
-    { name = "DST", complete = "path" },
+    { name = "SRC", complete = "capsule_path" },
+    { name = "DST", complete = "capsule_path" },
   },
   options = {
     { "archive", short = "a", help = "for docker's sake: it is always so" },
