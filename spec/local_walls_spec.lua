@@ -153,9 +153,9 @@ describe("wrenn-local --check", function()
         and line:find("%.? [A-Z]") and 1 or 0)
     end
     assert.is_true(points >= 8, text)
-    assert.are.equal(walls.up and "0" or "1", text:match("(%d)\n$"), text)
-    assert.is_truthy(text:find(walls.up and "yes  walls" or "no   walls", 1,
-      true))
+    local works = text:find("yes  walls", 1, true) ~= nil
+    assert.are.equal(works and "0" or "1", text:match("(%d)\n$"), text)
+    assert.is_true(works or not walls.up, text)
   end)
 
   it("names what is missing", function()
