@@ -15,6 +15,7 @@
 #include "api/keys.h"
 #include "box/accounts.h"
 #include "box/survey.h"
+#include "box/uplink.h"
 #include "box/walls.h"
 #include "model/stats.h"
 #include "proxy/proxy.h"
@@ -32,7 +33,7 @@ typedef struct options {
   const char *data;
   keys keys;
   bool bwrap;
-  bool private_network;
+  bool private_network, outgoing;
   bool lenient;
   bool check;
   const account *user; /* NULL: the default of the generation */
@@ -47,7 +48,7 @@ typedef struct program {
   traits traits;
   char url[128];
   data_folder data;
-  char agent[PATH_MAX], bwrap[PATH_MAX];
+  char agent[PATH_MAX], bwrap[PATH_MAX], slirp[PATH_MAX];
   uv_signal_t signals[3];
   uv_process_t command;
   bool command_runs, sizes;
@@ -73,8 +74,10 @@ static const char usage[] =
     "  --isolation bwrap|none default: WRENN_LOCAL_ISOLATION, else bwrap; "
     "none:\n"
     "                         commands run as you and see your files\n"
-    "  --network host|private default: host; private: each capsule has only a\n"
-    "                         loopback interface\n"
+    "  --network outgoing|none|host\n"
+    "                         default: host; none: each capsule has only a\n"
+    "                         loopback interface; outgoing: and a way out, by\n"
+    "                         slirp4netns\n"
     "  --user root|wrenn-user the user that commands run as; default: root, "
     "or\n"
     "                         wrenn-user in 0.3 and 0.4\n"
@@ -182,9 +185,10 @@ static options parse(int argc, char **argv) {
       o.bwrap = parse_isolation("--isolation is bwrap or none, not ", optarg);
       break;
     case 'n':
-      o.private_network = !strcmp(optarg, "private");
+      o.outgoing = !strcmp(optarg, "outgoing");
+      o.private_network = o.outgoing || !strcmp(optarg, "none");
       if (!o.private_network && strcmp(optarg, "host") != 0)
-        die(2, "--network is host or private, not ", optarg);
+        die(2, "--network is outgoing, none or host, not ", optarg);
       break;
     case 'u':
       o.user = account_find(optarg);
@@ -216,7 +220,7 @@ static options parse(int argc, char **argv) {
     die(2, "there is no command after --", "");
   if (o.private_network && !o.bwrap)
     die(2,
-        "--network private needs bubblewrap: it does not work with"
+        "--network outgoing or none needs bubblewrap: it does not work with"
         " --isolation none",
         "");
   take_usual_key(&o.keys);
@@ -413,6 +417,9 @@ int main(int argc, char **argv) {
     check(&p, p.server.http.open_files);
   if (p.options.bwrap)
     find_bwrap(&p);
+  if (p.options.outgoing)
+    p.options.outgoing =
+        uplink_works(find_in_path("slirp4netns", p.slirp) ? p.slirp : NULL);
   if (!find_agent(&p))
     die(1,
         "wrenn-agent is missing. It should be in the folder of wrenn-local, or"
@@ -461,6 +468,7 @@ int main(int argc, char **argv) {
                           .user = p.options.user,
                           .open_files = open_files,
                           .private_network = p.options.private_network,
+                          .slirp = p.options.outgoing ? p.slirp : NULL,
                           .sizes = p.sizes},
                  .generation = p.options.generation,
                  .events = &p.server.streams.events,
@@ -469,7 +477,8 @@ int main(int argc, char **argv) {
                  .keep_data = !p.data.own,
                  .all_gone = on_all_gone,
                  .arg = &p};
-  if (!accounts_write(p.data.path, p.options.user))
+  if (!accounts_write(p.data.path, p.options.user) ||
+      (p.options.outgoing && !uplink_write(p.data.path)))
     die(1, "cannot use the data folder: ", strerror(errno));
   event_streams_start(&p.server.streams, &p.loop);
   capsules_start(&p.server.capsules);

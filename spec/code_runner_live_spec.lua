@@ -242,7 +242,7 @@ end)
 
 walled("a code runner on a private network", function()
   it("works as on the host's", function()
-    local s = server.start("--network private --generation 0.3")
+    local s = server.start("--network none --generation 0.3")
     local code = assert(runner.Capsule.create(s:options({ wait = true })))
     assert.are.equal("4", assert(code:run_code("2 * 2")).text)
     s:stop()

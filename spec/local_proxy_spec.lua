@@ -424,7 +424,7 @@ walled("capsules with private networks", function()
   local s
 
   setup(function()
-    s = server.start("--network private")
+    s = server.start("--network none")
   end)
 
   teardown(function()
@@ -445,8 +445,8 @@ walled("capsules with private networks", function()
   it("need bubblewrap", function()
     local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
     for args, text in pairs({
-      ["--network private --isolation none"] = "needs bubblewrap",
-      ["--network other"] = "host or private",
+      ["--network none --isolation none"] = "needs bubblewrap",
+      ["--network other"] = "outgoing, none or host",
     }) do
       local pipe = assert(io.popen(("%s %s 2>&1; echo $?"):format(program,
         args)))

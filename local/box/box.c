@@ -31,6 +31,7 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .open_files = b->site->open_files,
                                    .hooks = {on_ready, on_exited, on_gone, b},
                                    .private_network = b->site->private_network,
+                                   .slirp = b->site->slirp,
                                    .sizes = b->site->sizes};
   if (walls_make_folders(b->folder) == 0)
     b->sandbox = sandbox_start(&options);

@@ -22,6 +22,7 @@ typedef struct box_site {
   const struct account *user; /* the default user of commands */
   uint64_t open_files;        /* a command's limit of descriptors */
   bool private_network;       /* each has only a loopback interface */
+  const char *slirp;          /* slirp4netns, for a way out; or NULL */
   bool sizes;                 /* bubblewrap can limit the size of a tmpfs */
 
   /* How processes run and appear, which depends on the generation. */

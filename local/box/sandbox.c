@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "box/accounts.h"
+#include "box/uplink.h"
 #include "box/walls.h"
 #include "util/json_out.h"
 #include "util/list.h"
@@ -39,6 +40,10 @@ struct sandbox {
   list waiting; /* the orders that have not been answered */
   list queue;   /* the orders that have not been sent */
   bool stopping;
+  uplink uplink;
+  const char *slirp;
+  bool ready;
+  bool linked; /* the uplink is there and counts as a handle */
   unsigned open_handles;
 };
 
@@ -54,8 +59,8 @@ static void answer_gone(sandbox *s) {
   }
 }
 
-static void on_handle_closed(uv_handle_t *handle) {
-  sandbox *s = handle->data;
+static void on_end_of_one(void *arg) {
+  sandbox *s = arg;
   if (--s->open_handles > 0)
     return;
   if (s->fd >= 0)
@@ -66,7 +71,14 @@ static void on_handle_closed(uv_handle_t *handle) {
     s->hooks.gone(s->hooks.arg);
 }
 
+static void on_handle_closed(uv_handle_t *handle) {
+  on_end_of_one(handle->data);
+}
+
 static void close_handles(sandbox *s) {
+  if (s->linked)
+    uplink_stop(&s->uplink);
+  s->linked = false;
   if (!uv_is_closing((uv_handle_t *)&s->poll))
     uv_close((uv_handle_t *)&s->poll, on_handle_closed);
   if (!uv_is_closing((uv_handle_t *)&s->process))
@@ -145,6 +157,31 @@ static void on_answer(sandbox *s, const wrenn_json *json, int64_t id,
   free(p);
 }
 
+static void on_linked(void *arg, bool works) {
+  sandbox *s = arg;
+  if (!works)
+    fprintf(stderr, "wrenn-local: slirp4netns has failed: a capsule has no"
+                    " network\n");
+  if (!s->ready && !s->stopping)
+    s->hooks.ready(s->hooks.arg);
+  s->ready = true;
+}
+
+/* The capsule is not ready before its network is. */
+static void link_up(sandbox *s) {
+  s->uplink = (uplink){.hold = -1,
+                       .ready = -1,
+                       .settled = on_linked,
+                       .gone = on_end_of_one,
+                       .arg = s};
+  s->linked = s->slirp && uplink_start(&s->uplink, s->process.loop, s->slirp,
+                                       s->process.pid);
+  if (s->linked)
+    s->open_handles++;
+  else
+    on_linked(s, !s->slirp);
+}
+
 static void on_message(sandbox *s, channel_message *message) {
   wrenn_json json, value;
   const char *why;
@@ -152,7 +189,7 @@ static void on_message(sandbox *s, channel_message *message) {
   if (!wrenn_json_parse(message->text.data, message->text.len, &json, &why))
     return;
   if (wrenn_json_get(&json, "ready", &value)) {
-    s->hooks.ready(s->hooks.arg);
+    link_up(s);
   } else if (wrenn_json_get(&json, "exited", &value)) {
     wrenn_json_int(&value, &number);
     if (wrenn_json_get(&json, "code", &value))
@@ -296,6 +333,7 @@ sandbox *sandbox_start(const sandbox_options *options) {
     free(s);
     return NULL;
   }
+  s->slirp = options->slirp;
   s->fd = ends[0];
   fcntl(s->fd, F_SETFL, O_NONBLOCK);
   uv_poll_init(options->loop, &s->poll, s->fd);

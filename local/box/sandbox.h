@@ -49,6 +49,7 @@ typedef struct sandbox_options {
   uint64_t open_files; /* how many descriptors a command may have */
   sandbox_hooks hooks;
   bool private_network; /* none but its own loopback */
+  const char *slirp;    /* the path of slirp4netns; NULL: no way out */
   bool sizes;           /* bubblewrap can limit the size of a tmpfs */
 } sandbox_options;
 

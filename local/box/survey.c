@@ -71,8 +71,8 @@ bool survey_print(const survey *s) {
             "the kernel has no seccomp filters, so that capsules with walls"
             " cannot be started. Use a kernel with CONFIG_SECCOMP_FILTER");
   row(bwrap && walls_work(bwrap, true, sizes), "private network",
-      "--network private works",
-      "--network private does not work: there can be no network namespaces");
+      "--network none and outgoing work",
+      "there can be no network namespaces: use --network host");
   row(geteuid() != 0, "server's user",
       "is not root: what leaves a capsule has only this user's rights",
       "is root, and so is what leaves a capsule. Run wrenn-local as an ordinary"

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "box/accounts.h"
+#include "box/uplink.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -250,7 +251,10 @@ void walls_put(words *w, const sandbox_options *options) {
   put_proc(w);
   put_devices(w, options->sizes);
   words_add_all(w, "--symlink", "/run", "/var/run");
-  put_resolver(w);
+  if (options->slirp)
+    uplink_put_walls(w, options->etc);
+  else
+    put_resolver(w);
   for (size_t i = 0; i < options->bind_count; i++)
     words_add_all(w, "--bind", options->binds[i].host,
                   options->binds[i].inside);
