@@ -25,7 +25,7 @@ describe("on a terminal the wrenn command", function()
     file:write(table.concat(steps, "\n"), "\n")
     file:close()
     local output = compat.output_of(("%s python3 spec/support/typist.py sh -c"
-      .. " %s <%s 2>&1; echo; echo typist $?"):format(cli.environment(of),
+      .. " %s <%s 2>&1; s=$?; echo; echo typist $s"):format(cli.environment(of),
       cli.quoted("trap : INT; " .. line .. "; echo status $?"), path))
     os.remove(path)
     assert.is_truthy(output:find("\ntypist 0\n$"), output)
