@@ -257,6 +257,18 @@ static void find_bwrap(program *p) {
   die(1, survey_remedy(), none);
 }
 
+static void find_slirp(program *p) {
+  const char *lacks =
+      uplink_lacks(find_in_path("slirp4netns", p->slirp) ? p->slirp : NULL);
+  if (!lacks)
+    return;
+  p->options.outgoing = false;
+  fprintf(stderr,
+          "wrenn-local: there is no way out for capsules, which have no network"
+          " but their own: %s\n",
+          lacks);
+}
+
 /* wrenn-agent is in the folder of this program, or where it is installed. */
 static bool find_agent(program *p) {
   static const char *const places[] = {"wrenn-agent",
@@ -281,6 +293,8 @@ static bool find_agent(program *p) {
 static _Noreturn void check(program *p, uint64_t open_files) {
   const survey s = {.bwrap = find_in_path("bwrap", p->bwrap) ? p->bwrap : NULL,
                     .agent = find_agent(p) ? p->agent : NULL,
+                    .slirp =
+                        find_in_path("slirp4netns", p->slirp) ? p->slirp : NULL,
                     .open_files = open_files};
   exit(survey_print(&s) ? 0 : 1);
 }
@@ -418,8 +432,7 @@ int main(int argc, char **argv) {
   if (p.options.bwrap)
     find_bwrap(&p);
   if (p.options.outgoing)
-    p.options.outgoing =
-        uplink_works(find_in_path("slirp4netns", p.slirp) ? p.slirp : NULL);
+    find_slirp(&p);
   if (!find_agent(&p))
     die(1,
         "wrenn-agent is missing. It should be in the folder of wrenn-local, or"

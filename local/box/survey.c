@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "box/jupyter.h"
+#include "box/uplink.h"
 #include "box/walls.h"
 
 /* What limits all capsules together, where each by itself cannot be. */
@@ -71,8 +72,10 @@ bool survey_print(const survey *s) {
             "the kernel has no seccomp filters, so that capsules with walls"
             " cannot be started. Use a kernel with CONFIG_SECCOMP_FILTER");
   row(bwrap && walls_work(bwrap, true, sizes), "private network",
-      "--network none and outgoing work",
+      "--network none works",
       "there can be no network namespaces: use --network host");
+  row(walls && !uplink_lacks(s->slirp), "way out", "--network outgoing works",
+      walls ? uplink_lacks(s->slirp) : "there is none without walls");
   row(geteuid() != 0, "server's user",
       "is not root: what leaves a capsule has only this user's rights",
       "is root, and so is what leaves a capsule. Run wrenn-local as an ordinary"

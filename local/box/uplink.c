@@ -41,23 +41,15 @@ void uplink_put_walls(words *w, const char *folder) {
   words_add(w, place);
 }
 
-bool uplink_works(const char *slirp) {
-  static const char none[] = "Until then capsules have no network but their own"
-                             " loopback interface\n";
+const char *uplink_lacks(const char *slirp) {
   int tun = open(TUN, O_RDWR | O_CLOEXEC);
   if (tun >= 0)
     close(tun);
   if (!slirp)
-    fprintf(stderr,
-            "wrenn-local: --network outgoing needs slirp4netns: install it."
-            " %s",
-            none);
-  else if (tun < 0)
-    fprintf(stderr,
-            "wrenn-local: --network outgoing needs " TUN ", which cannot be"
-            " opened: load the module tun, or chmod 0666 " TUN ". %s",
-            none);
-  return slirp && tun >= 0;
+    return "slirp4netns is missing. Install it";
+  return tun >= 0 ? NULL
+                  : TUN " cannot be opened. Load the module tun, or allow it"
+                        " with chmod 0666 " TUN;
 }
 
 /* Opens the network of the capsule, and the user namespace that it belongs to:

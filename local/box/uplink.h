@@ -28,9 +28,9 @@ typedef struct uplink {
 bool uplink_write(const char *folder);
 void uplink_put_walls(words *w, const char *folder);
 
-/* Whether a program of this path can do it; if not, says why on the standard
- * error. */
-bool uplink_works(const char *slirp);
+/* What keeps the program of this path from doing it, and the remedy; NULL if
+ * nothing does. */
+const char *uplink_lacks(const char *slirp);
 
 /* Starts it, for the capsule whose bubblewrap has this pid; false if it cannot
  * be started: then nothing is to be stopped. `settled` follows. */
