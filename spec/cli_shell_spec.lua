@@ -16,8 +16,8 @@ local term
 -- Starts a command line of wrenn in a terminal, where sh stays behind it, so
 -- that what it leaves can be seen. Returns the modes of the terminal before.
 local function start(server, line)
-  term = screen.start(("read go; PS1= %s bin/wrenn %s; echo \"status $?\";"
-    .. " read go"):format(cli.environment(server), line), 77, 22)
+  term = screen.start(("read go; %s %s bin/wrenn %s; echo \"status $?\";"
+    .. " read go"):format(screen.FATAL, cli.environment(server), line), 77, 22)
   local before = term:modes()
   term:write("\n")
   return before

@@ -247,8 +247,8 @@ describe("a terminal", function()
   -- Starts a script in a terminal; sh stays behind it, so that what it leaves
   -- can be seen. Returns the modes before.
   local function start(script)
-    term = screen.start(("read go; %s -e '%s'; echo $? over; read go")
-      :format(compat.lua, script), 91, 17)
+    term = screen.start(("read go; %s %s -e '%s'; echo $? over; read go")
+      :format(screen.FATAL, compat.lua, script), 91, 17)
     local before = term:modes()
     term:write("\n")
     return before

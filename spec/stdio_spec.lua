@@ -26,6 +26,36 @@ local function rest(capsule)
   return table.concat(left, "\n")
 end
 
+describe("the lines that carry bytes", function()
+  local unpack_event
+
+  before_each(function()
+    unpack_event = require("wrenn.commands.bytes").unpacker()
+  end)
+
+  local function out(text)
+    return unpack_event({ type = "stdout", data = text })
+  end
+
+  it("may come in any pieces", function()
+    assert.is_nil((out("1 YW")))
+    assert.are.same({ type = "stdout", data = "abc" }, out("Jj\n2"))
+    assert.are.same({ type = "stdout", data = "aa" }, out(" YQ==\n3 YQ==\n"))
+    assert.is_nil((out("4 .\n")))
+    unpack_event({ type = "stderr", data = "1 .\n" })
+    local exit = { type = "exit", exit_code = 0 }
+    assert.are.equal(exit, unpack_event(exit))
+  end)
+
+  it("are an error where one is missing, at the end too", function()
+    expect.error("ProtocolError", out("1 YQ==\n3 YQ==\n"))
+    out("2 .\n")
+    expect.error("ProtocolError",
+      unpack_event({ type = "exit", exit_code = 0 }))
+    expect.error("AgentError", out("sh: 1: base64: not found\n"))
+  end)
+end)
+
 generations.each(function(generation)
   describe("the bytes of a stream of " .. generation.name, function()
     local server, capsule

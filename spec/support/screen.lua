@@ -9,6 +9,9 @@ screen.__index = screen
 
 local LIMIT = 30 -- seconds, for each text
 
+--- For programs that are to die by SIGSEGV: AddressSanitizer would handle it.
+screen.FATAL = 'ASAN_OPTIONS="$ASAN_OPTIONS:handle_segv=0"'
+
 --- Starts a line of shell in a terminal.
 function screen.start(line, columns, rows)
   local pid, fd = system.terminal(line, columns or 80, rows or 24)
