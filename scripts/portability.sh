@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
-# portability.sh: compiles the client for the systems that it is meant for, and
-# the local server for other Linuxes, with zig's C compiler, which PyPI has. It
-# compares the code with the systems' headers and links and runs nothing.
+# portability.sh: checks the client's code against the headers of the systems
+# that it is meant for, and the local server's against those of other Linuxes.
+# The headers are those that zig, which PyPI has, brings along for its C
+# compiler. Nothing is linked or run.
 . "$(dirname "$0")/common.sh"
 
 version=0.17.1
 dir=$PWD/build/portability
-log=$dir/log
-zig=$dir/ziglang/zig
+libc=$dir/ziglang/lib/libc/include
 mkdir -p "$dir"
 
 if [ ! -e "$dir/complete-$version" ]; then
-  PIP_DISABLE_PIP_VERSION_CHECK=1 quietly "$log" python3 -m pip download -q \
-    --no-deps --only-binary=:all: -d "$dir" "ziglang==$version"
-  quietly "$log" python3 -m zipfile -e "$dir"/ziglang-*.whl "$dir"
+  PIP_DISABLE_PIP_VERSION_CHECK=1 quietly "$dir/log" python3 -m pip download \
+    -q --no-deps --only-binary=:all: -d "$dir" "ziglang==$version"
+  quietly "$dir/log" python3 -c 'import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    wheel.extractall(sys.argv[2], [name for name in wheel.namelist()
+                                   if "/lib/libc/include/" in name])' \
+    "$dir"/ziglang-*.whl "$dir"
   rm "$dir"/*.whl
-  chmod +x "$zig"
   touch "$dir/complete-$version"
 fi
 
@@ -24,40 +27,59 @@ headers=$dir/include
 rm -rf "$headers"
 mkdir -p "$headers"
 arch=$(gcc -print-multiarch)
-for name in uv.h uv http_parser.h wslay zlib.h zconf.h lua5.4 openssl curl; do
-  for place in "/usr/include/$arch" /usr/include; do
+for name in uv.h uv http_parser.h wslay zlib.h zconf.h lua5.4 \
+  lua5.4-deb-multiarch.h openssl curl; do
+  for place in /usr/include "/usr/include/$arch"; do
     [ ! -e "$place/$name" ] || cp -rL "$place/$name" "$headers/"
   done
 done
 
-client=(src/*.c src/lua/*.c)
-server=(local/{,*/}*.c)
-drop() { printf '%s\n' "${@:2}" | grep -v "$1"; }
-mapfile -t for_linux < <(drop system_bsd "${client[@]}")
-mapfile -t for_bsd < <(drop system_linux "${client[@]}")
-mapfile -t server < <(drop /spec/ "${server[@]}")
-
+mapfile -t client < <(ls src/*.c src/lua/*.c)
+mapfile -t server < <(find local -name '*.c' ! -path '*/spec/*')
 faults=0
-# compile TARGET FILE...
+
+# compile TARGET "FOLDER..." "OPTION..." FILE...: with the headers in these
+# folders.
 compile() {
-  local target=$1
-  shift
-  if "$zig" cc -target "$target" -fsyntax-only -std=c11 -D_GNU_SOURCE -Wall \
-    -Wextra -Wpedantic -Werror -Isrc -Ilocal -isystem "$headers" \
-    -isystem "$headers/lua5.4" "$@" >"$log" 2>&1; then
-    printf '  %-28s %d files\n' "$target" "$#"
+  local target=$1 folders=$2 include=() name options
+  read -ra options <<<"$3"
+  shift 3
+  for name in $folders; do
+    include+=(-isystem "$libc/$name")
+  done
+  if printf '%s\0' "$@" | xargs -0 -n 8 -P "$(nproc)" \
+    clang --target="$target" -fsyntax-only -nostdlibinc "${include[@]}" \
+    -isystem "$headers" -isystem "$headers/lua5.4" -Isrc -Ilocal -std=c11 \
+    -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror "${options[@]}" \
+    >"$dir/log" 2>&1; then
+    printf '  %-26s %3d files\n' "$target" "$#"
   else
-    head -n 40 "$log"
-    printf '  %-28s FAILED\n' "$target"
+    head -n 40 "$dir/log"
+    printf '  %-26s FAILED\n' "$target"
     faults=$((faults + 1))
   fi
 }
 
-for target in x86_64-linux-gnu.2.28 x86_64-linux-musl aarch64-linux-gnu.2.28 \
-  arm-linux-gnueabihf.2.28 arm-linux-musleabihf; do
-  compile "$target" "${for_linux[@]}" "${server[@]}"
-done
-for target in x86_64-macos aarch64-macos x86_64-freebsd; do
-  compile "$target" "${for_bsd[@]}"
-done
+# without NAME FILE...: the files but for one.
+without() {
+  printf '%s\n' "${@:2}" | grep -v "/$1\.c$"
+}
+
+mapfile -t for_linux < <(without system_bsd "${client[@]}")
+mapfile -t for_bsd < <(without system_linux "${client[@]}")
+# glibc 2.28, as the oldest.
+compile x86_64-linux-gnu "x86-linux-gnu generic-glibc x86-linux-any any-linux-any" \
+  -D__GLIBC_MINOR__=28 "${for_linux[@]}" "${server[@]}"
+# Its CMSG_NXTHDR compares a size with a difference.
+compile x86_64-linux-musl "x86_64-linux-musl generic-musl x86-linux-any any-linux-any" \
+  -Wno-sign-compare "${for_linux[@]}" "${server[@]}"
+compile arm-linux-gnueabihf "arm-linux-gnu generic-glibc arm-linux-any any-linux-any" \
+  -D__GLIBC_MINOR__=28 "${for_linux[@]}"
+compile x86_64-unknown-freebsd14 "x86_64-freebsd-none generic-freebsd" \
+  "" "${for_bsd[@]}"
+# TargetConditionals.h asks for a newer clang; this is all that it says. And
+# dirfd is a macro.
+compile arm64-apple-macos12 any-darwin-any \
+  "-D__TARGETCONDITIONALS__ -DTARGET_OS_MAC=1 -DTARGET_OS_OSX=1 -Wno-gnu-statement-expression" \
+  "${for_bsd[@]}"
 [ "$faults" -eq 0 ]

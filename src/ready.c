@@ -1,17 +1,18 @@
-/* Descriptors of the program's own. Each operation has an epoll instance for
- * its descriptor, and libuv watches that one: libuv would set O_NONBLOCK on
- * what it watches, which a terminal or a pipe shares with other processes, and
- * would not watch one descriptor twice. */
+/* Descriptors of the program's own. Each operation has a descriptor of the
+ * library's that tells of them, and libuv watches that one: libuv would set
+ * O_NONBLOCK on what it watches, which a terminal or a pipe shares with other
+ * processes, and would not watch one descriptor twice. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "op.h"
+#include "system.h"
 
 typedef struct ready_op {
   wrenn_op op; /* first */
-  int fd;      /* the epoll instance; -1: the descriptor is always ready */
+  int fd;      /* of the library's; -1: the program's is always ready */
   int how;     /* what is waited for */
   bool watched;
   uv_poll_t poll;
@@ -24,24 +25,13 @@ static void finish(ready_op *r, int how) {
   wrenn_op_finish(&r->op, node);
 }
 
-/* An end or an error is told as what is waited for: the call that follows
- * returns it. */
-static int how_of(const ready_op *r, uint32_t events) {
-  int how = 0;
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-    how |= WRENN_READABLE;
-  if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-    how |= WRENN_WRITABLE;
-  return how & r->how;
-}
-
 static void on_poll(uv_poll_t *poll, int status, int events) {
   (void)status;
   (void)events;
   ready_op *r = poll->data;
-  struct epoll_event event = {0};
-  if (epoll_wait(r->fd, &event, 1, 0) == 1)
-    finish(r, how_of(r, event.events));
+  int how = wrenn_readiness_take(r->fd, r->how);
+  if (how)
+    finish(r, how);
 }
 
 static void kick_ready(wrenn_op *op) {
@@ -72,24 +62,14 @@ static void free_ready(wrenn_op *op) {
   free(r);
 }
 
-/* Opens the epoll instance. */
-static wrenn_status open_epoll(ready_op *r, int fd) {
-  struct epoll_event wanted = {0};
-  if (r->how & WRENN_READABLE)
-    wanted.events |= EPOLLIN;
-  if (r->how & WRENN_WRITABLE)
-    wanted.events |= EPOLLOUT;
+static wrenn_status open_readiness(ready_op *r, int fd) {
+  /* Before it takes the number of a missing stream, which may be `fd`. */
+  bool missing = fcntl(fd, F_GETFD) < 0;
   wrenn_streams held = wrenn_streams_hold();
-  r->fd = epoll_create1(EPOLL_CLOEXEC);
+  r->fd = missing ? -1 : wrenn_readiness_new(fd, r->how);
+  int why = missing ? EBADF : errno;
   wrenn_streams_release(&held);
-  if (r->fd < 0)
-    return WRENN_E_SYSTEM;
-  if (!epoll_ctl(r->fd, EPOLL_CTL_ADD, fd, &wanted))
-    return WRENN_OK;
-  int why = errno;
-  close(r->fd);
-  r->fd = -1;
-  if (why == EPERM) /* a file, or /dev/null */
+  if (r->fd >= 0 || why == EPERM) /* always ready: a file, or /dev/null */
     return WRENN_OK;
   return why == EBADF ? WRENN_E_ARGUMENT : WRENN_E_SYSTEM;
 }
@@ -110,7 +90,7 @@ wrenn_status wrenn_ready_start(wrenn_loop *loop, int fd, int how, void *user,
   r->op.user = user;
   r->how = how;
   r->poll.data = r;
-  status = open_epoll(r, fd);
+  status = open_readiness(r, fd);
   if (!status)
     status = wrenn_op_start(loop, &r->op, &class, &none);
   if (status) {

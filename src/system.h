@@ -24,6 +24,15 @@ bool wrenn_alarm_set(int fd, uint64_t ms);
 /* If the time is over, makes it unreadable again and returns true. */
 bool wrenn_alarm_take(int fd);
 
+/* A descriptor that is readable while `fd` is ready in one of the ways (as of
+ * wrenn_ready_start), whatever else waits for that. -1 with errno set: EPERM if
+ * it always is, EBADF if there is no such descriptor. */
+int wrenn_readiness_new(int fd, int how);
+
+/* The ways in which it is ready. An end or an error is told as what is waited
+ * for: the call that follows returns it. */
+int wrenn_readiness_take(int readiness, int how);
+
 /* Consumes a SIGPIPE that is pending. It is blocked in this thread. */
 void wrenn_sigpipe_take(void);
 

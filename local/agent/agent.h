@@ -109,4 +109,7 @@ void agent_resume(agent *a);
 void agent_usage(const agent *a, agent_reply *reply);
 void agent_kill_all(const agent *a);
 
+/* Closes all descriptors from this one on. */
+bool agent_close_from(int first);
+
 #endif

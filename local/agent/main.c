@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -337,6 +339,20 @@ static void serve(agent *a, int signals) {
   }
 }
 
+/* Linux before 5.9 and C libraries before the call was known have it not. */
+bool agent_close_from(int first) {
+#ifdef SYS_close_range
+  if (!syscall(SYS_close_range, first, ~0U, 0))
+    return true;
+#endif
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_max > INT_MAX)
+    return false;
+  for (int fd = first; fd < (int)limit.rlim_max; fd++)
+    close(fd);
+  return true;
+}
+
 /* Closes all other descriptors: those inherited from the server's starter lead
  * out of the capsule, and so does the server's standard error. */
 static bool cut_ties(void) {
@@ -344,7 +360,7 @@ static bool cut_ties(void) {
   bool ok = null >= 0;
   for (int fd = 0; fd < CHANNEL_FD; fd++)
     ok = ok && dup2(null, fd) == fd;
-  return ok && close_range(CHANNEL_FD + 1, ~0U, 0) == 0;
+  return ok && agent_close_from(CHANNEL_FD + 1);
 }
 
 int main(int argc, char **argv) {

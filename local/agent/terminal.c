@@ -42,7 +42,7 @@ static bool unread(int master) {
 static _Noreturn void keep(int master, int command) {
   if (dup2(master, 0) < 0 || dup2(command, 1) < 0)
     _exit(1);
-  close_range(2, ~0U, 0);
+  agent_close_from(2);
   struct pollfd ended = {.fd = 1, .events = POLLIN};
   while (poll(&ended, 1, -1) < 0 && errno == EINTR)
     ;
