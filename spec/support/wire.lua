@@ -219,6 +219,13 @@ function Socket:send(message, binary)
   return assert(self.op:send(self.inside(message), binary))
 end
 
+--- Waits until all of that has left.
+function Socket:flush()
+  self.wire:await(function()
+    return self.op:unsent() == 0
+  end)
+end
+
 --- The next message: the decoded JSON of a text message, {binary=bytes} of a
 --- binary one. Nil and the close code at the end; nil, "silent" after
 --- `seconds`.
