@@ -132,6 +132,7 @@ describe("wrenn", function()
       ["exec x ''"] = "CMD: the name of a program is not empty",
       ["run"] = "CMD is missing",
       ["run --rm -d x"] = "--rm does not go with --detach",
+      ["run --rm --detach-keys x y"] = "--rm does not go with --detach-keys",
     }) do
       local result = run(line)
       assert.are.equal(2, result.status, line)

@@ -183,10 +183,11 @@ describe("wrenn", function()
 
   it("attach shows what a detached command prints, and its end", function()
     local tag = cli.run(server, "exec -d " .. capsule.id
-      .. " sh -c 'echo early; while [ ! -e /tmp/go ]; do sleep 0.05; done;"
+      .. " sh -c 'while [ ! -e /tmp/go ]; do echo tick; sleep 0.05; done;"
       .. " echo late; exit 6'").out:match("%S+")
     start(server, "attach " .. capsule.id .. " " .. tag)
-    assert(capsule.commands:run("sleep 0.3; touch /tmp/go"))
+    term:read_until("tick\r\n")
+    assert(capsule.commands:run("touch /tmp/go"))
     term:read_until("late\r\n")
     term:read_until("status 6\r\n")
   end)

@@ -9,6 +9,10 @@ local function run(ctx, args)
   execute.check(ctx, args)
   if args.rm and args.detach then
     ctx:misuse("--rm does not go with --detach")
+  elseif args.rm and (args.detach_keys or "") ~= "" then
+    ctx:misuse("--rm does not go with --detach-keys")
+  elseif args.rm then
+    args.detach_keys = "" -- nobody could come back
   end
   require("wrenn.core").ignore_sigpipe()
   local capsule
