@@ -33,6 +33,8 @@ type wrenn snapshot crea\t--overw\t\x01echo \n
 see wrenn snapshot create --overwrite
 type wrenn wait --for pau\t\x01echo \n
 see wrenn wait --for paused
+type wrenn cp ]], id:sub(1, 9), [[\t/etc/hostn\t. \x01echo \n
+see wrenn cp ]], id, [[:/etc/hostname .
 ]]) -- \x01 leads to the front of the line
     file:close()
     local output = compat.output_of(("%s python3 spec/support/typist.py %s"
@@ -64,6 +66,8 @@ see wrenn wait --for paused
     assert.is_truthy(complete("wrenn inspect --js"):find("^%-%-json\t"))
     assert.are.equal("--for=paused\n", complete("wrenn wait --for=pau"))
     assert.are.equal("paused\n", complete("wrenn wait --for pau"))
+    local path = id:sub(1, 9) .. ":/etc/hostname"
+    assert.are.equal(path .. "\n", complete("wrenn cp " .. path:sub(1, -4)))
   end)
 
   it("a shell whose server is gone, quietly", function()

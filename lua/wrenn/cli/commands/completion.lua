@@ -3,7 +3,7 @@
 local SCRIPTS = {}
 
 -- bash takes ":" and "=" for ends of words: what is before the last of them must
--- not come again.
+-- not come again. As names of files they would be quoted.
 SCRIPTS.bash = [[
 _wrenn() {
   local line word
@@ -11,7 +11,7 @@ _wrenn() {
   while IFS= read -r line; do
     case $line in
     :cut*) word=${line#:cut} ;;
-    :file) compopt -o filenames
+    :file) [ "${#COMPREPLY[@]}" -gt 0 ] || compopt -o filenames
       while IFS= read -r line; do COMPREPLY+=("$line")
       done < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}") ;;
     :directory) compopt -o filenames
