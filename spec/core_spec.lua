@@ -454,3 +454,36 @@ describe("open and close cycles", function()
     server:stop()
   end)
 end)
+
+describe("the end of the Lua state", function()
+  it("takes what its last finalizers have made, and gives no more", function()
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write([[
+      local core
+      local function at_end(fn)
+        if newproxy then
+          local proxy = newproxy(true)
+          getmetatable(proxy).__gc = fn
+          return proxy
+        end
+        return setmetatable({}, { __gc = fn })
+      end
+      local function make()
+        return core.request({ url = "http://127.0.0.1:1" })
+      end
+      older = at_end(function()
+        print((select(2, core.loop())), (select(2, make())))
+      end)
+      core = require("wrenn.core")
+      younger = at_end(function()
+        local loop = core.loop()
+        print(loop:timer(60) and loop:http(make(), "/") and loop:step())
+      end)
+    ]])
+    file:close()
+    local output = compat.output_of(compat.lua .. " " .. path .. " 2>&1")
+    os.remove(path)
+    assert.are.equal("true\nclosed\tclosed\n", output)
+  end)
+end)

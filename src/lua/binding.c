@@ -1,7 +1,6 @@
 #include "binding.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 void binding_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
                        const luaL_Reg *meta) {
@@ -58,19 +57,69 @@ int64_t binding_to_ms(lua_State *L, int index, int64_t none) {
   return ms < INT32_MAX ? (int64_t)ms : INT32_MAX;
 }
 
-wrenn_loop *binding_check_loop(lua_State *L, int index, binding_loop **shared) {
-  binding_loop **box = luaL_checkudata(L, index, BINDING_LOOP);
-  wrenn_loop *loop = *box ? (*box)->loop : NULL;
-  if (!loop)
-    luaL_error(L, "the loop is closed");
-  if (shared)
-    *shared = *box;
-  return loop;
+/* ---- the end of the Lua state -------------------------------------------- */
+
+#define LIST "wrenn.owned"
+
+typedef struct owned_list {
+  binding_owned *first;
+  bool over;
+} owned_list;
+
+static int list_gc(lua_State *L) {
+  owned_list *list = lua_touserdata(L, 1);
+  list->over = true;
+  while (list->first)
+    binding_drop(list->first);
+  return 0;
 }
 
-void binding_release_loop(binding_loop *shared) {
-  if (--shared->refs > 0)
+void binding_begin(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LIST);
+  if (lua_isnil(L, -1)) {
+    owned_list *list = lua_newuserdata(L, sizeof(*list));
+    *list = (owned_list){0};
+    lua_newtable(L);
+    lua_pushcfunction(L, list_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, LUA_REGISTRYINDEX, LIST);
+  }
+  lua_pop(L, 1);
+}
+
+bool binding_own(lua_State *L, binding_owned *owned,
+                 void (*drop)(binding_owned *)) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LIST);
+  owned_list *list = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (list->over)
+    return false;
+  *owned =
+      (binding_owned){.next = list->first, .link = &list->first, .drop = drop};
+  if (owned->next)
+    owned->next->link = &owned->next;
+  list->first = owned;
+  return true;
+}
+
+void binding_drop(binding_owned *owned) {
+  if (!owned->link)
     return;
-  wrenn_loop_free(shared->loop);
-  free(shared);
+  *owned->link = owned->next;
+  if (owned->next)
+    owned->next->link = owned->link;
+  owned->link = NULL;
+  owned->drop(owned);
+}
+
+/* ---- loops --------------------------------------------------------------- */
+
+wrenn_loop *binding_check_loop(lua_State *L, int index, binding_loop **box) {
+  binding_loop *self = luaL_checkudata(L, index, BINDING_LOOP);
+  if (!self->loop)
+    luaL_error(L, "the loop is closed");
+  if (box)
+    *box = self;
+  return self->loop;
 }

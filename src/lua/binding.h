@@ -32,23 +32,41 @@ int binding_push_outcome(lua_State *L, wrenn_status status);
 /* Seconds at `index` as milliseconds, rounded up; `none` for nil. */
 int64_t binding_to_ms(lua_State *L, int index, int64_t none);
 
+/* ---- the end of the Lua state -------------------------------------------- */
+
+/* The part of a userdata that owns what is not Lua's memory. lua_close calls no
+ * finalizer of what a finalizer has made, so all are in a list: the finalizer
+ * of that list is the oldest, comes last and drops the rest. */
+typedef struct binding_owned {
+  struct binding_owned *next, **link; /* link is NULL once it is dropped */
+  void (*drop)(struct binding_owned *self);
+} binding_owned;
+
+/* Creates the list of a state that has none. */
+void binding_begin(lua_State *L);
+
+/* Adds to the list. False: the state has ended. */
+bool binding_own(lua_State *L, binding_owned *owned,
+                 void (*drop)(binding_owned *));
+
+/* Takes it off the list and drops it. May be called again. */
+void binding_drop(binding_owned *owned);
+
 /* ---- loops --------------------------------------------------------------- */
 
-/* The class of a loop: its userdata is a pointer to a binding_loop. */
+/* The class of a loop. */
 #define BINDING_LOOP "wrenn.loop"
 
-/* A loop, shared by its userdata and those of its operations; the last of
- * them frees it. `loop` is NULL once it has been closed. */
+/* The userdata of a loop, which is not collected before its operations. */
 typedef struct binding_loop {
-  wrenn_loop *loop;
-  unsigned refs;
+  binding_owned owned;
+  wrenn_loop *loop; /* NULL once it has been closed */
+  unsigned ops;
+  int anchor; /* its place in the registry, while it has operations */
 } binding_loop;
 
-/* Returns the loop at `index`, and in *shared (may be NULL) its owner; raises
+/* Returns the loop at `index`, and in *box (may be NULL) its userdata; raises
  * if it is closed. */
-wrenn_loop *binding_check_loop(lua_State *L, int index, binding_loop **shared);
-
-/* Drops a reference. */
-void binding_release_loop(binding_loop *shared);
+wrenn_loop *binding_check_loop(lua_State *L, int index, binding_loop **box);
 
 #endif

@@ -61,6 +61,7 @@ static const luaL_Reg functions[] = {{"now", core_now},
 WRENN_API int luaopen_wrenn_core(lua_State *L);
 
 int luaopen_wrenn_core(lua_State *L) {
+  binding_begin(L);
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
   binding_add_hash(L);

@@ -1,7 +1,5 @@
 /* The loop as a userdata. Other files add the methods that start operations and
  * take events. */
-#include <stdlib.h>
-
 #include "module.h"
 
 static int loop_fd(lua_State *L) {
@@ -54,37 +52,28 @@ static int loop_watch(lua_State *L) {
                               wrenn_loop_watch(binding_check_loop(L, 1, NULL)));
 }
 
-static int loop_close(lua_State *L) {
-  binding_loop **box = luaL_checkudata(L, 1, BINDING_LOOP);
-  if (*box) {
-    wrenn_loop_free((*box)->loop);
-    (*box)->loop = NULL;
-  }
-  return 0;
+static void drop(binding_owned *owned) {
+  binding_loop *self = (binding_loop *)owned;
+  wrenn_loop_free(self->loop);
+  self->loop = NULL;
 }
 
-static int loop_gc(lua_State *L) {
-  binding_loop **box = luaL_checkudata(L, 1, BINDING_LOOP);
-  loop_close(L);
-  if (*box)
-    binding_release_loop(*box);
-  *box = NULL;
+static int loop_close(lua_State *L) {
+  binding_loop *self = luaL_checkudata(L, 1, BINDING_LOOP);
+  binding_drop(&self->owned);
   return 0;
 }
 
 static int new_loop(lua_State *L) {
   wrenn_status status;
-  binding_loop **box = lua_newuserdata(L, sizeof(binding_loop *));
-  *box = NULL;
+  binding_loop *self = lua_newuserdata(L, sizeof(*self));
+  *self = (binding_loop){.loop = NULL};
   luaL_getmetatable(L, BINDING_LOOP);
   lua_setmetatable(L, -2);
-  binding_loop *shared = calloc(1, sizeof(*shared));
-  if (!shared)
-    return binding_push_failure(L, WRENN_E_MEMORY);
-  shared->refs = 1;
-  shared->loop = wrenn_loop_new(&status);
-  *box = shared;
-  return shared->loop ? 1 : binding_push_failure(L, status);
+  if (!binding_own(L, &self->owned, drop))
+    return binding_push_failure(L, WRENN_E_CLOSED);
+  self->loop = wrenn_loop_new(&status);
+  return self->loop ? 1 : binding_push_failure(L, status);
 }
 
 void binding_add_loop(lua_State *L) {
@@ -95,7 +84,7 @@ void binding_add_loop(lua_State *L) {
       {"close", loop_close},     {"pause", loop_pause},
       {"cancel", loop_cancel},   {"watch", loop_watch},
       {"release", loop_release}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", loop_gc}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", loop_close}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   binding_new_class(L, BINDING_LOOP, methods, meta);
   luaL_getmetatable(L, BINDING_LOOP);

@@ -1,7 +1,6 @@
 /* Operations as userdata: started from an options table, cancelled by
  * collection at the latest. */
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "module.h"
@@ -9,19 +8,23 @@
 #define MAX_HEADERS 64
 
 typedef struct binding_op {
-  binding_loop *shared; /* NULL while being made */
+  binding_loop *box; /* NULL while being made */
   wrenn_id id;
 } binding_op;
 
-/* The userdata is created first: if memory is out, no operation is left without
- * an owner. */
-static binding_op *new_op(lua_State *L, binding_loop *shared) {
+/* Makes the operation of a loop, which is at index 1. The userdata is created
+ * first: if memory is out, no operation is left without an owner. */
+static binding_op *new_op(lua_State *L, binding_loop *box) {
   binding_op *op = lua_newuserdata(L, sizeof(*op));
   *op = (binding_op){0};
   luaL_getmetatable(L, "wrenn.op");
   lua_setmetatable(L, -2);
-  op->shared = shared;
-  shared->refs++;
+  if (box->ops == 0) {
+    lua_pushvalue(L, 1);
+    box->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  box->ops++;
+  op->box = box;
   return op;
 }
 
@@ -30,7 +33,7 @@ static binding_op *check_op(lua_State *L) {
 }
 
 static wrenn_loop *loop_of(const binding_op *op) {
-  return op->shared ? op->shared->loop : NULL;
+  return op->box ? op->box->loop : NULL;
 }
 
 /* ---- options (a table at index 2; what is read stays on the stack) ------- */
@@ -151,12 +154,23 @@ static wrenn_status send_parts(lua_State *L, int table, size_t count,
 
 #define REQUEST "wrenn.request"
 
+typedef struct binding_request {
+  binding_owned owned;
+  wrenn_request *request; /* NULL: none, or dropped */
+} binding_request;
+
+static void drop_request(binding_owned *owned) {
+  binding_request *self = (binding_request *)owned;
+  wrenn_request_free(self->request);
+  self->request = NULL;
+}
+
 /* Replaces the options at index 2 by a request that is prepared with them. */
 static wrenn_status prepare(lua_State *L) {
   const char *lines[MAX_HEADERS];
   int top = lua_gettop(L);
-  wrenn_request **box = lua_newuserdata(L, sizeof(wrenn_request *));
-  *box = NULL;
+  binding_request *self = lua_newuserdata(L, sizeof(*self));
+  *self = (binding_request){.request = NULL};
   luaL_getmetatable(L, REQUEST);
   lua_setmetatable(L, -2);
   wrenn_http_options options = {.size = sizeof(options), .headers = lines};
@@ -167,16 +181,17 @@ static wrenn_status prepare(lua_State *L) {
   options.deadlines = deadline_fields(L);
   options.stream = bool_field(L, "stream");
   options.max_body = (size_t)size_field(L, "max_body", 0);
-  wrenn_status status = wrenn_request_new(&options, box);
+  wrenn_status status = binding_own(L, &self->owned, drop_request)
+                            ? wrenn_request_new(&options, &self->request)
+                            : WRENN_E_CLOSED;
   lua_settop(L, top + 1);
   lua_replace(L, 2);
   return status;
 }
 
 static int request_gc(lua_State *L) {
-  wrenn_request **box = luaL_checkudata(L, 1, REQUEST);
-  wrenn_request_free(*box);
-  *box = NULL;
+  binding_request *self = luaL_checkudata(L, 1, REQUEST);
+  binding_drop(&self->owned);
   return 0;
 }
 
@@ -218,8 +233,8 @@ static const char *path_argument(lua_State *L) {
  * `upload`: the number of bytes to come, -1 for unknown. Returns the operation
  * and its id. */
 static int loop_http(lua_State *L) {
-  binding_loop *shared;
-  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  binding_loop *box;
+  wrenn_loop *loop = binding_check_loop(L, 1, &box);
   size_t parts = 0;
   wrenn_status status = WRENN_OK;
   lua_settop(L, UPLOAD);
@@ -227,7 +242,9 @@ static int loop_http(lua_State *L) {
     status = take_options(L);
   if (status)
     return binding_push_failure(L, status);
-  wrenn_request **box = luaL_checkudata(L, 2, REQUEST);
+  const binding_request *prepared = luaL_checkudata(L, 2, REQUEST);
+  if (!prepared->request)
+    return binding_push_failure(L, WRENN_E_CLOSED);
   wrenn_request_options options = {.size = sizeof(options)};
   options.path = path_argument(L);
   options.deadlines.total_ms = (uint32_t)binding_to_ms(L, TOTAL, 0);
@@ -245,8 +262,8 @@ static int loop_http(lua_State *L) {
   } else if (!lua_isnil(L, BODY)) {
     options.body = luaL_checklstring(L, BODY, &options.body_len);
   }
-  binding_op *op = new_op(L, shared);
-  status = wrenn_request_start(loop, *box, &options, &op->id);
+  binding_op *op = new_op(L, box);
+  status = wrenn_request_start(loop, prepared->request, &options, &op->id);
   if (!status && parts)
     status = send_parts(L, BODY, parts, loop, op->id);
   if (status)
@@ -258,12 +275,12 @@ static int loop_http(lua_State *L) {
 /* ---- other operations ---------------------------------------------------- */
 
 static int loop_ws(lua_State *L) {
-  binding_loop *shared;
-  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  binding_loop *box;
+  wrenn_loop *loop = binding_check_loop(L, 1, &box);
   const char *lines[MAX_HEADERS];
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
-  binding_op *op = new_op(L, shared);
+  binding_op *op = new_op(L, box);
   wrenn_ws_options options = {.size = sizeof(options), .headers = lines};
   options.url = string_field(L, "url");
   options.header_count = headers_field(L, lines);
@@ -281,10 +298,10 @@ static int loop_ws(lua_State *L) {
 }
 
 static int loop_timer(lua_State *L) {
-  binding_loop *shared;
-  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  binding_loop *box;
+  wrenn_loop *loop = binding_check_loop(L, 1, &box);
   uint32_t ms = (uint32_t)binding_to_ms(L, 2, 0);
-  binding_op *op = new_op(L, shared);
+  binding_op *op = new_op(L, box);
   wrenn_status status = wrenn_timer_start(loop, ms, NULL, &op->id);
   if (status)
     return binding_push_failure(L, status);
@@ -393,9 +410,9 @@ static int op_cancel(lua_State *L) {
 static int op_gc(lua_State *L) {
   binding_op *op = check_op(L);
   op_cancel(L);
-  if (op->shared)
-    binding_release_loop(op->shared);
-  op->shared = NULL;
+  if (op->box && --op->box->ops == 0)
+    luaL_unref(L, LUA_REGISTRYINDEX, op->box->anchor);
+  op->box = NULL;
   return 0;
 }
 
