@@ -155,10 +155,13 @@ local function check_list(list, shape, text, name)
   return true
 end
 
+-- Beyond it a number of JSON is not exact, and no Lua's "%d" takes all of them.
+local MOST = 2 ^ 53
+
 local function is_kind(value, kind)
   if kind == "id" or kind == "integer" then
     return type(value) == "number" and value % 1 == 0
-      and (kind == "integer" or value > 0)
+      and value >= (kind == "id" and 1 or -MOST) and value <= MOST
   end
   return type(value) == kind
 end
