@@ -75,41 +75,56 @@ local function at_moments(path)
   return table.concat(lines, "; "), #MOMENTS, 124
 end
 
--- LuaJIT interrupts between any two instructions, also those of the library that
--- make a capsule of an answer: there it is done once all capsules are in use.
-local function in_use(path, capsules)
-  return ([[%s %s >%s.out 2>&1 & program=$!
-    while [ $(grep -c used %s.out) -lt %d ] && kill -0 $program; do
-      sleep 0.05
-    done
-    sleep 0.5; kill -INT $program; wait $program; echo status $?
-    cat %s.out; rm %s.out]]):format(compat.lua, path, path, path, capsules,
-    path, path), 1, 1
+-- Ctrl-C after so many instructions of LuaJIT, which raises wherever that is.
+local AT = [[
+  local ffi = require("ffi")
+  ffi.cdef("int raise(int);")
+  check(Capsule.list())
+  debug.sethook(function()
+    debug.sethook()
+    ffi.C.raise(2)
+  end, "", tonumber(arg[1]))
+  %s
+]]
+
+local function at_instructions(path)
+  local lines = {}
+  for at = 3000, 28000, 2000 do
+    lines[#lines + 1] = ("timeout -k 30 30 %s -joff %s %d 2>&1;"
+      .. " echo status $?"):format(compat.lua, path, at)
+  end
+  return table.concat(lines, "; "), #lines, 1
 end
 
-local CAPSULES = { gather = 2, main = 1 }
-
 describe("Ctrl-C", function()
+  local function leaves_nothing(text, way)
+    local s = server.start("--isolation none")
+    finally(function() s:stop() end)
+    local path = write(PROLOGUE .. text)
+    local lines, count, status = way(path)
+    local begin = core.now()
+    local output = compat.output_of(("export WRENN_BASE_URL=%s"
+      .. " WRENN_API_KEY=%s; { %s; }"):format(s.url, s.key, lines))
+    os.remove(path)
+    assert.is_true(core.now() - begin < 60)
+    local _, ends = output:gsub("status " .. status .. "\n", "")
+    assert.are.equal(count, ends, output)
+    assert.is_nil(output:find("lua/wrenn/task[%w_/]*%.lua:%d+: attempt"),
+      output)
+    for _, info in ipairs(assert(wrenn.Capsule.list(s:options()))) do
+      assert.are.equal("stopping", info.status)
+    end
+  end
+
   for name, text in pairs(programs) do
     it("leaves no capsule behind: " .. name, function()
-      local s = server.start("--isolation none")
-      local path = write(PROLOGUE .. text)
-      local lines, count, status =
-        (jit and in_use or at_moments)(path, CAPSULES[name] or 8)
-      local begin = core.now()
-      local output = compat.output_of(("export WRENN_BASE_URL=%s"
-        .. " WRENN_API_KEY=%s; { %s; }"):format(s.url, s.key,
-        lines))
-      os.remove(path)
-      assert.is_true(core.now() - begin < 60)
-      local _, ends = output:gsub("status " .. status .. "\n", "")
-      assert.are.equal(count, ends, output)
-      assert.is_nil(output:find("lua/wrenn/task[%w_/]*%.lua:%d+: attempt"),
-        output)
-      for _, info in ipairs(assert(wrenn.Capsule.list(s:options()))) do
-        assert.are.equal("stopping", info.status)
-      end
-      s:stop()
+      leaves_nothing(text, at_moments)
+    end)
+  end
+
+  if jit then
+    it("leaves none after any instruction", function()
+      leaves_nothing(AT:format(programs.map), at_instructions)
     end)
   end
 end)

@@ -26,6 +26,7 @@ load_core()
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
 local nested = require("wrenn.task.nested")
+local scheduler = require("wrenn.task.scheduler")
 local task = require("wrenn.task")
 
 ---@class wrenn
@@ -68,13 +69,17 @@ function wrenn.check(...)
   return ...
 end
 
-local function leave(close, resource, lift, ok, ...)
+local function leave_held(close, resource, lift, ok, ...)
   close(resource, not ok and (...) or nil)
   lift()
   if not ok then
     errors.raise((...))
   end
   return ...
+end
+
+local function leave(...)
+  return scheduler.held(nil, leave_held, ...)
 end
 
 --- Calls a function with a resource and closes the resource afterwards in any
@@ -91,7 +96,9 @@ function wrenn.with(resource, fn)
     error("bad argument 'resource' to 'with' (something to close expected)", 2)
   end
   check.arg(fn, "fn", "with", "function")
-  local lift = task.guard_beside(close, resource)
+  local lift = scheduler.held(function()
+    close(resource)
+  end, task.guard_beside, close, resource)
   return leave(close, resource, lift, nested.call(fn, resource))
 end
 

@@ -65,6 +65,7 @@ int luaopen_wrenn_core(lua_State *L) {
   lua_newtable(L);
   luaL_setfuncs(L, functions, 0);
   binding_add_hash(L);
+  binding_add_interrupt(L);
   binding_add_loop(L);
   binding_add_json(L);
   binding_add_requests(L);

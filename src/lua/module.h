@@ -7,13 +7,14 @@
 #include "binding.h"
 
 /* Functions of the module. */
-void binding_add_hash(lua_State *L);     /* sha256 */
-void binding_add_json(lua_State *L);     /* json, misfit */
-void binding_add_loop(lua_State *L);     /* loop */
-void binding_add_requests(lua_State *L); /* request */
-void binding_add_stdio(lua_State *L);    /* read, write, ignore_sigpipe */
-void binding_add_terminal(lua_State *L); /* is_terminal, terminal_... */
-void binding_add_tree(lua_State *L);     /* tree, file_type, make_dirs */
+void binding_add_hash(lua_State *L);      /* sha256 */
+void binding_add_interrupt(lua_State *L); /* hold, pressed, release */
+void binding_add_json(lua_State *L);      /* json, misfit */
+void binding_add_loop(lua_State *L);      /* loop */
+void binding_add_requests(lua_State *L);  /* request */
+void binding_add_stdio(lua_State *L);     /* read, write, ignore_sigpipe */
+void binding_add_terminal(lua_State *L);  /* is_terminal, terminal_... */
+void binding_add_tree(lua_State *L);      /* tree, file_type, make_dirs */
 
 /* Writes bytes to a file of a tree. Returns the number of values that it has
  * pushed: the number of bytes; or false and the reason; or none, if the file is

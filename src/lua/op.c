@@ -311,14 +311,14 @@ static int loop_timer(lua_State *L) {
 
 /* loop:ready(fd, how): "r", "w" or "rw". */
 static int loop_ready(lua_State *L) {
-  binding_loop *shared;
-  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  binding_loop *box;
+  wrenn_loop *loop = binding_check_loop(L, 1, &box);
   static const char *const names[] = {"r", "w", "rw", NULL};
   static const int values[] = {WRENN_READABLE, WRENN_WRITABLE,
                                WRENN_READABLE | WRENN_WRITABLE};
   int fd = (int)luaL_checkinteger(L, 2);
   int how = values[luaL_checkoption(L, 3, "r", names)];
-  binding_op *op = new_op(L, shared);
+  binding_op *op = new_op(L, box);
   wrenn_status status = wrenn_ready_start(loop, fd, how, NULL, &op->id);
   if (status)
     return binding_push_failure(L, status);
@@ -328,12 +328,12 @@ static int loop_ready(lua_State *L) {
 
 /* loop:signal(name): without its SIG. */
 static int loop_signal(lua_State *L) {
-  binding_loop *shared;
-  wrenn_loop *loop = binding_check_loop(L, 1, &shared);
+  binding_loop *box;
+  wrenn_loop *loop = binding_check_loop(L, 1, &box);
   static const char *const names[] = {"HUP", "INT", "TERM", "WINCH", NULL};
   static const int values[] = {SIGHUP, SIGINT, SIGTERM, SIGWINCH};
   int number = values[luaL_checkoption(L, 2, NULL, names)];
-  binding_op *op = new_op(L, shared);
+  binding_op *op = new_op(L, box);
   wrenn_status status = wrenn_signal_start(loop, number, NULL, &op->id);
   if (status)
     return binding_push_failure(L, status);

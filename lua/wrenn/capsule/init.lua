@@ -13,6 +13,7 @@ local nested = require("wrenn.task.nested")
 local proxy = require("wrenn.capsule.proxy")
 local pty = require("wrenn.pty")
 local revive = require("wrenn.client.revive")
+local scheduler = require("wrenn.task.scheduler")
 local snapshots = require("wrenn.client.snapshots")
 local task = require("wrenn.task")
 local wait = require("wrenn.client.status")
@@ -133,7 +134,7 @@ local function apply(client, id, opts)
   end
 end
 
-local function create(class, opts)
+local function create_held(class, opts)
   local client, err = clients.from_options(opts)
   if not client then
     return nil, err
@@ -164,6 +165,16 @@ local function create(class, opts)
     end
   end
   return self
+end
+
+local function undo(self)
+  if self then
+    take_back(self.client, self.id)
+  end
+end
+
+local function create(class, opts)
+  return scheduler.held(undo, create_held, class, opts)
 end
 
 ---@class wrenn.CapsuleOptions: wrenn.CreateOptions

@@ -345,8 +345,33 @@ function scheduler.is_busy()
   return parked_count > 0 or closing > 0
 end
 
---- Runs one turn without waiting: takes events and resumes tasks.
-function scheduler.turn()
+local is_held = false
+
+local function leave(undo, ok, ...)
+  if ok and undo and core.pressed() then
+    undo(...)
+  end
+  is_held = false
+  core.release()
+  if not ok then
+    errors.raise((...))
+  end
+  return ...
+end
+
+--- Calls a function that Ctrl-C may not break off between any two instructions:
+--- it raises where the function waits, or at its end. What the function returns
+--- is lost then, and given to `undo` before.
+function scheduler.held(undo, fn, ...)
+  if is_held or not hosts.here().holds or scheduler.current() then
+    return fn(...) -- where a task waits, the main program holds it
+  end
+  is_held = true
+  core.hold()
+  return leave(undo, pcall(fn, ...))
+end
+
+local function turn()
   scheduler.run_ready()
   local ok, err = scheduler.collect()
   if ok then
@@ -355,9 +380,12 @@ function scheduler.turn()
   return ok, err
 end
 
--- Drives the loop in place until `satisfied(subject)`. Returns nil, err if the
--- loop is lost or the host does not allow blocking here.
-local function drive(satisfied, subject)
+--- Runs one turn without waiting: takes events and resumes tasks.
+function scheduler.turn()
+  return scheduler.held(nil, turn)
+end
+
+local function drive_on(satisfied, subject)
   while not satisfied(subject) do
     if ready_first <= ready_last then
       scheduler.run_ready()
@@ -376,6 +404,15 @@ local function drive(satisfied, subject)
     end
   end
   return true
+end
+
+-- Drives the loop in place until `satisfied(subject)`. Returns nil, err if the
+-- loop is lost or the host does not allow blocking here.
+local function drive(satisfied, subject)
+  if parked_count == 0 and ready_first > ready_last then
+    return drive_on(satisfied, subject) -- there are no tasks
+  end
+  return scheduler.held(nil, drive_on, satisfied, subject)
 end
 
 --- Drives the loop at the end of the program as long as is_wanted(), for at

@@ -12,6 +12,8 @@
 --  watch(loop)    starts to step the loop whenever that is necessary
 --  watch_timer(loop)  the same, when nobody waits but a timer has to fire
 --  run_soon()     schedules a call of scheduler.run_ready
+--  holds          whether the scheduler takes Ctrl-C for itself while it does not
+--                 wait, see scheduler.lua
 --  kills          whether it ends threads half-way, without notice
 --  spawn(body, outlives)  runs a function in a thread of the host, which
 --                 outlives the caller's context if `outlives` is true; returns
