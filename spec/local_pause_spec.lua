@@ -68,7 +68,7 @@ for _, isolation in ipairs({ "bwrap", "none" }) do
     it("leaves what was stopped before it as it was", function()
       assert(capsule.commands:run("sleep 1000 >/dev/null 2>&1 & "
         .. "echo $! >asleep; until grep -q sleep /proc/$!/comm; do :; done; "
-        .. "kill -STOP $!"))
+        .. "kill -STOP $!; until grep -q ') T' /proc/$!/stat; do :; done"))
       assert(capsule:pause({ wait = true }))
       assert(capsule:resume({ wait = true }))
       assert.are.equal("T\n", assert(capsule.commands:run(

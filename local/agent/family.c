@@ -127,6 +127,10 @@ static family sift(pid_t self) {
     more = tree.count > end;
     level = end;
   }
+  /* A parent may have ended after its child's entry was read. */
+  for (size_t i = 0; tree.list && self == 1 && i < all.count; i++)
+    if (!all.list[i].below && all.list[i].pid != self)
+      tree.list[tree.count++] = all.list[i];
   free(all.list);
   return tree;
 }

@@ -21,6 +21,8 @@
 /* After this many rounds a pause is as complete as it can be: a process in the
  * hands of a debugger may not stop. */
 #define STOP_ROUNDS 2000
+#define STILL_ROUNDS 3
+#define WAITING_ROUNDS 40
 
 /* Parents are stopped before their children: a shell must not notice that they
  * were stopped. */
@@ -36,11 +38,18 @@ static void stop_one(pid_t pid) {
   }
 }
 
-static bool is_still(const relative *r) {
-  /* A process in D waits in the kernel, and stops when it returns from there:
-   * usually it is the parent of a vfork, and waits for a process that is
-   * stopped. */
-  return strchr("TtZXxD", r->state) != NULL;
+/* How many rounds have to find the processes still: 0 if one of them moves. One
+ * in D waits in the kernel, and stops when it returns from there. It may be the
+ * parent of a vfork, which waits for a process that is stopped; or it is in the
+ * midst of a fork, and it takes some time to tell. */
+static int rounds_wanted(const family *tree) {
+  int wanted = STILL_ROUNDS;
+  for (size_t i = 0; i < tree->count; i++)
+    if (tree->list[i].state == 'D')
+      wanted = WAITING_ROUNDS;
+    else if (!strchr("TtZXx", tree->list[i].state))
+      return 0;
+  return wanted;
 }
 
 /* Sends SIGSTOP to everybody. Only a signal to a whole group, or to all,
@@ -60,24 +69,22 @@ static void stop_everybody(const agent *a, const family *tree) {
 
 /* The child of a fork gets no signal if its parent had the same one pending
  * before, so one round is not enough. And a reader of /proc can miss a process
- * that goes from pid to pid: it takes two rounds that find everybody still. */
+ * that goes from pid to pid: it takes several that find everybody still. */
 static void stop_all(const agent *a) {
   const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
-  int still = 0;
-  for (int i = 0; i < STOP_ROUNDS && still < 2; i++) {
-    size_t moving = 0;
+  int still = 0, wanted = STILL_ROUNDS;
+  for (int i = 0; i < STOP_ROUNDS && still < wanted; i++) {
     family tree = {0};
     if (!a->alone)
       tree = family_read(getpid());
     stop_everybody(a, &tree);
     free(tree.list);
     tree = family_read(getpid());
-    for (size_t k = 0; k < tree.count; k++)
-      moving += !is_still(&tree.list[k]);
+    int rounds = rounds_wanted(&tree);
     free(tree.list);
-    still = moving == 0 ? still + 1 : 0;
-    if (moving > 0)
-      nanosleep(&pause, NULL);
+    still = rounds > 0 ? still + 1 : 0;
+    wanted = rounds > 0 ? rounds : STILL_ROUNDS;
+    nanosleep(&pause, NULL);
   }
 }
 
