@@ -115,7 +115,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
 }
 
 static void keep_to_ourselves(int fd) {
-  struct sockaddr_storage name;
+  struct sockaddr_storage name = {0};
   socklen_t len = sizeof(name);
   if (!getsockname(fd, (struct sockaddr *)&name, &len) &&
       name.ss_family == AF_UNIX)
