@@ -187,9 +187,12 @@ void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept);
 /* Handles an event of an idle connection. */
 void wrenn_idle_event(wrenn_watch *watch, int status);
 
-/* Whether the kept connection with this local port, which a transfer is about
- * to use, is unusable: the server has closed it, or has sent unrequested data,
- * which would be taken for the next answer. */
-bool wrenn_idle_is_stale(const wrenn_engine *engine, int port);
+/* A transfer is about to use the connection with this local port. If it is a
+ * kept one, it is idle no more: libcurl may not wait for its socket at all
+ * where the answer is there at once. (Not if connections to two servers have
+ * the same port; then it is idle until libcurl waits.) False: it is unusable:
+ * the server has closed it, or has sent unrequested data, which would be taken
+ * for the next answer. */
+bool wrenn_idle_take(wrenn_transfer *transfer, int port);
 
 #endif

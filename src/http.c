@@ -283,8 +283,7 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip,
   (void)local_ip;
   (void)remote_port;
   http->transfer.reached = true;
-  if (!http->renewed &&
-      wrenn_idle_is_stale(http->transfer.engine, local_port)) {
+  if (!http->renewed && !wrenn_idle_take(&http->transfer, local_port)) {
     http->stale = true;
     return CURL_PREREQFUNC_ABORT;
   }

@@ -177,13 +177,22 @@ void wrenn_idle_event(wrenn_watch *watch, int status) {
     wrenn_watch_for(watch, UV_READABLE);
 }
 
-bool wrenn_idle_is_stale(const wrenn_engine *engine, int port) {
+bool wrenn_idle_take(wrenn_transfer *transfer, int port) {
+  const wrenn_engine *engine = transfer->engine;
+  wrenn_watch *taken = NULL;
+  bool unique = true;
   for (size_t fd = 0; fd < engine->watch_count; fd++) {
-    const wrenn_watch *w = engine->watches[fd];
-    if (w && w->since && w->port == port)
-      return w->dropped || is_over(w);
+    wrenn_watch *w = engine->watches[fd];
+    if (!w || !w->since || w->port != port)
+      continue;
+    if (w->dropped || is_over(w))
+      return false;
+    unique = !taken;
+    taken = w;
   }
-  return false;
+  if (taken && unique)
+    wrenn_idle_end(taken, transfer);
+  return true;
 }
 
 wrenn_status wrenn_release(wrenn_loop *loop, uint32_t owner) {

@@ -9,15 +9,15 @@
 
 typedef ssize_t put(int, const void *, size_t, int);
 
-__attribute__((visibility("default"))) ssize_t send(int fd, const void *data,
-                                                    size_t len, int flags) {
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *buf,
+                                                    size_t n, int flags) {
   put *real;
   void *symbol = dlsym(RTLD_NEXT, "send");
   memcpy(&real, &symbol, sizeof(real));
-  ssize_t sent = real(fd, data, len, flags);
+  ssize_t sent = real(fd, buf, n, flags);
   const char *text = getenv("WRENN_SPEC_AWAIT");
   int least = text ? (int)strtol(text, NULL, 10) : 0;
-  if (sent <= 0 || !least || !memmem(data, len, "/await", 6))
+  if (sent <= 0 || !least || !memmem(buf, n, "/await", 6))
     return sent;
   struct pollfd there = {.fd = fd, .events = POLLIN};
   setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
