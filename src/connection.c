@@ -255,7 +255,7 @@ static void set_up(wrenn_engine *engine, CURL *easy) {
   /* Unused connections are closed by idle.c, as libcurl's limit also counts
    * those that only it takes for unused. This is the maximum. */
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)INT_MAX / 1000);
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)WRENN_READ_SIZE);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)WRENN_BODY_SIZE);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   /* A connection outlives the transfer that opened it. */
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, wrenn_watch_close);

@@ -153,6 +153,7 @@ wrenn_status wrenn_ws_prepare(wrenn_loop *loop, wrenn_ws_op *ws,
   if (status)
     goto out;
   curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
+  curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)WRENN_READ_SIZE);
   curl_easy_setopt(transfer->easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
   curl_easy_setopt(transfer->easy, CURLOPT_PREREQFUNCTION, on_reached);
   curl_easy_setopt(transfer->easy, CURLOPT_PREREQDATA, transfer);
