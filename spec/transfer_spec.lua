@@ -131,12 +131,13 @@ describe("transfers with wrenn-local", function()
 
   it("a cancelled download leaves nothing", function()
     shell("mkdir " .. here("cancel"))
-    sh("truncate -s 4G /tmp/z") -- so that not all of it arrives in time
+    sh("truncate -s 4G /tmp/vast") -- so that not all of it arrives in time
     local result, err = wrenn.task.with_timeout(0.2, function()
-      return files:download("/tmp/z", here("cancel/f"),
+      return files:download("/tmp/vast", here("cancel/f"),
         { on_progress = function() wrenn.task.sleep(0.05) end })
     end)
     is_error("TimeoutError", result, err)
+    sh("rm /tmp/vast")
     assert.are.equal("", shell("ls -A " .. here("cancel")))
   end)
 

@@ -12,6 +12,7 @@
 #define WRENN_CONNECTION_H
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 
 #include "op.h"
 
@@ -139,8 +140,10 @@ struct wrenn_watch {
   uint64_t since;             /* uv_now when it became idle; 0: in use */
   uint32_t owner;             /* idle: its last user's */
   int port;                   /* the local port; 0: not known yet */
-  bool doomed;                /* not to be kept */
-  bool dropped;               /* ended; libcurl has to be told */
+  int peer_port;              /* with it: the other end's, and its address */
+  char peer[INET6_ADDRSTRLEN];
+  bool doomed;  /* not to be kept */
+  bool dropped; /* ended; libcurl has to be told */
 };
 
 /* A socket has been opened for a connection. It stays watched across transfers
@@ -190,12 +193,12 @@ void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept);
 /* Handles an event of an idle connection. */
 void wrenn_idle_event(wrenn_watch *watch, int status);
 
-/* A transfer is about to use the connection with this local port. If it is a
- * kept one, it is idle no more: libcurl may not wait for its socket at all
- * where the answer is there at once. (Not if connections to two servers have
- * the same port; then it is idle until libcurl waits.) False: it is unusable:
- * the server has closed it, or has sent unrequested data, which would be taken
- * for the next answer. */
-bool wrenn_idle_take(wrenn_transfer *transfer, int port);
+/* A transfer is about to use the connection between these ports, with a peer at
+ * this address. If it is a kept one, it is idle no more: libcurl may not wait
+ * for its socket at all where the answer is there at once.
+ * False: it is unusable: the server has closed it, or has sent unrequested
+ * data, which would be taken for the next answer. */
+bool wrenn_idle_take(wrenn_transfer *transfer, const char *peer, int peer_port,
+                     int port);
 
 #endif

@@ -279,11 +279,10 @@ static bool has_left(const wrenn_op *op) {
 static int on_connected(void *arg, char *remote_ip, char *local_ip,
                         int remote_port, int local_port) {
   http_op *http = arg;
-  (void)remote_ip;
   (void)local_ip;
-  (void)remote_port;
   http->transfer.reached = true;
-  if (!http->renewed && !wrenn_idle_take(&http->transfer, local_port)) {
+  if (!http->renewed &&
+      !wrenn_idle_take(&http->transfer, remote_ip, remote_port, local_port)) {
     http->stale = true;
     return CURL_PREREQFUNC_ABORT;
   }

@@ -2,9 +2,11 @@
  * has no function to close one. So they are watched here, and a connection that
  * is to go is shut down, which libcurl treats as dead when it checks; to make
  * it check, a transfer is started that cannot succeed. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "connection.h"
@@ -123,15 +125,31 @@ static wrenn_watch *watch_at(const wrenn_engine *engine, curl_socket_t fd) {
                                                     : NULL;
 }
 
-static int local_port(curl_socket_t fd) {
-  struct sockaddr_storage address = {0};
-  socklen_t len = sizeof(address);
-  getsockname(fd, (struct sockaddr *)&address, &len);
-  if (address.ss_family == AF_INET)
-    return ntohs(((struct sockaddr_in *)&address)->sin_port);
-  if (address.ss_family == AF_INET6)
-    return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-  return 0;
+/* Writes the address as text, and returns the port; 0 if there is none. */
+static int name_of(const struct sockaddr_storage *address,
+                   char text[INET6_ADDRSTRLEN]) {
+  const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+  const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+  bool is_six = address->ss_family == AF_INET6;
+  if (!is_six && address->ss_family != AF_INET)
+    return 0;
+  if (!inet_ntop(address->ss_family,
+                 is_six ? (const void *)&six->sin6_addr : &four->sin_addr, text,
+                 INET6_ADDRSTRLEN))
+    return 0;
+  return ntohs(is_six ? six->sin6_port : four->sin_port);
+}
+
+/* Notes both ends. Other servers' connections may have the same local port. */
+static void remember(wrenn_watch *w) {
+  struct sockaddr_storage here = {0}, there = {0};
+  socklen_t here_len = sizeof(here), there_len = sizeof(there);
+  char text[INET6_ADDRSTRLEN];
+  if (getsockname(w->fd, (struct sockaddr *)&here, &here_len) ||
+      getpeername(w->fd, (struct sockaddr *)&there, &there_len))
+    return;
+  w->port = name_of(&here, text);
+  w->peer_port = name_of(&there, w->peer);
 }
 
 void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept) {
@@ -151,7 +169,7 @@ void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept) {
   w->owner = transfer->owner;
   w->since = uv_now(&engine->loop->uv);
   if (!w->port)
-    w->port = local_port(w->fd);
+    remember(w);
   wrenn_watch_for(w, UV_READABLE);
   if (w->doomed)
     drop(w);
@@ -177,21 +195,19 @@ void wrenn_idle_event(wrenn_watch *watch, int status) {
     wrenn_watch_for(watch, UV_READABLE);
 }
 
-bool wrenn_idle_take(wrenn_transfer *transfer, int port) {
+bool wrenn_idle_take(wrenn_transfer *transfer, const char *peer, int peer_port,
+                     int port) {
   const wrenn_engine *engine = transfer->engine;
-  wrenn_watch *taken = NULL;
-  bool unique = true;
   for (size_t fd = 0; fd < engine->watch_count; fd++) {
     wrenn_watch *w = engine->watches[fd];
-    if (!w || !w->since || w->port != port)
+    if (!w || !w->since || w->port != port || w->peer_port != peer_port ||
+        strcmp(w->peer, peer) != 0)
       continue;
     if (w->dropped || is_over(w))
       return false;
-    unique = !taken;
-    taken = w;
+    wrenn_idle_end(w, transfer);
+    return true;
   }
-  if (taken && unique)
-    wrenn_idle_end(taken, transfer);
   return true;
 }
 
