@@ -246,7 +246,7 @@ describe("an answer that is there when the request has been sent", function()
   it("leaves the connection to the last who has used it", function()
     assert.are.equal("true\n", swiftly(1, [[
       local function sockets()
-        local pipe = io.popen("ls -l /proc/$PPID/fd | grep -c socket:")
+        local pipe = io.popen("ls -l /proc/$PPID/fd 2>&1 | grep -c socket:")
         local count = tonumber(pipe:read("*a"))
         pipe:close()
         return count
