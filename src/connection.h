@@ -150,13 +150,10 @@ struct wrenn_watch {
  * until wrenn_watch_close. False: out of memory or of system resources. */
 bool wrenn_watch_open(wrenn_engine *engine, curl_socket_t fd);
 
-/* Stops reading for a transfer whose data libcurl is told to hold back; reads
- * on. libcurl 8.5 keeps asking for such a socket to be read, collects what
- * comes, and fails the transfer when that is 64 MiB.
- * False: libcurl has not asked to wait for the transfer's socket yet, and must
- * not hold back: it would not ask any more, and a kept connection would still
- * pass for idle, where data is taken for its end. */
-bool wrenn_watch_hold(wrenn_transfer *transfer, bool held);
+/* Stops reading for a transfer whose data libcurl has been told to hold back;
+ * reads on. libcurl 8.5 keeps asking for such a socket to be read, collects
+ * what comes, and fails the transfer when that is 64 MiB. */
+void wrenn_watch_hold(wrenn_transfer *transfer, bool held);
 
 /* Ends the watch of a descriptor, if there is any. */
 void wrenn_watch_forget(wrenn_engine *engine, curl_socket_t fd);

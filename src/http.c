@@ -144,8 +144,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg) {
   size_t len = size * count;
   wrenn_op_touch(&http->transfer.op);
   if (http->stream) {
-    if (http->transfer.op.paused && wrenn_watch_hold(&http->transfer, true)) {
+    if (http->transfer.op.paused) {
       http->recv_waiting = true;
+      wrenn_watch_hold(&http->transfer, true);
       return CURL_WRITEFUNC_PAUSE;
     }
     return append_chunk(http, data, len) ? len : no_memory(http);

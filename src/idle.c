@@ -154,10 +154,8 @@ static void remember(wrenn_watch *w) {
 
 void wrenn_idle_begin(wrenn_transfer *transfer, curl_socket_t kept) {
   wrenn_engine *engine = transfer->engine;
-  /* An answer that is there at once lets libcurl wait for no socket. */
-  bool known = transfer->socket > 0;
-  wrenn_watch *w = watch_at(engine, known ? transfer->socket : kept);
-  if (!w || w->user != (known ? transfer : NULL)) /* closed, or in use again */
+  wrenn_watch *w = watch_at(engine, transfer->socket);
+  if (!w || w->user != transfer) /* closed, or in use again */
     return;
   if (kept != w->fd) { /* closed unnoticed before it was connected */
     wrenn_watch_forget(engine, w->fd);

@@ -149,13 +149,11 @@ void wrenn_watch_close_all(wrenn_engine *engine) {
   engine->watch_count = 0;
 }
 
-bool wrenn_watch_hold(wrenn_transfer *transfer, bool held) {
+void wrenn_watch_hold(wrenn_transfer *transfer, bool held) {
   wrenn_watch *w = find_watch(transfer->engine, transfer->socket);
-  bool known = w && w->user == transfer && !w->since && !w->ready;
-  transfer->held = held && known;
-  if (known)
+  transfer->held = held;
+  if (w && w->user == transfer && !w->since && !w->ready)
     wrenn_watch_for(w, due(w));
-  return known;
 }
 
 /* ---- what libcurl wants -------------------------------------------------- */
