@@ -144,6 +144,23 @@ function Context:for_each(list, fn)
   return status
 end
 
+--- The same with the ids that texts stand for. Prints each id when `fn` has
+--- returned; as JSON, an array of what it has returned.
+function Context:each_capsule(texts, fn)
+  local done = {}
+  local status = self:for_each(texts, function(text)
+    local id = self:id(text)
+    done[#done + 1] = fn(id)
+    if not self.json and not self.quiet then
+      self:stream(id)
+    end
+  end)
+  if self.json then
+    self:emit(require("wrenn.cli.json").array(done))
+  end
+  return status
+end
+
 --- Asks a person for consent. Without a terminal that is misuse: `flag` would
 --- have been needed.
 function Context:confirm(question, flag)

@@ -4,6 +4,7 @@
 local cleanup = require("wrenn.task.cleanup")
 local core = require("wrenn.core")
 local kill = require("wrenn.commands.kill")
+local parser = require("wrenn.cli.parser")
 local signals = require("wrenn.cli.signals")
 local stdio = require("wrenn.cli.stdio")
 local task = require("wrenn.task")
@@ -29,13 +30,7 @@ execute.options = {
 
 --- The same with a command's own options before them.
 function execute.with(options)
-  local list = {}
-  for _, some in ipairs({ options, execute.options }) do
-    for _, option in ipairs(some) do
-      list[#list + 1] = option
-    end
-  end
-  return list
+  return parser.join(options, execute.options)
 end
 
 --- The operand that all further words belong to.

@@ -1,5 +1,6 @@
 -- The options of the commands that create a capsule.
 
+local parser = require("wrenn.cli.parser")
 local types = require("wrenn.cli.types")
 
 local making = {}
@@ -22,13 +23,7 @@ making.options = {
 
 --- The same with a command's own options behind them.
 function making.with(options)
-  local list = {}
-  for _, some in ipairs({ making.options, options }) do
-    for _, option in ipairs(some) do
-      list[#list + 1] = option
-    end
-  end
-  return list
+  return parser.join(making.options, options)
 end
 
 --- Options for wrenn.Capsule.create from the values of these.

@@ -24,15 +24,20 @@ function parser.key(item)
   return item.key or (item[1] or item.name):lower():gsub("%-", "_")
 end
 
---- All options of a command, the common ones last.
-function parser.options(command)
+--- Two lists of options as one.
+function parser.join(first, second)
   local list = {}
-  for _, options in ipairs({ command.options or {}, parser.common }) do
+  for _, options in ipairs({ first, second }) do
     for _, option in ipairs(options) do
       list[#list + 1] = option
     end
   end
   return list
+end
+
+--- All options of a command, the common ones last.
+function parser.options(command)
+  return parser.join(command.options or {}, parser.common)
 end
 
 local function index(command)

@@ -2,6 +2,7 @@
 -- printed.
 
 local layout = require("wrenn.cli.layout")
+local parser = require("wrenn.cli.parser")
 local types = require("wrenn.cli.types")
 
 local selecting = {}
@@ -17,13 +18,7 @@ selecting.options = {
 
 --- The same with a command's own options before them.
 function selecting.with(options)
-  local list = {}
-  for _, some in ipairs({ options, selecting.options }) do
-    for _, option in ipairs(some) do
-      list[#list + 1] = option
-    end
-  end
-  return list
+  return parser.join(options, selecting.options)
 end
 
 --- The infos of the capsules that the filters select.

@@ -4,20 +4,10 @@ local CAPSULES = { name = "ID", key = "ids", many = true, complete = "capsule",
   env = "WRENN_CAPSULE" }
 
 local function change(ctx, args, method)
-  local done = {}
-  local status = ctx:for_each(args.ids, function(text)
-    local id = ctx:id(text)
-    local info = ctx:check(require("wrenn").Capsule[method](id, {
+  return ctx:each_capsule(args.ids, function(id)
+    return ctx:check(require("wrenn").Capsule[method](id, {
       client = ctx:client(), wait = not args.no_wait, timeout = args.timeout }))
-    done[#done + 1] = info
-    if not ctx.json and not ctx.quiet then
-      ctx:stream(id)
-    end
   end)
-  if ctx.json then
-    ctx:emit(require("wrenn.cli.json").array(done))
-  end
-  return status
 end
 
 local function options(what)

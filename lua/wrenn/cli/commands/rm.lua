@@ -30,22 +30,13 @@ local function run(ctx, args)
   then
     return 1
   end
-  local done = {}
-  local status = ctx:for_each(ids, function(text)
-    local id = ctx:id(text)
+  return ctx:each_capsule(ids, function(id)
     if not args.dry_run then
       ctx:check(require("wrenn").Capsule.destroy(id, { client = ctx:client(),
         wait = not args.no_wait }))
     end
-    done[#done + 1] = id
-    if not ctx.json and not ctx.quiet then
-      ctx:stream(id)
-    end
+    return id
   end)
-  if ctx.json then
-    ctx:emit(require("wrenn.cli.json").array(done))
-  end
-  return status
 end
 
 return {

@@ -5,20 +5,10 @@ local GOALS = { running = "ready", paused = "pause", gone = "destroy" }
 local function run(ctx, args)
   local wait = require("wrenn.client.status")
   local goal = GOALS[args["for"] or "running"]
-  local done = {}
-  local status = ctx:for_each(args.ids, function(text)
-    local id = ctx:id(text)
-    local info = ctx:check(wait.for_status(ctx:client(), id, goal,
+  return ctx:each_capsule(args.ids, function(id)
+    return ctx:check(wait.for_status(ctx:client(), id, goal,
       args.timeout or math.huge))
-    done[#done + 1] = info
-    if not ctx.json and not ctx.quiet then
-      ctx:stream(id)
-    end
   end)
-  if ctx.json then
-    ctx:emit(require("wrenn.cli.json").array(done))
-  end
-  return status
 end
 
 return {
