@@ -3,6 +3,7 @@
 local disk = require("spec.support.disk")
 local expect = require("spec.support.expect")
 local guest = require("spec.support.guest")
+local host_service = require("spec.support.host_service")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
@@ -15,22 +16,7 @@ local can_go_out = walls.up and disk.shell("command -v slirp4netns >/dev/null"
 local outside = disk.shell("hostname -I 2>/dev/null")
   :match("%d+%.%d+%.%d+%.%d+")
 
-local services = {}
-
-local function host_service(address)
-  local pipe = assert(io.popen("echo $$; exec python3 -I spec/support/guest.py "
-    .. address .. " 0"))
-  services[#services + 1] = { pipe = pipe, pid = pipe:read("*n") }
-  return pipe:read("*n")
-end
-
-after_each(function()
-  for _, service in ipairs(services) do
-    os.execute("kill " .. service.pid)
-    service.pipe:close()
-  end
-  services = {}
-end)
+after_each(host_service.stop_all)
 
 local FETCH = [[
 import sys, urllib.request
@@ -86,11 +72,12 @@ for _, user in ipairs({ "root", "wrenn-user" }) do
     end);
 
     (outside and it or pending)("reaches what is out there", function()
-      assert.are.equal("200", fetch(one, outside, host_service("0.0.0.0")))
+      assert.are.equal("200",
+        fetch(one, outside, host_service.start("0.0.0.0")))
     end)
 
     it("reaches nothing on the loopback interface of the host", function()
-      local port = host_service("127.0.0.1")
+      local port = host_service.start("127.0.0.1")
       assert.are.equal("no", fetch(one, "127.0.0.1", port))
       assert.are.equal("no", fetch(one, "10.0.2.2", port))
     end)
@@ -129,7 +116,7 @@ walls.only(describe, pending)("a machine without slirp4netns", function()
     assert.are.equal("lo\n", assert(capsule.commands:run(
       "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '")).stdout)
     assert.are.equal("no", fetch(capsule, "127.0.0.1",
-      host_service("127.0.0.1")))
+      host_service.start("127.0.0.1")))
     s:stop()
     local _, times = disk.read(folder .. "/said"):gsub(
       "slirp4netns is missing%. Install it", "")

@@ -4,26 +4,12 @@
 
 local expect = require("spec.support.expect")
 local guest = require("spec.support.guest")
+local host_service = require("spec.support.host_service")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
--- Starts a service of this machine itself, and ends it after the test.
-local services = {}
-local function host_service(address)
-  local pipe = assert(io.popen("echo $$; exec python3 -I spec/support/guest.py "
-    .. address .. " 0"))
-  services[#services + 1] = { pipe = pipe, pid = pipe:read("*n") }
-  return pipe:read("*n")
-end
-
-after_each(function()
-  for _, service in ipairs(services) do
-    os.execute("kill " .. service.pid)
-    service.pipe:close()
-  end
-  services = {}
-end)
+after_each(host_service.stop_all)
 
 local function status(capsule, port)
   local answer = assert(capsule:request(port, { path = "/echo",
@@ -49,7 +35,7 @@ for _, case in ipairs({ { "bwrap", "root" }, { "bwrap", "wrenn-user" },
       end)
 
       it("reaches no service of the host", function()
-        assert.are.equal(502, status(one, host_service("127.0.0.1")))
+        assert.are.equal(502, status(one, host_service.start("127.0.0.1")))
       end)
 
       it("reaches the service of its own capsule and of no other", function()
@@ -61,7 +47,7 @@ for _, case in ipairs({ { "bwrap", "root" }, { "bwrap", "wrenn-user" },
       end)
 
       it("is not led to the host by a service on another address", function()
-        local port = host_service("127.0.0.1")
+        local port = host_service.start("127.0.0.1")
         assert.are.equal(port, guest(one, "127.0.0.2", port))
         assert.are.equal(502, status(one, port))
       end)
