@@ -2,7 +2,7 @@
 -- in the process list, so they are written to a file, in a directory that only
 -- its owner can enter; the command reads and removes it first.
 
-local cleanup = require("wrenn.task.cleanup")
+local base = require("wrenn.files.base")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local files = require("wrenn.files")
@@ -17,9 +17,9 @@ local FOLDER = ".wrenn/envs"
 local MAKE = 'umask 077; mkdir -p "$1" && chmod 700 "$1"'
 
 --- Removes the file of a command that may have failed before it did so itself.
-function envs.discard(self, path)
-  local to = files.new(self.client, self.capsule_id, self)
-  cleanup.run(self.client, "remove " .. path, to.remove, to, path)
+--- See base.discard.
+function envs.discard(self, path, given_up)
+  base.discard(files.new(self.client, self.capsule_id, self), path, given_up)
 end
 
 local function make_folder(self)
@@ -79,7 +79,7 @@ function envs.put(self, list, values)
   ok, err = files.new(self.client, self.capsule_id, self)
     :write(path, text_of(values, own_path))
   if not ok then
-    envs.discard(self, path)
+    envs.discard(self, path, err)
     return nil, err
   end
   return words.with_file_of_envs(list, own_path), path

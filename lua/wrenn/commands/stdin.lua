@@ -1,7 +1,7 @@
 -- Input for commands, where the API has no field for it. It is written to a
 -- file, which the command opens and removes first.
 
-local cleanup = require("wrenn.task.cleanup")
+local base = require("wrenn.files.base")
 local files = require("wrenn.files")
 local ids = require("wrenn.ids")
 local nested = require("wrenn.task.nested")
@@ -18,10 +18,9 @@ function stdin.check(value, fname, level)
 end
 
 --- Removes the file of a command that may have failed before it did so itself.
---- It is no error if the file does not exist.
-function stdin.discard(self, path)
-  local to = files.new(self.client, self.capsule_id, self)
-  cleanup.run(self.client, "remove " .. path, to.remove, to, path)
+--- It is no error if the file does not exist. See base.discard.
+function stdin.discard(self, path, given_up)
+  base.discard(files.new(self.client, self.capsule_id, self), path, given_up)
 end
 
 --- Writes the input to a file in the capsule. Returns its path, or nil, err.
@@ -32,7 +31,7 @@ function stdin.put(self, value)
   if called and ok then
     return path
   end
-  stdin.discard(self, path)
+  stdin.discard(self, path, not called and ok or err)
   if not called then
     error(ok, 0)
   end

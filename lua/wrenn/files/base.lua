@@ -7,6 +7,7 @@ local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local ids = require("wrenn.ids")
 local nested = require("wrenn.task.nested")
+local scheduler = require("wrenn.task.scheduler")
 local url = require("wrenn.wire.url")
 
 local unpack = table.unpack or unpack
@@ -229,10 +230,36 @@ function base.temporary()
   return "/tmp/.wrenn-" .. ids.random(8)
 end
 
+-- Seconds after which a path is removed again, one after the other.
+local AGAIN = { 1, 2 }
+
+local function remove_again(self, path)
+  local ok, err
+  for _, seconds in ipairs(AGAIN) do
+    ok, err = scheduler.sleep(seconds)
+    if ok then
+      ok, err = self:remove(path)
+    end
+  end
+  return ok, err
+end
+
+-- Whether the request that has failed may go on.
+local function may_go_on(err)
+  return not errors.is_error(err) or err:is("TimeoutError")
+    or err:is("CancelledError") or err.details and err.details.sent
+end
+
 --- Removes a temporary file, in the background if the caller was interrupted. A
---- failure is no failure of the caller's.
-function base.discard(self, path)
-  cleanup.run(self.client, "remove " .. path, self.remove, self, path)
+--- failure is no failure of the caller's. `err` is why its making was given up,
+--- if it was: a server may do what a client that has left had asked for later
+--- than what it asked for next, so the file is then removed again.
+function base.discard(self, path, err)
+  local what = "remove " .. path
+  cleanup.run(self.client, what, self.remove, self, path)
+  if err ~= nil and may_go_on(err) then
+    cleanup.start(self.client, what, remove_again, self, path)
+  end
 end
 
 -- ---- this machine ----------------------------------------------------------
@@ -246,15 +273,15 @@ function base.local_error(why)
   return errors.new("WrennError", why, { details = { kind = "local" } })
 end
 
---- Calls a function, then `clean` with whether it succeeded, even if it raised.
---- Returns what the function returned.
+--- Calls a function, then `clean` with its result, false if it raised, and its
+--- error. Returns what the function returned.
 function base.finally(clean, fn)
-  local function leave(ok, result, ...)
-    clean(ok and result)
+  local function leave(ok, result, err, ...)
+    clean(ok and result, not ok and result or not result and err or nil)
     if not ok then
       errors.raise(result)
     end
-    return result, ...
+    return result, err, ...
   end
   return leave(nested.call(fn))
 end

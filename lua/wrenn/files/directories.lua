@@ -204,8 +204,8 @@ function Files:download_dir(path, local_dir)
     return nil, err
   end
   local copy, tree, why = base.temporary(), nil, nil
-  return base.finally(function()
-    base.discard(self, copy)
+  return base.finally(function(_, given_up)
+    base.discard(self, copy, given_up)
     if tree then
       tree:close()
     end
@@ -365,9 +365,9 @@ function Files:upload_dir(local_dir, path)
     return nil, local_error(why)
   end
   local copy = base.temporary()
-  return base.finally(function()
+  return base.finally(function(_, given_up)
     tree:close()
-    base.discard(self, copy)
+    base.discard(self, copy, given_up)
   end, function()
     local next_piece, result = packer(tree)
     local ok

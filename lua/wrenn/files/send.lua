@@ -157,9 +157,9 @@ local function in_parts(self, path, wire, next_piece, most)
   local stage = (wire:match("^(.*)/[^/]*$") or wire) .. "/.wrenn-"
     .. ids.random(8)
   local ok
-  ok, err = base.finally(function(gone)
+  ok, err = base.finally(function(gone, why)
     if not gone then
-      base.discard(self, stage)
+      base.discard(self, stage, why)
     end
   end, function()
     return send_parts(self, path, arg, stage, base.argument(stage), next_piece,

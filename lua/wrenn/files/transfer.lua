@@ -75,6 +75,7 @@ local function open_rest(self, path, have, hash)
     end
     return download, err or 0, copy
   elseif not err.result then
+    base.discard(self, copy, err)
     return nil, err
   end
   base.discard(self, copy)
