@@ -239,6 +239,55 @@ describe("a file in parts", function()
   end)
 end)
 
+-- A server may finish a request whose client has left after the next one.
+describe("the parts of a file", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  -- A server of before 0.2, which answers the sending of a part by `script`.
+  local function upload(script, seconds)
+    p = peer.serving([[
+      if req.path == "/health" then
+        c:respond(404)
+      elseif req.path:find("write") then
+        ]] .. script .. [[
+      elseif req.path:find("mkdir") then
+        c:respond(200, '{"entry":{"name":"x","path":"/x",'
+          .. '"type":"directory"}}')
+      elseif req.path:find("remove") then
+        c:respond(204)
+      end
+    ]])
+    local files = p:capsule().files
+    return wrenn.task.with_timeout(seconds, function()
+      return files:write("/d/f", ("x"):rep(2 * 1024 * 1024 + 1))
+    end)
+  end
+
+  local function removals()
+    local count = 0
+    for _, request in ipairs(p:received()) do
+      count = count + (request:find("remove HTTP", 1, true) and 1 or 0)
+    end
+    return count
+  end
+
+  it("are removed again when one of them may still arrive", function()
+    is_error("TimeoutError", upload("c:sleep(60)", 0.5))
+    expect.soon(function() return removals() == 3 end)
+  end)
+
+  it("are removed once when they have been answered", function()
+    wrenn.task.run(function() -- which waits for what is tidied up
+      is_error("ValidationError", upload("c:respond(400)", 30))
+    end)
+    assert.are.equal(1, removals())
+  end)
+end)
+
 -- A server whose daemon takes less than its version says.
 describe("a server that hangs up on large files", function()
   local p
