@@ -2,6 +2,7 @@
 
 local check = require("wrenn.check")
 local errors = require("wrenn.errors")
+local http = require("wrenn.wire.http")
 local reader = require("wrenn.reader")
 
 ---@class wrenn.WebSocket
@@ -47,11 +48,7 @@ function WebSocket:send(data, opts)
     return nil, self.failure
       or errors.new("ConnectionError", "the WebSocket has ended")
   end
-  local ok, code, message = self.op:send(data, opts.binary or false)
-  if not ok then
-    return nil, errors.from_core(code, message)
-  end
-  return true
+  return http.send(self.op, data, opts.binary and "binary" or "text")
 end
 
 --- Closes the WebSocket after all messages have been sent. Closing again does

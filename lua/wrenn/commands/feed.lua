@@ -90,16 +90,7 @@ local function await(self)
 end
 
 local function send(self, bytes)
-  local ok, code, message
-  if self.binary then
-    ok, code, message = self.op:send(bytes, true)
-  else
-    ok, code, message = self.op:send_input(bytes)
-  end
-  if not ok then
-    return nil, errors.from_core(code, message)
-  end
-  return true
+  return http.send(self.op, bytes, self.binary and "binary" or "base64")
 end
 
 local function is_full(self)

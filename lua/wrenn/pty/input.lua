@@ -16,6 +16,7 @@
 
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
+local http = require("wrenn.wire.http")
 local scheduler = require("wrenn.task.scheduler")
 local server = require("wrenn.server")
 
@@ -92,14 +93,9 @@ local function count_tokens(self)
 end
 
 local function send_piece(self, piece)
-  local ok, code, message
-  if self.encoding == "binary" then
-    ok, code, message = self.op:send(piece, true)
-  else
-    ok, code, message = self.op:send_input(piece)
-  end
+  local ok, err = http.send(self.op, piece, self.encoding)
   if not ok then
-    return nil, errors.from_core(code, message)
+    return nil, err
   end
   self.tokens = self.tokens - 1
   self.sent_at = scheduler.now()
@@ -310,10 +306,9 @@ function input.control(self, name, text)
   if not ok then
     return nil, err
   end
-  local code, message
-  ok, code, message = self.op:send(text)
+  ok, err = http.send(self.op, text, "text")
   if not ok then
-    return nil, errors.from_core(code, message)
+    return nil, err
   end
   repeat_later(self, name, text, input.is_recent(self) and 1 or math.huge)
   return true

@@ -272,6 +272,21 @@ function http.refusal(event, asked)
   return http.refused({ status = event[3], head = event[4] }, event[5], asked)
 end
 
+--- Sends a message of a WebSocket: "text", "binary" or, as input of a terminal,
+--- "base64". Returns true, or nil, err.
+function http.send(op, data, encoding)
+  local ok, code, message
+  if encoding == "base64" then
+    ok, code, message = op:send_input(data)
+  else
+    ok, code, message = op:send(data, encoding == "binary")
+  end
+  if not ok then
+    return nil, errors.from_core(code, message)
+  end
+  return true
+end
+
 local function open(client, request)
   local settings = client.settings
   local asked = url.to_ws(http.url(client, request))
@@ -284,11 +299,11 @@ local function open(client, request)
     return nil, inbox
   end
   if request.first then
-    local sent, code, message = op:send(json.encode(request.first))
+    local sent, why = http.send(op, json.encode(request.first), "text")
     if not sent then
       scheduler.forget(inbox)
       op:cancel()
-      return nil, errors.from_core(code, message)
+      return nil, why
     end
   end
   local event, err = http.next(op, inbox)
