@@ -64,6 +64,7 @@ local calls = {
     ["{}"] = "'pid' is missing",
     ['{"pid":0}'] = "'pid' is not a whole number above 0",
     ['{"pid":"7"}'] = "'pid' is not a whole number above 0",
+    ['{"pid":1e300}'] = "'pid' is not a whole number above 0",
   } },
   { "GET /v1/capsules/cl-1/processes", function(c) return c.commands:list() end,
     "{}", {
