@@ -4,6 +4,7 @@
 
 local cjson = require("cjson")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local generations = require("spec.support.generations")
 local kill = require("wrenn.commands.kill")
 local peer = require("spec.support.peer")
@@ -71,6 +72,37 @@ describe("a command that may take longer than a call", function()
       assert(capsule.commands:run("x", { timeout = 0.4 })).stdout)
   end)
 end)
+
+describe("a command that is given up before its server has started it",
+  function()
+    it("is killed once it is there", function()
+      -- The list is empty when it is first asked for.
+      local p = peer.serving([[
+        if req.path:find("/exec$") and req.body:find("sleep 9", 1, true) then
+          return c:sleep(60)
+        elseif req.path:find("/exec$") then
+          c:respond(200, '{"exit_code":' .. (listed and 0 or 3) .. '}')
+          log("killed " .. tostring(listed))
+        elseif req.path:find("/processes$") then
+          listed = listed ~= nil
+          c:respond(200, listed and '{"processes":[{"pid":7,"cmd":"/bin/sh",'
+            .. '"args":["-c","sleep 9"]}]}' or '{"processes":[]}')
+        end
+      ]])
+      finally(function() p:stop() end)
+      local capsule = p:capsule()
+      local _, err = task.with_timeout(0.3, function()
+        return capsule.commands:run("sleep 9")
+      end)
+      assert.are.equal("TimeoutError", err.type)
+      local last = expect.soon(function()
+        local received = p:received()
+        return received[#received] == "killed true" and received[#received - 1]
+      end)
+      local args = cjson.decode(last:match("\r\n\r\n(.*)$")).args
+      assert.are.equal("7", args[#args])
+    end)
+  end)
 
 describe("a server that ends a command by itself", function()
   local p

@@ -196,6 +196,30 @@ local function strike(self, command)
     "kill a command", kill_unless_over, self, command)
 end
 
+-- Seconds after which a command that was given up is looked for again, one after
+-- the other: a server may start it later than it answers what was asked next.
+local AGAIN = { 0.5, 1.5 }
+
+local function kill_until_found(self, command)
+  local ok, err = kill_unless_over(self, command)
+  for _, seconds in ipairs(AGAIN) do
+    if ok or err then
+      break
+    end
+    ok, err = scheduler.sleep(seconds)
+    if ok then
+      ok, err = kill.command(self, command)
+    end
+  end
+  return ok, err
+end
+
+-- Kills in the background what nobody waits for any more.
+local function abort(self, command)
+  command.killing = command.killing or cleanup.start(self.client,
+    "kill a command", kill_until_found, self, command)
+end
+
 -- Kills what has ignored SIGTERM, or has not been killed at all.
 local function strike_again(self, command)
   if not command.killed or command.signal then
@@ -262,7 +286,7 @@ local function run_limited(self, list, fields, seconds, signal)
     fields.timeout_sec, after = limits(seconds)
     command.stop = scheduler.after(after, expire, self, command)
   end
-  local lift = task.guard(strike, self, command)
+  local lift = task.guard(abort, self, command)
   local called, answer, err = nested.call(send, self, command, fields)
   waiter:leave(command.scope)
   lift()
@@ -271,7 +295,7 @@ local function run_limited(self, list, fields, seconds, signal)
   end
   clear(token)
   if not called then -- Ctrl-C
-    strike(self, command)
+    abort(self, command)
     errors.raise(answer)
   elseif answer and is_late(command, answer) then
     return nil, timeout_error(seconds, { result = answer })
@@ -289,7 +313,7 @@ local function run_limited(self, list, fields, seconds, signal)
     end
     return nil, server_timeout(err, seconds)
   elseif was_interrupted(err) then
-    strike(self, command)
+    abort(self, command)
   end
   return nil, err
 end
