@@ -329,11 +329,18 @@ describe("a kept connection that dies under a request", function()
   end)
 
   it("and was closed before costs no request", function()
-    local url = serve([[ c:request() c:respond(200, tostring(n)) c:close() ]])
+    local url = serve([[
+      c:request()
+      c:respond(200, tostring(n))
+      c:close()
+      c:sleep(0.02) -- what is written leaves after this
+      log("closed")
+    ]])
     for i = 1, 3 do
       local event = run({ method = "POST", url = url, body = "x", total = 5 })
       assert.are.same({ "done", tostring(i) }, { event[1], event[4] })
-      loop:wait(0.1) -- until the end of it has come
+      server:await("closed")
+      loop:wait(0.02)
     end
   end)
 end)
@@ -353,7 +360,7 @@ describe("a request that fails", function()
 
   it("after it has left says that too", function()
     local url = serve("c:request() c:sleep(5)")
-    local event = run({ method = "POST", url = url, total = 0.2 })
+    local event = run({ method = "POST", url = url, total = 0.6 })
     assert.are.same({ "failed", "timeout", true },
       { event[1], event[2], event[4] })
     local op = assert(loop:http({ method = "POST", url = url }))
@@ -402,10 +409,10 @@ describe("the limit of an answer's head", function()
   it("counts from the end of the request, however long that takes", function()
     local url = serve("c:request() c:respond(200, 'x')")
     local op = assert(loop:http({ method = "POST", url = url, upload = true,
-      head = 0.3, idle = 0.3 }))
+      head = 0.8, idle = 0.8 }))
     for _ = 1, 2 do -- the user's time is nobody's silence
       op:send_body("piece")
-      local pause = core.now() + 0.5
+      local pause = core.now() + 1
       while core.now() < pause do
         loop:wait(0.05)
       end
@@ -429,9 +436,9 @@ describe("the limit of an answer's head", function()
   it("does not count for a body", function()
     local url = serve([[
       c:request() c:send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
-      for i = 1, 8 do c:sleep(0.1) c:send("x") end
+      for i = 1, 8 do c:sleep(0.2) c:send("x") end
     ]])
-    local event = run({ url = url, head = 0.3, idle = 0.5 })
+    local event = run({ url = url, head = 1, idle = 1.2 })
     assert.are.same({ "done", "xxxxxxxx" }, { event[1], event[4] })
   end)
 end)

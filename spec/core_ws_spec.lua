@@ -31,9 +31,9 @@ describe("a WebSocket", function()
   end
 
   -- Runs to the terminal event; returns it and the frames before it.
-  local function finish(op, seconds)
+  local function finish(op)
     local frames = {}
-    local deadline = core.now() + (seconds or 20)
+    local deadline = core.now() + 30
     while true do
       local event = { loop:next() }
       if event[2] == "frame" then
@@ -120,7 +120,7 @@ describe("a WebSocket", function()
     local op = open([[ c:upgrade() c.sock:read_stop() c:sleep(20) ]])
     op:send(("x"):rep(64 * 1024 * 1024))
     op:close()
-    local event = finish(op, 10)
+    local event = finish(op)
     assert.are.same({ "closed", 1006 }, { event[1], event[2] })
   end)
 
@@ -365,8 +365,8 @@ describe("a WebSocket", function()
     ["a lost connection"] = { "connect", [[ c:request() c:reset() ]] },
   }) do
     it("reports " .. name .. " as " .. case[1], function()
-      local op = open(case[2], { codec = "stream", connect = 0.5,
-        max_message = 1000 })
+      local op = open(case[2], { codec = "stream",
+        connect = case[1] == "timeout" and 0.5 or 20, max_message = 1000 })
       local event = finish(op)
       assert.are.same({ "failed", case[1] }, { event[1], event[2] })
     end)
@@ -394,7 +394,7 @@ describe("a WebSocket", function()
       end
       c:text("still here")
       c:close()
-    ]], { ping = 0.05 })
+    ]], { ping = 0.2 })
     local event, frames = finish(op)
     assert.are.equal("closed", event[1])
     assert.are.same({ { data = "still here" } }, frames)
@@ -437,7 +437,7 @@ describe("a WebSocket", function()
       assert.is_true(event[2] == nil or event[2] == "opened")
     end
     loop:pause(op:id(), false)
-    local event, frames = finish(op, 30)
+    local event, frames = finish(op)
     assert.are.equal("closed", event[1])
     assert.are.equal(2000, #frames)
     for i, frame in ipairs(frames) do

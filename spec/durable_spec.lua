@@ -220,7 +220,7 @@ generations.each(function(g)
 
     it("has its limit kept in the capsule", function()
       local handle = start("echo a; sleep 30.8 & sleep 30.8",
-        { timeout = 0.4 })
+        { timeout = 1 })
       local result, err = handle:wait()
       assert.is_nil(result)
       assert.is_true(err:is("TimeoutError"))

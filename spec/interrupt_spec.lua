@@ -146,14 +146,14 @@ describe("a program that ends at once", function()
       while true do
         local req = c:request()
         if not req then return end
-        if req.method == "POST" then c:sleep(0.6) end
+        if req.method == "POST" then c:sleep(1) end
         c:respond(200, '{"id":"cl-1","status":"running"}')
       end
     ]])
     finally(function() p:stop() end)
     local output = run(p, [[
       local client = check(wrenn.Client())
-      local _, err = task.with_timeout(0.2, function()
+      local _, err = task.with_timeout(0.5, function()
         return Capsule.create({ client = client })
       end)
       client:close()

@@ -48,7 +48,7 @@ describe("a stream of a scripted server", function()
   it("ends a command that is cancelled before it has said that it began",
     function()
       local capsule = capsule_of([[
-        c:sleep(0.3)
+        c:sleep(0.6)
         c:text('{"type":"start","pid":4711}')
         c:sleep(3)
       ]])
@@ -56,7 +56,9 @@ describe("a stream of a scripted server", function()
         local one = wrenn.task.spawn(function()
           return capsule.commands:run("true", { on_stdout = print })
         end)
-        wrenn.task.sleep(0.1)
+        expect.soon(function()
+          return #p:received() >= 3 -- the command has been sent
+        end)
         one:cancel()
         local _, err = one:wait()
         assert.are.equal("CancelledError", err.type)
@@ -258,8 +260,8 @@ describe("a stream of a scripted server", function()
   it("with a limit ends even if nothing answers", function()
     local capsule = capsule_of([[
       c:text('{"type":"stdout","data":"a"}') c:sleep(20) ]])
-    capsule.client.settings.timeout = 0.3
-    local stream = assert(capsule.commands:stream("x", { timeout = 0.2 }))
+    capsule.client.settings.timeout = 1
+    local stream = assert(capsule.commands:stream("x", { timeout = 0.6 }))
     local begin = os.time()
     local result, err = stream:wait()
     assert.is_nil(result)

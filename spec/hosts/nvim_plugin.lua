@@ -26,7 +26,7 @@ local function buffer_of(kind)
 end
 
 local function wait_until(condition)
-  local deadline = vim.loop.now() + 20000
+  local deadline = vim.loop.now() + 60000
   repeat
     wrenn.task.sleep(0.02)
     local met = condition()
@@ -72,7 +72,7 @@ local function run_buffers()
 
   edit("python", "import time", "print('soon')", "time.sleep(60)")
   vim.cmd("WrennRun")
-  say("unbuffered", wait_for("run", "soon"))
+  say("unbuffered", wait_for("run", "soon\n"))
   edit("sh", [[printf '1%%\r22%%\r\n\033[1;31mred\033[m\r\n\377']])
   vim.cmd("WrennRun")
   say("cleaned", wait_for("run", "exit 0"))
@@ -105,8 +105,8 @@ local function use_shells()
   vim.api.nvim_input("<C-\\><C-n>")
   wrenn.task.sleep(0.1)
   vim.o.columns, vim.o.lines = 60, 20
-  wrenn.task.sleep(0.3)
-  vim.api.nvim_input("istty size<CR>")
+  vim.api.nvim_input("iuntil stty size | grep '^" .. rows() .. "$'; do"
+    .. " sleep 0.1; done<CR>")
   say("resized", wait_for("shell", "\n" .. rows() .. "\n") ~= nil)
   vim.api.nvim_input("exit<CR>")
   say("ended", wait_for("shell", "the shell has ended") ~= nil)
@@ -124,7 +124,7 @@ local function leave()
   vim.cmd("WrennStop")
   edit("", "echo again; sleep 60")
   vim.cmd("WrennRun")
-  say("another", wait_for("run", "again"))
+  say("another", wait_for("run", "again\n"))
   vim.cmd("WrennShell")
   wait_for("shell", "#")
   say("finished", true)

@@ -2,6 +2,7 @@
 
 local core = require("wrenn.core")
 local host = require("spec.support.host")
+local servers = require("spec.support.server")
 
 local nginx = {}
 nginx.__index = nginx
@@ -13,13 +14,20 @@ local function output_of(command)
   return text
 end
 
+-- Not one that the kernel gives to whoever connects: it could be taken before
+-- nginx is there.
 local function free_port()
   local uv = require("luv")
-  local socket = uv.new_tcp()
-  socket:bind("127.0.0.1", 0)
-  local port = socket:getsockname().port
-  socket:close()
-  uv.run() -- luv crashes at the end over a handle that is half closed
+  local range = "/proc/sys/net/ipv4/ip_local_port_range"
+  local first = tonumber(host.read_file(range):match("%d+"))
+  local port, bound
+  repeat
+    local socket = uv.new_tcp()
+    port = 10000 + servers.unique() % (first - 10000)
+    bound = socket:bind("127.0.0.1", port) and socket:listen(1, print)
+    socket:close()
+    uv.run() -- luv crashes at the end over a handle that is half closed
+  until bound
   return port
 end
 
