@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "api/keys.h"
 #include "box/accounts.h"
+#include "box/layers.h"
 #include "box/survey.h"
 #include "box/uplink.h"
 #include "box/walls.h"
@@ -24,6 +25,7 @@
 #include "wrenn.h"
 
 #define PTY_PING_MS 30000
+#define SYSTEM_PATH_MAX 1024 /* it is a part of records */
 #define HEAD_MS 30000
 #define KEPT_MS 120000
 
@@ -34,6 +36,7 @@ typedef struct options {
   keys keys;
   bool bwrap;
   bool private_network, outgoing;
+  const char *system; /* a tree; NULL: the host's */
   bool lenient;
   bool check;
   const account *user; /* NULL: the default of the generation */
@@ -48,7 +51,7 @@ typedef struct program {
   traits traits;
   char url[128];
   data_folder data;
-  char agent[PATH_MAX], bwrap[PATH_MAX], slirp[PATH_MAX];
+  char agent[PATH_MAX], bwrap[PATH_MAX], slirp[PATH_MAX], system[PATH_MAX];
   uv_signal_t signals[3];
   uv_process_t command;
   bool command_runs, sizes;
@@ -78,6 +81,9 @@ static const char usage[] =
     "                         default: host; none: each capsule has only a\n"
     "                         loopback interface; outgoing: and a way out, by\n"
     "                         slirp4netns\n"
+    "  --system host|DIR      default: host; DIR: each capsule has a system "
+    "of\n"
+    "                         its own, which begins as a copy of this tree\n"
     "  --user root|wrenn-user the user that commands run as; default: root, "
     "or\n"
     "                         wrenn-user in 0.3 and 0.4\n"
@@ -141,6 +147,7 @@ static options parse(int argc, char **argv) {
       {"generation", required_argument, NULL, 'g'},
       {"isolation", required_argument, NULL, 'i'},
       {"network", required_argument, NULL, 'n'},
+      {"system", required_argument, NULL, 's'},
       {"user", required_argument, NULL, 'u'},
       {"lenient", no_argument, NULL, 'e'},
       {"check", no_argument, NULL, 'c'},
@@ -190,6 +197,9 @@ static options parse(int argc, char **argv) {
       if (!o.private_network && strcmp(optarg, "host") != 0)
         die(2, "--network is outgoing, none or host, not ", optarg);
       break;
+    case 's':
+      o.system = strcmp(optarg, "host") != 0 ? optarg : NULL;
+      break;
     case 'u':
       o.user = account_find(optarg);
       if (!o.user)
@@ -222,6 +232,11 @@ static options parse(int argc, char **argv) {
     die(2,
         "--network outgoing or none needs bubblewrap: it does not work with"
         " --isolation none",
+        "");
+  if (o.system && !o.bwrap)
+    die(2,
+        "--system DIR needs bubblewrap: it does not work with --isolation"
+        " none",
         "");
   take_usual_key(&o.keys);
   parse_listen(&o, listen, remote);
@@ -267,6 +282,33 @@ static void find_slirp(program *p) {
           "wrenn-local: there is no way out for capsules, which have no network"
           " but their own: %s\n",
           lacks);
+}
+
+/* The agent has said what is wrong, unless it could not be started there. */
+static void try_system(program *p) {
+  char folder[PATH_MAX + 8];
+  sandbox_options o = {.bwrap = p->bwrap,
+                       .folder = folder,
+                       .agent = p->agent,
+                       .system = p->system,
+                       .etc = p->data.path,
+                       .user = p->options.user,
+                       .private_network = p->options.private_network,
+                       .slirp = p->options.outgoing ? p->slirp : NULL,
+                       .sizes = p->sizes};
+  snprintf(folder, sizeof(folder), "%s/try", p->data.path);
+  if (layers_try(&o))
+    return;
+  data_close(&p->data);
+  die(1, "no capsule can be started with --system ", p->options.system);
+}
+
+static void find_system(program *p) {
+  if (!realpath(p->options.system, p->system) ||
+      strlen(p->system) > SYSTEM_PATH_MAX)
+    die(1, "cannot use the tree of --system: ",
+        strlen(p->system) > SYSTEM_PATH_MAX ? "its path is too long"
+                                            : strerror(errno));
 }
 
 /* wrenn-agent is in the folder of this program, or where it is installed. */
@@ -433,6 +475,8 @@ int main(int argc, char **argv) {
     find_bwrap(&p);
   if (p.options.outgoing)
     find_slirp(&p);
+  if (p.options.system)
+    find_system(&p);
   if (!find_agent(&p))
     die(1,
         "wrenn-agent is missing. It should be in the folder of wrenn-local, or"
@@ -487,12 +531,15 @@ int main(int argc, char **argv) {
                  .events = &p.server.streams.events,
                  .traits = p.server.traits,
                  .data = p.data.path,
+                 .system = p.options.system ? p.system : NULL,
                  .keep_data = !p.data.own,
                  .all_gone = on_all_gone,
                  .arg = &p};
   if (!accounts_write(p.data.path, p.options.user) ||
       (p.options.outgoing && !uplink_write(p.data.path)))
     die(1, "cannot use the data folder: ", strerror(errno));
+  if (p.options.system)
+    try_system(&p);
   event_streams_start(&p.server.streams, &p.loop);
   capsules_start(&p.server.capsules);
   for (int i = 0; i < p.server.teams; i++)

@@ -74,6 +74,13 @@ pid_t agent_start_on_terminal(int master, int terminal,
 /* agent_sudo.c: the program under the name of sudo. */
 int agent_sudo(int argc, char **argv);
 
+/* agent_launch.c: the program under the name of launch, on the host. */
+int agent_launch(int argc, char **argv);
+
+/* agent_settle.c: makes a system of a capsule's own fit for it: the folders
+ * that the API speaks of, the default user, names of hosts, sudo. */
+void agent_settle(const char *user);
+
 /* agent_ladder.c: makes the namespaces in which sudo changes the user's number.
  * Enters the next one with a uid, that of root or of the default user; false if
  * there is none. */
@@ -81,8 +88,9 @@ void agent_make_ladder(void);
 bool agent_climb(unsigned uid);
 
 /* agent_filter.c: denies this process, and all that it starts, what leads out
- * of a capsule. False if the kernel cannot. */
-bool agent_filter(void);
+ * of a capsule. False if the kernel cannot. If it is to pretend, giving a file
+ * to somebody else succeeds and does nothing. */
+bool agent_filter(bool pretend);
 
 /* agent_files.c */
 void agent_open_read(const agent *a, const wrenn_json *order,

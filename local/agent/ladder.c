@@ -48,7 +48,7 @@ static _Noreturn void keep(unsigned user, int tell) {
     ok = step(i % 2 ? 0 : user, i % 2 ? user : 0) &&
          open("/proc/self/ns/user", O_RDONLY) == (int)i + 1;
   snprintf(path, sizeof(path), "/proc/%d/fd", (int)getpid());
-  if (ok && agent_filter() && symlink(path, LINK) == 0 &&
+  if (ok && agent_filter(false) && symlink(path, LINK) == 0 &&
       write(told, "", 1) == 1 && close(told) == 0)
     for (;;)
       pause();

@@ -1,15 +1,14 @@
 /* Directory listings as the API shows them. */
 #include <dirent.h>
 #include <errno.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "agent/agent.h"
+#include "agent/names.h"
 #include "util/json_out.h"
 
 static const char *type_of(mode_t mode) {
@@ -56,10 +55,9 @@ typedef struct owners {
 static void put_owner(wrenn_buf *out, const struct stat *info, owners *last) {
   if (!last->known || last->uid != info->st_uid || last->gid != info->st_gid) {
     wrenn_buf_clear(&last->text);
-    struct passwd *user = getpwuid(info->st_uid);
+    const struct passwd *user = names_of_uid(info->st_uid);
     put_name(&last->text, "owner", user ? user->pw_name : NULL, info->st_uid);
-    struct group *group = getgrgid(info->st_gid);
-    put_name(&last->text, "group", group ? group->gr_name : NULL, info->st_gid);
+    put_name(&last->text, "group", names_of_gid(info->st_gid), info->st_gid);
     last->known = true;
     last->uid = info->st_uid;
     last->gid = info->st_gid;

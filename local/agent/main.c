@@ -365,14 +365,20 @@ static bool cut_ties(void) {
 
 int main(int argc, char **argv) {
   const char *slash = strrchr(argv[0], '/');
-  if (!strcmp(slash ? slash + 1 : argv[0], "sudo"))
+  const char *name = slash ? slash + 1 : argv[0];
+  if (!strcmp(name, "sudo"))
     return agent_sudo(argc, argv);
+  if (!strcmp(name, "launch"))
+    return agent_launch(argc, argv);
+  if (argc == 2 && !strcmp(argv[1], "--works"))
+    return 0; /* it could be started in this system */
   agent a = {.channel = CHANNEL_FD,
              .home = argc > 1 ? argv[1] : "/root",
              .top = argc > 2 ? argv[2] : "",
              .alone = getpid() == 1,
              .open_files = argc > 3 ? strtoull(argv[3], NULL, 10) : 0,
              .shares_network = argc > 4 && !strcmp(argv[4], "host")};
+  const char *settler = argc > 5 ? argv[5] : NULL;
   sigset_t children;
   /* Processes in the capsule must not get the channel, by inheritance or by
    * inspecting this process. */
@@ -386,9 +392,11 @@ int main(int argc, char **argv) {
   /* Orphans of commands become children of this process, as of an init. */
   if (!a.alone)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+  if (settler)
+    agent_settle(settler);
   if (a.alone && getuid() != 0)
     agent_make_ladder();
-  if (a.alone && !agent_filter())
+  if (a.alone && !agent_filter(settler != NULL))
     return 1;
   int signals = signalfd(-1, &children, SFD_CLOEXEC);
   if (signals < 0 || chdir(a.home))

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/names.h"
 #include "util/json_out.h"
 
 /* Of a command, and of all processes of a capsule. */
@@ -102,7 +102,7 @@ static void free_list(char **list) {
 /* The user's shell if it understands the script below. */
 static const char *login_shell(void) {
   static const char *const known[] = {"bash", "dash", "ksh", "sh", "zsh"};
-  const struct passwd *user = getpwuid(getuid());
+  const struct passwd *user = names_of_uid(getuid());
   const char *slash = user ? strrchr(user->pw_shell, '/') : NULL;
   for (size_t i = 0; slash && i < sizeof(known) / sizeof(known[0]); i++)
     if (!strcmp(slash + 1, known[i]) && !access(user->pw_shell, X_OK))

@@ -6,13 +6,13 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/names.h"
 
 typedef struct wish {
   const char *user;
@@ -55,9 +55,9 @@ static wish parse(int argc, char **argv) {
 }
 
 static const struct passwd *find_user(const char *name) {
-  const struct passwd *user = name[0] == '#'
-                                  ? getpwuid((uid_t)strtoul(name + 1, NULL, 10))
-                                  : getpwnam(name);
+  const struct passwd *user =
+      name[0] == '#' ? names_of_uid((uid_t)strtoul(name + 1, NULL, 10))
+                     : names_of_user(name);
   if (!user)
     refuse("unknown user ", name);
   if (strcmp(user->pw_name, "root") != 0 &&
@@ -96,7 +96,7 @@ static void tell_who(const char *asker, const struct passwd *user) {
 int agent_sudo(int argc, char **argv) {
   char line[] = "\"$@\"", dash_c[] = "-c", name[] = "sh", asker[256];
   wish w = parse(argc, argv);
-  const struct passwd *user = getpwuid(getuid());
+  const struct passwd *user = names_of_uid(getuid());
   snprintf(asker, sizeof(asker), "%s", user ? user->pw_name : "");
   user = find_user(w.user);
   if (w.nothing && !*w.words)

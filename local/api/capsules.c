@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "api/labels.h"
@@ -121,7 +122,8 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
                                          request_of(c)->team, slug, name)
                       : template_find(&server_of(c)->templates,
                                       request_of(c)->team, name);
-  if (t && strcmp(name, JUPYTER_TEMPLATE) == 0 && !jupyter_installed()) {
+  if (t && strcmp(name, JUPYTER_TEMPLATE) == 0 &&
+      !jupyter_installed(t->system)) {
     bool typed = server_of(c)->traits->typed_errors;
     api_reply_error(c, 404, typed ? "template_not_found" : "not_found", "%s",
                     JUPYTER_MISSING);
@@ -131,6 +133,17 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
     api_reply_fault(c, FAULT_NO_BASE, given);
     return false;
   }
+  if (t->system && (!server_of(c)->capsules.site.bwrap ||
+                    access(t->system, R_OK | X_OK) != 0)) {
+    bool typed = server_of(c)->traits->typed_errors;
+    api_reply_error(c, 404, typed ? "template_not_found" : "not_found",
+                    "the system of this template, %s, %s", t->system,
+                    server_of(c)->capsules.site.bwrap
+                        ? "is not there"
+                        : "needs capsules with walls");
+    return false;
+  }
+  wishes->system = t->system;
   snprintf(wishes->template, sizeof(wishes->template), "%s", name);
   if (!t->platform) { /* a snapshot has a fixed size */
     wishes->snapshot = t;

@@ -1,6 +1,7 @@
 #include "box/box.h"
 
 #include "box/jupyter.h"
+#include "box/layers.h"
 #include "box/process.h"
 #include "box/walls.h"
 
@@ -24,6 +25,7 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .bwrap = b->site->bwrap,
                                    .folder = b->folder,
                                    .agent = b->site->agent,
+                                   .system = b->system,
                                    .etc = b->site->etc,
                                    .user = b->site->user,
                                    .binds = binds,
@@ -33,7 +35,7 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .private_network = b->site->private_network,
                                    .slirp = b->site->slirp,
                                    .sizes = b->site->sizes};
-  if (walls_make_folders(b->folder) == 0)
+  if (b->system ? layers_make(b->folder) : walls_make_folders(b->folder) == 0)
     b->sandbox = sandbox_start(&options);
   return b->sandbox != NULL;
 }

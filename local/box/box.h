@@ -44,6 +44,7 @@ struct box {
   const char *id,
       *template;      /* the capsule's; in the environment of its programs */
   const char *folder; /* the capsule's folder */
+  const char *system; /* the tree that its system lies over; NULL: the host's */
   sandbox *sandbox;   /* NULL before and after */
   list processes;
   bool has_jupyter;

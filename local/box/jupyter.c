@@ -1,10 +1,12 @@
 #include "box/jupyter.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "box/layers.h"
 #include "box/process.h"
 #include "util/json_out.h"
 
@@ -17,22 +19,27 @@ static const char *const kernels[] = {
     "/usr/local/share/jupyter/kernels/python3",
     "/usr/share/jupyter/kernels/python3"};
 
-static const char *first_there(const char *const *paths, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    if (access(paths[i], R_OK | X_OK) == 0)
+static const char *first_there(const char *system, const char *const *paths,
+                               size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s%s", system ? system : "", paths[i]);
+    if (access(path, R_OK | X_OK) == 0)
       return paths[i];
+  }
   return NULL;
 }
 
-bool jupyter_installed(void) {
-  return first_there(programs, COUNT(programs)) &&
-         first_there(kernels, COUNT(kernels));
+bool jupyter_installed(const char *system) {
+  return first_there(system, programs, COUNT(programs)) &&
+         first_there(system, kernels, COUNT(kernels));
 }
 
 /* Whether a capsule has this template, or was made from a snapshot of one. */
 static bool wants_jupyter(const box *b) {
-  char path[JUPYTER_SOCKET_MAX];
-  snprintf(path, sizeof(path), "%s/var/lib/jupyter/kernels/python3", b->folder);
+  char path[PATH_MAX];
+  snprintf(path, sizeof(path), "%s%s/var/lib/jupyter/kernels/python3",
+           b->folder, b->system ? "/" LAYERS_OWN : "");
   struct stat info;
   return strcmp(b->template, JUPYTER_TEMPLATE) == 0 || lstat(path, &info) == 0;
 }
@@ -78,7 +85,7 @@ static void on_started(void *arg, const sandbox_reply *reply) {
 
 void jupyter_start(box *b) {
   char socket[JUPYTER_SOCKET_MAX];
-  const char *kernel = first_there(kernels, COUNT(kernels));
+  const char *kernel = first_there(b->system, kernels, COUNT(kernels));
   wrenn_buf order = {0};
   const wrenn_json none = {.type = WRENN_JSON_NULL};
   b->has_jupyter = kernel && wants_jupyter(b);

@@ -16,8 +16,8 @@
   " ipykernel on this machine (Debian: jupyter-server, python3-ipykernel)"
 #define JUPYTER_SOCKET_MAX 4200
 
-/* Whether the host has everything that is needed. */
-bool jupyter_installed(void);
+/* Whether a tree, or the host (NULL), has everything that is needed. */
+bool jupyter_installed(const char *system);
 
 /* Starts Jupyter in a capsule whose agent is ready; does nothing for a capsule
  * that neither has the template nor was made from one that had. It answers

@@ -286,7 +286,9 @@ int sandbox_take_fd(const sandbox_reply *reply) {
 static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
   words w = {0};
   int rc = UV_ENOMEM;
+  const char *program = o->agent;
   if (o->bwrap) {
+    program = walls_program(o);
     walls_put(&w, o);
     words_add_all(&w, WALLS_AGENT, o->user->home, "");
   } else {
@@ -296,6 +298,8 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
   }
   words_addf(&w, "%llu", (unsigned long long)o->open_files);
   words_add(&w, o->private_network ? "own" : "host");
+  if (o->system)
+    words_add(&w, o->user->name);
   if (w.oom)
     goto out;
   uv_stdio_container_t stdio[CHANNEL_FD + 1] = {
@@ -307,7 +311,7 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
                 "/sbin:/bin";
   char *env[] = {path, NULL};
   uv_process_options_t options = {
-      .file = w.list[0],
+      .file = program,
       .args = w.list,
       .env = env,
       .exit_cb = on_exit_of,

@@ -42,6 +42,8 @@ typedef struct sandbox_options {
   const char *bwrap;  /* its path; NULL: no walls */
   const char *folder; /* the capsule's own, with the folders of walls.h */
   const char *agent;  /* path of wrenn-agent */
+  const char *system; /* a tree that it has a layer of its own over; NULL: the
+                         host's system folders */
   const char *etc;    /* folder with the files of accounts.h */
   const struct account *user;
   const sandbox_bind *binds;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "box/jupyter.h"
+#include "box/layers.h"
 #include "box/uplink.h"
 #include "box/walls.h"
 
@@ -76,6 +77,10 @@ bool survey_print(const survey *s) {
       "there can be no network namespaces: use --network host");
   row(walls && !uplink_lacks(s->slirp), "way out", "--network outgoing works",
       walls ? uplink_lacks(s->slirp) : "there is none without walls");
+  row(walls && s->agent && layers_work(s->agent), "system of its own",
+      "--system DIR works, over a tree that is yours",
+      "there can be none: it takes walls, Linux 5.11 or later, and a file"
+      " system with extended attributes that is no overlay. Use --system host");
   row(geteuid() != 0, "server's user",
       "is not root: what leaves a capsule has only this user's rights",
       "is root, and so is what leaves a capsule. Run wrenn-local as an ordinary"
@@ -90,7 +95,7 @@ bool survey_print(const survey *s) {
   snprintf(files, sizeof(files), "%llu", (unsigned long long)s->open_files);
   row(s->open_files >= SURVEY_FILES_MIN, "open files", files,
       "are few: raise the limit with ulimit -Hn, or LimitNOFILE= of systemd");
-  row(jupyter_installed(), "Jupyter", "is installed",
+  row(jupyter_installed(NULL), "Jupyter", "is installed",
       "is missing: there is no template code-runner-beta. Install"
       " jupyter-server and python3-ipykernel");
   return ok;

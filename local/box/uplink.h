@@ -26,7 +26,7 @@ typedef struct uplink {
 /* Writes the file that tells programs in a capsule who knows names; false with
  * errno. Appends the options that put it in its place. */
 bool uplink_write(const char *folder);
-void uplink_put_walls(words *w, const char *folder);
+void uplink_put_walls(words *w, const char *folder, const char *place);
 
 /* What keeps the program of this path from doing it, and the remedy; NULL if
  * nothing does. */

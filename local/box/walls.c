@@ -8,13 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "box/accounts.h"
+#include "box/layers.h"
 #include "box/uplink.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define RESOLVER "/etc/resolv.conf"
+#define ADDED_RESOLVER "/run/resolv.conf"
 
 #define SHM_SIZE "268435456"
 #define RUN_SIZE "67108864"
@@ -98,7 +101,7 @@ bool walls_need(const char *path) {
     snprintf(host, sizeof(host), "/%s", path);
     return access(host, F_OK) == 0;
   }
-  return realpath("/etc/resolv.conf", resolver) && leads_to(path, resolver);
+  return realpath(RESOLVER, resolver) && leads_to(path, resolver);
 }
 
 /* Mounts a top-level folder as on the host: a link remains a link. */
@@ -205,7 +208,7 @@ static void put_devices(words *w, bool sizes) {
  * folders, usually into /run, its target has to exist as well. */
 static void put_resolver(words *w) {
   char path[PATH_MAX];
-  if (!realpath("/etc/resolv.conf", path))
+  if (!realpath(RESOLVER, path))
     return;
   for (size_t i = 0; i < COUNT(system_folders); i++) {
     size_t len = strlen(system_folders[i]);
@@ -238,50 +241,79 @@ static void put_namespaces(words *w, const account *user,
     words_add_all(w, "--cap-add", kept[i]);
 }
 
-void walls_put(words *w, const sandbox_options *options) {
-  words_add(w, options->bwrap);
-  put_namespaces(w, options->user, options->private_network);
-  words_add_all(w, "--as-pid-1", "--hostname", "capsule", "--bind",
-                options->folder, "/");
+/* What a capsule has if its system is that of the host. */
+static void put_host(words *w, const sandbox_options *options) {
+  words_add_all(w, "--bind", options->folder, "/");
   for (size_t i = 0; i < COUNT(system_folders); i++)
     put_system_folder(w, system_folders[i]);
   put_entries(w, SHARED);
   put_curtains(w);
   accounts_put_walls(w, options->etc);
+}
+
+static void put_host_additions(words *w, const sandbox_options *options) {
+  char resolver[PATH_MAX];
+  words_add_all(w, "--symlink", "/run", "/var/run");
+  if (!options->slirp)
+    put_resolver(w);
+  else if (realpath(RESOLVER, resolver))
+    uplink_put_walls(w, options->etc, resolver);
+  if (options->user->id != 0)
+    put_sudo(w, options->agent);
+}
+
+/* The agent makes links to these from where they belong: bubblewrap might
+ * follow one that it finds there. */
+static void put_additions(words *w, const sandbox_options *options) {
+  if (options->slirp)
+    uplink_put_walls(w, options->etc, ADDED_RESOLVER);
+  else if (!options->private_network && access(RESOLVER, F_OK) == 0)
+    words_add_all(w, "--ro-bind", RESOLVER, ADDED_RESOLVER);
+  if (options->user->id != 0)
+    words_add_all(w, "--symlink", WALLS_AGENT, WALLS_SUDO);
+}
+
+void walls_put(words *w, const sandbox_options *options) {
+  bool own = options->system != NULL;
+  if (own)
+    layers_put(w, options);
+  words_add(w, options->bwrap);
+  put_namespaces(w, options->user, options->private_network);
+  words_add_all(w, "--as-pid-1", "--hostname", "capsule");
+  if (own) {
+    words_add(w, "--bind");
+    words_addf(w, "%s/" LAYERS_ROOT, options->folder);
+    words_add(w, "/");
+  } else {
+    put_host(w, options);
+  }
   put_proc(w);
   put_devices(w, options->sizes);
-  words_add_all(w, "--symlink", "/run", "/var/run");
-  if (options->slirp)
-    uplink_put_walls(w, options->etc);
-  else
-    put_resolver(w);
   for (size_t i = 0; i < options->bind_count; i++)
     words_add_all(w, "--bind", options->binds[i].host,
                   options->binds[i].inside);
   words_add_all(w, "--ro-bind", options->agent, WALLS_AGENT);
-  if (options->user->id != 0)
-    put_sudo(w, options->agent);
-  words_add_all(w, "--chdir", options->user->home, "--");
+  if (own)
+    put_additions(w, options);
+  else
+    put_host_additions(w, options);
+  words_add_all(w, "--chdir", own ? "/" : options->user->home, "--");
+}
+
+const char *walls_program(const sandbox_options *options) {
+  return options->system ? options->agent : options->bwrap;
 }
 
 bool walls_work(const char *bwrap, bool private_network, bool sizes) {
   words w = {0};
-  int status = -1;
   words_add(&w, bwrap);
   put_namespaces(&w, account_find("root"), private_network);
   words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
                 "/proc");
   put_devices(&w, sizes);
   words_add_all(&w, "--", "true");
-  pid_t child = w.oom ? -1 : fork();
-  if (child == 0) {
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (sizes && null >= 0)
-      dup2(null, STDERR_FILENO); /* the try without them says what is wrong */
-    execv(bwrap, w.list);
-    _exit(127);
-  }
-  bool ok = child > 0 && waitpid(child, &status, 0) == child && status == 0;
+  /* The try without them says what is wrong. */
+  bool ok = words_run(&w, bwrap, sizes);
   words_free(&w);
   return ok;
 }

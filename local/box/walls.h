@@ -18,8 +18,10 @@ int walls_make_folders(const char *folder);
  * would follow a link there. */
 bool walls_need(const char *path);
 
-/* Appends the command line up to the program that is to run inside. */
+/* Appends the command line up to the program that is to run inside. Its first
+ * word is the name of the program, whose path walls_program returns. */
 void walls_put(words *w, const sandbox_options *options);
+const char *walls_program(const sandbox_options *options);
 
 /* Tries whether bubblewrap works here: not every system allows the namespaces,
  * and before its version 0.7 it cannot limit sizes. Its error message goes to

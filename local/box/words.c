@@ -1,9 +1,12 @@
 #include "box/words.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Takes ownership of the word; NULL means that an allocation has failed. */
 static void take(words *w, char *word) {
@@ -41,6 +44,19 @@ void words_addf(words *w, const char *format, ...) {
     word = NULL;
   va_end(args);
   take(w, word);
+}
+
+bool words_run(const words *w, const char *program, bool quiet) {
+  int status = -1;
+  pid_t child = w->oom ? -1 : fork();
+  if (child == 0) {
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (quiet && null >= 0)
+      dup2(null, STDERR_FILENO);
+    execv(program, w->list);
+    _exit(127);
+  }
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
 void words_free(words *w) {

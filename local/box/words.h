@@ -27,6 +27,10 @@ void words_add_list(words *w, const char *const *list);
 void words_addf(words *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Runs a program with these words to its end, without its standard error if it
+ * is to be quiet. Returns whether it succeeds. */
+bool words_run(const words *w, const char *program, bool quiet);
+
 /* Frees the words and leaves an empty list. */
 void words_free(words *w);
 

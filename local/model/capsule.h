@@ -67,6 +67,7 @@ struct capsule {
   char *labels; /* the user's metadata, as members of JSON; or NULL */
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
+  char *system; /* of the box */
   box box;
   bool idle; /* it was paused for being idle */
   bool away; /* paused, although its status does not say so yet */
@@ -96,8 +97,9 @@ typedef struct capsules {
   list list;
   list buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
-  const char *data; /* folder that holds one for each capsule */
-  bool keep_data;   /* their folders remain at the end */
+  const char *system; /* the tree of the platform's templates; or NULL */
+  const char *data;   /* folder that holds one for each capsule */
+  bool keep_data;     /* their folders remain at the end */
   bool ending;
   unsigned live; /* capsules with a sandbox or a folder, and jobs in progress */
   void (*all_gone)(void *arg);
@@ -112,7 +114,8 @@ typedef struct capsule_wishes {
   char template[65];
   int64_t vcpus, memory_mb, disk_size_mb, timeout_sec;
   struct template
-      *snapshot; /* the template whose files it starts with; or NULL */
+      *snapshot;      /* the template whose files it starts with; or NULL */
+  const char *system; /* the tree of its template; NULL: the host's system */
   struct volume *volumes[CAPSULE_VOLUMES];
   size_t volume_count;
   char *labels; /* owned by the capsule if it is created */

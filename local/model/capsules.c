@@ -58,6 +58,7 @@ static void on_timer_closed(uv_handle_t *handle) {
   free(c->metrics.points);
   free(c->labels);
   free(c->folder);
+  free(c->system);
   free(c);
 }
 
@@ -65,14 +66,16 @@ static void free_capsule(capsule *c) {
   uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 
-static bool make_path(capsule *c) {
+static bool make_path(capsule *c, const char *system) {
   c->folder = path_join(c->all->data, c->id);
+  c->system = system ? strdup(system) : NULL;
   c->box = (box){.site = &c->all->site,
                  .hooks = {capsule_ready, capsule_gone},
                  .id = c->id,
                  .template = c->template,
-                 .folder = c->folder};
-  return c->folder != NULL;
+                 .folder = c->folder,
+                 .system = c->system};
+  return c->folder && (c->system || !system);
 }
 
 bool capsule_start(capsule *c) {
@@ -87,7 +90,7 @@ bool capsule_start(capsule *c) {
 
 /* Its folder exists, or is being created. */
 static bool begin(capsule *c, const capsule_wishes *wishes) {
-  if (!make_path(c))
+  if (!make_path(c, wishes->system))
     return false;
   if (wishes->snapshot)
     return capsule_fill(c, wishes->snapshot);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -32,7 +34,7 @@ typedef struct copier {
   int64_t bytes;
   wrenn_buf path; /* of the entry at hand, NUL-terminated */
   known *links[LINK_BUCKETS];
-  char *piece; /* for file systems that cannot copy by themselves */
+  char *piece; /* for file systems that cannot copy by themselves, and more */
 } copier;
 
 /* An entry being copied: its source and its target. */
@@ -59,15 +61,59 @@ static int open_source(const entry *e, int flags, mode_t needed) {
   return fd;
 }
 
+static bool make_piece(copier *k) {
+  return k->piece || (k->piece = malloc(PIECE));
+}
+
 static void relock(const entry *e, int fd) {
   struct stat now;
   if (fstat(fd, &now) == 0 && now.st_mode != e->info.st_mode)
     fchmod(fd, e->info.st_mode & 07777);
 }
 
+/* ---- extended attributes ------------------------------------------------- */
+
+/* Only those of users: others need rights, or are about the file system. Where
+ * an overlay had found a file before it was changed does not matter in a copy,
+ * but that a folder hides what is below does. */
+static bool is_copied(const char *name) {
+  return strncmp(name, "user.", 5) == 0 &&
+         strcmp(name, "user.overlay.origin") != 0;
+}
+
+/* The value is in the copier's piece of memory. */
+static int copy_attribute(copier *k, int from, int to, const char *name) {
+  ssize_t len = fgetxattr(from, name, k->piece, PIECE);
+  if (len < 0)
+    return errno == ENODATA ? 0 : -1;
+  return fsetxattr(to, name, k->piece, (size_t)len, 0);
+}
+
+static int copy_attributes(copier *k, int from, int to) {
+  ssize_t size = flistxattr(from, NULL, 0);
+  if (size <= 0)
+    return size == 0 || errno == ENOTSUP ? 0 : -1;
+  char *names = malloc((size_t)size + 1);
+  int rc = names && make_piece(k) ? 0 : -1;
+  if (rc == 0)
+    size = flistxattr(from, names, (size_t)size);
+  if (size < 0)
+    rc = -1;
+  for (ssize_t at = 0; rc == 0 && at < size;
+       at += (ssize_t)strlen(names + at) + 1)
+    if (is_copied(names + at))
+      rc = copy_attribute(k, from, to, names + at);
+  int error = errno;
+  free(names);
+  errno = error;
+  return rc;
+}
+
 /* Sets modes at the end: otherwise the copy could not be written. */
-static int finish(const entry *e, int fd) {
+static int finish(copier *k, const entry *e, int from, int fd) {
   const struct timespec times[2] = {e->info.st_atim, e->info.st_mtim};
+  if (copy_attributes(k, from, fd))
+    return -1;
   if (e->info.st_uid != geteuid() || e->info.st_gid != getegid()) {
     int rc = fchown(fd, e->info.st_uid, e->info.st_gid);
     (void)rc; /* only root may, and others have no files of other owners */
@@ -84,7 +130,7 @@ static ssize_t copy_piece(copier *k, int in, int out, off_t at, size_t len) {
   ssize_t done = copy_file_range(in, &from, out, &to, len, 0);
   if (done >= 0 || errno == ENOSPC || errno == EDQUOT || errno == EIO)
     return done;
-  if (!k->piece && !(k->piece = malloc(PIECE)))
+  if (!make_piece(k))
     return -1;
   done = pread(in, k->piece, len, at);
   for (ssize_t put = 0; put < done;) {
@@ -165,7 +211,7 @@ static int copy_file(copier *k, const entry *e) {
   out = openat(e->to, e->name,
                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (out >= 0 && copy_data(k, in, out, e->info.st_size) == 0)
-    rc = finish(e, out);
+    rc = finish(k, e, in, out);
   relock(e, in);
   int error = errno;
   close(in);
@@ -206,6 +252,11 @@ static int copy_fifo(const entry *e) {
   return fchmodat(e->to, e->name, mode, 0);
 }
 
+/* What an overlay has removed: no device, and nobody needs rights for it. */
+static int copy_whiteout(const entry *e) {
+  return mknodat(e->to, e->name, S_IFCHR, makedev(0, 0));
+}
+
 static int copy_folder(copier *k, const entry *e, unsigned level);
 
 /* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
@@ -228,6 +279,8 @@ static int copy_entry(copier *k, int from, int to, const char *name,
     return copy_link(&e);
   case S_IFIFO:
     return copy_fifo(&e);
+  case S_IFCHR:
+    return e.info.st_rdev == makedev(0, 0) ? copy_whiteout(&e) : 0;
   default:
     return 0;
   }
@@ -282,15 +335,27 @@ static int copy_folder(copier *k, const entry *e, unsigned level) {
     rc = copy_children(k, again, out, level);
   else if (again >= 0)
     close(again);
+  if (rc == 0)
+    rc = finish(k, e, in, out);
   int error = errno;
   relock(e, in);
   close(in);
-  errno = error;
-  if (rc == 0)
-    rc = finish(e, out);
-  error = errno;
   if (out >= 0)
     close(out);
+  errno = error;
+  return rc;
+}
+
+/* Takes ownership of `in`, which the children are read from. */
+static int copy_top(copier *k, int in) {
+  entry e = {0};
+  int again = fcntl(in, F_DUPFD_CLOEXEC, 0);
+  int rc = copy_children(k, in, k->top, 0);
+  if (rc == 0)
+    rc = again < 0 || fstat(again, &e.info) ? -1 : finish(k, &e, again, k->top);
+  int error = errno;
+  if (again >= 0)
+    close(again);
   errno = error;
   return rc;
 }
@@ -317,7 +382,7 @@ int copy_tree(const char *from, const char *to, copy_skips *skips,
   if (k->top >= 0)
     in = open(from, flags);
   if (in >= 0)
-    rc = copy_children(k, in, k->top, 0);
+    rc = copy_top(k, in);
   int error = errno;
   if (k->top >= 0)
     close(k->top);

@@ -11,8 +11,9 @@
 typedef bool copy_skips(const char *path);
 
 /* Copies the tree at `from` to `to`, which is created: files with holes and
- * hard links, folders, symbolic links and fifos, with modes and times; not
- * sockets and devices. Follows no link on either side. Ignores what is removed
+ * hard links, folders, symbolic links and fifos, with modes, times and the
+ * extended attributes of users; what an overlay says is removed; not sockets
+ * and devices. Follows no link on either side. Ignores what is removed
  * meanwhile. Adds the size on disk to *bytes. Aborts when *stop is set. Returns
  * 0, or -1 with errno; what has been copied remains. */
 int copy_tree(const char *from, const char *to, copy_skips *skips,

@@ -2,11 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "box/layers.h"
 #include "box/walls.h"
 #include "model/capsule.h"
 #include "model/jobs.h"
 #include "model/templates.h"
+#include "util/path.h"
 
 struct copying {
   capsule *of;
@@ -31,6 +34,12 @@ void capsule_copy_stop(capsule *c) {
     job_copy_stop(c->copying->job);
 }
 
+/* What a template of it consists of: its folder, or its changes to a system of
+ * its own. */
+static char *own_files(const capsule *c) {
+  return c->system ? path_join(c->folder, LAYERS_OWN) : strdup(c->folder);
+}
+
 /* ---- into a new one ------------------------------------------------------ */
 
 static void on_filled(void *arg, const char *error, int64_t bytes) {
@@ -49,12 +58,15 @@ static void on_filled(void *arg, const char *error, int64_t bytes) {
 bool capsule_fill(capsule *c, template *from) {
   struct copying *k = calloc(1, sizeof(*k));
   char *tree = k ? template_tree(from) : NULL;
-  if (tree) {
+  char *to = own_files(c);
+  /* The copy makes its own top. */
+  if (tree && to && (!c->system || mkdir(c->folder, 0700) == 0)) {
     k->of = c;
     k->from = from;
-    k->job = job_copy_start(c->all, tree, c->folder, NULL, on_filled, k);
+    k->job = job_copy_start(c->all, tree, to, NULL, on_filled, k);
   }
   free(tree);
+  free(to);
   if (!k || !k->job) {
     free(k);
     return false;
@@ -110,8 +122,12 @@ static void on_copied(void *arg, const char *error, int64_t bytes) {
 }
 
 static bool start(struct copying *k) {
-  k->job = job_copy_start(k->of->all, k->of->folder, k->to, walls_need,
-                          on_copied, k);
+  const capsule *c = k->of;
+  char *from = own_files(c);
+  if (from)
+    k->job = job_copy_start(c->all, from, k->to, c->system ? NULL : walls_need,
+                            on_copied, k);
+  free(from);
   return k->job != NULL;
 }
 

@@ -1,9 +1,11 @@
 #include "model/templates.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "model/jobs.h"
@@ -29,6 +31,7 @@ bool template_name_ok(const char *name) {
 
 static void free_template(template *t) {
   free(t->folder);
+  free(t->system);
   free(t);
 }
 
@@ -52,9 +55,16 @@ static template *new_template(const char *name) {
   return t;
 }
 
+/* False when memory is out. */
+static bool set_system(template *t, const char *system) {
+  t->system = system ? strdup(system) : NULL;
+  return t->system || !system;
+}
+
 static void on_found(void *arg, char *path, const wrenn_json *record) {
-  char name[TEMPLATE_NAME_MAX + 1];
+  char name[TEMPLATE_NAME_MAX + 1], system[PATH_MAX];
   record_text(record, "name", name, sizeof(name));
+  record_text(record, "system", system, sizeof(system));
   int team = (int)record_number(record, "team");
   bool usable = template_name_ok(name) && !template_find(arg, team, name);
   template *t = usable ? new_template(name) : NULL;
@@ -63,6 +73,10 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
     return;
   }
   t->folder = path;
+  if (!set_system(t, *system ? system : NULL)) {
+    free_template(t);
+    return;
+  }
   t->team = team;
   t->ready = true;
   t->public = record_number(record, "public") != 0;
@@ -84,8 +98,10 @@ bool templates_open(templates *all, capsules *capsules) {
   *all = (templates){.capsules = capsules};
   for (size_t i = 0; i < sizeof(platform) / sizeof(platform[0]); i++) {
     template *t = new_template(platform[i]);
-    if (!t)
+    if (!t || !set_system(t, capsules->system)) {
+      free(t);
       return false;
+    }
     t->platform = t->ready = true;
     t->created = time(NULL);
     t->all = all;
@@ -155,6 +171,11 @@ template *template_make(templates *all, const char *name, const capsule *of) {
     return NULL;
   }
   t->folder = folder;
+  if (!set_system(t, of->system)) {
+    rmdir(folder);
+    free_template(t);
+    return NULL;
+  }
   t->team = of->team;
   t->vcpus = of->vcpus;
   t->memory_mb = of->memory_mb;
@@ -175,6 +196,8 @@ bool template_save(const template *t) {
   json_int(&text, "memory_mb", t->memory_mb);
   json_int(&text, "size_bytes", t->size_bytes);
   json_int(&text, "created", t->created);
+  if (t->system)
+    json_text(&text, "system", t->system);
   json_object_end(&text);
   wrenn_buf_puts(&text, "\n");
   bool ok = record_write(t->folder, &text);

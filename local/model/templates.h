@@ -21,7 +21,8 @@ typedef struct template {
   bool ready; /* its files are complete */
   int64_t vcpus, memory_mb, size_bytes;
   time_t created;
-  char *folder;   /* a snapshot's, with its tree and its record */
+  char *folder; /* a snapshot's, with its tree and its record */
+  char *system; /* the tree that its files lie over; NULL: the host's system */
   unsigned users; /* copies in progress */
 }
 template;

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -160,6 +162,38 @@ static void skipped(void) {
   end();
 }
 
+/* Where the file system has none, there is nothing to copy. */
+static void attributes(void) {
+  char value[8] = "";
+  begin();
+  CHECK(mkdir("a/d", 0700) == 0 && chmod("a", 0755) == 0);
+  write_file("a/f", "x", 0400);
+  if (setxattr("a/d", "user.overlay.opaque", "y", 1, 0) == 0) {
+    CHECK(setxattr("a/f", "user.name", "value", 5, 0) == 0);
+    CHECK(setxattr("a/f", "user.overlay.origin", "x", 1, 0) == 0);
+    CHECK(copy(NULL) >= 0);
+    CHECK(getxattr("b/d", "user.overlay.opaque", value, 8) == 1);
+    CHECK(value[0] == 'y');
+    CHECK(getxattr("b/f", "user.name", value, 8) == 5);
+    CHECK(memcmp(value, "value", 5) == 0);
+    CHECK(getxattr("b/f", "user.overlay.origin", value, 8) == -1);
+  } else {
+    CHECK(errno == ENOTSUP);
+    CHECK(copy(NULL) >= 0);
+  }
+  CHECK(look("b").st_mode == (S_IFDIR | 0755));
+  end();
+}
+
+static void removed(void) {
+  begin();
+  CHECK(mknod("a/gone", S_IFCHR, makedev(0, 0)) == 0);
+  CHECK(copy(NULL) >= 0);
+  CHECK(S_ISCHR(look("b/gone").st_mode));
+  CHECK(look("b/gone").st_rdev == makedev(0, 0));
+  end();
+}
+
 static void deep(void) {
   char here[PATH_MAX];
   begin();
@@ -198,4 +232,6 @@ CHECK_MAIN({"files and folders", files},
            {"files that their owner has locked", locked},
            {"links are not followed", links}, {"holes stay holes", holes},
            {"fifos and sockets", others}, {"what is left out", skipped},
-           {"depth", deep}, {"failures", failures})
+           {"extended attributes", attributes},
+           {"what an overlay has removed", removed}, {"depth", deep},
+           {"failures", failures})

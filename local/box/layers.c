@@ -1,0 +1,58 @@
+#include "box/layers.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "box/walls.h"
+#include "util/tree.h"
+
+bool layers_make(const char *folder) {
+  static const char *const names[] = {LAYERS_OWN, "work", LAYERS_ROOT};
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+    if (mkdir(path, 0755) ? errno != EEXIST : chmod(path, 0755) != 0)
+      return false;
+  }
+  return true;
+}
+
+void layers_put(words *w, const sandbox_options *options) {
+  words_add_all(w, "launch", options->folder, options->system, "/proc", "/dev",
+                "/run");
+  for (size_t i = 0; i < options->bind_count; i++)
+    words_add(w, options->binds[i].inside);
+  words_add(w, "--");
+}
+
+bool layers_try(const sandbox_options *options) {
+  words w = {0};
+  walls_put(&w, options);
+  words_add_all(&w, WALLS_AGENT, "--works");
+  bool ok = mkdir(options->folder, 0700) == 0 && layers_make(options->folder) &&
+            words_run(&w, walls_program(options), false);
+  words_free(&w);
+  tree_remove(options->folder);
+  return ok;
+}
+
+bool layers_work(const char *agent) {
+  const char *base = getenv("TMPDIR");
+  char folder[PATH_MAX], tree[PATH_MAX + 8];
+  words w = {0};
+  snprintf(folder, sizeof(folder), "%s/wrenn-try-XXXXXX",
+           base && *base ? base : "/tmp");
+  if (!mkdtemp(folder))
+    return false;
+  snprintf(tree, sizeof(tree), "%s/tree", folder);
+  words_add_all(&w, "launch", folder, tree, "--", "/bin/true");
+  bool ok = mkdir(tree, 0700) == 0 && layers_make(folder) &&
+            words_run(&w, agent, true);
+  words_free(&w);
+  tree_remove(folder);
+  return ok;
+}

@@ -1,0 +1,28 @@
+/* A system of a capsule's own: a layer for what it changes, over a tree that it
+ * shares with others. */
+#ifndef WRENN_LOCAL_BOX_LAYERS_H
+#define WRENN_LOCAL_BOX_LAYERS_H
+
+#include "box/sandbox.h"
+#include "box/words.h"
+
+/* In the capsule's folder: the layer, and where the whole appears. */
+#define LAYERS_OWN "upper"
+#define LAYERS_ROOT "root"
+
+/* Creates what a layer needs in a capsule's existing folder; false with
+ * errno. */
+bool layers_make(const char *folder);
+
+/* Appends what is run before bubblewrap, by the agent, and puts the layer up.
+ */
+void layers_put(words *w, const sandbox_options *options);
+
+/* Tries whether a capsule with such a system can be started, in a folder that
+ * it creates and removes. What is wrong goes to stderr. */
+bool layers_try(const sandbox_options *options);
+
+/* Tries whether there can be any here. */
+bool layers_work(const char *agent);
+
+#endif
