@@ -184,6 +184,7 @@ describe("the wrenn command", function()
     local table_ = out("list")
     assert.is_truthy(table_:find("^ID +STATUS +TEMPLATE"), table_)
     assert.is_truthy(table_:find(id .. "  running", 1, true), table_)
+    assert.is_falsy(table_:find("version", 1, true), table_)
 
     assert.are.equal(id, json(out("inspect --json " .. id)).id)
     local prefix = id:sub(1, 12)

@@ -35,8 +35,16 @@ function selecting.has_ended(status)
   return ended[status] or false
 end
 
+-- What servers of before 0.4 put among the labels.
+local versions = { kernel_version = true, firecracker_version = true,
+  vmm_version = true, agent_version = true, envd_version = true }
+
 local function labels(info)
-  return type(info.metadata) == "table" and layout.value(info.metadata) or ""
+  local list = {}
+  for name, value in pairs(info.metadata or {}) do
+    list[name] = not versions[name] and value or nil
+  end
+  return next(list) and layout.value(list) or ""
 end
 
 --- Prints infos as the table of `wrenn list`.
