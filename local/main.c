@@ -67,8 +67,9 @@ static const char usage[] =
     "  --listen ADDRESS:PORT  default: 127.0.0.1:0; port 0 chooses a free one\n"
     "  --allow-remote         allow --listen an address that is not loopback:\n"
     "                         anyone with the key can run commands here\n"
-    "  --data DIR             the folder for the capsules' files; default: a\n"
-    "                         temporary one\n"
+    "  --data DIR             the folder for the capsules' files, which the\n"
+    "                         next server takes up; default: a temporary "
+    "one\n"
     "  --api-key KEY          default: WRENN_LOCAL_API_KEY, else a random "
     "key,\n"
     "                         which is printed; each key is a team of its own\n"
@@ -530,6 +531,7 @@ int main(int argc, char **argv) {
                  .generation = p.options.generation,
                  .events = &p.server.streams.events,
                  .traits = p.server.traits,
+                 .volumes = &p.server.volumes,
                  .data = p.data.path,
                  .system = p.options.system ? p.system : NULL,
                  .keep_data = !p.data.own,
@@ -546,7 +548,8 @@ int main(int argc, char **argv) {
     if (!(p.server.stats[i] = stats_start(&p.loop, &p.server.capsules, i)))
       die(1, "out of memory", "");
   if (!templates_open(&p.server.templates, &p.server.capsules) ||
-      !volumes_open(&p.server.volumes, &p.server.capsules))
+      !volumes_open(&p.server.volumes, &p.server.capsules) ||
+      !capsules_take_up(&p.server.capsules))
     die(1, "cannot use the data folder: ", strerror(errno));
   watch_signals(&p);
   if (p.options.command)

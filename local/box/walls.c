@@ -26,6 +26,9 @@
 static const char *const system_folders[] = {
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix"};
 
+/* Made anew at each start. */
+static const char *const made_places[] = {"/proc", "/dev", "/run", "/var/run"};
+
 /* The one of these that may contain folders of the host in a folder of its
  * own. */
 #define SHARED "/opt"
@@ -58,11 +61,41 @@ static int make_folder(int top, const char *name, mode_t mode) {
   return mkdirat(top, name, mode) || fchmodat(top, name, mode, 0) ? -1 : 0;
 }
 
+/* Removes what is not a folder where something is going to be mounted or
+ * linked: bubblewrap would follow a link, and makes none where there is one. */
+static int clear(int top, const char *path) {
+  struct stat info;
+  if (fstatat(top, path + 1, &info, AT_SYMLINK_NOFOLLOW) ||
+      S_ISDIR(info.st_mode))
+    return 0;
+  return unlinkat(top, path + 1, 0);
+}
+
+static int clear_shared(int top) {
+  DIR *dir = opendir(SHARED);
+  struct dirent *item;
+  int rc = 0;
+  while (rc == 0 && dir && (item = readdir(dir))) {
+    char path[sizeof(SHARED) + sizeof(item->d_name)];
+    snprintf(path, sizeof(path), SHARED "/%s", item->d_name);
+    rc = clear(top, path);
+  }
+  if (dir)
+    closedir(dir);
+  return rc;
+}
+
 int walls_make_folders(const char *folder) {
   int top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int rc = top < 0 ? -1 : 0;
   for (size_t i = 0; rc == 0 && i < COUNT(own_folders); i++)
     rc = make_folder(top, own_folders[i].name, own_folders[i].mode);
+  for (size_t i = 0; rc == 0 && i < COUNT(system_folders); i++)
+    rc = clear(top, system_folders[i]);
+  for (size_t i = 0; rc == 0 && i < COUNT(made_places); i++)
+    rc = clear(top, made_places[i]);
+  if (rc == 0)
+    rc = clear_shared(top);
   int error = errno;
   if (top >= 0)
     close(top);
@@ -85,12 +118,11 @@ static bool leads_to(const char *entry, const char *host) {
 }
 
 bool walls_need(const char *path) {
-  static const char *const made[] = {"/proc", "/dev", "/run", "/var/run"};
   char resolver[PATH_MAX];
   if (is_own(path))
     return false;
-  for (size_t i = 0; i < COUNT(made); i++)
-    if (strcmp(made[i] + 1, path) == 0)
+  for (size_t i = 0; i < COUNT(made_places); i++)
+    if (strcmp(made_places[i] + 1, path) == 0)
       return true;
   for (size_t i = 0; i < COUNT(system_folders); i++)
     if (strcmp(system_folders[i] + 1, path) == 0)

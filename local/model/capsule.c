@@ -154,11 +154,20 @@ void capsule_remove_folder(capsule *c) {
 
 /* ---- status -------------------------------------------------------------- */
 
+bool capsule_is_over(const capsule *c) {
+  return c->status == CAPSULE_STOPPING || c->status == CAPSULE_STOPPED ||
+         c->status == CAPSULE_ERROR;
+}
+
+/* The next server has to know of an end before anybody is told. It takes up
+ * all others as paused. */
 void capsule_set_status(capsule *c, capsule_status status) {
   capsule_status before = c->told;
   c->away = false;
   c->status = c->told = status;
   c->updated = time(NULL);
+  if ((status == CAPSULE_RUNNING || capsule_is_over(c)) && !c->all->ending)
+    capsule_keep(c);
   volumes_follow(c);
   events_changed(c->all->events, c, before);
   tell_watchers(c);
@@ -174,6 +183,7 @@ static void on_started(uv_timer_t *timer) {
   capsule *c = timer->data;
   time_t now = time(NULL);
   c->started = now > c->started ? now : c->started + 1;
+  c->afresh = false;
   capsule_touch(c);
   capsule_set_status(c, CAPSULE_RUNNING);
 }
@@ -184,14 +194,26 @@ static capsule *capsule_of(box *b) {
 
 void capsule_ready(box *b) {
   capsule *c = capsule_of(b);
-  if (c->status == CAPSULE_STARTING)
+  if (c->status == CAPSULE_STARTING || c->status == CAPSULE_RESUMING)
     change_later(c, on_started);
+}
+
+/* It remains what it was, with its files. */
+static void on_not_resumed(uv_timer_t *timer) {
+  capsule *c = timer->data;
+  volumes_detach(c);
+  capsule_set_status(c, CAPSULE_PAUSED);
 }
 
 void capsule_gone(box *b) {
   capsule *c = capsule_of(b);
   bool meant = c->status == CAPSULE_STOPPING;
   uv_timer_stop(&c->timer);
+  if (c->afresh && c->status == CAPSULE_RESUMING) {
+    box_end(b);
+    change_later(c, on_not_resumed);
+    return;
+  }
   c->ended = uv_now(c->all->site.loop);
   c->status = meant ? CAPSULE_STOPPED : CAPSULE_ERROR;
   capsule_cut(c);
@@ -257,17 +279,25 @@ void capsule_pause_idle(capsule *c) {
 
 void capsule_resume(capsule *c) {
   capsule_set_status(c, CAPSULE_RESUMING);
-  capsule_order(c, "resume", after_resume);
+  c->afresh = !c->box.sandbox;
+  if (!c->afresh)
+    capsule_order(c, "resume", after_resume);
+  else if (!volumes_return(c) || !capsule_start(c))
+    change_later(c, on_not_resumed);
 }
 
-static void on_stop_due(uv_timer_t *timer) {
-  capsule *c = timer->data;
-  box_stop(&c->box);
+void capsule_stop_now(capsule *c) {
+  uv_timer_stop(&c->timer);
+  if (c->box.sandbox)
+    box_stop(&c->box);
+  else if (c->status == CAPSULE_STOPPING && !capsule_is_filling(c))
+    capsule_gone(&c->box);
 }
+
+static void on_stop_due(uv_timer_t *timer) { capsule_stop_now(timer->data); }
 
 bool capsule_destroy(capsule *c) {
-  if (c->status == CAPSULE_STOPPING || c->status == CAPSULE_STOPPED ||
-      c->status == CAPSULE_ERROR)
+  if (capsule_is_over(c))
     return false;
   capsule_set_status(c, CAPSULE_STOPPING);
   capsule_cut(c);

@@ -69,10 +69,12 @@ struct capsule {
   char *folder;
   char *system; /* of the box */
   box box;
-  bool idle; /* it was paused for being idle */
-  bool away; /* paused, although its status does not say so yet */
+  bool idle;   /* it was paused for being idle */
+  bool away;   /* paused, although its status does not say so yet */
+  bool afresh; /* it resumes by a new sandbox, with the files that it had */
   struct volume *volumes[CAPSULE_VOLUMES]; /* attached to it */
   size_t volume_count;
+  char *had_volumes; /* under the server before: their ids; or NULL */
   struct copying
       *copying; /* the copy of its tree that is being made; or NULL */
   list sessions, watchers;
@@ -94,12 +96,13 @@ typedef struct capsules {
   generation generation;
   struct events *events; /* told of each change of status; or NULL */
   const traits *traits;
+  struct volumes *volumes;
   list list;
   list buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
   const char *system; /* the tree of the platform's templates; or NULL */
   const char *data;   /* folder that holds one for each capsule */
-  bool keep_data;     /* their folders remain at the end */
+  bool keep_data;     /* the next server takes them up */
   bool ending;
   unsigned live; /* capsules with a sandbox or a folder, and jobs in progress */
   void (*all_gone)(void *arg);
@@ -137,6 +140,12 @@ void capsules_free(capsules *all);
 void capsules_hold(capsules *all);
 void capsules_release(capsules *all);
 
+/* Allocates a capsule without a folder; puts it in its place in the list, which
+ * takes it over; frees one that is not in the list. */
+capsule *capsule_new(capsules *all, const char *id, const char *system);
+void capsule_enlist(capsule *c);
+void capsule_free(capsule *c);
+
 /* Creates a capsule, which starts; NULL if the system lacks resources. */
 capsule *capsule_create(capsules *all, const capsule_wishes *wishes);
 
@@ -152,6 +161,9 @@ const char *capsule_status_text(const capsules *all, capsule_status status);
 /* The only function that changes a status. */
 void capsule_set_status(capsule *c, capsule_status status);
 
+/* Whether it has ended or is about to. */
+bool capsule_is_over(const capsule *c);
+
 /* The changes of status; each requires certain statuses. */
 void capsule_pause(capsule *c);
 void capsule_pause_idle(capsule *c);
@@ -160,6 +172,9 @@ void capsule_resume(capsule *c);
 /* The same for its end, from any status; false if it has ended or is about
  * to. */
 bool capsule_destroy(capsule *c);
+
+/* Ends what is left of one that is about to end, without delay. */
+void capsule_stop_now(capsule *c);
 
 /* Removes its folder in the background; afterwards the capsule counts as
  * gone. */
@@ -186,6 +201,25 @@ bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg);
 
 /* snapshotting.c: aborts whichever of the two is in progress. */
 void capsule_copy_stop(capsule *c);
+
+/* snapshotting.c: whether its folder is being filled: capsule_gone is called at
+ * the end of that. */
+bool capsule_is_filling(const capsule *c);
+
+/* snapshotting.c: where its folder is until it is full; allocated. */
+char *capsule_filling_path(const capsule *c);
+
+/* keeping.c: records it for the next server, if there is one to be; false on
+ * failure. Removes the record. */
+bool capsule_keep(const capsule *c);
+void capsule_forget(const capsule *c);
+
+/* keeping.c: takes up the capsules of the server before. False if the data
+ * folder cannot be used. */
+bool capsules_take_up(capsules *all);
+
+/* They can be read by id for at least this time after their end. */
+#define CAPSULE_ENDED_KEPT_S 3600
 
 /* The hooks of its box: it is ready; it has ended. */
 void capsule_ready(box *b);

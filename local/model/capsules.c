@@ -12,9 +12,9 @@
 
 #define REAPER_MS 2000
 #define MONITOR_MS 15000
-/* Capsules that have ended can be read by id for at least this time; after that
- * the oldest are removed if there are too many. */
-#define ENDED_KEPT_MS ((uint64_t)3600 * 1000)
+/* Of those that have ended for long, the oldest are removed if there are too
+ * many. */
+#define ENDED_KEPT_MS ((uint64_t)CAPSULE_ENDED_KEPT_S * 1000)
 #define ENDED_MAX 10000
 
 /* ---- ids ----------------------------------------------------------------- */
@@ -41,9 +41,13 @@ capsule *capsule_find(capsules *all, const char *id) {
 
 /* ---- the list ------------------------------------------------------------ */
 
-static void link_in(capsules *all, capsule *c) {
+void capsule_enlist(capsule *c) {
+  capsules *all = c->all;
+  list_link *before = all->list.first;
+  while (before && LIST_ITEM(before, capsule, link)->created > c->created)
+    before = before->next;
   list_prepend(bucket_of(all, c->id), &c->in_bucket);
-  list_prepend(&all->list, &c->link);
+  list_insert(&all->list, before, &c->link);
   all->count++;
 }
 
@@ -57,25 +61,39 @@ static void on_timer_closed(uv_handle_t *handle) {
   capsule *c = handle->data;
   free(c->metrics.points);
   free(c->labels);
+  free(c->had_volumes);
   free(c->folder);
   free(c->system);
   free(c);
 }
 
-static void free_capsule(capsule *c) {
+void capsule_free(capsule *c) {
   uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 
-static bool make_path(capsule *c, const char *system) {
-  c->folder = path_join(c->all->data, c->id);
+capsule *capsule_new(capsules *all, const char *id, const char *system) {
+  capsule *c = calloc(1, sizeof(*c));
+  if (!c)
+    return NULL;
+  c->folder = path_join(all->data, id);
   c->system = system ? strdup(system) : NULL;
-  c->box = (box){.site = &c->all->site,
+  if (!c->folder || (system && !c->system)) {
+    free(c->folder);
+    free(c->system);
+    free(c);
+    return NULL;
+  }
+  c->all = all;
+  snprintf(c->id, sizeof(c->id), "%s", id);
+  c->box = (box){.site = &all->site,
                  .hooks = {capsule_ready, capsule_gone},
                  .id = c->id,
                  .template = c->template,
                  .folder = c->folder,
                  .system = c->system};
-  return c->folder && (c->system || !system);
+  uv_timer_init(all->site.loop, &c->timer);
+  c->timer.data = c;
+  return c;
 }
 
 bool capsule_start(capsule *c) {
@@ -88,9 +106,10 @@ bool capsule_start(capsule *c) {
   return box_start(&c->box, binds, c->volume_count);
 }
 
-/* Its folder exists, or is being created. */
+/* Its folder exists, or is being created. It is recorded before that, so that
+ * no folder is ever nobody's. */
 static bool begin(capsule *c, const capsule_wishes *wishes) {
-  if (!make_path(c, wishes->system))
+  if (!capsule_keep(c))
     return false;
   if (wishes->snapshot)
     return capsule_fill(c, wishes->snapshot);
@@ -98,22 +117,18 @@ static bool begin(capsule *c, const capsule_wishes *wishes) {
 }
 
 capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
-  if (all->ending)
-    return NULL;
-  capsule *c = calloc(1, sizeof(*c));
+  char id[CAPSULE_ID_LEN + 1] = "cl-";
+  random_id(id + 3, CAPSULE_ID_LEN - 3);
+  capsule *c = all->ending ? NULL : capsule_new(all, id, wishes->system);
   if (!c)
     return NULL;
-  c->all = all;
-  strcpy(c->id, "cl-");
-  random_id(c->id + 3, CAPSULE_ID_LEN - 3);
   c->team = wishes->team;
   memcpy(c->template, wishes->template, sizeof(c->template));
   c->vcpus = wishes->vcpus;
   c->memory_mb = wishes->memory_mb;
   c->disk_size_mb = wishes->disk_size_mb;
   c->timeout_sec = wishes->timeout_sec;
-  uv_timer_init(all->site.loop, &c->timer);
-  c->timer.data = c;
+  c->labels = wishes->labels;
   c->status = c->told = CAPSULE_STARTING;
   c->created = c->updated = time(NULL);
   capsules_hold(all);
@@ -121,11 +136,12 @@ capsule *capsule_create(capsules *all, const capsule_wishes *wishes) {
   if (!begin(c, wishes)) {
     volumes_detach(c);
     capsule_remove_folder(c);
-    free_capsule(c);
+    capsule_forget(c);
+    c->labels = NULL;
+    capsule_free(c);
     return NULL;
   }
-  c->labels = wishes->labels;
-  link_in(all, c);
+  capsule_enlist(c);
   return c;
 }
 
@@ -151,7 +167,8 @@ static void on_reaper(uv_timer_t *timer) {
     oldest = oldest->previous;
     if (is_forgotten(c, now)) {
       unlink_it(c);
-      free_capsule(c);
+      capsule_forget(c);
+      capsule_free(c);
     }
   }
 }
@@ -190,18 +207,17 @@ void capsules_end(capsules *all) {
   all->ending = true;
   uv_close((uv_handle_t *)&all->reaper, NULL);
   uv_close((uv_handle_t *)&all->monitor, NULL);
+  capsules_hold(all);
   LIST_EACH (capsule, c, &all->list, link) {
     capsule_destroy(c);
-    uv_timer_stop(&c->timer);
-    box_stop(&c->box);
+    capsule_stop_now(c);
   }
-  if (all->live == 0)
-    all->all_gone(all->arg);
+  capsules_release(all);
 }
 
 void capsules_free(capsules *all) {
   LIST_EACH (capsule, c, &all->list, link) {
     unlink_it(c);
-    free_capsule(c);
+    capsule_free(c);
   }
 }

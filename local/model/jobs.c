@@ -1,8 +1,10 @@
 #include "model/jobs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/tree.h"
 
@@ -32,10 +34,22 @@ static void free_copy(job_copy *j) {
   free(j);
 }
 
+/* Whoever records that a copy is complete relies on it. */
+static bool is_on_disk(const char *tree) {
+  int fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool ok = fd >= 0 && syncfs(fd) == 0;
+  int error = errno;
+  if (fd >= 0)
+    close(fd);
+  errno = error;
+  return ok;
+}
+
 /* An incomplete copy is removed. */
 static void run_copy(uv_work_t *work) {
   job_copy *j = work->data;
-  if (copy_tree(j->from, j->to, j->skips, &j->stop, &j->bytes) == 0)
+  if (copy_tree(j->from, j->to, j->skips, &j->stop, &j->bytes) == 0 &&
+      (!j->all->keep_data || is_on_disk(j->to)))
     return;
   j->error = errno;
   tree_remove(j->to);

@@ -1,4 +1,5 @@
 /* Copies of a capsule's files: into a new capsule, and from a running one. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,10 @@ static void end(struct copying *k) {
   free(k);
 }
 
+bool capsule_is_filling(const capsule *c) {
+  return c->copying && c->copying->from;
+}
+
 void capsule_copy_stop(capsule *c) {
   if (c->copying && c->copying->job)
     job_copy_stop(c->copying->job);
@@ -36,16 +41,28 @@ void capsule_copy_stop(capsule *c) {
 
 /* What a template of it consists of: its folder, or its changes to a system of
  * its own. */
-static char *own_files(const capsule *c) {
-  return c->system ? path_join(c->folder, LAYERS_OWN) : strdup(c->folder);
+static char *own_files(const capsule *c, const char *folder) {
+  return c->system ? path_join(folder, LAYERS_OWN) : strdup(folder);
 }
 
 /* ---- into a new one ------------------------------------------------------ */
+
+char *capsule_filling_path(const capsule *c) {
+  size_t size = strlen(c->folder) + sizeof(".new");
+  char *path = malloc(size);
+  if (path)
+    snprintf(path, size, "%s.new", c->folder);
+  return path;
+}
 
 static void on_filled(void *arg, const char *error, int64_t bytes) {
   struct copying *k = arg;
   capsule *c = k->of;
   (void)bytes;
+  if (!error && rename(k->to, c->folder))
+    error = strerror(errno);
+  if (error)
+    job_remove(c->all, strdup(k->to));
   template_release(k->from);
   end(k);
   if (error && c->status == CAPSULE_STARTING)
@@ -58,16 +75,17 @@ static void on_filled(void *arg, const char *error, int64_t bytes) {
 bool capsule_fill(capsule *c, template *from) {
   struct copying *k = calloc(1, sizeof(*k));
   char *tree = k ? template_tree(from) : NULL;
-  char *to = own_files(c);
+  char *to = tree ? capsule_filling_path(c) : NULL;
+  char *own = to ? own_files(c, to) : NULL;
   /* The copy makes its own top. */
-  if (tree && to && (!c->system || mkdir(c->folder, 0700) == 0)) {
-    k->of = c;
-    k->from = from;
-    k->job = job_copy_start(c->all, tree, to, NULL, on_filled, k);
+  if (own && (!c->system || mkdir(to, 0700) == 0)) {
+    *k = (struct copying){.of = c, .from = from, .to = to};
+    k->job = job_copy_start(c->all, tree, own, NULL, on_filled, k);
   }
   free(tree);
-  free(to);
+  free(own);
   if (!k || !k->job) {
+    job_remove(c->all, to);
     free(k);
     return false;
   }
@@ -123,7 +141,7 @@ static void on_copied(void *arg, const char *error, int64_t bytes) {
 
 static bool start(struct copying *k) {
   const capsule *c = k->of;
-  char *from = own_files(c);
+  char *from = own_files(c, c->folder);
   if (from)
     k->job = job_copy_start(c->all, from, k->to, c->system ? NULL : walls_need,
                             on_copied, k);

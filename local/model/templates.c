@@ -200,7 +200,7 @@ bool template_save(const template *t) {
     json_text(&text, "system", t->system);
   json_object_end(&text);
   wrenn_buf_puts(&text, "\n");
-  bool ok = record_write(t->folder, &text);
+  bool ok = record_write(t->folder, &text, t->all->capsules->keep_data);
   wrenn_buf_free(&text);
   return ok;
 }
@@ -219,7 +219,7 @@ static void remove_files(template *t) {
 
 void template_remove(template *t) {
   list_remove(&t->link);
-  record_drop(t->folder);
+  record_drop(t->folder, t->all->capsules->keep_data);
   t->ready = false;
   if (t->users == 0)
     remove_files(t);

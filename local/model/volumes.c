@@ -132,7 +132,7 @@ static bool save(const volume *v) {
   json_int(&text, "attached", v->attached);
   json_object_end(&text);
   wrenn_buf_puts(&text, "\n");
-  bool ok = record_write(v->home, &text);
+  bool ok = record_write(v->home, &text, v->all->capsules->keep_data);
   wrenn_buf_free(&text);
   return ok;
 }
@@ -174,7 +174,7 @@ volume *volume_make(volumes *all, int team, const char *name, int64_t size_mb) {
 
 void volume_remove(volume *v) {
   list_remove(&v->link);
-  record_drop(v->home);
+  record_drop(v->home, v->all->capsules->keep_data);
   job_remove(v->all->capsules, v->home);
   v->home = NULL;
   free_volume(v);
@@ -204,6 +204,28 @@ void volumes_detach(capsule *c) {
     c->volumes[i]->of = NULL;
   }
   c->volume_count = 0;
+}
+
+bool volumes_return(capsule *c) {
+  volume *list[CAPSULE_VOLUMES];
+  size_t count = 0;
+  const char *at = c->had_volumes ? c->had_volumes : "";
+  for (; *at && count < CAPSULE_VOLUMES; at += strspn(at, " ")) {
+    char id[VOLUME_ID_LEN + 1];
+    size_t len = strcspn(at, " ");
+    snprintf(id, sizeof(id), "%.*s", (int)len, at);
+    at += len;
+    volume *v = volume_find(c->all->volumes, c->team, id);
+    if (v && v->status != VOLUME_DETACHED) {
+      fprintf(stderr, "wrenn-local: %s is not resumed: %s has its volume %s\n",
+              c->id, v->of->id, v->name);
+      return false;
+    }
+    if (v)
+      list[count++] = v;
+  }
+  volumes_attach(c, list, count);
+  return true;
 }
 
 void volumes_follow(capsule *c) {

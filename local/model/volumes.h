@@ -69,6 +69,10 @@ void volume_mount_path(const volume *v, char path[VOLUME_MOUNT_SIZE]);
 void volumes_attach(capsule *c, volume *const *list, size_t count);
 void volumes_detach(capsule *c);
 
+/* Attaches the volumes that a capsule had under the server before, those that
+ * have been removed aside; false if another capsule has one. */
+bool volumes_return(capsule *c);
+
 /* The capsule's status has changed. */
 void volumes_follow(capsule *c);
 
