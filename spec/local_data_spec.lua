@@ -4,6 +4,7 @@
 local disk = require("spec.support.disk")
 local expect = require("spec.support.expect")
 local server = require("spec.support.server")
+local tree = require("spec.support.tree")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
 
@@ -151,6 +152,18 @@ describe("a capsule of the server before", function()
       api_key = "wrn_second" }))
     expect.error("NotFoundError", Capsule.get_info(made.id,
       { client = others }))
+  end);
+
+  walls.only(it, pending)("keeps what it has changed in its system", function()
+    local base = tree()
+    start("--generation 0.4 --system " .. base)
+    local made = create()
+    assert(made.commands:run("rm /etc/given && echo new >/etc/kept/two"))
+    restart("KILL") -- and what its system is does not depend on the option
+    assert.are.equal("one\ntwo\n", assert(connect(made.id).commands:run(
+      "ls /etc/kept; cat /etc/given 2>/dev/null")).stdout)
+    s:stop()
+    os.execute("rm -rf " .. base)
   end);
 
   walls.only(it, pending)("gets its volumes back, if they are free", function()
