@@ -37,7 +37,7 @@ export TSAN_OPTIONS="log_path='$reports/tsan':exitcode=0"
 TSAN_OPTIONS+=":suppressions='$PWD/scripts/tsan.supp':print_suppressions=0"
 
 if [ $# -eq 0 ]; then
-  set -- spec/{relay,snapshots}_spec.lua
+  set -- spec/{relay,snapshots,local_snapshots}_spec.lua
 fi
 passed=0
 for test in "$dir"/spec/c/api_test "$dir"/local/spec/copy_test; do

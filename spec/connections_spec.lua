@@ -1,5 +1,6 @@
--- How connections are made: proxies, trust, addresses, descriptors. The rules are
--- the same for requests and WebSockets, so each is tested with both.
+-- Any Lua: how connections are made, which is C: proxies, trust, addresses,
+-- descriptors. The rules are the same for requests and WebSockets, so each is
+-- tested with both.
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
