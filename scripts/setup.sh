@@ -50,7 +50,7 @@ shellcheck             checks the scripts
 luarocks               builds the rock
 mmdebstrap             makes the bare Debian 13 of the gate
 cargo                  fetches the newest libuv and libcurl
-python3-pip            fetches a current Neovim
+python3-pip            fetches a current Neovim and more
 python3-pylsp          a language server, to run in a capsule
 lua5.1                 another Lua to run on
 lua5.3                 another Lua to run on

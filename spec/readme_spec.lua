@@ -1,29 +1,11 @@
 -- The programs in the README work, whoever is the capsule's user.
 
+local documents = require("spec.support.documents")
 local host = require("spec.support.host")
 local nginx = require("spec.support.nginx")
 local server = require("spec.support.server")
 local walls = require("spec.support.walls")
 local wrenn = require("wrenn")
-
--- The blocks of code of a document: {kind =, text =, under =}, where `under` is
--- the heading above.
-local function blocks_of(path)
-  local list, block, under = {}, nil, ""
-  for line in (host.read_file(path)):gmatch("([^\n]*)\n") do
-    if block and line == "```" then
-      block.text = table.concat(block, "\n") .. "\n"
-      list[#list + 1], block = block, nil
-    elseif block then
-      block[#block + 1] = line
-    elseif line:find("^```%w") then
-      block = { kind = line:sub(4), under = under }
-    elseif line:find("^#") then
-      under = line:gsub("^#+ ", "")
-    end
-  end
-  return list
-end
 
 local function with_file(text, use)
   local path = os.tmpname()
@@ -50,7 +32,7 @@ local function check_output(program, text)
 end
 
 local function program()
-  return blocks_of("README.md")[1].text
+  return documents.blocks_of("README.md")[1].text
 end
 
 for _, user in ipairs({ "root", "wrenn-user" }) do
@@ -139,7 +121,7 @@ describe("the programs of", function()
   for _, name in ipairs({ "README.md", "docs/hosts.md", "docs/python.md" }) do
     it(name .. " run from top to bottom, and print what they say", function()
       local count = 0
-      for _, block in ipairs(blocks_of(name)) do
+      for _, block in ipairs(documents.blocks_of(name)) do
         if block.kind == "lua" then
           count = count + 1
           local text = block.text
@@ -166,7 +148,7 @@ describe("the programs of", function()
   -- that is not about nginx's own folders, and below it the document's.
   it("docs/openresty.md serve what they say", function()
     local conf
-    for _, block in ipairs(blocks_of("docs/openresty.md")) do
+    for _, block in ipairs(documents.blocks_of("docs/openresty.md")) do
       conf = block.kind == "nginx" and block.text or conf
     end
     local variables, http = conf:match("^(.-)http {(.*)$")
@@ -186,7 +168,7 @@ describe("the programs of", function()
   end)
 
   it("the README, by the command that it names for them", function()
-    for _, block in ipairs(blocks_of("README.md")) do
+    for _, block in ipairs(documents.blocks_of("README.md")) do
       if block.kind == "sh" and block.text:find("bin/wrenn local", 1, true)
         and host.lua:find("5.4", 1, true)
       then

@@ -55,18 +55,21 @@ end
 --- assert for every Lua: raises the second value if the first is nil or false,
 --- and returns all values otherwise. (assert of PUC Lua 5.1 rejects error
 --- objects that are not strings.)
----@generic T
----@param ... T...  what a call returned
----@return T... values  the same
-function wrenn.check(...)
-  if not (...) then
-    local err = select(2, ...)
+---@generic T, R
+---@overload fun<T, R>(value?: T, ...: R...): std.NotNull<T>, R...
+---@param value? T  what a call returned
+---@param ... R...  what else it returned
+---@return T value  the same
+---@return R... more
+function wrenn.check(value, ...)
+  if not value then
+    local err = ...
     if errors.is_error(err) then
       errors.raise(errors.locate(err))
     end
     error(err == nil and "check failed" or err, 2)
   end
-  return ...
+  return value, ...
 end
 
 local function leave_held(close, resource, lift, ok, ...)
@@ -86,10 +89,10 @@ end
 --- case: `local r <close>` of Lua 5.4 for every Lua. A capsule made by create
 --- is destroyed. This also happens if the coroutine is killed by its host (a
 --- request in OpenResty) or collected.
----@generic T
+---@generic T, R
 ---@param resource T  a capsule, a client, a stream or whatever has a `__close`
----@param fn fun(resource: T): any  what to do with it
----@return any ...  what the function returned
+---@param fn fun(resource: T): R...  what to do with it
+---@return R... results  what the function returned
 function wrenn.with(resource, fn)
   local close = (getmetatable(resource) or {}).__close
   if not close then

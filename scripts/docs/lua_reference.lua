@@ -33,10 +33,17 @@ end
 
 local function each_type(class)
   local list = { class.parent }
+  local function add(texts)
+    for _, text in ipairs(texts) do
+      list[#list + 1] = text
+    end
+  end
+  add(class.overloads)
   for _, field in ipairs(class.fields) do
     list[#list + 1] = field.type
   end
   for _, fn in ipairs(class.functions) do
+    add(fn.overloads)
     for _, part in ipairs({ fn.params, fn.results }) do
       for _, value in ipairs(part) do
         list[#list + 1] = value.type
@@ -170,8 +177,9 @@ end
 
 -- ---- faults ----------------------------------------------------------------
 
-local function find_faults(class)
-  local faults = {}
+-- Adds to `faults` what a class lacks; of one that cannot be reached, only its
+-- fields are described.
+local function find_faults(faults, class, public)
   local function want(text, place, what)
     if text == "" then
       faults[#faults + 1] = ("%s: %s of %s has no description"):format(place,
@@ -182,19 +190,18 @@ local function find_faults(class)
     want(field.description, class.place, "field '" .. field.name .. "'")
   end
   local seen = {}
-  for _, fn in ipairs(class.functions) do
+  for _, fn in ipairs(public and class.functions or {}) do
     want(fn.text, fn.place, "function '" .. fn.name .. "'")
     if seen[fn.name] then
       faults[#faults + 1] = fn.place .. ": a second " .. fn.name
     end
     seen[fn.name] = true
   end
-  return faults
 end
 
 --- Returns the document, and a list of faults.
 function lua_reference.write(model)
-  local out, faults = { INTRO }, {}
+  local out, faults, public = { INTRO }, model.faults, {}
   local order = in_order(model)
   for _, one in ipairs(order) do
     out[#out + 1] = ("- [`%s`](#%s)"):format(one.name, slug(one.name))
@@ -202,15 +209,17 @@ function lua_reference.write(model)
   for _, one in ipairs(order) do
     if one.functions then
       add_class(model, out, one)
-      for _, fault in ipairs(find_faults(one)) do
-        faults[#faults + 1] = fault
-      end
+      public[one] = true
     else
       out[#out + 1] = ("\n## `%s`\n"):format(one.name)
       out[#out + 1] = shown_text(one.text) .. "\n"
       add_value(model, out, "", one)
     end
   end
+  for _, class in pairs(model.classes) do
+    find_faults(faults, class, public[class])
+  end
+  table.sort(faults)
   return table.concat(out, "\n"):gsub("\n\n\n+", "\n\n") .. "\n", faults
 end
 

@@ -68,10 +68,12 @@ end
 local tags = {}
 
 function tags.class(block, text)
+  local partial = text:find("^%(partial%)") ~= nil
   local name, parent, description =
     text:gsub("^%b()%s*", ""):match("^([%w_.]+)%s*:?%s*([%w_.]*)%s*(.*)$")
   block.class = { name = name, parent = parent ~= "" and parent or nil,
-    description = description, fields = {}, functions = {} }
+    description = description, partial = partial, fields = {},
+    functions = {}, overloads = {} }
   return block.class
 end
 
@@ -114,7 +116,8 @@ function tags.type(block, text)
 end
 
 function tags.overload(block, text)
-  table.insert(block.overloads, text)
+  -- Of a class, which can be called, or of a function.
+  table.insert(block.class and block.class.overloads or block.overloads, text)
 end
 
 -- What says nothing to a reader.
@@ -180,6 +183,10 @@ local function add_class(model, block)
     model.classes[new.name] = class
   end
   if class ~= new then
+    if not (class.partial and new.partial) then
+      table.insert(model.faults, ("%s: a second class %s; the first is at %s")
+        :format(block.place, new.name, class.place))
+    end
     for _, field in ipairs(new.fields) do
       table.insert(class.fields, field)
     end
@@ -227,12 +234,14 @@ local function add_function(model, block, classes)
   end
   table.insert(class.functions, { name = name, method = mark == ":",
     receiver = receiver:lower(), text = block.text, params = block.params,
-    results = block.results, place = block.place })
+    results = block.results, overloads = block.overloads,
+    place = block.place })
 end
 
---- Reads files into a model: {classes =, aliases =} by name.
+--- Reads files into a model: {classes =, aliases =} by name, and a list of
+--- `faults`.
 function luacats.read(paths)
-  local model = { classes = {}, aliases = {} }
+  local model = { classes = {}, aliases = {}, faults = {} }
   local files = {}
   for _, path in ipairs(paths) do
     local blocks, classes = each_block(path), {}

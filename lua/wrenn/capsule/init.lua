@@ -19,6 +19,7 @@ local task = require("wrenn.task")
 local wait = require("wrenn.client.status")
 
 ---@class wrenn.Capsule
+---@overload fun(opts?: wrenn.CapsuleOptions): wrenn.Capsule|nil, wrenn.Error?
 ---@field id string      "cl-..."
 ---@field info wrenn.CapsuleInfo  what the server last said about it
 ---@field client wrenn.Client  the client of its calls

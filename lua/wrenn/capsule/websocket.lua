@@ -6,6 +6,7 @@ local http = require("wrenn.wire.http")
 local reader = require("wrenn.reader")
 
 ---@class wrenn.WebSocket
+---@overload fun(): string|nil, boolean
 ---@field close_code? integer   from the peer's close frame, after the end
 ---@field close_reason? string  from the same
 local WebSocket =

@@ -8,9 +8,10 @@ local exit = require("wrenn.cli.exit")
 
 ---@class wrenn.cli.Context
 ---@field name string       the command's, with its subcommand
----@field json boolean      --json was given
----@field quiet boolean     -q was given
----@field tty {stdin: boolean, stdout: boolean, stderr: boolean}
+---@field json boolean      whether --json was given
+---@field quiet boolean     whether -q was given
+---@field tty {stdin: boolean, stdout: boolean, stderr: boolean}  which of them
+---  are terminals
 ---@field streams? boolean  silence of the server is normal for this command
 local Context = {}
 Context.__index = Context

@@ -34,6 +34,7 @@ local RECONNECT_TIMEOUT = 60
 ---@field attempts? integer  with "reconnected": the number of attempts
 
 ---@class wrenn.EventStream
+---@overload fun(): wrenn.Event|nil
 ---@field err? wrenn.Error   after the end: the reason
 local Stream =
   reader.class("wrenn.EventStream", "is_event_stream",

@@ -22,6 +22,7 @@ local M = {
 local DEFAULT_LIMIT = 30
 
 ---@class wrenn.code_runner.Capsule: wrenn.Capsule
+---@overload fun(opts?: wrenn.code_runner.Options): wrenn.code_runner.Capsule|nil, wrenn.Error?
 ---@field kernel string  the kernelspec of its code; once a kernel has been
 ---  started, the one that there was
 local Code = setmetatable({ is_code_capsule = true }, { __index = capsules })

@@ -185,9 +185,12 @@ end
 --- With `stdin`, a file is created first by POST .../files/stream/write, which
 --- the command removes when it starts; with `user`, the user is looked up
 --- first.
+---@overload fun(self: wrenn.Commands, cmd: string, opts: {background: true, durable: true}): wrenn.DurableHandle|nil, wrenn.Error?
+---@overload fun(self: wrenn.Commands, cmd: string, opts: {background: true}): wrenn.CommandHandle|nil, wrenn.Error?
 ---@param cmd string
 ---@param opts? wrenn.RunOptions
----@return wrenn.CommandResult|wrenn.CommandHandle|wrenn.DurableHandle|nil
+---@return wrenn.CommandResult|nil result  or a wrenn.CommandHandle, with
+---  `background`, or a wrenn.DurableHandle, with `durable` as well
 ---@return wrenn.Error? err  a non-zero exit code is no error, unless `check`;
 ---  ValidationError if there is no such user
 function Commands:run(cmd, opts)
@@ -196,6 +199,7 @@ function Commands:run(cmd, opts)
   opts = with_limit(check.options(opts, "run", run_spec))
   check_run(opts)
   if opts.durable then
+    ---@diagnostic disable-next-line: return-type-mismatch
     return durable.start(self, cmd, opts)
   elseif opts.background then
     return run_background(self, cmd, opts)

@@ -11,7 +11,14 @@ local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
 local silence = require("wrenn.client.silence")
 
+---@class wrenn.StreamEvent
+---@field type string     "start", "stdout", "stderr", "exit" or "error"
+---@field pid integer     of "start"
+---@field data string     of "stdout" and "stderr"; of "error", what went wrong
+---@field exit_code integer  of "exit"
+
 ---@class wrenn.Stream
+---@overload fun(): wrenn.StreamEvent|nil
 ---@field pid? integer        of the process, from its start event on
 ---@field exit_code? integer  after an exit event
 ---@field err? wrenn.Error    after an end without an exit event: the reason
@@ -162,7 +169,7 @@ end
 --- ConnectionError, what an error event says, a malformed frame, a time limit.
 --- With `check`, CommandError for an exit code that is not 0. Or the wait was
 --- interrupted; the stream remains usable.
----@type fun(self: wrenn.Stream): table?, wrenn.Error?
+---@type fun(self: wrenn.Stream): wrenn.StreamEvent?, wrenn.Error?
 Stream.read = reader.read
 
 -- The iterator of all readers, with a shortcut for output that follows other

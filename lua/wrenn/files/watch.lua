@@ -114,7 +114,15 @@ done
 local MISSING = 44
 local MAX_NOTES = 4096
 
+---@class wrenn.Change
+---@field type string     "create", "write", "chmod", "remove", "rename" or
+---  "overflow"
+---@field path string     of what has changed
+---@field name string     its name in its directory
+---@field directory? boolean  whether it is one
+
 ---@class wrenn.Watch
+---@overload fun(): wrenn.Change|nil
 local Watch = reader.class("wrenn.Watch", "is_watch", "the watch was closed")
 
 local finish, fail = reader.finish, reader.fail
@@ -190,7 +198,7 @@ end
 --- Returns nil at the end, when the watched path has been removed or moved away;
 --- or nil, err when watching failed, or when the wait was interrupted: then the
 --- watch remains usable.
----@type fun(self: wrenn.Watch): {type: string, path: string, name: string, directory?: boolean}?, wrenn.Error?
+---@type fun(self: wrenn.Watch): wrenn.Change?, wrenn.Error?
 Watch.read = reader.read
 
 --- Stops watching and ends the helper. May be called again.

@@ -10,8 +10,8 @@ local words = require("wrenn.git.words")
 local credentials = {}
 
 ---@class wrenn.git.Credentials
----@field username string
----@field password string
+---@field username string  as git asks for it
+---@field password string  likewise
 ---@field origin? string   the scheme, host and port they are for
 ---@field stored? string   the URL of the remote if it contains other ones
 

@@ -18,7 +18,7 @@ local FEED = [[printf "%s\n" "$WRENN_GIT_INPUT" | git "$@"]]
 ---@field args string[]        git's words
 ---@field call table           cwd, envs and timeout of the method call
 ---@field timeout? number      seconds, if the call has none (30)
----@field credentials? wrenn.git.Credentials
+---@field credentials? wrenn.git.Credentials  for the remote
 ---@field envs? table<string, string>  additional variables; secret
 ---@field input? string        the standard input of git; secret
 ---@field secret? wrenn.git.Credentials  to be removed from texts

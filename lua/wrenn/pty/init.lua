@@ -21,7 +21,16 @@ local words = require("wrenn.commands.words")
 
 local unpack = table.unpack or unpack
 
+---@class wrenn.PtyEvent
+---@field type string     "started", "output", "exit", "error" or "ping"
+---@field pid integer     of "started"
+---@field tag string      of "started"
+---@field data string     of "output", its bytes; of "error", what went wrong
+---@field fatal boolean   of "error": whether the server ends the terminal
+---@field exit_code integer  of "exit"
+
 ---@class wrenn.Pty
+---@overload fun(): wrenn.PtyEvent|nil
 ---@field pid? integer        from the started event on
 ---@field tag? string         for pty_connect
 ---@field exit_code? integer  after an exit event
@@ -122,7 +131,7 @@ end
 --- stream, or if the terminal has not started. With `check`, CommandError for an
 --- exit code that is not 0. Or the wait was interrupted; the terminal remains
 --- usable.
----@type fun(self: wrenn.Pty): table?, wrenn.Error?
+---@type fun(self: wrenn.Pty): wrenn.PtyEvent?, wrenn.Error?
 Pty.read = reader.read
 
 -- ---- input -----------------------------------------------------------------

@@ -467,9 +467,10 @@ end
 --- error of the function, or of a task that nobody waited for. If the calling
 --- task is cancelled, spawned tasks continue in the enclosing run. After Ctrl-C
 --- all are cancelled, and get some seconds to tidy up.
----@param fn function
----@param ... any  its arguments
----@return any ...  what it returned
+---@generic A, R
+---@param fn fun(...: A...): R...
+---@param ... A...  its arguments
+---@return R... results  what it returned
 function task.run(fn, ...)
   check.arg(fn, "fn", "run", "function")
   local here, refused = scheduler.current()
@@ -578,8 +579,9 @@ function task.gather(fns)
 end
 
 --- Calls a function for each item of a list, some of them at the same time.
----@param list any[]
----@param fn fun(item: any, index: integer): any
+---@generic T
+---@param list T[]
+---@param fn fun(item: T, index: integer): any...
 ---@param opts? {concurrency: integer}  16
 ---@return any[]|nil results  in the list's order
 ---@return wrenn.Error? err  the first failure; the others are cancelled then

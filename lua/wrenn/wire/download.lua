@@ -8,6 +8,7 @@ local retry = require("wrenn.wire.retry")
 local scheduler = require("wrenn.task.scheduler")
 
 ---@class wrenn.Download
+---@overload fun(): string|nil
 ---@field size? integer  the file's size when the download began; nil if it was
 ---  not looked up
 local Download =
