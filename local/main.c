@@ -18,6 +18,7 @@
 #include "box/survey.h"
 #include "box/uplink.h"
 #include "box/walls.h"
+#include "model/shelf.h"
 #include "model/stats.h"
 #include "proxy/proxy.h"
 #include "util/clock.h"
@@ -25,7 +26,6 @@
 #include "wrenn.h"
 
 #define PTY_PING_MS 30000
-#define SYSTEM_PATH_MAX 1024 /* it is a part of records */
 #define HEAD_MS 30000
 #define KEPT_MS 120000
 
@@ -60,6 +60,9 @@ typedef struct program {
 
 static const char usage[] =
     "usage: wrenn-local [OPTION...] [-- COMMAND [ARGUMENT...]]\n"
+    "       wrenn-local template add NAME DIR|TARBALL\n"
+    "       wrenn-local template list\n"
+    "       wrenn-local template remove NAME\n"
     "\n"
     "Serves the capsule API on this machine. With a command, runs the command "
     "with WRENN_BASE_URL and WRENN_API_KEY set, and exits when it does.\n"
@@ -305,11 +308,11 @@ static void try_system(program *p) {
 }
 
 static void find_system(program *p) {
-  if (!realpath(p->options.system, p->system) ||
-      strlen(p->system) > SYSTEM_PATH_MAX)
-    die(1, "cannot use the tree of --system: ",
-        strlen(p->system) > SYSTEM_PATH_MAX ? "its path is too long"
-                                            : strerror(errno));
+  const char *wrong = realpath(p->options.system, p->system)
+                          ? shelf_refuses(p->system)
+                          : strerror(errno);
+  if (wrong)
+    die(1, "cannot use the tree of --system: ", wrong);
 }
 
 /* wrenn-agent is in the folder of this program, or where it is installed. */
@@ -468,6 +471,8 @@ static void init_loop(uv_loop_t *loop) {
 int main(int argc, char **argv) {
   static program p;
   fill_standard_streams();
+  if (argc > 1 && !strcmp(argv[1], "template"))
+    return shelf_command(argc - 1, argv + 1);
   p.options = parse(argc, argv);
   uint64_t open_files = raise_limit(&p.server.http.open_files);
   if (p.options.check)

@@ -117,24 +117,35 @@ for _, user in ipairs({ "root", "wrenn-user" }) do
 end
 
 -- What a server says that does not start, and its status.
-local function refusal(args)
-  local text = disk.shell(("%s %s -- true 2>&1; echo $?"):format(program, args))
+local function refusal(args, environment)
+  local text = disk.shell(("%s %s %s -- true 2>&1; echo $?")
+    :format(environment or "", program, args))
   return text:match("^(.-)(%d+)\n$")
 end
 
 walled("wrenn-local that cannot have the system it is told", function()
   it("says so and ends, and takes no other", function()
-    local said, status = refusal("--system /nowhere/at/all")
-    assert.are.equal("wrenn-local: cannot use the tree of --system:"
-      .. " No such file or directory\n", said)
+    local base = tree()
+    local yours = "it does not belong to the user who runs the server"
+    local strange = disk.shell("id -u") == "0\n" and base or "/"
+    os.execute("test " .. strange .. " = / || chown 1:1 " .. base)
+    for _, case in ipairs({
+      { "1", "--system /nowhere/at/all", "No such file or directory" },
+      { "1", "--system /proc", "it is no system, as it has no /bin/sh" },
+      { "1", "--system " .. strange, yours },
+      { "2", "--system / --isolation none", "--system DIR needs bubblewrap" },
+    }) do
+      local said, status = refusal(case[2])
+      assert.are.equal(case[1], status, said)
+      assert.is_truthy(said:find(case[3], 1, true), said)
+      assert.is_truthy(said:find("^wrenn%-local: [^\n]+\n$"), said)
+    end
+    os.execute("test " .. strange .. " = / || chown 0:0 " .. base)
+    -- One in which the agent does not start.
+    local said, status = refusal("--system " .. base, "WRENN_AGENT=/bin/false")
+    assert.are.equal("wrenn-local: no capsule can be started with --system "
+      .. base .. "\n", said)
     assert.are.equal("1", status)
-    said, status = refusal("--system / --isolation none")
-    assert.is_truthy(said:find("--system DIR needs bubblewrap", 1, true), said)
-    assert.are.equal("2", status)
-    -- An overlay cannot have changes below what cannot be written.
-    said, status = refusal("--system /proc")
-    assert.is_truthy(said:find("no capsule can be started with --system /proc",
-      1, true), said)
-    assert.are.equal("1", status)
+    os.execute("rm -r " .. base)
   end)
 end)

@@ -118,6 +118,7 @@ static bool take_template(conn *c, const char *given, capsule_wishes *wishes) {
     api_reply_fault(c, FAULT_TEMPLATE_NAME, given);
     return false;
   }
+  templates_look(&server_of(c)->templates);
   template *t = *slug ? template_by_slug(&server_of(c)->templates,
                                          request_of(c)->team, slug, name)
                       : template_find(&server_of(c)->templates,

@@ -91,7 +91,7 @@ static void on_made(void *arg, const char *error, int64_t bytes) {
 /* Chooses the requested name or a free one; false if it is refused. */
 static bool take_name(conn *c, const char *asked,
                       char name[TEMPLATE_NAME_MAX + 1]) {
-  const templates *all = &server_of(c)->templates;
+  templates *all = &server_of(c)->templates;
   if (asked && *asked) {
     if (!template_name_ok(asked)) {
       api_reply_fault(c, FAULT_SNAPSHOT_NAME, asked);
@@ -104,6 +104,7 @@ static bool take_name(conn *c, const char *asked,
       random_hex(name + len, 8);
     } while (template_find(all, request_of(c)->team, name));
   }
+  templates_look(all);
   const template *taken = template_find(all, request_of(c)->team, name);
   if (!taken)
     return true;
@@ -256,6 +257,7 @@ static int64_t put_templates(const templates *all, const wanted *w,
 void handle_snapshot_list(conn *c) {
   wanted w = {.team = request_of(c)->team, .page = 1, .per_page = INT32_MAX};
   bool paged = since(c, GENERATION_0_4);
+  templates_look(&server_of(c)->templates);
   wrenn_buf json = {0};
   api_query(c, "type", w.type, sizeof(w.type));
   if (paged) {

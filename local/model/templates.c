@@ -10,6 +10,7 @@
 #include "json.h"
 #include "model/jobs.h"
 #include "model/record.h"
+#include "model/shelf.h"
 #include "model/team.h"
 #include "util/json_out.h"
 #include "util/path.h"
@@ -17,6 +18,9 @@
 
 #define TREE "tree"
 #define FOLDER_LEN 16
+
+static const char *const platform[] = {"minimal-ubuntu", "minimal",
+                                       "code-runner-beta"};
 
 bool template_name_ok(const char *name) {
   static const char first[] = "abcdefghijklmnopqrstuvwxyz"
@@ -92,9 +96,49 @@ static bool is_folder_name(const char *name) {
          strspn(name, "0123456789abcdef") == FOLDER_LEN;
 }
 
+static void on_shelf(void *arg, const char *name, const char *tree,
+                     time_t made) {
+  templates *all = arg;
+  template *t = NULL;
+  LIST_EACH (template, other, &all->list, link)
+    if (other->platform && strcmp(other->name, name) == 0)
+      t = other;
+  if (t && t->shelved && strcmp(t->system, tree) == 0)
+    t->seen = true;
+  if (t || !(t = new_template(name)))
+    return;
+  if (!set_system(t, tree)) {
+    free_template(t);
+    return;
+  }
+  t->platform = t->shelved = t->seen = t->ready = true;
+  t->created = made;
+  t->all = all;
+  list_append(&all->list, &t->link);
+}
+
+/* What has got another tree under its name is found again the next time. */
+void templates_look(templates *all) {
+  if (!all->capsules->site.bwrap)
+    return;
+  LIST_EACH (template, t, &all->list, link)
+    t->seen = false;
+  shelf_each(on_shelf, all);
+  LIST_EACH (template, t, &all->list, link)
+    if (t->shelved && !t->seen) {
+      list_remove(&t->link);
+      free_template(t);
+    }
+}
+
+bool template_is_platform(const char *name) {
+  for (size_t i = 0; i < sizeof(platform) / sizeof(platform[0]); i++)
+    if (strcmp(platform[i], name) == 0)
+      return true;
+  return false;
+}
+
 bool templates_open(templates *all, capsules *capsules) {
-  static const char *const platform[] = {"minimal-ubuntu", "minimal",
-                                         "code-runner-beta"};
   *all = (templates){.capsules = capsules};
   for (size_t i = 0; i < sizeof(platform) / sizeof(platform[0]); i++) {
     template *t = new_template(platform[i]);

@@ -22,6 +22,9 @@ typedef struct template {
   int64_t vcpus, memory_mb, size_bytes;
   time_t created;
   char *folder; /* a snapshot's, with its tree and its record */
+  bool shelved; /* one of the user's, of shelf.h, which counts as one of the
+                   platform's */
+  bool seen;    /* it is still on the shelf */
   char *system; /* the tree that its files lie over; NULL: the host's system */
   unsigned users; /* copies in progress */
 }
@@ -37,7 +40,13 @@ typedef struct templates {
 bool templates_open(templates *all, capsules *capsules);
 void templates_free(templates *all);
 
+/* Looks for what the user has added or removed. */
+void templates_look(templates *all);
+
 bool template_name_ok(const char *name);
+
+/* Whether it is that of a template of the platform. */
+bool template_is_platform(const char *name);
 
 /* Finds one by name, of the team or the platform, complete or not; NULL if
  * there is none. */

@@ -21,8 +21,8 @@ end
 --- assignments of the shell (strings). Returns it with `url`, `key` and `pid`.
 function server.start(args, environment)
   local self = setmetatable({ key = KEY }, server)
-  local command = ("echo $$; exec env %s %s --listen 127.0.0.1:0"
-    .. " --api-key %s %s")
+  local command = ("echo $$; exec env WRENN_LOCAL_TEMPLATES= %s %s"
+    .. " --listen 127.0.0.1:0 --api-key %s %s")
     :format(environment or "", wrenn_local, KEY, args or "")
   self.pipe = assert(io.popen(command))
   self.pid = assert(tonumber(self.pipe:read("*l")))
