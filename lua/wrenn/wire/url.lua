@@ -54,8 +54,16 @@ end
 -- are few and constant.
 local heads, tails = {}, {}
 
+-- The last path made of each template with one gap, and the string that fills
+-- it: most requests are about the same capsule as the one before.
+local paths, fillings = {}, {}
+
 --- Fills the gaps in "/v1/capsules/{}/files" with escaped segments.
 function url.path(template, value, ...)
+  local path = paths[template]
+  if path and fillings[template] == value and ... == nil then
+    return path
+  end
   local head, tail = heads[template], tails[template]
   if not head then
     head, tail = template:match("^(.-){}(.*)$")
@@ -65,9 +73,13 @@ function url.path(template, value, ...)
     heads[template], tails[template] = head, tail
   end
   if ... ~= nil then
-    tail = url.path(tail, ...)
+    return head .. url.segment(value) .. url.path(tail, ...)
   end
-  return head .. url.segment(value) .. tail
+  path = head .. url.segment(value) .. tail
+  if type(value) == "string" then -- 1 and 1.0 are equal, but not as text
+    paths[template], fillings[template] = path, value
+  end
+  return path
 end
 
 --- Builds a query string with a leading question mark, sorted by name, or "".
