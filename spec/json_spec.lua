@@ -14,6 +14,7 @@ describe("a JSON text", function()
 
   it("is one value of any kind", function()
     assert.are.equal(3, core.json("3"))
+    assert.are.equal("0", tostring(core.json("-0")))
     assert.are.equal("x", core.json('"x"'))
     assert.are.equal(false, core.json("false"))
     assert.are.equal(0, select("#", core.json("null")) - 1)

@@ -28,13 +28,15 @@ static void push_string(lua_State *L, const wrenn_json *value) {
 /* Whole numbers are integers where the language has them. */
 static const char *push_number(lua_State *L, const wrenn_json *value) {
   double number;
-#if LUA_VERSION_NUM >= 503
   int64_t whole;
   if (wrenn_json_int(value, &whole)) {
+#if LUA_VERSION_NUM >= 503
     lua_pushinteger(L, whole);
+#else
+    lua_pushnumber(L, (lua_Number)whole);
+#endif
     return NULL;
   }
-#endif
   if (!wrenn_json_double(value, &number))
     return "a number is too long";
   lua_pushnumber(L, number);
