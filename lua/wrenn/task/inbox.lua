@@ -79,7 +79,9 @@ end
 --- No more events will come: wakes all waiters.
 function Inbox:finish()
   self.ended = true
-  self.paused = false
+  if self.paused then -- not a new field, for which the table may have to grow
+    self.paused = false
+  end
   local waiters = self.waiters
   self.waiters = nil
   for i = 1, waiters and #waiters or 0 do

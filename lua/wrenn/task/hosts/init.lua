@@ -31,6 +31,7 @@ local hosts = {}
 local scheduler
 local chosen
 local loaded = {}
+local present = package.loaded -- by require, of the whole program
 
 local modules = {
   poll = "wrenn.task.hosts.poll",
@@ -71,14 +72,14 @@ end
 
 -- Detection only looks at loaded modules and loads none.
 local function detect()
-  local present, vim = package.loaded, rawget(_G, "vim")
+  local vim, copas = rawget(_G, "vim"), present.copas
   if present.ngx and present.ngx.get_phase then
     chosen = load("openresty")
   elseif vim and vim.schedule then
     chosen = load("uv")
   elseif present.cqueues and present.cqueues.running() then
     return load("cqueues")
-  elseif type(present.copas) == "table" and present.copas.running then
+  elseif copas and type(copas) == "table" and copas.running then
     return load("copas")
   end
   return chosen or poll
