@@ -118,6 +118,45 @@ describe("over TLS", function()
     return false
   end
 
+  it("a tunnel passes bytes as they are, both ways", function()
+    local bytes = ("0123456789abcdef"):rep(300000)
+    local p = peer.start(("c:send(c:read(%d)) c:close()"):format(#bytes))
+    fronts.tunnel = tls.front(dir .. "/good.pem", p.port)
+    local loop = assert(core.loop())
+    local function open(more)
+      more.url = "https://localhost:" .. fronts.tunnel.port
+      return assert(loop:tunnel(more))
+    end
+    local function next_event()
+      local id, kind, value
+      expect.soon(function()
+        loop:wait(0.2)
+        id, kind, value = loop:next()
+        return id
+      end)
+      return kind, value
+    end
+    local untrusting = open({})
+    assert.are.same({ "failed", "tls" }, { next_event() })
+    untrusting:cancel()
+
+    local op = open({ ca_file = dir .. "/ca.pem" })
+    local _, room = op:send_bytes(bytes) -- waits for the connection
+    assert.is_false(room)
+    local pieces, seen = {}, {}
+    repeat
+      local kind, value = next_event()
+      seen[kind] = true
+      pieces[#pieces + 1] = kind == "chunk" and value or nil
+    until kind == "closed" or kind == "failed"
+    assert.are.same({ opened = true, writable = true, chunk = true,
+      closed = true }, seen)
+    assert.is_true(table.concat(pieces) == bytes)
+    assert.are.equal("closed", (select(2, op:send_bytes("x"))))
+    loop:close()
+    p:stop()
+  end)
+
   it("a kept connection that the server has closed is done with", function()
     local p = peer.start([[
       local req = c:request()

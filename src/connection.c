@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "descriptor.h"
 #include "system.h"
 
 /* ---- what may be sent ---------------------------------------------------- */
@@ -36,18 +37,6 @@ bool wrenn_url_ok(const char *url, const char *scheme) {
 }
 
 /* ---- descriptors --------------------------------------------------------- */
-
-/* A process may run without standard streams. What is printed to them must not
- * end up in a connection. */
-static int above_standard_streams(int fd) {
-  if (fd < 0 || fd > STDERR_FILENO)
-    return fd;
-  int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  int why = errno;
-  close(fd);
-  errno = why;
-  return higher;
-}
 
 /* In libcurl 7.88 an event-driven transfer starts with the last address of a
  * host and then waits for its deadline. So connecting transfers are made to
@@ -97,7 +86,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
                                     struct curl_sockaddr *address) {
   wrenn_transfer *transfer = arg;
   (void)purpose;
-  int fd = above_standard_streams(
+  int fd = wrenn_above_streams(
       wrenn_socket(address->family, address->socktype, address->protocol));
   if (fd < 0 && errno != EMFILE)
     return CURL_SOCKET_BAD;

@@ -146,14 +146,16 @@ typedef struct wrenn_frame {
 
 typedef enum wrenn_event_type {
   WRENN_EV_HEADERS,  /* http, streamed: status, headers */
-  WRENN_EV_CHUNK,    /* http, streamed: data */
-  WRENN_EV_WRITABLE, /* http, upload: there is room again for wrenn_http_send */
+  WRENN_EV_CHUNK,    /* http, streamed; tunnel: data */
+  WRENN_EV_WRITABLE, /* http, upload; tunnel: there is room again to send */
   WRENN_EV_DONE,     /* http, terminal: status, headers; data unless streamed */
-  WRENN_EV_OPENED,   /* ws: the server accepted the upgrade */
+  WRENN_EV_OPENED,   /* ws: the server accepted the upgrade; tunnel: the
+                        connection is made */
   WRENN_EV_FRAME,    /* ws: frame; with codec RAW the message is in data, and
                         only frame.binary is set */
   WRENN_EV_CLOSED,   /* ws, terminal: code (1006: the connection ended without a
-                        close frame); the peer's reason in data */
+                        close frame); the peer's reason in data. tunnel,
+                        terminal: the peer has sent all, and ended it */
   WRENN_EV_FIRED,    /* timer, terminal */
   WRENN_EV_FAILED,   /* any, terminal: error, and a message in data; REFUSED:
                         status, headers, and the answer's body in data */
@@ -353,6 +355,32 @@ WRENN_API size_t wrenn_ws_unsent(const wrenn_loop *loop, wrenn_id id);
  * with code 1000, or 1006 if there was no answer. Messages that arrive
  * meanwhile are dropped. */
 WRENN_API wrenn_status wrenn_ws_close(wrenn_loop *loop, wrenn_id id);
+
+/* ---- tunnels ------------------------------------------------------------- */
+
+typedef struct wrenn_tunnel_options {
+  size_t size;     /* sizeof(wrenn_tunnel_options) */
+  void *user;      /* given back in each event */
+  const char *url; /* http:// or https://: whom to connect to, and whether by
+                      TLS; the path does not count */
+  wrenn_deadlines deadlines; /* head_ms and answer_ms do not count */
+  wrenn_net net;
+} wrenn_tunnel_options;
+
+/* Makes a connection, through any proxy, and sets *id. Its bytes come and go as
+ * they are: OPENED, CHUNK..., then CLOSED, or FAILED if it breaks. The library
+ * adds nothing of its own. wrenn_cancel closes it. ARGUMENT: the URL is
+ * malformed, or options->size is not a size. */
+WRENN_API wrenn_status wrenn_tunnel_open(wrenn_loop *loop,
+                                         const wrenn_tunnel_options *options,
+                                         wrenn_id *id);
+
+/* Sends bytes. Allowed from the start: they wait until the connection is made.
+ * Takes all in any case. Sets *room (may be NULL) to false when enough bytes
+ * are waiting to be sent: the next call should then be made after WRITABLE. */
+WRENN_API wrenn_status wrenn_tunnel_send(wrenn_loop *loop, wrenn_id id,
+                                         const void *data, size_t len,
+                                         bool *room);
 
 /* ---- the program's own descriptors and signals ----------------------------
  */

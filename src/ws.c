@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carry.h"
 #include "frame.h"
 #include "ws_op.h"
 
@@ -180,25 +181,6 @@ static void on_lost(wrenn_ws_op *ws) {
     finish_closed(ws, ws->close_begun && !ws->leaving ? 1000 : 1006, NULL, 0);
 }
 
-/* Fills a block as far as possible: data that TLS has buffered does not show at
- * the socket, and comes in records. Without TLS a short read has taken all. */
-static CURLcode fill(wrenn_ws_op *ws, wrenn_block *block, size_t *filled) {
-  CURLcode code = CURLE_OK;
-  bool whole = ws->transfer.tls || ws->broken;
-  size_t len, room = WRENN_READ_SIZE;
-  *filled = 0;
-  do {
-    len = 0;
-    code =
-        curl_easy_recv(ws->transfer.easy, block->bytes + *filled, room, &len);
-    *filled += len;
-    if (!code && len && len < room && !whole)
-      return CURLE_AGAIN;
-    room -= len;
-  } while (!code && len && room);
-  return code || len ? code : CURLE_RECV_ERROR;
-}
-
 static void read_on(wrenn_ws_op *ws) {
   wrenn_transfer *transfer = &ws->transfer;
   CURLcode code = CURLE_OK;
@@ -215,7 +197,7 @@ static void read_on(wrenn_ws_op *ws) {
       give_up(ws, WRENN_WS_NO_MEMORY);
       return;
     }
-    code = fill(ws, block, &len);
+    code = wrenn_carry_read(transfer, block, ws->broken, &len);
     if (len)
       hear(ws);
     if (len && ws->stage == WRENN_WS_OPEN)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base64.h"
+#include "carry.h"
 #include "url.h"
 #include "ws_op.h"
 
@@ -85,31 +86,10 @@ static void on_ready(void *arg, int events) {
   wrenn_ws_turn(arg);
 }
 
-static int on_reached(void *arg, char *remote_ip, char *local_ip,
-                      int remote_port, int local_port) {
-  wrenn_transfer *transfer = arg;
-  (void)remote_ip;
-  (void)local_ip;
-  (void)remote_port;
-  (void)local_port;
-  transfer->reached = true;
-  return CURL_PREREQFUNC_OK;
-}
-
-/* libcurl has connected, through any proxy, and now only holds the
- * connection. */
 static void on_connected(wrenn_transfer *transfer, CURLcode code) {
   wrenn_ws_op *ws = (wrenn_ws_op *)transfer;
-  if (transfer->error || code != CURLE_OK) {
-    wrenn_transfer_fail(transfer, code, WRENN_E_CONNECT);
+  if (!wrenn_carry_begin(transfer, code, &ws->fd, on_ready, ws))
     return;
-  }
-  curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &ws->fd);
-  if (ws->fd == CURL_SOCKET_BAD ||
-      !wrenn_watch_take(transfer->engine, ws->fd, on_ready, ws)) {
-    wrenn_op_fail(&transfer->op, WRENN_E_CONNECT, "the connection was lost");
-    return;
-  }
   ws->stage = WRENN_WS_UPGRADING;
   wrenn_ws_turn(ws);
 }
@@ -147,16 +127,8 @@ wrenn_status wrenn_ws_prepare(wrenn_loop *loop, wrenn_ws_op *ws,
   *ws->request = (wrenn_ws_message){.size = request.len};
   memcpy(ws->request->bytes, request.data, request.len);
   transfer->done = on_connected;
-  transfer->special = transfer->carries = true;
-  status = wrenn_transfer_prepare(loop, transfer, http.data, &options->net,
-                                  &options->deadlines);
-  if (status)
-    goto out;
-  curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
-  curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)WRENN_READ_SIZE);
-  curl_easy_setopt(transfer->easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
-  curl_easy_setopt(transfer->easy, CURLOPT_PREREQFUNCTION, on_reached);
-  curl_easy_setopt(transfer->easy, CURLOPT_PREREQDATA, transfer);
+  status = wrenn_carry_prepare(loop, transfer, http.data, &options->net,
+                               &options->deadlines);
 
 out:
   wrenn_buf_free(&http);

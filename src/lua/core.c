@@ -69,6 +69,7 @@ int luaopen_wrenn_core(lua_State *L) {
   binding_add_loop(L);
   binding_add_json(L);
   binding_add_requests(L);
+  binding_add_sockets(L);
   binding_add_stdio(L);
   binding_add_terminal(L);
   binding_add_tree(L);

@@ -12,6 +12,7 @@ void binding_add_interrupt(lua_State *L); /* hold, pressed, release */
 void binding_add_json(lua_State *L);      /* json, misfit */
 void binding_add_loop(lua_State *L);      /* loop */
 void binding_add_requests(lua_State *L);  /* request */
+void binding_add_sockets(lua_State *L);   /* listen, accept, ... */
 void binding_add_stdio(lua_State *L);     /* read, write, ignore_sigpipe */
 void binding_add_terminal(lua_State *L);  /* is_terminal, terminal_... */
 void binding_add_tree(lua_State *L);      /* tree, file_type, make_dirs */

@@ -297,6 +297,24 @@ static int loop_ws(lua_State *L) {
   return 2;
 }
 
+static int loop_tunnel(lua_State *L) {
+  binding_loop *box;
+  wrenn_loop *loop = binding_check_loop(L, 1, &box);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  binding_op *op = new_op(L, box);
+  wrenn_tunnel_options options = {.size = sizeof(options)};
+  options.url = string_field(L, "url");
+  options.net = net_fields(L);
+  options.deadlines = deadline_fields(L);
+  wrenn_status status = wrenn_tunnel_open(loop, &options, &op->id);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushvalue(L, 3);
+  lua_pushinteger(L, (lua_Integer)op->id);
+  return 2;
+}
+
 static int loop_timer(lua_State *L) {
   binding_loop *box;
   wrenn_loop *loop = binding_check_loop(L, 1, &box);
@@ -386,6 +404,22 @@ static int op_send_body(lua_State *L) {
   return 2;
 }
 
+static int op_send_bytes(lua_State *L) {
+  binding_op *op = check_op(L);
+  size_t len;
+  bool room = true;
+  const char *data = luaL_checklstring(L, 2, &len);
+  wrenn_loop *loop = loop_of(op);
+  if (!loop)
+    return binding_push_failure(L, WRENN_E_CLOSED);
+  wrenn_status status = wrenn_tunnel_send(loop, op->id, data, len, &room);
+  if (status)
+    return binding_push_failure(L, status);
+  lua_pushboolean(L, 1);
+  lua_pushboolean(L, room);
+  return 2;
+}
+
 static int op_unsent(lua_State *L) {
   binding_op *op = check_op(L);
   wrenn_loop *loop = loop_of(op);
@@ -418,13 +452,15 @@ static int op_gc(lua_State *L) {
 
 void binding_add_ops(lua_State *L) {
   static const luaL_Reg starters[] = {
-      {"http", loop_http},   {"ws", loop_ws},         {"timer", loop_timer},
-      {"ready", loop_ready}, {"signal", loop_signal}, {NULL, NULL}};
+      {"http", loop_http},   {"ws", loop_ws},       {"tunnel", loop_tunnel},
+      {"timer", loop_timer}, {"ready", loop_ready}, {"signal", loop_signal},
+      {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
   static const luaL_Reg methods[] = {{"id", op_id},
                                      {"send", op_send},
                                      {"send_input", op_send_input},
                                      {"send_body", op_send_body},
+                                     {"send_bytes", op_send_bytes},
                                      {"unsent", op_unsent},
                                      {"close", op_close},
                                      {"cancel", op_cancel},

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../descriptor.h"
 #include "../system.h"
 #include "module.h"
 
@@ -46,22 +47,11 @@ static bool wait_for(const relay *r, int fd, int peer) {
   return !list[1].revents && !list[2].revents;
 }
 
-/* If the process has closed its standard streams, a new descriptor may get one
- * of their numbers, and what other code prints would end up in it. Moves such
- * a descriptor to a higher number. */
-static int above_streams(int fd) {
-  if (fd < 0 || fd > STDERR_FILENO)
-    return fd;
-  int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  close(fd);
-  return higher;
-}
-
 static int accept_peer(const relay *r) {
   while (wait_for(r, r->listen_fd, -1)) {
     int peer = wrenn_accept(r->listen_fd);
     if (peer >= 0 && wrenn_peer_is(peer, r->pid))
-      return above_streams(peer);
+      return wrenn_above_streams(peer);
     if (peer >= 0)
       close(peer);
     else if (errno != EINTR && errno != ECONNABORTED)
@@ -125,7 +115,7 @@ static bool start_listening(relay *r) {
   r->address.sun_family = AF_UNIX;
   snprintf(r->address.sun_path, sizeof(r->address.sun_path), "%s/socket",
            r->dir);
-  r->listen_fd = above_streams(wrenn_socket(AF_UNIX, SOCK_STREAM, 0));
+  r->listen_fd = wrenn_above_streams(wrenn_socket(AF_UNIX, SOCK_STREAM, 0));
   return r->listen_fd >= 0 &&
          !bind(r->listen_fd, (const struct sockaddr *)&r->address,
                sizeof(r->address)) &&
@@ -160,7 +150,7 @@ static relay *start_relay(wrenn_loop *loop, wrenn_status *why) {
   made->pid = getpid();
   made->listen_fd = -1;
   made->loop_fd = fcntl(wrenn_loop_fd(loop), F_DUPFD_CLOEXEC, 3);
-  made->stop_fd = above_streams(wrenn_alarm_new());
+  made->stop_fd = wrenn_above_streams(wrenn_alarm_new());
   if (made->loop_fd < 0 || made->stop_fd < 0 || !start_listening(made) ||
       start_thread(made)) {
     free_relay(made);

@@ -2,6 +2,7 @@
  * on them: what a call does here does not wait, provided that loop:ready has
  * said so before. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -46,11 +47,13 @@ static bool has_room(int fd) {
 }
 
 /* The largest write(2) that does not wait where poll(2) says that there is
- * room. */
+ * room. Somebody may have set O_NONBLOCK after all. */
 static size_t piece_of(int fd) {
   struct stat about;
   if (isatty(fd))
     return TERMINAL_MAX;
+  if (fcntl(fd, F_GETFL) & O_NONBLOCK)
+    return SSIZE_MAX;
   if (!fstat(fd, &about) && S_ISREG(about.st_mode))
     return SSIZE_MAX;
   return PIPE_BUF;

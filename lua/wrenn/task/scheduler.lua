@@ -100,10 +100,11 @@ function scheduler.at_end(fn)
   end
 end
 
---- Starts an operation ("http", "ws", "timer", "ready" or "signal") with the
---- arguments of that method of the loop. Returns it and its inbox. The inbox does not keep the
---- operation alive: an operation that nobody refers to is collected and thereby
---- cancelled.
+--- Starts an operation ("http", "ws", "tunnel", "timer", "ready" or "signal")
+--- with the arguments of that method of the loop. Returns it and its inbox. The
+--- inbox does not keep the operation alive: an operation that nobody refers to
+--- is collected and thereby cancelled. An inbox may have another one, `room`, for
+--- WRITABLE: whoever sends then need not take what is received.
 function scheduler.start(method, ...)
   local ok, err = hosts.can_start()
   if ok and not loop then
@@ -197,6 +198,8 @@ local function hand_over(id, inbox, kind, a, b, c, d, e)
     inbox.last = last
   elseif kind == "headers" then
     inbox:put({ kind = kind, status = a, head = b })
+  elseif kind == "writable" and inbox.room then
+    inbox.room:put({ kind = kind })
   else
     if a == false then
       sinks[id] = nil
