@@ -62,6 +62,7 @@ describe("the wrenn command", function()
       { "rm", "ID is missing" },
       { "rm --all cl-1", "--all and filters take no ID" },
       { "url x 0", "PORT: '0' is not a port" },
+      { "forward x 1:0", "[LOCAL:]PORT: '1:0' is not [LOCAL:]PORT" },
       { "kill -s NEVER x 1", "--signal: 'NEVER' is none of" },
       { "events -f colour=red", "--filter: 'colour' is none of" },
       { "snapshot", "a subcommand is missing" },

@@ -68,7 +68,8 @@ local function start(method, capsule, port, options)
   if client.closed then
     return nil, errors.from_core("closed", "the client is closed")
   end
-  options.url = proxy.url(capsule, port, method) .. (options.path or "/")
+  options.url = proxy.url(capsule, port, method == "ws" and "ws" or "http")
+    .. (options.path or "/")
   options.headers = header_lines(client.settings, options.headers)
   return scheduler.start(method, http.net_options(client.settings, options))
 end
@@ -119,6 +120,12 @@ function proxy.open(capsule, port, opts)
     return op, inbox
   end
   return nil, http.refusal(event)
+end
+
+--- Starts a tunnel for requests to a port, whose Host has to be as in its URL.
+--- Returns the operation and its inbox, or nil, err.
+function proxy.tunnel(capsule, port)
+  return start("tunnel", capsule, port, {})
 end
 
 -- ---- methods of a capsule ---------------------------------------------------

@@ -9,7 +9,9 @@ local scheduler = require("wrenn.task.scheduler")
 
 local stdio = {}
 
-local function await(fd, how)
+--- Waits until a descriptor can be read ("r") or written ("w"). Returns true, or
+--- nil, err.
+function stdio.await(fd, how)
   local op, inbox = scheduler.start("ready", fd, how)
   if not op then
     return nil, inbox
@@ -28,7 +30,7 @@ end
 --- Waits for input, and returns what is there; "" at the end, and where there
 --- is nothing to read from. nil, err: the wait was interrupted.
 function stdio.read(fd)
-  local ok, err = await(fd, "r")
+  local ok, err = stdio.await(fd, "r")
   if not ok then
     return err:is("ValidationError") and "" or nil, err
   end
@@ -45,7 +47,7 @@ function stdio.write(fd, bytes)
     elseif not after then
       exit.raise(exit.FAILED, "cannot write the output: " .. why)
     elseif after == at then
-      local ok, err = await(fd, "w")
+      local ok, err = stdio.await(fd, "w")
       if not ok then
         error(err, 0)
       end

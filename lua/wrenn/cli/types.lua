@@ -40,6 +40,19 @@ function types.port(word)
   return port
 end
 
+--- [LOCAL:]PORT, as {port=, here=}: the same port here, or 0 for any.
+function types.forward(word)
+  local here, port = word:match("^(%d*):(%d+)$")
+  if not port then
+    here, port = word, word
+  end
+  port, here = types.port(port), here:find("^0*$") and 0 or types.port(here)
+  if not port or not here then
+    return nil, "is not [LOCAL:]PORT (ports are 1 to 65535)"
+  end
+  return { port = port, here = here }
+end
+
 local MEGABYTES = { [""] = 1, m = 1, mb = 1, mi = 1, mib = 1, g = 1024,
   gb = 1024, gi = 1024, gib = 1024, t = 1048576, ti = 1048576 }
 

@@ -20,7 +20,7 @@ local commands = {}
 commands.groups = {
   { "Capsules", "create", "list", "inspect", "pause", "resume", "wait", "rm" },
   { "Inside", "exec", "run", "shell", "attach", "logs", "top", "kill", "stats",
-    "cp", "events", "url", "code" },
+    "cp", "events", "url", "forward", "code" },
   { "Templates and volumes", "snapshot", "volume" },
   { "wrenn", "local", "mcp", "doctor", "completion", "help", "man",
     "version" },
