@@ -1,5 +1,6 @@
 -- The limits of wrenn-local: for waiting, reading, keeping and opening.
 
+local disk = require("spec.support.disk")
 local expect = require("spec.support.expect")
 local raw = require("spec.support.raw")
 local server = require("spec.support.server")
@@ -290,6 +291,25 @@ describe("descriptors that run out", function()
       assert.are.equal("start", stream:read().type)
     end
   end
+
+  it("are told of once, before there is none left", function()
+    local said = os.tmpname()
+    s:stop()
+    s = server.start("--isolation none 2>" .. said,
+      [[sh -c 'ulimit -n 96; exec "$@"' sh]])
+    capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
+    local begun, times = #disk.read(said)
+    repeat
+      streams[#streams + 1] = assert(capsule.commands:stream("sleep 60"))
+      times = select(2, disk.read(said):gsub("%d+ of 96 open files are in use",
+        ""))
+    until times > 0
+    assert.are.equal(1, times)
+    assert(capsule.commands:stream("sleep 60"):close())
+    assert.is_true(#disk.read(said) > begun)
+    assert.are.equal(1, (select(2, disk.read(said):gsub("are in use", ""))))
+    os.remove(said)
+  end)
 
   it("are told to whoever wants more, and the others go on", function()
     local err = fill()

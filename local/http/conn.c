@@ -145,16 +145,20 @@ void conn_want_turn(conn *c) {
 
 /* ---- server -------------------------------------------------------------- */
 
+/* The most that is kept back. */
+static uint64_t spare_most(const http_server *s) {
+  return s->open_files / 4 < SPARE_MAX ? s->open_files / 4 : SPARE_MAX;
+}
+
 static bool is_beyond(const http_server *s, int fd, spare what) {
-  uint64_t most = s->open_files / 4 < SPARE_MAX ? s->open_files / 4 : SPARE_MAX;
-  uint64_t kept = most * what / SPARE_FOR_WORK;
+  uint64_t kept = spare_most(s) * what / SPARE_FOR_WORK;
   return fd < 0 || (uint64_t)fd + kept >= s->open_files;
 }
 
 /* Once, while there is still time to do something about it. */
 static void warn_early(http_server *s, int fd) {
   uint64_t used = fd < 0 ? s->open_files : (uint64_t)fd;
-  if (s->has_warned || used < s->open_files / 4 * 3)
+  if (s->has_warned || used < (s->open_files - spare_most(s)) / 4 * 3)
     return;
   s->has_warned = true;
   fprintf(stderr,
