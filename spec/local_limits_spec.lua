@@ -298,15 +298,13 @@ describe("descriptors that run out", function()
     s = server.start("--isolation none 2>" .. said,
       [[sh -c 'ulimit -n 96; exec "$@"' sh]])
     capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
-    local begun, times = #disk.read(said)
+    local times
     repeat
       streams[#streams + 1] = assert(capsule.commands:stream("sleep 60"))
       times = select(2, disk.read(said):gsub("%d+ of 96 open files are in use",
         ""))
     until times > 0
-    assert.are.equal(1, times)
-    assert(capsule.commands:stream("sleep 60"):close())
-    assert.is_true(#disk.read(said) > begun)
+    streams[#streams + 1] = assert(capsule.commands:stream("sleep 60"))
     assert.are.equal(1, (select(2, disk.read(said):gsub("are in use", ""))))
     os.remove(said)
   end)
