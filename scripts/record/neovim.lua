@@ -3,8 +3,7 @@
 
 package.path = "scripts/record/?.lua;" .. package.path
 
-local screens = require("screen")
-local svg = require("svg")
+local session = require("session")
 
 local CODE = [[
 import platform, time
@@ -15,21 +14,13 @@ for step in "fetch", "build", "test":
 print("done on", platform.node())
 ]]
 
-local frames = {}
+local folder = vim.fn.tempname()
+vim.fn.mkdir(folder)
+vim.fn.writefile(vim.split(CODE:gsub("\n$", ""), "\n"), folder .. "/steps.py")
 
-local function record()
-  local folder = vim.fn.tempname()
-  vim.fn.mkdir(folder)
-  vim.fn.writefile(vim.split(CODE:gsub("\n$", ""), "\n"), folder .. "/steps.py")
-  local screen = screens.start({ "--embed", "--clean", "-n", "--cmd",
-    "set rtp+=" .. vim.fn.getcwd() .. "/nvim",
-    "-c", "colorscheme desert", "steps.py" }, folder, 72, 24)
-  local function take(seconds, text)
-    if text then
-      screen:wait(text)
-    end
-    frames[#frames + 1] = svg.frame(screen, seconds)
-  end
+session.record("wrenn in Neovim", { "--embed", "--clean", "-n", "--cmd",
+  "set rtp+=" .. vim.fn.getcwd() .. "/nvim",
+  "-c", "colorscheme desert", "steps.py" }, folder, 24, function(take, screen)
   take(1.5, "platform.node())")
   screen:type(":WrennRun")
   take(1, ":WrennRun")
@@ -51,17 +42,4 @@ local function record()
   screen:type("<CR>")
   take(4, "\nsrc")
   screen:type("<C-\\><C-n>:qa<CR>")
-  assert(screen:finish(), "it did not end")
-  vim.fn.delete(folder, "rf")
-  return svg.picture(screen, frames, "wrenn in Neovim")
-end
-
-local ok, result = pcall(record)
-if ok then
-  local out = assert(io.open(os.getenv("WRENN_SCREEN"), "w"))
-  out:write(result)
-  out:close()
-else
-  io.stderr:write(tostring(result), "\n")
-end
-vim.cmd(ok and "qa!" or "cquit 1")
+end)
