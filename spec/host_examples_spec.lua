@@ -1,18 +1,21 @@
--- The examples for hosts do what their comments say.
+-- The examples do what their comments say.
 
+local compat = require("spec.support.compat")
 local host = require("spec.support.host")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
 
 describe("the example", function()
-  local s
+  local s, folder
 
   setup(function()
     s = server.start()
+    folder = compat.output_of("mktemp -d"):match("[^\n]+")
   end)
 
   teardown(function()
     s:stop()
+    os.execute("rm -r " .. folder)
   end)
 
   local function nothing_is_left()
@@ -45,6 +48,68 @@ describe("the example", function()
       cat $0; rm $0' $(mktemp)]]):format(host.lua))
     assert.are.equal(1, figures.status, figures.text)
     assert.is_truthy(figures.text:find("interrupted!", 1, true), figures.text)
+    nothing_is_left()
+  end)
+
+  it("ci.lua runs a matrix and collects its reports", function()
+    local figures = host.run(s, "", host.lua .. " examples/ci.lua " .. folder)
+    assert.are.equal(1, figures.exit, figures.text)
+    for _, line in ipairs({ "passed\tbash-C\t\n", "passed\tbash-C.UTF-8\t\n",
+      "FAILED\tsh-C\t\n", "FAILED\tsh-C.UTF-8\t\n", "2 of 4 passed\n" })
+    do
+      assert.is_truthy(figures.text:find(line, 1, true), figures.text)
+    end
+    assert.are.equal("<testsuite name='bash C' tests='2' failures='0'>"
+      .. "<testcase name='test_lists.sh'/><testcase name='test_words.sh'/>"
+      .. "</testsuite>\n", host.read_file(folder .. "/junit-bash-C.xml"))
+    assert.is_truthy(host.read_file(folder .. "/junit-sh-C.UTF-8.xml")
+      :find("<testcase name='test_lists.sh'><failure>.+</failure>"))
+    nothing_is_left()
+  end)
+
+  -- They are interrupted as they begin, create, work and destroy.
+  it("ci.lua leaves nothing, whenever it is interrupted", function()
+    local figures = host.run(s, "", ([[sh -c '
+      for after in 0.1 0.3 0.5 0.7 0.9 1.2 1.6 2; do
+        timeout --foreground -s INT $after %s examples/ci.lua %s \
+          >$0.$after 2>&1 &
+      done
+      wait; cat $0.*' %s/said]]):format(host.lua, folder, folder))
+    assert.is_truthy(figures.text:find("interrupted!", 1, true), figures.text)
+    nothing_is_left()
+  end)
+
+  it("agent.lua lets its model use the tools until it has an answer", function()
+    local figures = host.run(s, "", host.lua .. " examples/agent.lua")
+    local text = figures.text
+    assert.are.equal(0, figures.exit, text)
+    assert.is_truthy(text:find("> write median.py\n.*AssertionError.*"
+      .. "exit code 1%]\n> write median.py\n.*> run .*exit code 0%]\n"
+      .. "median.py is right"), text)
+    nothing_is_left()
+  end)
+
+  it("notebook.lua runs its cells and writes their plots", function()
+    local figures = host.run(s, "", host.lua
+      .. " examples/notebook.lua examples/notebook.py " .. folder)
+    local text = figures.text
+    assert.are.equal(0, figures.exit, text)
+    assert.is_truthy(text:find("160 values from %-0.54 to 0.82\n"
+      .. "== A drawing\n.*plot%-1.svg\n== A picture\n.*plot%-2.png\n"
+      .. "== A value\n[%d.]+\n"), text)
+    assert.is_truthy(host.read_file(folder .. "/plot-1.svg")
+      :find("^<svg.*</svg>$"))
+    assert.is_truthy(host.read_file(folder .. "/plot-2.png")
+      :find("^\137PNG\r\n.*IEND"))
+    nothing_is_left()
+  end)
+
+  it("code.lua does what it says", function()
+    local figures = host.run(s, "", host.lua .. " examples/code.lua")
+    assert.are.equal(0, figures.exit, figures.text)
+    assert.is_truthy(figures.text:find("the area is 12.56.*line 2\n"
+      .. "ZeroDivisionError: .*Timeout: .*Hello from a capsule!\n"),
+      figures.text)
     nothing_is_left()
   end)
 

@@ -291,6 +291,7 @@ describe("in a capsule", function()
 
   it("a picture can be decoded", function()
     assert.are.equal("\137PNG", wrenn.base64_decode("iVBORw=="))
+    assert.are.equal("\137PNG", wrenn.base64_decode("iVBO\nRw==\n"))
     assert.is_nil(wrenn.base64_decode("*"))
   end)
 

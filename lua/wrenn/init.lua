@@ -24,6 +24,7 @@ end
 load_core()
 
 local check = require("wrenn.check")
+local core = require("wrenn.core")
 local errors = require("wrenn.errors")
 local nested = require("wrenn.task.nested")
 local scheduler = require("wrenn.task.scheduler")
@@ -106,9 +107,13 @@ function wrenn.with(resource, fn)
 end
 
 --- Decodes base64, in which a code runner's `png`, `jpeg` and `pdf` are, and an
---- answer of the API may be.
----@type fun(text: string): string|nil  nil: it is no base64
-wrenn.base64_decode = require("wrenn.core").base64_decode
+--- answer of the API may be. Python breaks it into lines.
+---@param text string
+---@return string|nil bytes  nil: it is no base64
+function wrenn.base64_decode(text)
+  check.arg(text, "text", "base64_decode", "string")
+  return core.base64_decode((text:gsub("%s+", "")))
+end
 
 --- Runs one turn of the network without waiting, for programs with their own
 --- loop such as games. Raises the error of a task that nobody waits for.

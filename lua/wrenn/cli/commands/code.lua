@@ -62,7 +62,7 @@ local function save(ctx, result, folder, number)
     local data = result[format[1]]
     if type(data) == "string" and (format[1] ~= "html" or not names[1]) then
       if format[3] then
-        data = require("wrenn").base64_decode(data:gsub("%s", "")) or ""
+        data = require("wrenn").base64_decode(data) or ""
       end
       local name = ("%s/plot-%d.%s"):format(folder, number, format[2])
       local file, why = io.open(name, "wb")

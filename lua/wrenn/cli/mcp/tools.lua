@@ -294,7 +294,7 @@ tools.write = {
     local capsule = capsule_of(self, arguments)
     local bytes = arguments.content
     if arguments.encoding == "base64" then
-      bytes = core.base64_decode((bytes:gsub("%s", "")))
+      bytes = require("wrenn").base64_decode(bytes)
       if not bytes then
         error("content is not base64", 0)
       end
