@@ -38,7 +38,10 @@ end
 -- The cells of a script: a line that begins with "# %%" begins another.
 local function script(text)
   local cells, lines = {}, {}
-  for line in (text:gsub("\n?$", "\n")):gmatch("(.-)\n") do
+  if text:sub(-1) ~= "\n" then
+    text = text .. "\n"
+  end
+  for line in text:gmatch("(.-)\n") do
     if line:find("^# ?%%%%") then
       cells[#cells + 1] = table.concat(lines, "\n")
       lines = {}
@@ -48,7 +51,7 @@ local function script(text)
   cells[#cells + 1] = table.concat(lines, "\n")
   local code = {}
   for _, cell in ipairs(cells) do
-    if cell:find("%S") then
+    if cell:gsub("^# ?%%%%[^\n]*", ""):find("%S") then
       code[#code + 1] = cell
     end
   end
