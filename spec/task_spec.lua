@@ -126,6 +126,37 @@ describe("a task", function()
     assert.is_true(took < 4)
   end)
 
+  it("ends with a limit that has passed while it computed", function()
+    local p = peer.sockets([[
+      c:text('{"type":"start","pid":5}')
+      c:sleep(0.1)
+      c:text('{"type":"stdout","data":"late"}')
+      log("said")
+      c:read_frame()
+    ]])
+    finally(function() p:stop() end)
+    local stream = assert(p:capsule().commands:stream("x"))
+    assert.are.equal("start", assert(stream:read()).type)
+    local function read_late()
+      return task.with_timeout(0.02, function()
+        local back = core.now() + 0.05
+        repeat -- the loop takes no step, as in a program that computes
+          local list = p:received()
+        until list[#list] == "said" and core.now() > back
+        return stream:read()
+      end)
+    end
+    for _, run in ipairs({ read_late, function()
+      return task.run(read_late)
+    end }) do
+      local event, err = run()
+      assert.is_nil(event)
+      assert.is_true(err:is("TimeoutError"))
+    end
+    assert.are.equal("late", assert(stream:read()).data)
+    stream:close()
+  end)
+
   it("outlives a limit that it kept", function()
     assert.are.same({ "in time", "and after" }, { task.run(function()
       local first = task.with_timeout(0.05, function()

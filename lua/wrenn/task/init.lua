@@ -655,9 +655,9 @@ function task.within(scope, fn)
   end)
 end
 
-local function expire(scope, seconds)
+local function expire(scope)
   task.cut(scope, errors.new("TimeoutError",
-    ("not finished within %g s"):format(seconds), { where = false }))
+    ("not finished within %g s"):format(scope.seconds), { where = false }))
 end
 
 --- Calls a function with a time limit. After the limit, the call in which it
@@ -672,7 +672,9 @@ function task.with_timeout(seconds, fn)
   check.arg(seconds, "seconds", "with_timeout", "number")
   check.arg(fn, "fn", "with_timeout", "function")
   local scope = task.scope()
-  local stop, err = scheduler.after(seconds, expire, scope, seconds)
+  scope.seconds, scope.due, scope.expire = seconds, scheduler.now() + seconds,
+    expire
+  local stop, err = scheduler.after(seconds, expire, scope)
   if not stop then
     return nil, err
   end

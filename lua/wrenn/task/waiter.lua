@@ -1,6 +1,8 @@
 -- A task, or a coroutine of the host, that can wait. It does so with its fiber:
 -- `suspend` returns after `wake`, whichever is called first.
 
+local core = require("wrenn.core")
+
 local Waiter = {}
 Waiter.__index = Waiter
 
@@ -22,11 +24,17 @@ end
 
 --- Returns the reason to interrupt a wait: the task was cancelled, or an
 --- enclosing time limit has passed. Inside task.shield only limits set there
---- count.
+--- count. Of a limit that has passed while nobody drove the loop the timer is
+--- not known yet.
 function Waiter:interruption()
   for _, scope in ipairs(self.scopes) do
-    if scope.expired and (scope.depth[self] or 0) >= self.shielded then
-      return scope.expired
+    if (scope.depth[self] or 0) >= self.shielded then
+      if scope.due and not scope.expired and core.now() >= scope.due then
+        scope:expire()
+      end
+      if scope.expired then
+        return scope.expired
+      end
     end
   end
   return self.shielded == 0 and self.cancelled or nil
