@@ -428,9 +428,9 @@ describe("a WebSocket", function()
       for i = 1, 2000 do c:text(("%08d"):format(i) .. ("x"):rep(8000)) end
       c:sleep(0.1)
       c:close()
-    ]], { ping = 0.6 })
+    ]], { ping = 0.9 })
     loop:pause(op:id(), true)
-    local quiet = core.now() + 2.2
+    local quiet = core.now() + 3
     while core.now() < quiet do
       loop:wait(0.1)
       local event = { loop:next() }

@@ -250,10 +250,11 @@ local function capsule_of(cell)
   local slow = cell.fault.slow
   local key = cell.name .. (cell.op.upgrade and "u" or "r")
     .. (cell.limited and "l" or "")
-  local timeout = slow and not cell.limited and LIMIT or PATIENCE
+  local ends = slow and not cell.limited
   capsules[key] = capsules[key] or capsule_with(cell.name, {
-    timeout = timeout,
-    connect_timeout = cell.op.upgrade and timeout or PATIENCE,
+    timeout = ends and LIMIT or PATIENCE,
+    -- What comes before the silence has to come within it.
+    connect_timeout = ends and cell.op.upgrade and 3 * LIMIT or PATIENCE,
   })
   return capsules[key]
 end
