@@ -36,6 +36,7 @@ typedef struct options {
   keys keys;
   bool bwrap;
   bool private_network, outgoing;
+  bool range;         /* of users */
   const char *system; /* a tree; NULL: the host's */
   bool lenient;
   bool check;
@@ -88,6 +89,8 @@ static const char usage[] =
     "  --system host|DIR      default: host; DIR: each capsule has a system "
     "of\n"
     "                         its own, which begins as a copy of this tree\n"
+    "  --uids one|range       default: one; range: systems of their own have\n"
+    "                         many users, of those in /etc/subuid\n"
     "  --user root|wrenn-user the user that commands run as; default: root, "
     "or\n"
     "                         wrenn-user in 0.3 and 0.4\n"
@@ -152,6 +155,7 @@ static options parse(int argc, char **argv) {
       {"isolation", required_argument, NULL, 'i'},
       {"network", required_argument, NULL, 'n'},
       {"system", required_argument, NULL, 's'},
+      {"uids", required_argument, NULL, 'U'},
       {"user", required_argument, NULL, 'u'},
       {"lenient", no_argument, NULL, 'e'},
       {"check", no_argument, NULL, 'c'},
@@ -203,6 +207,11 @@ static options parse(int argc, char **argv) {
       break;
     case 's':
       o.system = strcmp(optarg, "host") != 0 ? optarg : NULL;
+      break;
+    case 'U':
+      o.range = !strcmp(optarg, "range");
+      if (!o.range && strcmp(optarg, "one") != 0)
+        die(2, "--uids is one or range, not ", optarg);
       break;
     case 'u':
       o.user = account_find(optarg);
@@ -295,6 +304,7 @@ static void try_system(program *p) {
                        .folder = folder,
                        .agent = p->agent,
                        .system = p->system,
+                       .range = p->options.range,
                        .etc = p->data.path,
                        .user = p->options.user,
                        .private_network = p->options.private_network,
@@ -520,13 +530,14 @@ int main(int argc, char **argv) {
   bool ipv6 = strchr(p.options.address, ':') != NULL;
   snprintf(p.url, sizeof(p.url), "http://%s%s%s:%d", ipv6 ? "[" : "",
            p.options.address, ipv6 ? "]" : "", port);
-  const char *failed = data_open(&p.data, p.options.data);
+  const char *failed = data_open(&p.data, p.options.data, p.agent);
   if (failed)
     die(1, failed, strerror(errno));
   p.server.capsules =
       (capsules){.site = {.loop = &p.loop,
                           .bwrap = p.options.bwrap ? p.bwrap : NULL,
                           .agent = p.agent,
+                          .range = p.options.range,
                           .etc = p.data.path,
                           .user = p.options.user,
                           .open_files = open_files,

@@ -7,6 +7,7 @@
 #ifndef WRENN_LOCAL_AGENT_AGENT_H
 #define WRENN_LOCAL_AGENT_AGENT_H
 
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -22,6 +23,7 @@ typedef struct agent {
   int channel;
   const char *home;    /* what `~` and relative paths mean */
   const char *top;     /* the capsule's folder, as seen from in here */
+  unsigned uid;        /* of commands, and of the files that are written */
   bool alone;          /* pid 1 of a pid namespace of its own */
   bool shares_network; /* with the host */
   uint64_t open_files; /* how many descriptors a command may have; 0: as is */
@@ -78,14 +80,21 @@ int agent_sudo(int argc, char **argv);
 int agent_launch(int argc, char **argv);
 
 /* agent_settle.c: makes a system of a capsule's own fit for it: the folders
- * that the API speaks of, the default user, names of hosts, sudo. */
-void agent_settle(const char *user);
+ * that the API speaks of, the default user, names of hosts, sudo. With a range
+ * of users the home belongs to its user. */
+void agent_settle(const char *user, bool range);
 
 /* agent_ladder.c: makes the namespaces in which sudo changes the user's number.
  * Enters the next one with a uid, that of root or of the default user; false if
  * there is none. */
 void agent_make_ladder(void);
 bool agent_climb(unsigned uid);
+
+/* agent_stairs.c: the same with a range of users, where sudo becomes root.
+ * Whether there is one; and becoming a user, as far as that is possible. */
+void agent_make_stairs(unsigned user);
+bool agent_has_stairs(void);
+bool agent_become(const struct passwd *user);
 
 /* agent_filter.c: denies this process, and all that it starts, what leads out
  * of a capsule. False if the kernel cannot. If it is to pretend, giving a file

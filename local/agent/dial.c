@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -37,7 +38,14 @@ static int dial(int family, const void *address, socklen_t size) {
 /* With a network of its own, everything that listens is the capsule's. */
 static int dial_own(const agent *a, int family, uint16_t port,
                     const void *address, socklen_t size) {
-  if (!a->shares_network || agent_owns_port(family, port))
+  /* Only the same user, or who has rights that nobody here has, may look at
+   * what a process has open. */
+  setfsgid(a->uid);
+  setfsuid(a->uid);
+  bool owned = !a->shares_network || agent_owns_port(family, port);
+  setfsuid(geteuid());
+  setfsgid(getegid());
+  if (owned)
     return dial(family, address, size);
   errno = ECONNREFUSED;
   return -1;

@@ -43,8 +43,17 @@ out:
   free(path);
 }
 
+/* What is new belongs to the user that commands run as; with a single user it
+ * does so anyway. */
+static void give(const agent *a, const char *path, int fd) {
+  if (a->uid != getuid() &&
+      (fd < 0 ? lchown(path, a->uid, a->uid) : fchown(fd, a->uid, a->uid)))
+    errno = 0; /* a volume may belong to the server's user alone */
+}
+
 /* Creates a directory if it does not exist; false with a failure set. */
-static bool make_directory(const char *path, agent_reply *reply) {
+static bool make_directory(const agent *a, const char *path,
+                           agent_reply *reply) {
   struct stat info;
   char what[1000];
   if (stat(path, &info) == 0) {
@@ -52,8 +61,10 @@ static bool make_directory(const char *path, agent_reply *reply) {
       agent_fail(reply, "failed", "path is a file: %s", path);
     return S_ISDIR(info.st_mode);
   }
-  if (errno == ENOENT && mkdir(path, 0755) == 0)
+  if (errno == ENOENT && mkdir(path, 0755) == 0) {
+    give(a, path, -1);
     return true;
+  }
   bool there = errno == EEXIST || errno == ENOENT || errno == EACCES ||
                errno == EROFS || errno == ENOSPC;
   snprintf(what, sizeof(what), "failed to %s directory %s",
@@ -64,15 +75,16 @@ static bool make_directory(const char *path, agent_reply *reply) {
 
 /* Creates the directories above a path, and the path itself if `all`; false
  * with a failure set. */
-static bool make_directories(char *path, bool all, agent_reply *reply) {
+static bool make_directories(const agent *a, char *path, bool all,
+                             agent_reply *reply) {
   for (char *at = path + 1; (at = strchr(at, '/')); at++) {
     *at = '\0';
-    bool ok = make_directory(path, reply);
+    bool ok = make_directory(a, path, reply);
     *at = '/';
     if (!ok)
       return false;
   }
-  return !all || make_directory(path, reply);
+  return !all || make_directory(a, path, reply);
 }
 
 /* Adds a prefix to a reason. */
@@ -91,11 +103,12 @@ void agent_open_write(const agent *a, const wrenn_json *order,
   if (!path)
     return;
   int fd = -1;
-  if (!make_directories(path, false, reply)) {
+  if (!make_directories(a, path, false, reply)) {
     fail_within(reply, "error ensuring directories");
     goto out;
   }
-  if (stat(path, &info)) {
+  bool fresh = stat(path, &info) != 0;
+  if (fresh) {
     if (errno != ENOENT) {
       agent_fail_errno(reply, "error getting file info");
       goto out;
@@ -105,6 +118,8 @@ void agent_open_write(const agent *a, const wrenn_json *order,
     goto out;
   }
   fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+  if (fd >= 0 && fresh)
+    give(a, path, fd);
   if (fd >= 0)
     reply->fds[reply->fd_count++] = fd;
   else if (errno == ENOSPC)
@@ -137,7 +152,7 @@ void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply) {
                  path);
   } else if (errno != ENOENT) {
     agent_fail_errno(reply, "error getting file info");
-  } else if (make_directories(path, true, reply)) {
+  } else if (make_directories(a, path, true, reply)) {
     agent_put_entry(path, reply);
   }
   free(path);

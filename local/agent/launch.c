@@ -4,10 +4,13 @@
  * an overlay on a tree that many share. It runs on the host, with the rights of
  * the server.
  *
- *   launch FOLDER TREE PLACE... -- PROGRAM ARGUMENT...
+ *   launch one|range FOLDER TREE PLACE... -- PROGRAM ARGUMENT...
+ *   launch remove PATH
+ *   launch copy FROM TO
  *
  * In FOLDER are `upper`, which gets all changes, `work`, and `root`, where the
  * result appears. The places are where bubblewrap is going to mount something.
+ * The other forms are for what belongs to the users of a range.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,14 +22,9 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
-
-static bool write_text(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-  if (fd >= 0)
-    close(fd);
-  return ok;
-}
+#include "agent/range.h"
+#include "util/copy.h"
+#include "util/tree.h"
 
 static int fail(const char *what) {
   fprintf(stderr, "wrenn-local: %s: %s\n", what, strerror(errno));
@@ -39,9 +37,9 @@ static bool enter_namespace(void) {
   snprintf(users, sizeof(users), "0 %u 1", geteuid());
   snprintf(groups, sizeof(groups), "0 %u 1", getegid());
   return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
-         write_text("/proc/self/setgroups", "deny") &&
-         write_text("/proc/self/uid_map", users) &&
-         write_text("/proc/self/gid_map", groups);
+         range_write("/proc/self/setgroups", "deny") &&
+         range_write("/proc/self/uid_map", users) &&
+         range_write("/proc/self/gid_map", groups);
 }
 
 /* The tree is named by its descriptor, as a path could contain what separates
@@ -91,15 +89,37 @@ static bool make_place(const char *path) {
   return fd >= 0 && *path == '\0';
 }
 
+/* Their status is an errno. */
+static int remove_all(const char *path) {
+  return tree_remove(path) == 0 ? 0 : errno;
+}
+
+static int copy_all(const char *from, const char *to) {
+  atomic_bool stop = false;
+  int64_t bytes = 0;
+  if (copy_tree(from, to, NULL, &stop, &bytes))
+    return errno;
+  printf("%lld", (long long)bytes);
+  return fflush(stdout) == 0 ? 0 : errno;
+}
+
 int agent_launch(int argc, char **argv) {
-  if (argc < 5)
+  if (argc == 3 && !strcmp(argv[1], "remove"))
+    return range_enter(0) ? remove_all(argv[2]) : EPERM;
+  if (argc == 4 && !strcmp(argv[1], "copy"))
+    return range_enter(0) ? copy_all(argv[2], argv[3]) : EPERM;
+  if (argc < 6)
     return 2;
-  const char *folder = argv[1], *tree = argv[2];
-  char **word = argv + 3;
+  const char *folder = argv[2], *tree = argv[3];
+  char **word = argv + 4;
   if (chdir(folder))
     return fail(folder);
-  if (!enter_namespace())
+  if (!strcmp(argv[1], "range")) {
+    if (!range_enter(CLONE_NEWNS))
+      return 1;
+  } else if (!enter_namespace()) {
     return fail("cannot create a user namespace");
+  }
   if (!put_overlay(tree)) {
     fprintf(stderr,
             "wrenn-local: cannot put an overlay on %s: %s. It takes Linux 5.11"

@@ -1,4 +1,5 @@
 #include "agent/agent.h"
+#include "agent/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -375,10 +376,12 @@ int main(int argc, char **argv) {
   agent a = {.channel = CHANNEL_FD,
              .home = argc > 1 ? argv[1] : "/root",
              .top = argc > 2 ? argv[2] : "",
+             .uid = getuid(),
              .alone = getpid() == 1,
              .open_files = argc > 3 ? strtoull(argv[3], NULL, 10) : 0,
              .shares_network = argc > 4 && !strcmp(argv[4], "host")};
   const char *settler = argc > 5 ? argv[5] : NULL;
+  bool range = argc > 6 && !strcmp(argv[6], "range");
   sigset_t children;
   /* Processes in the capsule must not get the channel, by inheritance or by
    * inspecting this process. */
@@ -393,10 +396,18 @@ int main(int argc, char **argv) {
   if (!a.alone)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (settler)
-    agent_settle(settler);
-  if (a.alone && getuid() != 0)
+    agent_settle(settler, range);
+  if (range) {
+    const struct passwd *user = names_of_user(settler);
+    if (!user)
+      return 1;
+    a.uid = user->pw_uid;
+  }
+  if (range && a.uid != 0)
+    agent_make_stairs(a.uid);
+  else if (a.alone && a.uid != 0)
     agent_make_ladder();
-  if (a.alone && !agent_filter(settler != NULL))
+  if (a.alone && !agent_filter(settler && !range))
     return 1;
   int signals = signalfd(-1, &children, SFD_CLOEXEC);
   if (signals < 0 || chdir(a.home))

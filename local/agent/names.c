@@ -30,3 +30,17 @@ const char *names_of_gid(gid_t gid) {
     fclose(file);
   return group ? group->gr_name : NULL;
 }
+
+size_t names_groups_of(const char *user, gid_t own, gid_t *list, size_t most) {
+  FILE *file = fopen("/etc/group", "re");
+  const struct group *group = NULL;
+  size_t count = 0;
+  list[count++] = own;
+  while (file && count < most && (group = fgetgrent(file)))
+    for (char **name = group->gr_mem; *name; name++)
+      if (strcmp(*name, user) == 0 && group->gr_gid != own && count < most)
+        list[count++] = group->gr_gid;
+  if (file)
+    fclose(file);
+  return count;
+}

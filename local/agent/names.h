@@ -14,4 +14,7 @@ const struct passwd *names_of_user(const char *name);
 /* The name of a group; NULL if it has none. Valid until the next call. */
 const char *names_of_gid(gid_t gid);
 
+/* Fills in the groups of a user, its own one first, and returns how many. */
+size_t names_groups_of(const char *user, gid_t own, gid_t *list, size_t most);
+
 #endif

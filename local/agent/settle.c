@@ -14,6 +14,7 @@
 #include "agent/agent.h"
 #include "buf.h"
 
+#define USER_ID 1000             /* of accounts.h */
 #define NAMES "/run/resolv.conf" /* is there if the capsule has a network */
 #define SUDO "/run/sudo"         /* is there if the default user is not root */
 
@@ -113,15 +114,16 @@ static void put_link(const char *target, const char *path) {
     errno = 0; /* the system goes without */
 }
 
-void agent_settle(const char *user) {
+void agent_settle(const char *user, bool range) {
   make_folders();
   add_user("root", "/root", 0);
   if (strcmp(user, "root") != 0) {
     char home[64];
     snprintf(home, sizeof(home), "/home/%s", user);
-    if (mkdir(home, 0755) == 0)
-      chmod(home, 0755);
-    add_user(user, home, 1000);
+    bool made = mkdir(home, 0755) == 0 && chmod(home, 0755) == 0;
+    if (made && range && chown(home, USER_ID, USER_ID))
+      rmdir(home);
+    add_user(user, home, USER_ID);
   }
   if (access(NAMES, F_OK) == 0)
     put_link(NAMES, "/etc/resolv.conf");
@@ -130,6 +132,6 @@ void agent_settle(const char *user) {
   write_text("/etc/hosts", "127.0.0.1 localhost capsule\n"
                            "::1 localhost\n");
   /* There is nobody else that it could become. */
-  if (access("/etc/apt/apt.conf.d", F_OK) == 0)
+  if (!range && access("/etc/apt/apt.conf.d", F_OK) == 0)
     write_text("/etc/apt/apt.conf.d/90wrenn", "APT::Sandbox::User \"root\";\n");
 }

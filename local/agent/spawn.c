@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ typedef struct plan {
   bool group; /* a process group of its own */
   uint64_t open_files;
   bool alone; /* its capsule has walls */
+  unsigned uid;
 } plan;
 
 /* Converts an array of strings to a NULL-terminated list in a single
@@ -100,9 +102,9 @@ static void free_list(char **list) {
 /* ---- what to run --------------------------------------------------------- */
 
 /* The user's shell if it understands the script below. */
-static const char *login_shell(void) {
+static const char *login_shell(unsigned uid) {
   static const char *const known[] = {"bash", "dash", "ksh", "sh", "zsh"};
-  const struct passwd *user = names_of_uid(getuid());
+  const struct passwd *user = names_of_uid(uid);
   const char *slash = user ? strrchr(user->pw_shell, '/') : NULL;
   for (size_t i = 0; slash && i < sizeof(known) / sizeof(known[0]); i++)
     if (!strcmp(slash + 1, known[i]) && !access(user->pw_shell, X_OK))
@@ -134,8 +136,8 @@ static bool expand_home(const agent *a, char **word) {
 /* Prepends the login shell to the words of a command. Several words are passed
  * unchanged; a single one is a line for that shell; none means the shell
  * itself. Takes over and returns the list. */
-static char **wrap(char **words) {
-  const char *shell = login_shell();
+static char **wrap(char **words, unsigned uid) {
+  const char *shell = login_shell(uid);
   const char *front[8] = {shell, "-c", PROFILE, shell};
   size_t fronts = 4, count = 0;
   while (words[count])
@@ -199,14 +201,14 @@ static char **make_argv(const agent *a, const wrenn_json *order,
   }
   if (program && !*program && !in_shell) {
     free(program);
-    program = strdup(login_shell());
+    program = strdup(login_shell(a->uid));
   }
   char **words = program ? string_list(order, "args", program) : NULL;
   bool ok = words != NULL;
   for (size_t i = 0; ok && in_shell && words[i]; i++)
     ok = expand_home(a, &words[i]);
   if (ok && in_shell)
-    words = wrap(words);
+    words = wrap(words, a->uid);
   char *user = agent_string(order, "user");
   if (ok && words && user)
     words = wrap_for(user, words);
@@ -220,11 +222,12 @@ static char **make_argv(const agent *a, const wrenn_json *order,
 }
 
 /* The environment of an order's command; NULL with a failure set. */
-static char **make_envp(const wrenn_json *order, agent_reply *reply) {
+static char **make_envp(const agent *a, const wrenn_json *order,
+                        agent_reply *reply) {
   wrenn_json value;
   char *shell = NULL;
   if (wrenn_json_get(order, "shell", &value) &&
-      asprintf(&shell, "SHELL=%s", login_shell()) < 0)
+      asprintf(&shell, "SHELL=%s", login_shell(a->uid)) < 0)
     shell = NULL;
   char **envp = string_list(order, "envs", shell);
   if (envp)
@@ -277,6 +280,10 @@ static void become(const void *arg) {
   if (p->alone)
     limit(RLIMIT_NPROC, PROCESSES_MAX, PROCESSES_MAX);
   go_first();
+  if (p->uid != getuid() &&
+      (setgroups(1, (gid_t[]){p->uid}) || setresgid(p->uid, p->uid, p->uid) ||
+       setresuid(p->uid, p->uid, p->uid)))
+    _exit(126);
   if (p->group)
     setsid();
   dup2(p->in, 0);
@@ -343,7 +350,8 @@ void agent_spawn(const agent *self, const wrenn_json *order,
             .out = -1,
             .err = -1,
             .open_files = a->open_files,
-            .alone = a->alone};
+            .alone = a->alone,
+            .uid = a->uid};
   struct stat info;
   wrenn_json pty, group;
   if (home)
@@ -356,7 +364,7 @@ void agent_spawn(const agent *self, const wrenn_json *order,
     goto out;
   }
   p.argv = make_argv(a, order, reply);
-  p.envp = p.argv ? make_envp(order, reply) : NULL;
+  p.envp = p.argv ? make_envp(a, order, reply) : NULL;
   if (!p.argv || !p.envp)
     goto out;
   if (!(wrenn_json_get(order, "pty", &pty) ? open_pty(&pty, &p, reply)

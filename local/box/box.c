@@ -26,6 +26,7 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .folder = b->folder,
                                    .agent = b->site->agent,
                                    .system = b->system,
+                                   .range = b->site->range,
                                    .etc = b->site->etc,
                                    .user = b->site->user,
                                    .binds = binds,

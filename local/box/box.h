@@ -18,6 +18,7 @@ typedef struct box_site {
   uv_loop_t *loop;
   const char *bwrap;          /* its path; NULL: no walls */
   const char *agent;          /* path of wrenn-agent */
+  bool range;                 /* systems of their own have many users */
   const char *etc;            /* folder with the files of accounts.h */
   const struct account *user; /* the default user of commands */
   uint64_t open_files;        /* a command's limit of descriptors */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "box/walls.h"
+#include "util/strangers.h"
 #include "util/tree.h"
 
 bool layers_make(const char *folder) {
@@ -22,8 +23,8 @@ bool layers_make(const char *folder) {
 }
 
 void layers_put(words *w, const sandbox_options *options) {
-  words_add_all(w, "launch", options->folder, options->system, "/proc", "/dev",
-                "/run");
+  words_add_all(w, "launch", options->range ? "range" : "one", options->folder,
+                options->system, "/proc", "/dev", "/run");
   for (size_t i = 0; i < options->bind_count; i++)
     words_add(w, options->binds[i].inside);
   words_add(w, "--");
@@ -36,11 +37,11 @@ bool layers_try(const sandbox_options *options) {
   bool ok = mkdir(options->folder, 0700) == 0 && layers_make(options->folder) &&
             words_run(&w, walls_program(options), false);
   words_free(&w);
-  tree_remove(options->folder);
+  strangers_remove(options->folder, options->agent);
   return ok;
 }
 
-bool layers_work(const char *agent) {
+bool layers_work(const char *agent, bool range) {
   const char *base = getenv("TMPDIR");
   char folder[PATH_MAX], tree[PATH_MAX + 8];
   words w = {0};
@@ -49,7 +50,8 @@ bool layers_work(const char *agent) {
   if (!mkdtemp(folder))
     return false;
   snprintf(tree, sizeof(tree), "%s/tree", folder);
-  words_add_all(&w, "launch", folder, tree, "--", "/bin/true");
+  words_add_all(&w, "launch", range ? "range" : "one", folder, tree, "--",
+                "/bin/true");
   bool ok = mkdir(tree, 0700) == 0 && layers_make(folder) &&
             words_run(&w, agent, true);
   words_free(&w);

@@ -22,7 +22,7 @@ void layers_put(words *w, const sandbox_options *options);
  * it creates and removes. What is wrong goes to stderr. */
 bool layers_try(const sandbox_options *options);
 
-/* Tries whether there can be any here. */
-bool layers_work(const char *agent);
+/* Tries whether there can be any here; or such that have a range of users. */
+bool layers_work(const char *agent, bool range);
 
 #endif

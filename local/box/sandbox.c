@@ -299,7 +299,7 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
   words_addf(&w, "%llu", (unsigned long long)o->open_files);
   words_add(&w, o->private_network ? "own" : "host");
   if (o->system)
-    words_add(&w, o->user->name);
+    words_add_all(&w, o->user->name, o->range ? "range" : "one");
   if (w.oom)
     goto out;
   uv_stdio_container_t stdio[CHANNEL_FD + 1] = {

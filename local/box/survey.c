@@ -77,10 +77,15 @@ bool survey_print(const survey *s) {
       "there can be no network namespaces: use --network host");
   row(walls && !uplink_lacks(s->slirp), "way out", "--network outgoing works",
       walls ? uplink_lacks(s->slirp) : "there is none without walls");
-  row(walls && s->agent && layers_work(s->agent), "system of its own",
+  row(walls && s->agent && layers_work(s->agent, false), "system of its own",
       "--system DIR works, over a tree that is yours",
       "there can be none: it takes walls, Linux 5.11 or later, and a file"
       " system with extended attributes that is no overlay. Use --system host");
+  row(walls && s->agent && layers_work(s->agent, true), "range of users",
+      "--uids range works, with systems of their own",
+      "there can be none: it takes such a system, uidmap, and lines in"
+      " /etc/subuid and /etc/subgid. Install uidmap, and use usermod"
+      " --add-subuids 100000-165535 --add-subgids 100000-165535 NAME");
   row(geteuid() != 0, "server's user",
       "is not root: what leaves a capsule has only this user's rights",
       "is root, and so is what leaves a capsule. Run wrenn-local as an ordinary"

@@ -254,22 +254,27 @@ static void put_resolver(words *w) {
  * too, capabilities matter: CAP_SYS_ADMIN would allow to remount the system
  * folders writable. Only those capabilities remain that programs expect of root
  * in a container. */
-static void put_namespaces(words *w, const account *user,
-                           bool private_network) {
+static void put_namespaces(words *w, const account *user, bool private_network,
+                           bool range) {
   static const char *const kept[] = {
       "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",
       "CAP_FSETID", "CAP_KILL",         "CAP_NET_BIND_SERVICE",
       "CAP_SETGID", "CAP_SETUID",       "CAP_SYS_CHROOT"};
-  words_add_all(w, "--unshare-user", "--uid");
-  words_addf(w, "%u", user->id);
-  words_add(w, "--gid");
-  words_addf(w, "%u", user->id);
+  if (!range) { /* otherwise that has been done */
+    words_add_all(w, "--unshare-user", "--uid");
+    words_addf(w, "%u", user->id);
+    words_add(w, "--gid");
+    words_addf(w, "%u", user->id);
+  }
   words_add_all(w, "--unshare-pid", "--unshare-uts", "--unshare-ipc",
                 "--die-with-parent", "--new-session", "--cap-drop", "ALL");
   /* bubblewrap sets up the loopback interface. */
   if (private_network)
     words_add(w, "--unshare-net");
-  for (size_t i = 0; user->id == 0 && i < COUNT(kept); i++)
+  /* The kernel wants it of who maps root into a further namespace. */
+  if (range)
+    words_add_all(w, "--cap-add", "CAP_SETFCAP");
+  for (size_t i = 0; (range || user->id == 0) && i < COUNT(kept); i++)
     words_add_all(w, "--cap-add", kept[i]);
 }
 
@@ -310,7 +315,8 @@ void walls_put(words *w, const sandbox_options *options) {
   if (own)
     layers_put(w, options);
   words_add(w, options->bwrap);
-  put_namespaces(w, options->user, options->private_network);
+  put_namespaces(w, options->user, options->private_network,
+                 own && options->range);
   words_add_all(w, "--as-pid-1", "--hostname", "capsule");
   if (own) {
     words_add(w, "--bind");
@@ -339,7 +345,7 @@ const char *walls_program(const sandbox_options *options) {
 bool walls_work(const char *bwrap, bool private_network, bool sizes) {
   words w = {0};
   words_add(&w, bwrap);
-  put_namespaces(&w, account_find("root"), private_network);
+  put_namespaces(&w, account_find("root"), private_network, false);
   words_add_all(&w, "--hostname", "capsule", "--ro-bind", "/", "/", "--proc",
                 "/proc");
   put_devices(&w, sizes);

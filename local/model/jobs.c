@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "util/tree.h"
+#include "util/strangers.h"
 
 struct job_copy {
   uv_work_t work;
@@ -45,14 +45,22 @@ static bool is_on_disk(const char *tree) {
   return ok;
 }
 
+/* Where capsules may have many users, what is copied whole is such a system's.
+ */
+static int copy(job_copy *j) {
+  if (j->all->site.range && !j->skips)
+    return strangers_copy(j->from, j->to, j->all->site.agent, &j->stop,
+                          &j->bytes);
+  return copy_tree(j->from, j->to, j->skips, &j->stop, &j->bytes);
+}
+
 /* An incomplete copy is removed. */
 static void run_copy(uv_work_t *work) {
   job_copy *j = work->data;
-  if (copy_tree(j->from, j->to, j->skips, &j->stop, &j->bytes) == 0 &&
-      (!j->all->keep_data || is_on_disk(j->to)))
+  if (copy(j) == 0 && (!j->all->keep_data || is_on_disk(j->to)))
     return;
   j->error = errno;
-  tree_remove(j->to);
+  strangers_remove(j->to, j->all->site.agent);
 }
 
 static void after_copy(uv_work_t *work, int status) {
@@ -92,7 +100,7 @@ void job_copy_stop(job_copy *j) { atomic_store(&j->stop, true); }
 
 static void run_removal(uv_work_t *work) {
   removal *r = work->data;
-  tree_remove(r->path);
+  strangers_remove(r->path, r->all->site.agent);
 }
 
 static void after_removal(uv_work_t *work, int status) {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "model/capsule.h"
-#include "model/copy.h"
+#include "util/copy.h"
 
 typedef struct job_copy job_copy;
 

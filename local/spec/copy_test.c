@@ -1,5 +1,5 @@
 /* Copies of trees: what is in them, and what must not be followed. */
-#include "model/copy.h"
+#include "util/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>

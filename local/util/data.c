@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "util/tree.h"
+#include "util/strangers.h"
 
 #define PREFIX "wrenn-local-"
 
@@ -48,7 +48,7 @@ static const char *take_lock(data_folder *d) {
              : NULL;
 }
 
-static void remove_if_left(const char *folder) {
+static void remove_if_left(const char *folder, const char *agent) {
   char path[PATH_MAX];
   struct stat info;
   if (lstat(folder, &info) || !S_ISDIR(info.st_mode) ||
@@ -58,26 +58,26 @@ static void remove_if_left(const char *folder) {
   if (fd < 0)
     return;
   if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-    tree_remove(folder);
+    strangers_remove(folder, agent);
   close(fd);
 }
 
-static void sweep(const char *base) {
+static void sweep(const char *base, const char *agent) {
   char path[PATH_MAX];
   DIR *dir = opendir(base);
   struct dirent *item;
   while (dir && (item = readdir(dir)))
     if (strncmp(item->d_name, PREFIX, sizeof(PREFIX) - 1) == 0 &&
         join(path, base, item->d_name))
-      remove_if_left(path);
+      remove_if_left(path, agent);
   if (dir)
     closedir(dir);
 }
 
-const char *data_open(data_folder *d, const char *given) {
+const char *data_open(data_folder *d, const char *given, const char *agent) {
   const char *base = getenv("TMPDIR");
   char path[PATH_MAX];
-  *d = (data_folder){.lock = -1};
+  *d = (data_folder){.lock = -1, .agent = agent};
   if (given) {
     if (mkdir(given, 0700) && errno != EEXIST)
       return "cannot create the data folder: ";
@@ -86,7 +86,7 @@ const char *data_open(data_folder *d, const char *given) {
   }
   if (!base || !*base)
     base = "/tmp";
-  sweep(base);
+  sweep(base, agent);
   if (!join(path, base, PREFIX "XXXXXX") || !mkdtemp(path) ||
       !realpath(path, d->path))
     return "cannot create a temporary folder: ";
@@ -97,7 +97,7 @@ const char *data_open(data_folder *d, const char *given) {
 
 void data_close(data_folder *d) {
   if (d->own)
-    tree_remove(d->path);
+    strangers_remove(d->path, d->agent);
   if (d->lock >= 0)
     close(d->lock);
 }

@@ -3,15 +3,16 @@
 
 local disk = require("spec.support.disk")
 
-local PROGRAMS = "sh cat chmod chown cp id ln ls mkdir mv readlink rm rmdir"
-  .. " stat touch"
+local PROGRAMS = "sh cat chmod chown cp env id ln ls mkdir mv readlink rm rmdir"
+  .. " stat touch true"
 
 local MAKE = [[
 set -e
 put() { mkdir -p "$tree/$(dirname "$1")"; cp -L "$1" "$tree/$1"; }
 mkdir -p "$tree/bin" "$tree/etc/kept"
 for name in $programs; do
-  file=$(command -v $name)
+  file=/usr/bin/$name
+  [ -x $file ] || file=/bin/$name
   cp -L "$file" "$tree/bin/"
   files="$files $file"
 done

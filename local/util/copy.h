@@ -1,6 +1,6 @@
 /* Copies a capsule's tree. Runs in a worker thread. */
-#ifndef WRENN_LOCAL_MODEL_COPY_H
-#define WRENN_LOCAL_MODEL_COPY_H
+#ifndef WRENN_LOCAL_UTIL_COPY_H
+#define WRENN_LOCAL_UTIL_COPY_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

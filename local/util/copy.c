@@ -1,4 +1,4 @@
-#include "model/copy.h"
+#include "util/copy.h"
 
 #include <dirent.h>
 #include <errno.h>
