@@ -56,6 +56,21 @@ describe("on a terminal the wrenn command", function()
     client:close()
   end)
 
+  it("shows how much of a directory has been copied", function()
+    local id = assert(wrenn.Capsule.create(server:options({ wait = true }))).id
+    local path = os.tmpname()
+    os.remove(path)
+    for _, case in ipairs({ { "spec/fuzz " .. id .. ":/tmp/in", "spec/fuzz" },
+      { id .. ":/tmp/in " .. path, "/tmp/in" } })
+    do
+      on_terminal(server, "TERM=xterm bin/wrenn cp " .. case[1],
+        { "see \r" .. case[2] .. "  ", "see \r\27[K", "see status 0" })
+      assert.is_falsy(on_terminal(server, "TERM=xterm bin/wrenn cp -q "
+        .. case[1], { "see status 0" }):find(case[2], 1, true))
+    end
+    os.execute("rm -rf " .. path)
+  end)
+
   it("says for whom it waits, once", function()
     local stalled = peer.start([[ c:request() c:sleep(9) ]])
     local of = { url = stalled.url, key = server.key }

@@ -204,12 +204,22 @@ describe("transfers with wrenn-local", function()
       ln -s /nowhere a/broken && head -c 700000 /dev/urandom > a/%s/big &&
       : > zero && touch -d @1000000000 zero && printf x > 'ä b$(x)' &&
       chmod 500 empty && ln a/f a/hard]]):format(dir, long, dir, dir, long))
-    local up = assert(files:upload_dir(here("src"), "~/d/up"))
+    local sent, got = {}, {}
+    local function add_to(list)
+      return { on_progress = function(bytes)
+        assert(bytes > (list[#list] or 0))
+        list[#list + 1] = bytes
+      end }
+    end
+    local up = assert(files:upload_dir(here("src"), "~/d/up", add_to(sent)))
+    assert.is_true(#sent > 1 and sent[#sent] > 700006, sent[#sent])
     assert.are.same({ 5, 3, 2, 700006 },
       { up.files, up.directories, up.symlinks, up.bytes })
     assert.are.equal("1", (sh("cd d/up; [ a/f -ef a/hard ] && printf 1")))
     assert.are.equal("1000000000\n", sh("stat -c %Y d/up/zero"))
-    local down = assert(files:download_dir("d/up", here("dst/x/y")))
+    local down = assert(files:download_dir("d/up", here("dst/x/y"),
+      add_to(got)))
+    assert.is_true(#got > 1 and got[#got] > 700006, got[#got])
     assert.are.same({ 5, 3, 2, 700006 },
       { down.files, down.directories, down.symlinks, down.bytes })
     assert.are.equal(tree_of(here("src")), tree_of(here("dst/x/y")))

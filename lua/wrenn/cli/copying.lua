@@ -163,7 +163,11 @@ local function complain(ctx, result)
 end
 
 function copying.directory_in(ctx, capsule, from, to)
-  local result = ctx:check(capsule.files:upload_dir(from.path, to.path))
+  local show, clear = progress(ctx, from.path)
+  local result, err = capsule.files:upload_dir(from.path, to.path,
+    { on_progress = show })
+  clear()
+  ctx:check(result, err)
   if to.type == "none" and from.mode then
     script(ctx, capsule, 'chmod "$2" "$1" && touch -d "@$3" "$1"',
       argument(ctx, to.path), ("%o"):format(from.mode),
@@ -298,8 +302,13 @@ function copying.directory_out(ctx, capsule, from, to)
   local directory, name = copying.split(to.path)
   local stage = directory .. temporary()
   local result
+  local show, clear = progress(ctx, from.path)
   local ok, raised = nested.call(function()
-    result = ctx:check(capsule.files:download_dir(from.path, stage))
+    local err
+    result, err = capsule.files:download_dir(from.path, stage,
+      { on_progress = show })
+    clear()
+    ctx:check(result, err)
     if to.type == "directory" then
       return merge(ctx, stage, to.path)
     end

@@ -136,8 +136,9 @@ end
 
 -- Extracts a download into a tree. Returns the totals, or nil, err. The mark at
 -- the end of an archive proves that it is complete.
-local function extract(stream, tree)
+local function extract(stream, tree, on_progress)
   local target = unpacker(tree)
+  local bytes = 0
   local reader = tar.reader(target)
   while true do
     local piece, err = stream:read()
@@ -150,6 +151,10 @@ local function extract(stream, tree)
     if not ok then
       return malformed(why)
     end
+    bytes = bytes + #piece
+    if on_progress then
+      on_progress(bytes)
+    end
   end
   local ok, why = reader:finish()
   if not ok then
@@ -160,7 +165,7 @@ local function extract(stream, tree)
   return target.finish()
 end
 
-local function fetch(self, copy, tree)
+local function fetch(self, copy, tree, on_progress)
   local stream, err = download.open(self.client,
     base.endpoint(self, "stream/read"), copy, copy)
   if not stream then
@@ -169,7 +174,7 @@ local function fetch(self, copy, tree)
   return base.finally(function()
     stream:close()
   end, function()
-    return extract(stream, tree)
+    return extract(stream, tree, on_progress)
   end)
 end
 
@@ -193,12 +198,15 @@ end
 --- most 600 s, which needs space for the archive there. POST /v1/capsules/{id}/files/stream/read.
 ---@param path string
 ---@param local_dir string  created if it does not exist
+---@param opts? {on_progress: fun(bytes: integer)}  called with how much of the
+---  archive has come
 ---@return wrenn.DirectoryResult|nil
 ---@return wrenn.Error? err  what has been copied by then remains
-function Files:download_dir(path, local_dir)
+function Files:download_dir(path, local_dir, opts)
   check.self(self, "is_files", "download_dir")
   check.path(path, "path", "download_dir")
   check.text(local_dir, "local_dir", "download_dir")
+  opts = check.options(opts, "download_dir", { on_progress = "callable" })
   local arg, err = base.argument(path)
   if not arg then
     return nil, err
@@ -224,7 +232,7 @@ function Files:download_dir(path, local_dir)
       return nil, local_error(why)
     end
     local result
-    result, err = fetch(self, copy, tree)
+    result, err = fetch(self, copy, tree, opts.on_progress)
     if result and warnings ~= "" then
       result.warnings = warnings
     end
@@ -313,7 +321,8 @@ local function read_on(self)
 end
 
 -- Returns a function that returns the archive of a tree piece by piece.
-local function packer(tree)
+local function packer(tree, on_progress)
+  local bytes = 0
   local self = {
     tree = tree, stack = {}, inodes = {}, batch = {}, batched = 0,
     result = new_result(),
@@ -334,6 +343,10 @@ local function packer(tree)
       return nil, err
     end
     local piece = self.batched > 0 and table.concat(self.batch) or nil
+    bytes = bytes + self.batched
+    if piece and on_progress then
+      on_progress(bytes)
+    end
     self.batch, self.batched = {}, 0
     return piece
   end, self.result
@@ -350,12 +363,15 @@ mkdir -p -- "$1" && exec tar -xpf "$2" --no-same-owner -C "$1"
 --- /v1/capsules/{id}/files/stream/write.
 ---@param local_dir string
 ---@param path string  created if it does not exist
+---@param opts? {on_progress: fun(bytes: integer)}  called with how much of the
+---  archive goes
 ---@return wrenn.DirectoryResult|nil
 ---@return wrenn.Error? err
-function Files:upload_dir(local_dir, path)
+function Files:upload_dir(local_dir, path, opts)
   check.self(self, "is_files", "upload_dir")
   check.text(local_dir, "local_dir", "upload_dir")
   check.path(path, "path", "upload_dir")
+  opts = check.options(opts, "upload_dir", { on_progress = "callable" })
   local arg, err = base.argument(path)
   if not arg then
     return nil, err
@@ -369,7 +385,7 @@ function Files:upload_dir(local_dir, path)
     tree:close()
     base.discard(self, copy, given_up)
   end, function()
-    local next_piece, result = packer(tree)
+    local next_piece, result = packer(tree, opts.on_progress)
     local ok
     ok, err = send.stream(self, copy, function()
       return next_piece
