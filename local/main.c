@@ -83,9 +83,10 @@ static const char usage[] =
     "none:\n"
     "                         commands run as you and see your files\n"
     "  --network outgoing|none|host\n"
-    "                         default: host; none: each capsule has only a\n"
-    "                         loopback interface; outgoing: and a way out, by\n"
-    "                         slirp4netns\n"
+    "                         default: outgoing: each capsule has a network\n"
+    "                         of its own with a way out, by slirp4netns; "
+    "none:\n"
+    "                         only a loopback interface\n"
     "  --system host|DIR      default: host; DIR: each capsule has a system "
     "of\n"
     "                         its own, which begins as a copy of this tree\n"
@@ -166,7 +167,7 @@ static options parse(int argc, char **argv) {
   options o = {.bwrap = true, .generation = GENERATION_0_2};
   const char *wrong = NULL;
   const char *listen = "127.0.0.1:0";
-  bool remote = false;
+  bool remote = false, chosen = false;
   int name;
   if (isolation && *isolation)
     o.bwrap = parse_isolation("WRENN_LOCAL_ISOLATION is bwrap or none, not ",
@@ -200,6 +201,7 @@ static options parse(int argc, char **argv) {
       o.bwrap = parse_isolation("--isolation is bwrap or none, not ", optarg);
       break;
     case 'n':
+      chosen = true;
       o.outgoing = !strcmp(optarg, "outgoing");
       o.private_network = o.outgoing || !strcmp(optarg, "none");
       if (!o.private_network && strcmp(optarg, "host") != 0)
@@ -241,6 +243,8 @@ static options parse(int argc, char **argv) {
     o.command = argv + optind;
   else if (strcmp(argv[argc - 1], "--") == 0)
     die(2, "there is no command after --", "");
+  if (!chosen)
+    o.outgoing = o.private_network = o.bwrap;
   if (o.private_network && !o.bwrap)
     die(2,
         "--network outgoing or none needs bubblewrap: it does not work with"
@@ -279,6 +283,11 @@ static void find_bwrap(program *p) {
   p->sizes = walls_work(p->bwrap, p->options.private_network, true);
   if (p->sizes || walls_work(p->bwrap, p->options.private_network, false))
     return;
+  if (p->options.private_network && walls_work(p->bwrap, false, false))
+    die(1,
+        "capsules cannot have networks of their own on this system. With"
+        " --network host they share this machine's",
+        "");
   fprintf(stderr,
           "wrenn-local: bubblewrap (bwrap) cannot create a sandbox on this"
           " system.\n");

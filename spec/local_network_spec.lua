@@ -1,5 +1,6 @@
 -- The networks of local capsules: one with a way out, and none.
 
+local compat = require("spec.support.compat")
 local disk = require("spec.support.disk")
 local expect = require("spec.support.expect")
 local guest = require("spec.support.guest")
@@ -104,6 +105,22 @@ for _, user in ipairs({ "root", "wrenn-user" }) do
     end)
   end)
 end
+
+local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
+
+-- Prints the interfaces of a new capsule.
+local INTERFACES = [[
+local capsule = assert(require("wrenn").Capsule.create({ wait = true }))
+io.write(assert(capsule.commands:run(
+  "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d \" \"")).stdout)]];
+
+(can_go_out and describe or pending)("a server that nothing is told", function()
+  it("gives capsules a network of their own with a way out", function()
+    local names = disk.shell(("%s -- %s -e '%s' | sort"):format(program,
+      compat.lua, INTERFACES))
+    assert.are.equal("lo\ntap0\n", names)
+  end)
+end)
 
 walls.only(describe, pending)("a machine without slirp4netns", function()
   it("has capsules without a network, and says so once", function()

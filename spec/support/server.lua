@@ -19,10 +19,12 @@ end
 
 --- Starts a server. `args` are further command-line words, `environment`
 --- assignments of the shell (strings). Returns it with `url`, `key` and `pid`.
+--- Its capsules have the network of this machine, where the specs' own services
+--- are, unless `args` say otherwise.
 function server.start(args, environment)
   local self = setmetatable({ key = KEY }, server)
   local command = ("echo $$; exec env WRENN_LOCAL_TEMPLATES= %s %s"
-    .. " --listen 127.0.0.1:0 --api-key %s %s")
+    .. " --listen 127.0.0.1:0 --network host --api-key %s %s")
     :format(environment or "", wrenn_local, KEY, args or "")
   self.pipe = assert(io.popen(command))
   self.pid = assert(tonumber(self.pipe:read("*l")))
