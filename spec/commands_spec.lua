@@ -252,7 +252,7 @@ generations.each(function(g)
       end,
       background = function(cmd, opts)
         opts.background = true
-        local handle = assert(capsule.commands:run("sleep 0.5; " .. cmd, opts))
+        local handle = assert(capsule.commands:run("sleep 1; " .. cmd, opts))
         return handle:wait()
       end,
     }

@@ -368,8 +368,8 @@ describe("a call of a server that says nothing or too little", function()
       end
       -- What is tidied up in the background has a limit of its own.
       local deadline = core.now() + 15
-      while (scheduler.is_open() or figures.count_fds() > open)
-        and core.now() < deadline
+      while (scheduler.is_open() or scheduler.is_busy()
+        or figures.count_fds() > open) and core.now() < deadline
       do
         task.sleep(0.1)
       end
