@@ -111,6 +111,33 @@ describe("wrenn", function()
 
   after_each(finish)
 
+  it("has room for an editor that takes the whole screen", function()
+    local before = start(server, "shell -e 'PROMPT_COMMAND=printf ready:'"
+      .. " -e TERM=xterm " .. capsule.id)
+    term:read_until("ready:")
+    term:write("nvim --clean -n /tmp/text\n")
+    term:read_until("All")
+    term:write("isaid in it")
+    term:read_until("said in it")
+    term:write("\28\14:w\r") -- Ctrl-\ Ctrl-N: out of the insertion
+    term:read_until("written")
+    local function await_size(expected)
+      expect.soon(function()
+        term:write(":call writefile([&columns . 'x' . &lines], '/tmp/size')\r")
+        return capsule.files:read("/tmp/size") == expected
+      end)
+    end
+    await_size("77x22\n")
+    term:resize(101, 33)
+    await_size("101x33\n")
+    term:write(":q\r")
+    term:read_until("ready:")
+    term:write("cat /tmp/text; exit 4\n")
+    term:read_until("said in it\r\n")
+    term:read_until("status 4\r\n")
+    assert.are.equal(before, term:modes())
+  end)
+
   local function pid_of_wrenn()
     local pipe = assert(io.popen("pgrep -P " .. term.pid))
     local pid = pipe:read("*n")
