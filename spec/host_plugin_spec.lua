@@ -43,10 +43,11 @@ describe("the Neovim plugin", function()
   end
 
   -- The text of the last picture: colours and the cursor differ between versions.
-  local function last_screen(path)
+  local function last_screen(path, said)
     local lines = {}
-    for line in host.read_file(path):match(".*(<g .*)"):gmatch("<text.-</text>")
-    do
+    local picture = host.read_file(path):match(".*(<g .*)")
+    assert.is_string(picture, said)
+    for line in picture:gmatch("<text.-</text>") do
       lines[#lines + 1] = line:gsub("<.->", ""):gsub("cl%-%w+", "cl-")
     end
     return table.concat(lines, "\n")
@@ -57,7 +58,7 @@ describe("the Neovim plugin", function()
     local text = host.run(server, host.luajit_env() .. " WRENN_SCREEN=" .. file,
       ("%s --headless -u NONE -i NONE -c 'luafile scripts/record/%s.lua'"
         .. " </dev/null"):format(program, name)).text
-    local screen = last_screen(file)
+    local screen = last_screen(file, text)
     assert.is_truthy(screen:find("42", 1, true), text)
     assert.are.equal(last_screen(("docs/%s.svg"):format(name)), screen, text)
     os.remove(file)

@@ -139,7 +139,7 @@ end
 
 --- Waits until a text is to be read on it, and a little for the rest.
 function Screen:wait(text)
-  local found = vim.wait(20000, function()
+  local found = vim.wait(60000, function()
     return self.failure or self:text():find(text, 1, true)
   end, 5)
   if not found or self.failure then
@@ -153,7 +153,7 @@ end
 
 --- Waits for the program's end.
 function Screen:finish()
-  return vim.wait(10000, function()
+  return vim.wait(60000, function()
     return self.ended
   end, 5)
 end
