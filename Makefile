@@ -80,7 +80,7 @@ format:
 docs:
 	@lua5.4 scripts/docs/main.lua
 
-# The source tarball of what is committed, and the rockspec that names it.
+# The source tarball of what is committed, its rockspec, and the HTML pages.
 dist:
 	@scripts/dist.sh
 

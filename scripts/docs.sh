@@ -4,7 +4,9 @@
 # is what they say.
 . "$(dirname "$0")/common.sh"
 
-documents=(README.md CONTRIBUTING.md docs/architecture.md local/README.md)
+documents=(README.md CONTRIBUTING.md docs/architecture.md docs/cli.md
+  docs/hosts.md docs/openresty.md docs/python.md local/README.md nvim/README.md
+  examples/README.md examples/openresty/README.md)
 [ ! -e docs/c.md ] || documents+=(docs/c.md)
 tops=(src lua local spec bench scripts examples)
 faults=0

@@ -17,13 +17,15 @@ local SOURCES = "https://github.com/wrennhq/wrenn-lua/blob/v%s/%s"
 
 -- The pages of the site, in the order of its menu.
 local DOCUMENTS = {
-  "README.md", "docs/reference/lua.md", "docs/reference/c.md", "docs/hosts.md",
-  "docs/python.md", "docs/openresty.md", "docs/c.md", "local/README.md",
+  "README.md", "docs/reference/lua.md", "docs/reference/c.md", "docs/cli.md",
+  "docs/hosts.md", "docs/python.md", "docs/openresty.md", "docs/c.md", "local/README.md",
   "nvim/README.md", "examples/README.md", "examples/openresty/README.md",
   "docs/architecture.md", "CONTRIBUTING.md", "CHANGELOG.md",
 }
 
 local MAN_PAGES = {
+  { name = "wrenn", section = "1", from = "docs/cli.md",
+    summary = "capsules from a shell" },
   { name = "wrenn-local", section = "1", from = "local/README.md",
     summary = "server for capsules on this machine" },
   { name = "wrenn", section = "3lua", from = "docs/reference/lua.md",
