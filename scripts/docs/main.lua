@@ -18,9 +18,10 @@ local SOURCES = "https://github.com/wrennhq/wrenn-lua/blob/v%s/%s"
 -- The pages of the site, in the order of its menu.
 local DOCUMENTS = {
   "README.md", "docs/reference/lua.md", "docs/reference/c.md", "docs/cli.md",
-  "docs/hosts.md", "docs/python.md", "docs/openresty.md", "docs/c.md", "local/README.md",
-  "nvim/README.md", "examples/README.md", "examples/openresty/README.md",
-  "docs/architecture.md", "CONTRIBUTING.md", "CHANGELOG.md",
+  "docs/hosts.md", "docs/python.md", "docs/openresty.md", "docs/c.md",
+  "local/README.md", "nvim/README.md", "examples/README.md",
+  "examples/openresty/README.md", "docs/architecture.md", "CONTRIBUTING.md",
+  "CHANGELOG.md",
 }
 
 local MAN_PAGES = {
