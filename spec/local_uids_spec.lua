@@ -67,6 +67,22 @@ tell("a range of users", function()
     assert.are.equal("root\n", sh(one, "id -un", { user = "root" }))
   end)
 
+  it("can write to volumes", function()
+    local volumes = assert(wrenn.Client(s:options())).volumes
+    local volume = assert(volumes:create({ size = "1Gi" }))
+    for _ = 1, 2 do
+      local capsule = assert(wrenn.Capsule.create(s:options({ wait = true,
+        volumes = { volume.id } })))
+      assert.are.equal("wrenn-user\n", sh(capsule, ("touch /mnt/%s/f;"
+        .. " stat -c %%U /mnt/%s/f"):format(volume.id, volume.id)))
+      assert(capsule:destroy({ wait = true }))
+    end
+    assert(volumes:delete(volume.id))
+    expect.soon(function()
+      return disk.shell("ls " .. data .. "/volumes") == ""
+    end)
+  end)
+
   it("has no more rights over the kernel by it", function()
     assert.are.equal("no\n", sh(one, "sudo mkdir /proc/sys/x 2>/dev/null"
       .. " || sudo sh -c 'echo 1 >/proc/sys/kernel/sysrq' 2>/dev/null"

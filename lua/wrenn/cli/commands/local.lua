@@ -6,7 +6,7 @@ local quoted = background.quoted
 
 -- The options of wrenn-local that are passed on.
 local PASSED = { "listen", "data", "generation", "isolation", "network",
-  "user" }
+  "system", "uids", "user" }
 
 local function sh(command)
   local pipe = io.popen(command .. "; echo $?")
@@ -134,6 +134,9 @@ end
 
 local function start(ctx, args)
   args.data = args.data and absolute(args.data)
+  if args.system and args.system ~= "host" then
+    args.system = absolute(args.system)
+  end
   local folder = open_folder(ctx)
   local unlock = lock(ctx, folder)
   local ok, raised = pcall(function()
@@ -220,6 +223,10 @@ commands find it by themselves where WRENN_API_KEY is not set.]],
           help = "of capsules from this machine" },
         { "network", value = "HOW", help = "of capsules (outgoing)",
           choices = { "outgoing", "none", "host" } },
+        { "system", value = "DIR", complete = "directory",
+          help = "a tree that capsules begin as (the host's system)" },
+        { "uids", value = "HOW", choices = { "one", "range" },
+          help = "that such systems have (one)" },
         { "user", value = "USER", choices = { "root", "wrenn-user" },
           help = "that commands run as" },
         { "lenient", help = "friendlier answers than the real servers give" },
