@@ -30,8 +30,8 @@ for _, user in ipairs({ "root", "wrenn-user" }) do
       for _, place in ipairs({ "run", "mnt", "etc/resolv.conf" }) do
         os.execute(("ln -s %s %s/%s"):format(outside, base, place))
       end
-      s = server.start(("--generation 0.4 --system %s --data %s --user %s")
-        :format(base, data, user))
+      s = server.start(("--generation 0.4 --network host --system %s"
+        .. " --data %s --user %s"):format(base, data, user))
       one = create()
     end)
 
