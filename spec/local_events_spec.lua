@@ -6,7 +6,7 @@ local server = require("spec.support.server")
 local uv = require("luv")
 local wire = require("spec.support.wire")
 
-local PATIENCE = 30
+local PATIENCE = 120
 local WAITING = 32 -- events that may wait for a listener
 local CAPSULES = 8 -- that make them
 

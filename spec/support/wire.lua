@@ -11,7 +11,7 @@ wire.__index = wire
 local Socket = {}
 Socket.__index = Socket
 
-local PATIENCE = 30
+local PATIENCE = 90
 
 --- A connection to `server` (spec/support/server.lua, or the same fields).
 function wire.new(server)
