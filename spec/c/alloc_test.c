@@ -137,6 +137,39 @@ static bool websocket(wrenn_loop *loop) {
   return finish(loop, id) && sent;
 }
 
+/* A request by hand, up to the beginning of its answer. */
+static bool tunnel(wrenn_loop *loop) {
+  static const char asked[] = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
+  wrenn_tunnel_options options = {.size = sizeof(options),
+                                  .url = http_url,
+                                  .deadlines = {.total_ms = LIMIT_MS}};
+  wrenn_id id;
+  wrenn_event event;
+  wrenn_status status = wrenn_tunnel_open(loop, &options, &id);
+  CHECK(status == WRENN_OK || status == WRENN_E_MEMORY);
+  if (status != WRENN_OK)
+    return false;
+  status = wrenn_tunnel_send(loop, id, asked, sizeof(asked) - 1, NULL);
+  CHECK(status == WRENN_OK || status == WRENN_E_MEMORY);
+  if (status != WRENN_OK) {
+    wrenn_cancel(loop, id);
+    return false;
+  }
+  for (;;) {
+    while (wrenn_loop_next(loop, &event)) {
+      if (event.type == WRENN_EV_CHUNK)
+        return wrenn_cancel(loop, id) == WRENN_OK;
+      if (event.type == WRENN_EV_FAILED) {
+        CHECK(event.error != WRENN_E_TIMEOUT);
+        return false;
+      }
+      CHECK(event.type == WRENN_EV_OPENED);
+    }
+    status = wrenn_loop_wait(loop, LIMIT_MS);
+    CHECK(status == WRENN_OK || status == WRENN_E_MEMORY);
+  }
+}
+
 /* Whether all of it was a success. */
 static bool program(void) {
   wrenn_status why = WRENN_OK;
@@ -150,6 +183,7 @@ static bool program(void) {
   ok = request(loop, true, NULL) && ok;
   ok = request(loop, false, "body") && ok;
   ok = websocket(loop) && ok;
+  ok = tunnel(loop) && ok;
   wrenn_id timer;
   wrenn_status status = wrenn_timer_start(loop, 1, NULL, &timer);
   CHECK(status == WRENN_OK || status == WRENN_E_MEMORY);

@@ -237,13 +237,29 @@ static void descriptors_and_signals_are_events(void) {
   wrenn_loop_free(loop);
 }
 
+static void tunnels_want_a_web_url(void) {
+  static const char *const urls[] = {NULL, "ws://x", "http://", "http://a b"};
+  wrenn_loop *loop = new_loop();
+  wrenn_tunnel_options options = {.size = sizeof(options)};
+  wrenn_id id;
+  for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
+    options.url = urls[i];
+    CHECK(wrenn_tunnel_open(loop, &options, &id) == WRENN_E_ARGUMENT);
+  }
+  options.url = "http://127.0.0.1:1";
+  options.size = 0;
+  CHECK(wrenn_tunnel_open(loop, &options, &id) == WRENN_E_ARGUMENT);
+  wrenn_loop_free(loop);
+}
+
 static void an_old_id_does_no_harm(void) {
   static const char *const words[] = {"true"};
   wrenn_loop *loop = new_loop();
   wrenn_event event;
   wrenn_id id;
   CHECK(wrenn_timer_start(loop, 0, NULL, &id) == WRENN_OK);
-  /* A timer is neither a request nor a WebSocket. */
+  /* A timer is neither a request nor a WebSocket nor a tunnel. */
+  CHECK(wrenn_tunnel_send(loop, id, "", 0, NULL) == WRENN_E_CLOSED);
   CHECK(wrenn_http_send(loop, id, "", 0, true, NULL) == WRENN_E_CLOSED);
   CHECK(wrenn_ws_send(loop, id, "", 0, false) == WRENN_E_CLOSED);
   CHECK(next(loop, &event));
@@ -414,6 +430,7 @@ CHECK_MAIN(
     {"members are copied", members_are_copied}, {"an idle loop", an_idle_loop},
     {"timers give back what is the user's", timers_give_back_what_is_the_users},
     {"descriptors and signals are events", descriptors_and_signals_are_events},
+    {"a tunnel wants the URL of a web server", tunnels_want_a_web_url},
     {"an old id does no harm", an_old_id_does_no_harm},
     {"a streamed answer", a_streamed_answer}, {"an upload", an_upload},
     {"a prepared request", a_prepared_request},
