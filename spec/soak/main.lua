@@ -185,8 +185,9 @@ local function work(number)
     else
       local name = names[random % #names + 1]
       local ok = attempt(name, operations[name], capsule, tostring(random))
-      -- After a restart of the server its capsules no longer run.
+      -- After a restart of the server its capsules are paused at best.
       if not ok and not capsule:is_running() then
+        capsule:destroy()
         capsule = nil
       elseif random % 50 == 0 then
         attempt("destroy", capsule.destroy, capsule)
