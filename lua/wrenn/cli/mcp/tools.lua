@@ -89,7 +89,8 @@ end
 local function capsule_of(self, arguments)
   local id = arguments.capsule or self.default
   if not id then
-    error("capsule is missing: create one first", 0)
+    error("capsule is missing: the id of one, as create or list returns it",
+      0)
   end
   id = self.ctx:id(id)
   local capsule = self.made[id] or self.others[id]
