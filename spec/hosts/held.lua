@@ -35,12 +35,12 @@ end
 
 local at_rest -- wake-ups while nothing is open
 
--- What is on its way may still come, on a busy machine for long.
+-- What is on its way may still come, on a busy machine for long and with pauses.
 local function come_to_rest(host)
-  local deadline = core.now() + 20
+  local deadline, quiet = core.now() + 20, 0
   repeat
-    local count = wakeups(host, 0.1)
-  until count <= at_rest + 1 or core.now() > deadline
+    quiet = wakeups(host, 0.1) <= at_rest + 1 and quiet + 1 or 0
+  until quiet == 5 or core.now() > deadline
 end
 
 local function hold(host, capsule, say, name, source, pid)
