@@ -165,7 +165,7 @@ generations.each(function(g)
       do
         assert.are.equal("2f746d702fff640a", assert(ways[name]("sh",
           { args = { "-c", "pwd | od -An -tx1 | tr -d ' \\n'" },
-            cwd = "/tmp/\255d" })))
+            cwd = "/tmp/\255d" })), name)
       end
     end)
 
