@@ -96,8 +96,10 @@ local function launch(ctx, args, folder)
   if args.lenient then
     words[#words + 1] = "--lenient"
   end
-  -- It announces itself on the pipe, which then may break.
-  local pipe = io.popen(("umask 077; cd /; setsid %s </dev/null 2>%s & echo $!")
+  -- It tells its pid, and then announces itself, on the pipe, which then may
+  -- break.
+  local pipe = io.popen(("umask 077; cd /; sh -c 'echo $$; exec setsid \"$@\"'"
+    .. " sh %s </dev/null 2>%s &")
     :format(table.concat(words, " "), quoted(folder .. "/log")))
   local pid, line = pipe:read("*l"), pipe:read("*l")
   pipe:close()
