@@ -118,7 +118,7 @@ end
 
 -- What a server says that does not start, and its status.
 local function refusal(args, environment)
-  local text = disk.shell(("%s %s %s -- true 2>&1; echo $?")
+  local text = disk.shell(("%s %s --network host %s -- true 2>&1; echo $?")
     :format(environment or "", program, args))
   return text:match("^(.-)(%d+)\n$")
 end
