@@ -272,7 +272,7 @@ op("code.connect", function(c)
 end)
 op("code.create", function(c) return runner.Capsule.create(by(c)) end)
 op("run_code", function(c)
-  return c.code:run_code("1", { timeout = 1, jupyter_timeout = 1 })
+  return c.code:run_code("1", { timeout = 1, jupyter_timeout = 20 })
 end, JUPYTER)
 op("list_contexts", function(c) return c.code:list_contexts() end,
   { jupyter = true, fine = LIST })
