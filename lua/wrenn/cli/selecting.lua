@@ -41,7 +41,9 @@ local versions = { kernel_version = true, firecracker_version = true,
 
 local function labels(info)
   local list = {}
-  for name, value in pairs(info.metadata or {}) do
+  for name, value in pairs(type(info.metadata) == "table" and info.metadata
+    or {})
+  do
     list[name] = not versions[name] and value or nil
   end
   return next(list) and layout.value(list) or ""

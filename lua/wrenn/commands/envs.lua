@@ -16,12 +16,6 @@ local envs = {}
 local FOLDER = ".wrenn/envs"
 local MAKE = 'umask 077; mkdir -p "$1" && chmod 700 "$1"'
 
---- Removes the file of a command that may have failed before it did so itself.
---- See base.discard.
-function envs.discard(self, path, given_up)
-  base.discard(files.new(self.client, self.capsule_id, self), path, given_up)
-end
-
 local function make_folder(self)
   if self.has_envs_folder then
     return true
@@ -76,10 +70,10 @@ function envs.put(self, list, values)
   local name = ids.random(12)
   local path = ("~/%s/%s"):format(FOLDER, name)
   local own_path = ("./%s/%s"):format(FOLDER, name)
-  ok, err = files.new(self.client, self.capsule_id, self)
-    :write(path, text_of(values, own_path))
+  local to = files.new(self.client, self.capsule_id, self)
+  ok, err = to:write(path, text_of(values, own_path))
   if not ok then
-    envs.discard(self, path, err)
+    base.discard(to, path, err)
     return nil, err
   end
   return words.with_file_of_envs(list, own_path), path

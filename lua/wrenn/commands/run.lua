@@ -1,6 +1,7 @@
 -- Starts commands: in the foreground with a time limit, in the background, or
 -- as a stream. `self` is a wrenn.Commands; the options have been checked.
 
+local base = require("wrenn.files.base")
 local bytes = require("wrenn.commands.bytes")
 local check = require("wrenn.check")
 local cleanup = require("wrenn.task.cleanup")
@@ -9,6 +10,7 @@ local envs = require("wrenn.commands.envs")
 local errors = require("wrenn.errors")
 local exec = require("wrenn.commands.exec")
 local feed = require("wrenn.commands.feed")
+local files = require("wrenn.files")
 local find_user = require("wrenn.commands.user")
 local kill = require("wrenn.commands.kill")
 local literal = require("wrenn.commands.literal")
@@ -83,11 +85,12 @@ function run.discard(self, start)
   if start.feed then
     start.feed:stop()
   end
+  local to = files.new(self.client, self.capsule_id, self)
   if start.input then
-    stdin.discard(self, start.input)
+    base.discard(to, start.input)
   end
   if start.environment then
-    envs.discard(self, start.environment)
+    base.discard(to, start.environment)
   end
 end
 

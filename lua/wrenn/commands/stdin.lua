@@ -17,12 +17,6 @@ function stdin.check(value, fname, level)
   end
 end
 
---- Removes the file of a command that may have failed before it did so itself.
---- It is no error if the file does not exist. See base.discard.
-function stdin.discard(self, path, given_up)
-  base.discard(files.new(self.client, self.capsule_id, self), path, given_up)
-end
-
 --- Writes the input to a file in the capsule. Returns its path, or nil, err.
 function stdin.put(self, value)
   local path = "/tmp/.wrenn-stdin-" .. ids.random(12)
@@ -31,7 +25,7 @@ function stdin.put(self, value)
   if called and ok then
     return path
   end
-  stdin.discard(self, path, not called and ok or err)
+  base.discard(to, path, not called and ok or err)
   if not called then
     error(ok, 0)
   end
