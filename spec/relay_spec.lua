@@ -23,8 +23,8 @@ local function connect(path)
   pipe:connect(path, function(err)
     seen.connected, seen.err = not err, err
     if not err then
-      pipe:read_start(function(_, bytes)
-        seen.bytes = seen.bytes .. (bytes or "")
+      pipe:read_start(function(broken, bytes)
+        seen.bytes, seen.err = seen.bytes .. (bytes or ""), broken
         seen.ended = seen.ended or not bytes
       end)
     end
@@ -136,6 +136,23 @@ describe("a relay", function()
     end))
     relay:stop() -- again
     assert.is_false(pcall(relay.path, relay))
+  end)
+
+  it("ends in good order whatever it has not taken up", function()
+    for i = 1, 200 do
+      local other = assert(loop:relay())
+      local one, had = connect(other:path())
+      if i % 2 == 0 then
+        uv.run("once")
+        one:write("?")
+      end
+      other:stop()
+      assert.is_true(run_until(function()
+        return had.ended
+      end))
+      assert.is_nil(had.err)
+      one:close()
+    end
   end)
 
   it("takes no number of a standard stream", function()

@@ -36,7 +36,9 @@ typedef struct relay {
 /* ---- the thread ---------------------------------------------------------- */
 
 /* Waits for a descriptor, and for the end of the peer (-1: no peer). Returns
- * false if the thread has to end. */
+ * false if the thread has to end. What is there already is taken first: a unix
+ * socket closed over something unread, or not yet accepted, is a reset
+ * connection to its peer. */
 static bool wait_for(const relay *r, int fd, int peer) {
   struct pollfd list[] = {{.fd = fd, .events = POLLIN},
                           {.fd = r->stop_fd, .events = POLLIN},
@@ -44,7 +46,7 @@ static bool wait_for(const relay *r, int fd, int peer) {
   while (poll(list, sizeof(list) / sizeof(*list), -1) < 0)
     if (errno != EINTR)
       return false;
-  return !list[1].revents && !list[2].revents;
+  return (list[0].revents || !list[1].revents) && !list[2].revents;
 }
 
 static int accept_peer(const relay *r) {
