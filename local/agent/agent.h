@@ -63,45 +63,45 @@ char *agent_string(const wrenn_json *order, const char *name);
 char *agent_path(const agent *a, const wrenn_json *order, const char *name,
                  agent_reply *reply);
 
-/* agent_spawn.c */
+/* spawn.c */
 void agent_spawn(const agent *self, const wrenn_json *order,
                  agent_reply *reply);
 
-/* agent_terminal.c: starts a command on a terminal, as its foreground process
+/* terminal.c: starts a command on a terminal, as its foreground process
  * group; `become` turns the new process into the command and does not return.
  * Returns the pid, or -1 with errno. */
 pid_t agent_start_on_terminal(int master, int terminal,
                               void (*become)(const void *), const void *arg);
 
-/* agent_sudo.c: the program under the name of sudo. */
+/* sudo.c: the program under the name of sudo. */
 int agent_sudo(int argc, char **argv);
 
-/* agent_launch.c: the program under the name of launch, on the host. */
+/* launch.c: the program under the name of launch, on the host. */
 int agent_launch(int argc, char **argv);
 
-/* agent_settle.c: makes a system of a capsule's own fit for it: the folders
+/* settle.c: makes a system of a capsule's own fit for it: the folders
  * that the API speaks of, the default user, names of hosts, sudo. With a range
  * of users the home belongs to its user. */
 void agent_settle(const char *user, bool range);
 
-/* agent_ladder.c: makes the namespaces in which sudo changes the user's number.
+/* ladder.c: makes the namespaces in which sudo changes the user's number.
  * Enters the next one with a uid, that of root or of the default user; false if
  * there is none. */
 void agent_make_ladder(void);
 bool agent_climb(unsigned uid);
 
-/* agent_stairs.c: the same with a range of users, where sudo becomes root.
+/* stairs.c: the same with a range of users, where sudo becomes root.
  * Whether there is one; and becoming a user, as far as that is possible. */
 void agent_make_stairs(unsigned user);
 bool agent_has_stairs(void);
 bool agent_become(const struct passwd *user);
 
-/* agent_filter.c: denies this process, and all that it starts, what leads out
+/* filter.c: denies this process, and all that it starts, what leads out
  * of a capsule. False if the kernel cannot. If it is to pretend, giving a file
  * to somebody else succeeds and does nothing. */
 bool agent_filter(bool pretend);
 
-/* agent_files.c */
+/* files.c */
 void agent_open_read(const agent *a, const wrenn_json *order,
                      agent_reply *reply);
 void agent_open_write(const agent *a, const wrenn_json *order,
@@ -109,18 +109,18 @@ void agent_open_write(const agent *a, const wrenn_json *order,
 void agent_mkdir(const agent *a, const wrenn_json *order, agent_reply *reply);
 void agent_remove(const agent *a, const wrenn_json *order, agent_reply *reply);
 
-/* agent_dial.c: connects to a port in the capsule, or to a socket file. */
+/* dial.c: connects to a port in the capsule, or to a socket file. */
 void agent_dial(const agent *a, const wrenn_json *order, agent_reply *reply);
 
-/* agent_listeners.c: whether what would answer a connection to the loopback
+/* listeners.c: whether what would answer a connection to the loopback
  * address of a family is a process below this one. */
 bool agent_owns_port(int family, uint16_t port);
 
-/* agent_list.c; the other adds what is at a path as the member "entry". */
+/* list.c; the other adds what is at a path as the member "entry". */
 void agent_list(const agent *a, const wrenn_json *order, agent_reply *reply);
 void agent_put_entry(const char *path, agent_reply *reply);
 
-/* agent_processes.c: all processes below this one. */
+/* processes.c: all processes below this one. */
 void agent_pause(agent *a);
 void agent_resume(agent *a);
 void agent_usage(const agent *a, agent_reply *reply);

@@ -6,7 +6,7 @@
  * has the same number as outside: who enters can become anybody, as far as
  * files and processes are concerned, and nothing in them reaches the network's
  * or the mounts' namespace. They lie one inside the other, so that sudo works
- * in a sudo; a process of ours keeps them open.
+ * in a sudo.
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -18,11 +18,10 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/keeper.h"
 #include "agent/names.h"
 #include "agent/range.h"
 
-#define STEPS 4
-#define LINK "/run/sudo-stairs" /* leads to the keeper's descriptors */
 #define GROUPS_MAX 64
 
 /* Copies the map of this namespace as one of numbers that stay the same. */
@@ -44,7 +43,9 @@ static bool repeat_map(const char *kind, pid_t of) {
 }
 
 /* One more step, for a child that goes on from there: true in that only. */
-static bool step(void) {
+static bool step(unsigned number, unsigned user) {
+  (void)number;
+  (void)user;
   int in[2], mapped[2];
   char byte = 0;
   if (pipe2(in, O_CLOEXEC) || pipe2(mapped, O_CLOEXEC))
@@ -62,62 +63,22 @@ static bool step(void) {
   _exit(ok ? 0 : 1);
 }
 
-/* Nothing of the agent may be in this process, which others can inspect. The
- * descriptor of step N is N. The first step is made by root, who keeps the
- * right to write maps as the default user. */
-static _Noreturn void keep(unsigned user, int tell) {
-  char path[64];
-  int told = fcntl(tell, F_DUPFD_CLOEXEC, 32);
-  for (int fd = 0; fd < 32; fd++)
-    close(fd);
-  bool ok = told >= 0 && open("/dev/null", O_RDONLY) == 0 &&
-            prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 &&
-            setgroups(0, NULL) == 0 && setresgid(user, user, user) == 0 &&
-            setresuid(user, user, user) == 0 && range_raise() &&
-            prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
-  for (int i = 1; ok && i <= STEPS; i++) {
-    ok = step();
-    int fd = ok ? open("/proc/self/ns/user", O_RDONLY) : -1;
-    ok = fd >= 0 && (fd == i || (dup2(fd, i) == i && close(fd) == 0));
-  }
-  snprintf(path, sizeof(path), "/proc/%d/fd", (int)getpid());
-  if (ok && agent_filter(false) && symlink(path, LINK) == 0 &&
-      write(told, "", 1) == 1 && close(told) == 0)
-    for (;;)
-      pause();
-  _exit(1);
+/* The first step is made by root, who keeps the right to write maps as the
+ * default user. */
+static bool prepare(unsigned user) {
+  return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 &&
+         setresgid(user, user, user) == 0 && setresuid(user, user, user) == 0 &&
+         range_raise();
 }
 
-void agent_make_stairs(unsigned user) {
-  int told[2];
-  char byte;
-  if (pipe2(told, O_CLOEXEC))
-    return;
-  if (fork() == 0)
-    keep(user, told[1]);
-  close(told[1]);
-  if (read(told[0], &byte, 1) < 0)
-    byte = 0; /* there are none, and sudo says so */
-  close(told[0]);
-}
+static const keeper stairs = {
+    .link = "/run/sudo-stairs", .prepare = prepare, .step = step};
+
+void agent_make_stairs(unsigned user) { keeper_start(&stairs, user); }
 
 bool agent_has_stairs(void) {
   char path[8];
-  return readlink(LINK, path, sizeof(path)) > 0;
-}
-
-static bool climb(void) {
-  for (unsigned i = 1; i <= STEPS; i++) {
-    char path[64];
-    snprintf(path, sizeof(path), LINK "/%u", i);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && setns(fd, CLONE_NEWUSER) == 0;
-    if (fd >= 0)
-      close(fd);
-    if (ok)
-      return true;
-  }
-  return false;
+  return readlink(stairs.link, path, sizeof(path)) > 0;
 }
 
 bool agent_become(const struct passwd *user) {
@@ -128,7 +89,7 @@ bool agent_become(const struct passwd *user) {
   snprintf(name, sizeof(name), "%s", user->pw_name);
   if (getuid() == uid)
     return true;
-  if (getuid() != 0 && !climb())
+  if (getuid() != 0 && !keeper_enter(&stairs, 1, 1))
     return false;
   size_t count = names_groups_of(name, gid, groups, GROUPS_MAX);
   return setgroups(count, groups) == 0 && setresgid(gid, gid, gid) == 0 &&

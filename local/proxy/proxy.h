@@ -61,7 +61,7 @@ void proxy_unref(proxy *p);
  * answer that has begun. */
 void proxy_fail(proxy *p, proxy_fault fault);
 
-/* proxy_guest.c: uses a socket that is connected or connecting, and sends the
+/* guest.c: uses a socket that is connected or connecting, and sends the
  * request's head. Takes ownership of the descriptor. */
 void proxy_connect(proxy *p, int fd);
 
