@@ -2,6 +2,7 @@
 -- URLs of ports are in config_spec.lua.
 
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local wrenn = require("wrenn")
 
@@ -104,7 +105,7 @@ describe("a port of a capsule", function()
     { 'c:send("HTTP/1.1 200 OK\\r\\nContent-Length: 9\\r\\n\\r\\nx") c:close()'
       .. " return", "ConnectionError" },
     { 'c:send("garbage\\r\\n\\r\\n") c:close() return', "ProtocolError" },
-    { "c:sleep(9)", "TimeoutError", 0.5 },
+    { "c:sleep(60)", "TimeoutError", 0.5 },
   }
   for i, fault in ipairs(faults) do
     it(("fails with the right error (%d)"):format(i), function()
@@ -113,12 +114,12 @@ describe("a port of a capsule", function()
       local answer, err = capsule:request(3000, { timeout = fault[3] or 20 })
       assert.is_nil(answer)
       assert.are.equal(fault[2], err.type)
-      assert.is_true(core.now() - begin < 4) -- the peer sleeps for 9 s
+      assert.is_true(core.now() - begin < 15) -- the other limit is 20 s
     end)
   end
 
   it("has the limit of the call, or else the client's", function()
-    local capsule = capsule_of("c:sleep(9)")
+    local capsule = capsule_of("c:sleep(60)")
     for _, case in ipairs({ { 20, { timeout = 0.3 } }, { 0.3, nil } }) do
       capsule.client.settings.timeout = case[1]
       local begin = core.now()
@@ -126,7 +127,7 @@ describe("a port of a capsule", function()
       assert.is_nil(answer)
       assert.are.equal("TimeoutError", err.type)
       local took = core.now() - begin
-      assert.is_true(took >= 0.29 and took < 4, tostring(took))
+      assert.is_true(took >= 0.29 and took < 15, tostring(took))
     end
     p:stop()
     capsule = capsule_of('c:sleep(0.6) c:respond(200, "late")')
@@ -266,8 +267,10 @@ describe("a port of a capsule", function()
       local _, err = socket:read()
       assert.are.equal("CancelledError", err.type)
       assert.are.equal("CancelledError", select(2, socket:send("x")).type)
-      local frames = p:received()
-      assert.are.equal("last words", frames[#frames - 1])
+      expect.soon(function() -- and the goodbye behind them
+        local frames = p:received()
+        return frames[#frames - 1] == "last words"
+      end)
     end)
 
     it("is an error by its status when it is refused", function()

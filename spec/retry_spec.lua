@@ -115,7 +115,7 @@ describe("a request that failed", function()
         assert.is_truthy(seen[1].error)
         assert.are.same({ 200 }, { seen[2].status, seen[2].error })
         assert.is_nil(seen[2].retry_in)
-        assert.is_true(took < 5, good[1] .. " took " .. took)
+        assert.is_true(took < 15, good[1] .. " took " .. took)
         p:stop()
       end
     end)
@@ -134,7 +134,7 @@ describe("a request that failed", function()
           sent = sent + (text:find(others[i][1], 1, true) and 1 or 0)
         end
         assert.is_true(sent <= 1, others[i][1] .. " was sent " .. sent)
-        assert.is_true(took < 5, others[i][1] .. " took " .. took)
+        assert.is_true(took < 15, others[i][1] .. " took " .. took)
         p:stop()
       end
     end)
@@ -190,22 +190,22 @@ describe("a request that failed", function()
       -- But for data that is used up.
       local attempts = call[1] == "stream/write" and 0 or 3
       assert.are.equal(attempts, #seen, call[1])
-      assert.is_true(took < 5)
+      assert.is_true(took < 15)
     end
   end)
 
   it("is sent again after pauses drawn from a range that doubles", function()
     local client = client_of({ base_url = NOBODY, api_key = "k", retries = 3 })
     local list = {}
-    for i = 1, 25 do
+    for i = 1, 33 do
       list[i] = i
     end
     local took = timed(wrenn.task.map, list, function()
       client.capsules:get("cl-1")
       return true
     end, { concurrency = #list })
-    assert.is_true(took < 0.6 + 1.2 + 2.4 + 5, "took " .. took)
-    assert.are.equal(100, #seen)
+    assert.is_true(took < 20, "took " .. took) -- 70 s one after the other
+    assert.are.equal(4 * #list, #seen)
     local longest, shortest = { 0, 0, 0 }, { 9, 9, 9 }
     for _, event in ipairs(seen) do
       local at, pause = event.attempt, event.retry_in
@@ -261,7 +261,7 @@ describe("a request that failed", function()
             assert.is_nil(value)
             assert.are.equal(1, #seen)
           end
-          assert.is_true(took < 5)
+          assert.is_true(took < 15)
           p:stop()
         end
       end)
@@ -274,7 +274,7 @@ describe("a request that failed", function()
       timed(client.capsules.get, client.capsules, "cl-1")
     assert.is_nil(value)
     assert.are.same({ 503, 20 }, { err.status_code, err.retry_after })
-    assert.is_true(took < 8, "took " .. took)
+    assert.is_true(took < 14, "took " .. took)
   end)
 
   it("is given up when its caller is interrupted", function()
@@ -285,7 +285,7 @@ describe("a request that failed", function()
     end)
     assert.is_nil(value)
     assert.are.equal("TimeoutError", err.type)
-    assert.is_true(took < 8, "took " .. took)
+    assert.is_true(took < 14, "took " .. took)
   end)
 
   it("is sent again only within the budget of its client", function()

@@ -95,13 +95,13 @@ end)
 
 describe("a call to a server that stalls", function()
   it("takes no longer than its limit, attempts and all", function()
-    local p = peer.start([[ c:request() c:sleep(9) ]])
-    local client = assert(wrenn.Client(p:options({ timeout = 2 })))
+    local p = peer.start([[ c:request() c:sleep(60) ]])
+    local client = assert(wrenn.Client(p:options({ timeout = 6 })))
     local begin = core.now()
     local list, err = client.capsules:list()
     assert.is_nil(list)
     assert.is_true(err:is("TimeoutError"))
-    assert.is_true(core.now() - begin < 4) -- two attempts would take more
+    assert.is_true(core.now() - begin < 12) -- two attempts would take more
     p:stop()
   end)
 end)
@@ -109,9 +109,12 @@ end)
 describe("the wrenn command", function()
   it("hands a signal on: the server ends, and its command", function()
     local program = os.getenv("WRENN_LOCAL") or "build/local/wrenn-local"
-    local output = compat.output_of(("WRENN_LOCAL=%s sh -c '"
-      .. "bin/wrenn local -- sh -c \"echo \\$PPID; exec sleep 7004\" & "
-      .. "sleep 1; kill $!; wait $!; echo status $?'"):format(program))
+    local began = os.tmpname()
+    local output = compat.output_of(("WRENN_LOCAL=%s BEGAN=%s sh -c '"
+      .. "bin/wrenn local -- sh -c \"echo \\$PPID; echo >\\$BEGAN;"
+      .. " exec sleep 7004\" & until [ -s $BEGAN ]; do sleep 0.05; done; "
+      .. "kill $!; wait $!; echo status $?'"):format(program, began))
+    os.remove(began)
     local pid = output:match("^(%d+)\n")
     assert.is_truthy(pid, output)
     assert.is_truthy(output:find("status 143", 1, true), output)

@@ -199,7 +199,7 @@ describe("over TLS", function()
       c:close()
     ]])
     local by = assert(wrenn.Client({ api_key = "wrn_secret", retries = 0,
-      base_url = p.url:gsub("^http:", "https:"), timeout = 5 }))
+      base_url = p.url:gsub("^http:", "https:"), timeout = 20 }))
     local list, err = by.capsules:list()
     assert.is_nil(list)
     assert.is_true(err:is("ConnectionError"), tostring(err))
@@ -209,7 +209,7 @@ describe("over TLS", function()
     -- one without as well.
     fronts.plain = tls.front(dir .. "/good.pem", s.url:match("%d+$"))
     by = assert(wrenn.Client({ api_key = "wrn_secret", retries = 0,
-      base_url = "http://localhost:" .. fronts.plain.port, timeout = 5 }))
+      base_url = "http://localhost:" .. fronts.plain.port, timeout = 20 }))
     list, err = by.capsules:list()
     assert.is_nil(list)
     assert.is_true(err:is("ConnectionError"), tostring(err))

@@ -196,10 +196,10 @@ describe("a watch", function()
     return assert(capsule.commands:run(line, { check = true })).stdout
   end
 
-  -- Reads until the event, or for 10 s; returns what came before it, too.
+  -- Reads until the event, or for 60 s; returns what came before it, too.
   local function read_to(watch, wanted)
     local seen = {}
-    local found, err = wrenn.task.with_timeout(10, function()
+    local found, err = wrenn.task.with_timeout(60, function()
       while true do
         local event, why = watch:read()
         if not event then
@@ -304,7 +304,7 @@ describe("a watch", function()
           read_to(watch, "write one")
           sh("rm one; echo again > one")
           -- By looks it may be the same inode: then it was written.
-          assert(wrenn.task.with_timeout(10, function()
+          assert(wrenn.task.with_timeout(60, function()
             local event
             repeat
               event = assert(watch:read())
@@ -340,7 +340,7 @@ describe("a watch", function()
         for _, event in ipairs(wanted) do
           missing[event], left = true, left + 1
         end
-        local done, err = wrenn.task.with_timeout(20, function()
+        local done, err = wrenn.task.with_timeout(60, function()
           while left > 0 do
             local event = brief(assert(watch:read()))
             seen[#seen + 1] = event
@@ -402,12 +402,14 @@ describe("a watch", function()
     local watch = assert(files:watch("w"))
     -- What passes the events on stands still meanwhile.
     local function each_sed(signal)
-      sh('for f in $(grep -lz "^WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID$"'
+      return sh('for f in $(grep -lz "^WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID$"'
         .. " /proc/[0-9]*/environ 2>/dev/null); do p=${f%/environ};"
         .. ' if [ "$(cat $p/comm)" = sed ]; then kill -' .. signal
-        .. " ${p#/proc/}; fi; done")
+        .. " ${p#/proc/} && echo done; fi; done")
     end
-    each_sed("STOP")
+    expect.soon(function() -- it is there before it is sed
+      return each_sed("STOP") ~= ""
+    end)
     sh("cd w; seq $(($(cat /proc/sys/fs/inotify/max_queued_events) / 2 + 4000))"
       .. " | xargs touch")
     each_sed("CONT")
@@ -515,7 +517,7 @@ for _, generation in ipairs({ "0.1", "0.2", "0.3", "0.4" }) do
     local file = assert(capsule.files:watch("one"))
     assert(capsule.commands:run("mv t w/; echo > two; mv two one"))
     local function next_create(of)
-      return assert(wrenn.task.with_timeout(20, function()
+      return assert(wrenn.task.with_timeout(60, function()
         local event
         repeat
           event = assert(of:read())

@@ -56,7 +56,7 @@ for i = 1 - before, count do
   end
 end
 local bytes_now, fds_now = size()
-local deadline = core.now() + 5
+local deadline = core.now() + 20
 while fds_now > fds and core.now() < deadline do
   bytes_now, fds_now = size()
 end

@@ -137,7 +137,10 @@ function peer:received()
   local list, at = {}, 1
   while at <= #text do
     local a, b, c, d = text:byte(at, at + 3)
-    local size = ((a * 256 + b) * 256 + c) * 256 + d
+    local size = d and ((a * 256 + b) * 256 + c) * 256 + d
+    if not size or at + 3 + size > #text then
+      break -- it is being written
+    end
     list[#list + 1] = text:sub(at + 4, at + 3 + size)
     at = at + 4 + size
   end
