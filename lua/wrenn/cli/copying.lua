@@ -333,21 +333,11 @@ function copying.archive_out(ctx, capsule, path, follow)
     args = { "--format=gnu", follow and "-hcf" or "-cf", "-", "-C",
       argument(ctx, directory), "--", name } }))
   local said = {}
-  while true do
-    local event, err = stream:read()
-    if err then
-      ctx:check(nil, err)
-    elseif not event then
-      break
-    elseif event.type == "stdout" then
-      stdio.write(1, event.data)
-    elseif event.type == "stderr" then
-      said[#said + 1] = event.data
-    end
-  end
-  if stream.exit_code ~= 0 then
-    ctx:fail("%s", stream.exit_code and layout.plain(table.concat(said))
-      or tostring(stream.err))
+  local status = stdio.copy(ctx, stream, function(bytes)
+    said[#said + 1] = bytes
+  end)
+  if status ~= 0 then
+    ctx:fail("%s", layout.plain(table.concat(said)))
   end
 end
 

@@ -167,25 +167,6 @@ local function kill_rest(capsule, stream)
   end
 end
 
-local function copy_output(ctx, stream)
-  while true do
-    local event, err = stream:read()
-    if err then
-      ctx:check(nil, err)
-    elseif not event then
-      break
-    elseif event.type == "stdout" then
-      stdio.write(1, event.data)
-    elseif event.type == "stderr" then
-      stdio.write(2, event.data)
-    end
-  end
-  if not stream.exit_code then
-    ctx:check(nil, stream.err)
-  end
-  return stream.exit_code
-end
-
 local function foreground(ctx, capsule, args)
   local stream, pumping
   core.ignore_sigpipe()
@@ -197,8 +178,7 @@ local function foreground(ctx, capsule, args)
     if args.interactive then
       pumping = task.spawn(pump, stream)
     end
-    local status = copy_output(ctx, stream)
-    return status < 0 and 137 or status
+    return stdio.copy(ctx, stream)
   end, function()
     if pumping then
       pumping:cancel()

@@ -56,4 +56,24 @@ function stdio.write(fd, bytes)
   end
 end
 
+--- Writes what a command prints until it has ended, and returns the status to
+--- exit with. Fails with the stream. `on_stderr`: takes what is printed there
+--- instead.
+function stdio.copy(ctx, stream, on_stderr)
+  local event, err = stream:read()
+  while event do
+    if event.type == "stdout" then
+      stdio.write(1, event.data)
+    elseif event.type == "stderr" and on_stderr then
+      on_stderr(event.data)
+    elseif event.type == "stderr" then
+      stdio.write(2, event.data)
+    end
+    event, err = stream:read()
+  end
+  local status = not err and stream.exit_code
+    or ctx:check(nil, err or stream.err)
+  return status < 0 and 137 or status
+end
+
 return stdio

@@ -16,18 +16,7 @@ local function follow(ctx, capsule, handle)
   local stream = handle:stream({ from = table.concat(at, "+") })
   core.ignore_sigpipe()
   return signals.guard(function()
-    while true do
-      local event, err = stream:read()
-      if err then
-        ctx:check(nil, err)
-      elseif not event then
-        return stream.exit_code < 0 and 137 or stream.exit_code
-      elseif event.type == "stdout" then
-        stdio.write(1, event.data)
-      elseif event.type == "stderr" then
-        stdio.write(2, event.data)
-      end
-    end
+    return stdio.copy(ctx, stream)
   end, function()
     stream:close()
   end)
