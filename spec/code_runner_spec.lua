@@ -125,6 +125,26 @@ describe("running code", function()
     assert.are.same({ "GET /api/kernels", "GET /api/kernels" }, lines())
   end)
 
+  it("waits for a capsule that comes up behind a refusal", function()
+    p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.path == "/api/kernels" then
+          asked = (asked or 0) + 1
+          c:respond(asked == 1 and 409 or 401,
+            "sandbox is not running (status: starting)")
+        else
+          c:respond(200, '{"id":"cl-1","status":"'
+            .. (asked and "running" or "starting") .. '"}')
+        end
+      end
+    ]])
+    local code = assert(runner.Capsule.create(p:options()))
+    local _, err = code:run_code("1")
+    assert.are.equal("AuthenticationError", err.type)
+  end)
+
   for status, name in pairs({ [401] = "AuthenticationError",
     [403] = "ForbiddenError", [404] = "NotFoundError",
     [409] = "ConflictError" }) do

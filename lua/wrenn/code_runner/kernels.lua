@@ -176,6 +176,9 @@ local function may_pass(capsule, err)
   if not err.status_code then
     return TRANSIENT[kind] or false
   elseif err.status_code == 409 then
+    if ON_THE_WAY[err.status] then
+      return true -- by now it may be there
+    end
     local info = capsule.client.capsules:get(capsule.id)
     return info and ON_THE_WAY[info.status] or false
   end
