@@ -180,6 +180,25 @@ describe("a program that ends at once", function()
     assert.are.same({}, assert(capsule.commands:list()))
   end)
 
+  -- Older versions of LuaJIT are caught there in a loop that they have compiled.
+  it("goes through tables of other kinds than before", function()
+    assert.are.equal("3\nstatus 0\n", (run({ url = "http://127.0.0.1:1" }, [[
+      local function count(list)
+        local number = 0
+        for _ in pairs(list) do number = number + 1 end
+        return number
+      end
+      local names = {}
+      for i = 1, 100 do names["k" .. i] = i end
+      for _ = 1, 300 do count(names) end
+      task.sleep(0.01)
+      task.tidy(function()
+        task.sleep(0.01)
+        print(count({ [{}] = "x", [{ 1 }] = "y", [{ 2 }] = "z" }))
+      end)
+    ]])))
+  end)
+
   it("does not wait long for a server that says nothing", function()
     local p = peer.start([[
       while true do

@@ -5,12 +5,37 @@ local core = require("wrenn.core")
 
 local guard = {}
 
+-- In a finalizer, LuaJIT leaves compiled code as soon as something is new to it,
+-- but compiles nothing new. Its older versions then enter a compiled loop over
+-- `pairs` at the same place again, for ever. A loop is interpreted from the time
+-- on when its `pairs` gave it an iterator that is not `next`.
+local function without_compiled_pairs(fn)
+  local usual = pairs
+  local function step(list, key)
+    return next(list, key)
+  end
+  local function unusual(...)
+    local iterator, list, key = usual(...)
+    return iterator == next and step or iterator, list, key
+  end
+  return function()
+    usual = pairs
+    rawset(_G, "pairs", unusual)
+    local ok, raised = pcall(fn)
+    rawset(_G, "pairs", usual)
+    if not ok then
+      error(raised, 0)
+    end
+  end
+end
+
 --- Calls a function when the returned object is collected.
 function guard.on_collect(fn)
   local new = rawget(_G, "newproxy")
   if new then -- 5.1 and LuaJIT have no __gc for tables
     local proxy = new(true)
-    getmetatable(proxy).__gc = fn
+    getmetatable(proxy).__gc = package.loaded.jit
+      and without_compiled_pairs(fn) or fn
     return proxy
   end
   return setmetatable({}, { __gc = fn })
