@@ -5,6 +5,7 @@ local cli = require("spec.support.cli")
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
 local expect = require("spec.support.expect")
+local figures = require("spec.hosts.figures")
 local guest = require("spec.support.guest")
 local peer = require("spec.support.peer")
 local raw = require("spec.support.raw")
@@ -143,27 +144,84 @@ describe("wrenn forward", function()
     assert.is_truthy(send(ask("/half")):find("\r\n\r\nhalf$"))
     assert.is_truthy(send("CONNECT x:1 HTTP/1.1\r\n\r\n")
       :find("^HTTP/1.1 400 "))
-    assert.is_truthy(send("GET / HTTP/1.1\r\nHost : x\r\n\r\n")
-      :find("^HTTP/1.1 400 "))
+    for _, lines in ipairs({ "Host : x", "Content-Length: 2, 2", " folded: x",
+      "Content-Length: 2\r\nTransfer-Encoding: chunked",
+      "Transfer-Encoding: gzip, chunked" })
+    do
+      assert.is_truthy(send("GET / HTTP/1.1\r\n" .. lines .. "\r\n\r\n")
+        :find("^HTTP/1.1 400 "), lines)
+    end
     assert.is_truthy(send("GET / HTTP/1.1\r\nX: " .. ("x"):rep(70000))
       :find("^HTTP/1.1 431 "))
   end)
 
-  it("answers a client that has ended its side", function()
+  -- Sends all that a client has to say. Returns what it gets.
+  local function say(to, bytes)
     local sock, seen = uv.new_tcp(), ""
-    sock:connect("127.0.0.1", tonumber(main.port), function()
-      sock:write(ask("/big?16"))
+    sock:connect("127.0.0.1", tonumber(to), function()
+      sock:write(bytes)
       sock:shutdown()
-      sock:read_start(function(_, bytes)
-        seen = seen .. (bytes or "")
-        if not bytes then
+      sock:read_start(function(_, more)
+        seen = seen .. (more or "")
+        if not more then
           sock:close()
         end
       end)
     end)
     uv.run()
+    return seen
+  end
+
+  it("answers a client that has ended its side", function()
+    local seen = say(main.port, ask("/big?16"))
     assert.are.equal(16 * 65536, #seen:match("\r\n\r\n(.*)$"))
   end)
+
+  -- The same with what is answered soon, all of it head. For what it does not
+  -- understand, it would wait for 10 s more.
+  local function complete(to, bytes)
+    local begin = core.now()
+    local seen = say(to.port, bytes)
+    assert.is_true(core.now() - begin < 8 + figures.delayed(to.pid), seen)
+    assert.is_truthy(seen:find("^HTTP/1.1 .*\r\n\r\n$"), seen)
+    return seen
+  end
+
+  it("knows where answers end that have no body", function()
+    for request, status in pairs({
+      ["HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\n"] = "200",
+      [ask("/empty")] = "204",
+      [ask("/unchanged")] = "304",
+    }) do
+      assert.are.equal(status, complete(main, request):match("^%S+ (%d+)"))
+    end
+  end)
+
+  it("passes on what no proxy should, and breaks off where its peer does",
+    function()
+      local odd = peer.serving([[
+        if req.path == "/reset" then
+          c:send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+          c:reset()
+          return
+        elseif req.headers.upgrade then
+          c:respond(403, "no")
+        elseif req.path == "/hints" then
+          c.answered = true
+          c:send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n"
+            .. "Link: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+        end
+      ]])
+      local there = forward({ url = odd.url, key = "wrn_test" },
+        "cl-" .. ("1"):rep(25) .. " 0:80",
+        "WRENN_PROXY_DOMAIN=localhost:" .. odd.port)
+      assert.is_truthy(complete(there, raw.upgrade("/ws", "") .. ask("/hints"))
+        :find(" 403 .*no.* 100 .* 103 .* 204 "))
+      assert.are.equal("56\n", compat.output_of( -- a reset
+        ("curl -s -m 60 -o /dev/null %s/reset; echo $?"):format(there.line)))
+      there:stop()
+      odd:stop()
+    end)
 
   it("passes large bodies on, and holds back who is fast", function()
     local before, path = peak(), os.tmpname()
@@ -278,7 +336,8 @@ describe("wrenn forward", function()
   end)
 
   it("serves several ports until Ctrl-C", function()
-    local two = forward(server, ("--json %s :%d 0:1"):format(capsule.id, port))
+    local two = forward(server, ("--json -- :%d 0:1"):format(port),
+      "WRENN_CAPSULE=" .. capsule.id)
     local first, second = core.json(two.line), core.json(two.pipe:read("*l"))
     assert.are.same({ port, 1 }, { first.port, second.port })
     assert.are.equal("http://127.0.0.1:" .. first.local_port, first.url)
@@ -288,6 +347,12 @@ describe("wrenn forward", function()
     end
     assert.are.equal("200", status(first.url))
     assert.are.equal("502", status(second.url))
+    local probe = uv.new_tcp() -- of a machine that may have no such address
+    local six = probe:bind("::1", 0) and probe:getsockname()
+    probe:close()
+    uv.run()
+    local url_six = first.url:gsub("127.0.0.1", "'[::1]'")
+    assert.are.equal(six and "200" or "000", status(url_six))
     local taken = cli.run(server, ("forward %s %d:80"):format(capsule.id,
       first.local_port))
     assert.are.equal(125, taken.status)
@@ -295,6 +360,7 @@ describe("wrenn forward", function()
       .. first.local_port, 1, true), taken.err)
     assert.are.equal("status 130\n", two:stop("INT"))
     assert.are.equal("000", status(first.url))
+    assert.are.equal("000", status(url_six))
   end)
 
   it("says what it cannot reach", function()

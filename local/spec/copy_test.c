@@ -94,6 +94,7 @@ static void locked(void) {
 }
 
 static void links(void) {
+  const struct timespec times[2] = {{1000, 5}, {2000, 7}};
   char target[64] = "";
   begin();
   write_file("outside", "secret", 0600);
@@ -103,6 +104,7 @@ static void links(void) {
   CHECK(symlink("../outside", "a/soft") == 0);
   CHECK(symlink("..", "a/up") == 0);
   CHECK(symlink("nowhere", "a/broken") == 0);
+  CHECK(utimensat(AT_FDCWD, "a/up", times, AT_SYMLINK_NOFOLLOW) == 0);
   CHECK(copy(NULL) > 0);
   CHECK(look("b/one").st_nlink == 3);
   CHECK(look("b/one").st_ino == look("b/two").st_ino);
@@ -111,6 +113,7 @@ static void links(void) {
   CHECK(readlink("b/soft", target, sizeof(target) - 1) == 10);
   CHECK(strcmp(target, "../outside") == 0);
   CHECK(S_ISLNK(look("b/up").st_mode) && S_ISLNK(look("b/broken").st_mode));
+  CHECK(look("b/up").st_mtim.tv_sec == 2000);
   end();
 }
 
@@ -141,6 +144,20 @@ static void others(void) {
   CHECK(look("b/fifo").st_mode == (S_IFIFO | 0620));
   CHECK(access("b/socket", F_OK) != 0);
   close(fd);
+  end();
+}
+
+/* What only root can make. */
+static void rooted(void) {
+  begin();
+  write_file("a/f", "x", 0600);
+  bool given = chown("a/f", 1234, 5678) == 0;
+  bool device = mknod("a/null", S_IFCHR | 0600, makedev(1, 3)) == 0;
+  setxattr("a/f", "trusted.name", "x", 1, 0);
+  CHECK(copy(NULL) >= 0);
+  CHECK(!given || (look("b/f").st_uid == 1234 && look("b/f").st_gid == 5678));
+  CHECK(!device || access("b/null", F_OK) != 0);
+  CHECK(getxattr("b/f", "trusted.name", NULL, 0) == -1);
   end();
 }
 
@@ -231,7 +248,7 @@ static void failures(void) {
 CHECK_MAIN({"files and folders", files},
            {"files that their owner has locked", locked},
            {"links are not followed", links}, {"holes stay holes", holes},
-           {"fifos and sockets", others}, {"what is left out", skipped},
-           {"extended attributes", attributes},
+           {"fifos and sockets", others}, {"owners and devices", rooted},
+           {"what is left out", skipped}, {"extended attributes", attributes},
            {"what an overlay has removed", removed}, {"depth", deep},
            {"failures", failures})

@@ -131,6 +131,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
+    # With the length of what has not changed, as a server may say it.
+    def serve_unchanged(self):
+        self.send_response(304)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+
     # Waits for its client to disconnect, and records that.
     def serve_hang(self):
         open("/tmp/hanging", "w").close()

@@ -18,35 +18,49 @@ static int push_errno(lua_State *L, int why) {
   return 2;
 }
 
-static int listen_on(int fd, struct sockaddr_in *name) {
+typedef union address {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+} address;
+
+static int listen_on(int fd, address *name) {
   int on = 1;
-  socklen_t len = sizeof(*name);
-  struct sockaddr *any = (struct sockaddr *)name;
-  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-      bind(fd, any, len) || listen(fd, SOMAXCONN) ||
-      fcntl(fd, F_SETFL, O_NONBLOCK) || getsockname(fd, any, &len))
+  bool six = name->any.sa_family == AF_INET6;
+  socklen_t len = six ? sizeof(name->v6) : sizeof(name->v4);
+  if ((six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on))) ||
+      setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+      bind(fd, &name->any, len) || listen(fd, SOMAXCONN) ||
+      fcntl(fd, F_SETFL, O_NONBLOCK) || getsockname(fd, &name->any, &len))
     return errno;
   return 0;
 }
 
-/* core.listen(port): a socket on 127.0.0.1, whose port is chosen for 0. Returns
- * its descriptor and the port; or nil and a message. */
+/* core.listen(port, six): a socket on 127.0.0.1, or ::1 with `six`; the port is
+ * chosen for 0. Returns its descriptor and the port; nil if this machine has no
+ * such address; or nil and a message. */
 static int core_listen(lua_State *L) {
   lua_Integer port = luaL_checkinteger(L, 1);
+  bool six = lua_toboolean(L, 2);
   luaL_argcheck(L, port >= 0 && port <= 65535, 1, "a port expected");
-  struct sockaddr_in name = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  int fd = wrenn_above_streams(wrenn_socket(AF_INET, SOCK_STREAM, 0));
-  if (fd < 0)
-    return push_errno(L, errno);
-  int why = listen_on(fd, &name);
-  if (why) {
+  address name = {.v4 = {.sin_family = AF_INET,
+                         .sin_port = htons((uint16_t)port),
+                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+  if (six)
+    name.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+                                    .sin6_port = htons((uint16_t)port),
+                                    .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+  int fd = wrenn_above_streams(
+      wrenn_socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0));
+  int why = fd < 0 ? errno : listen_on(fd, &name);
+  if (why && fd >= 0)
     close(fd);
+  if (why == EAFNOSUPPORT || why == EADDRNOTAVAIL)
+    return 0;
+  if (why)
     return push_errno(L, why);
-  }
   lua_pushinteger(L, fd);
-  lua_pushinteger(L, ntohs(name.sin_port));
+  lua_pushinteger(L, ntohs(six ? name.v6.sin6_port : name.v4.sin_port));
   return 2;
 }
 

@@ -331,13 +331,20 @@ local function accept(all, fd, port)
   end
 end
 
+-- Clients take `localhost` for ::1, too, where there is one.
 local function listen(ctx, wanted)
   local fd, port = core.listen(wanted.here)
   if not fd then
     ctx:fail("cannot listen on 127.0.0.1:%d: %s; wrenn forward ID 0:%d chooses"
-      .. " another port", wanted.here, port, wanted.port)
+      .. " another port", wanted.here, port or "there is no such address",
+      wanted.port)
   end
-  return { fd = fd, port = wanted.port, here = port }
+  local six, why = core.listen(port, true)
+  if why and not six then
+    ctx:say("cannot listen on [::1]:%d, to which localhost may lead: %s", port,
+      why)
+  end
+  return { fds = { fd, six }, port = wanted.port, here = port }
 end
 
 local function announce(ctx, one)
@@ -360,8 +367,10 @@ function forwarding.run(ctx, capsule, ports)
   return signals.guard(function()
     local accepting
     for _, one in ipairs(listeners) do
-      accepting = task.spawn(accept, all, one.fd, one.port)
-      all.tasks[accepting] = true
+      for _, fd in ipairs(one.fds) do
+        accepting = task.spawn(accept, all, fd, one.port)
+        all.tasks[accepting] = true
+      end
       announce(ctx, one)
     end
     return ctx:check(accepting:wait())

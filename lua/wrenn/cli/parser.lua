@@ -128,10 +128,10 @@ local function take_short(args, short, words, i)
 end
 
 -- Whether the first operand is left out, and comes from a variable: there are
--- too few without it; or, where all further words belong to one operand, `--`
--- stood in its place.
-local function is_left_out(operands, given, dashed, stops)
-  local first = operands[1]
+-- too few without it; or, where all further words belong to another operand,
+-- `--` stood in its place.
+local function is_left_out(operands, given, dashed)
+  local first, last = operands[1], operands[#operands]
   if not first or not first.env then
     return false
   end
@@ -140,13 +140,13 @@ local function is_left_out(operands, given, dashed, stops)
     needed = needed + (operand.optional and 0 or 1)
   end
   return #given < needed or first.optional and #given == 0
-    or stops and dashed
+    or dashed and last ~= first and last.many
 end
 
 local function assign(args, command, given, dashed, getenv)
   local operands = command.operands or {}
   local at = 1
-  local left_out = is_left_out(operands, given, dashed, command.stops)
+  local left_out = is_left_out(operands, given, dashed)
   for i, operand in ipairs(operands) do
     local key = parser.key(operand)
     if i == 1 and left_out then

@@ -9,9 +9,10 @@ return {
   name = "forward",
   summary = "Makes ports of a capsule reachable on this machine",
   description = [[
-Listens on 127.0.0.1, and passes HTTP and WebSockets on to the capsule's ports,
-until it is ended. Prints a URL for each, in the order of the operands. LOCAL is
-the port here: the same one if it is left out, any free one if it is 0 or empty.
+Listens on 127.0.0.1, and on ::1 where there is that, and passes HTTP and
+WebSockets on to the capsule's ports, until it is ended. Prints a URL for each,
+in the order of the operands. LOCAL is the port here: the same one if it is left
+out, any free one if it is 0 or empty. With WRENN_CAPSULE, -- stands for the ID.
 Requests reach the service as those to the URL of the port do (wrenn help url),
 without the API key. Whoever has an account on this machine reaches it, too.]],
   operands = {
