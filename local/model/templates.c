@@ -101,9 +101,10 @@ static void on_shelf(void *arg, const char *name, const char *tree,
   templates *all = arg;
   template *t = NULL;
   LIST_EACH (template, other, &all->list, link)
-    if (other->platform && strcmp(other->name, name) == 0)
+    if (other->platform && strcmp(other->name, name) == 0 &&
+        (!other->shelved || strcmp(other->system, tree) == 0))
       t = other;
-  if (t && t->shelved && strcmp(t->system, tree) == 0)
+  if (t)
     t->seen = true;
   if (t || !(t = new_template(name)))
     return;
@@ -117,7 +118,7 @@ static void on_shelf(void *arg, const char *name, const char *tree,
   list_append(&all->list, &t->link);
 }
 
-/* What has got another tree under its name is found again the next time. */
+/* With another tree under its name it is another template. */
 void templates_look(templates *all) {
   if (!all->capsules->site.bwrap)
     return;
