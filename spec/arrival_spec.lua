@@ -14,8 +14,12 @@ local PROLOGUE = [[
   end
 ]]
 
--- Answers a command after 0.4 s, and ends one that is streamed as early.
+-- Answers a command, and ends one that is streamed, once the file `go` is there.
 local SCRIPT = [[
+  local function await()
+    log("asked")
+    repeat c:sleep(0.01) until io.open(go)
+  end
   while true do
     local req = c:request()
     if not req then return end
@@ -24,16 +28,16 @@ local SCRIPT = [[
       c:read_frame()
       c:text('{"type":"start","pid":7}')
       c:text('{"type":"stdout","data":"a"}')
-      c:sleep(0.4)
+      await()
       c:text('{"type":"stdout","data":"b"}')
       c:text('{"type":"exit","exit_code":0}')
       c:close_frame(1000)
       return c:close()
     elseif req.path:find("/exec$") then
-      c:sleep(0.4)
+      await()
       c:respond(200, '{"exit_code":0,"stdout":"ab"}')
     elseif req.path:find("/metrics") then
-      c:sleep(0.4)
+      await()
       c:respond(200, '{"range":"running","points":[]}')
     elseif req.path:find("/processes$") then
       c:respond(200, '{"processes":[]}')
@@ -43,24 +47,36 @@ local SCRIPT = [[
   end
 ]]
 
--- Runs a program, and stops it for some time once it has printed a line.
+-- Stops the program from when it has asked for something to beyond its limit;
+-- meanwhile the answer comes.
+local STOPPED = [[
+  until grep -qa asked $LOG; do sleep 0.02; done
+  pid=$(cat $OUT)
+  kill -STOP $pid
+  touch $GO
+  sleep 4
+  kill -CONT $pid
+]]
+
+-- Runs a program, whose first line of output is its pid.
 local function run(text, stopped)
-  local p = peer.start(SCRIPT)
+  local path, out, go = os.tmpname(), os.tmpname(), os.tmpname()
+  os.remove(go)
+  local p = peer.start(("local go = %q\n"):format(go) .. SCRIPT)
   finally(function() p:stop() end)
-  local path, out = os.tmpname(), os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(PROLOGUE, text)
   file:close()
-  local output = compat.output_of(([[sh -c '
-    WRENN_BASE_URL=%s timeout 60 %s %s >%s 2>&1 &
-    until [ -s %s ]; do sleep 0.02; done
+  local output = compat.output_of(([[export WRENN_BASE_URL=%s GO=%s
+    OUT=%s LOG=%s
+    timeout 60 %s %s >$OUT 2>&1 &
     %s
     wait
-    cat %s']]):format(p.url, compat.lua, path, out, out,
-    stopped and ([[pid=$(cat %s); kill -STOP $pid; sleep 2; kill -CONT $pid]])
-      :format(out) or "", out))
+    cat $OUT]]):format(p.url, go, out, p.log, compat.lua, path,
+    stopped and STOPPED or ""))
   os.remove(path)
   os.remove(out)
+  os.remove(go)
   return (output:gsub("^[^\n]*\n", ""))
 end
 
@@ -76,7 +92,7 @@ describe("an answer that has arrived", function()
       assert.are.equal("ab\n", run([[
         local c = connect({})
       ]] .. TELL .. [[
-        print(check(task.with_timeout(1, function()
+        print(check(task.with_timeout(3, function()
           return c.commands:run("x")
         end)).stdout)
       ]], true))
@@ -87,14 +103,14 @@ describe("an answer that has arrived", function()
       assert.are.equal("ab\n", run([[
         local c = connect({})
       ]] .. TELL .. [[
-        print(check(c.commands:run("x", { timeout = 1 })).stdout)
+        print(check(c.commands:run("x", { timeout = 3 })).stdout)
       ]], true))
     end)
 
   it("counts in a process that was stopped beyond the limit of a call",
     function()
       assert.are.equal("running\n", run([[
-        local c = connect({ timeout = 1, retries = 0 })
+        local c = connect({ timeout = 3, retries = 0 })
       ]] .. TELL .. [[
         print(check(c:metrics()).range)
       ]], true))
@@ -104,8 +120,8 @@ describe("an answer that has arrived", function()
     assert.are.equal("ab\t0\n", run([[
       local c = connect({})
     ]] .. TELL .. [[
-      local result = check(c.commands:run("x", { timeout = 1,
-        on_stdout = function() os.execute("sleep 0.8") end }))
+      local result = check(c.commands:run("x", { timeout = 3,
+        on_stdout = function() os.execute("touch $GO; sleep 2") end }))
       print(result.stdout, result.exit_code)
     ]]))
   end)
@@ -114,7 +130,7 @@ describe("an answer that has arrived", function()
     assert.are.equal("ab\t0\n", run([[
       local c = connect({})
     ]] .. TELL .. [[
-      local result = check(check(c.commands:stream("x", { timeout = 1 }))
+      local result = check(check(c.commands:stream("x", { timeout = 3 }))
         :wait())
       print(result.stdout, result.exit_code)
     ]], true))

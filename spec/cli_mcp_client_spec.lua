@@ -20,7 +20,7 @@ it("wrenn mcp serves another's client by the handshake and without it",
     local folder = packages:match("([^\n]*/mcp)\n$")
       or pending("not run: that client is not here: " .. packages)
     local server = servers.start()
-    local output = compat.output_of(("%s PYTHONPATH=%s timeout 60 python3"
+    local output = compat.output_of(("%s PYTHONPATH=%s timeout 240 python3"
       .. " spec/support/mcp_client.py legacy auto 2>&1"):format(
       cli.environment(server), folder))
     local told = {}

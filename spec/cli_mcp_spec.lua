@@ -20,7 +20,7 @@ describe("wrenn mcp", function()
   -- A session: its input is a FIFO, its output a pipe.
   local function open(words)
     local fifo = os.tmpname()
-    local pipe = io.popen(("rm %s; mkfifo %s; echo made; %s timeout 60 sh -c"
+    local pipe = io.popen(("rm %s; mkfifo %s; echo made; %s timeout 240 sh -c"
       .. " 'echo $$; exec bin/wrenn mcp %s' <%s; echo status $?; rm %s")
       :format(fifo, fifo, cli.environment(server), words or "", fifo, fifo))
     assert.are.equal("made", pipe:read("*l"))

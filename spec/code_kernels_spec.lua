@@ -100,7 +100,7 @@ describe("the kernel of code", function()
       assert.is_truthy(err.message:find("No such kernel named ir", 1, true),
         err.message)
     end
-    assert.is_true(core.now() - begin < 5)
+    assert.is_true(core.now() - begin < 20) -- of 30
     assert.are.equal("ir", code.kernel)
   end)
 
@@ -121,12 +121,12 @@ describe("the kernel of code", function()
         end
       ]] })
     local begin = core.now()
-    local execution, err = code:run_code("1", { jupyter_timeout = 1.5 })
+    local execution, err = code:run_code("1", { jupyter_timeout = 4 })
     assert.is_nil(execution)
     assert.are.equal("TimeoutError", err.type)
-    assert.are.equal("Jupyter not available within 1.5s: Unhandled error:"
+    assert.are.equal("Jupyter not available within 4s: Unhandled error:"
       .. " out of memory", err.message)
-    assert.is_true(core.now() - begin < 8)
+    assert.is_true(core.now() - begin < 20)
   end)
 
   it("is none that was started for a context", function()

@@ -102,15 +102,15 @@ describe("a kernel in a local capsule", function()
     local begin = core.now()
     local execution = assert(code:run_code(
       "import time\nprint('begun', flush=True)\ntime.sleep(60)",
-      { timeout = 1 }))
-    assert.is_true(core.now() - begin < 10)
-    assert.are.same({ "Timeout", "run_code exceeded 1s" },
+      { timeout = 5 }))
+    assert.is_true(core.now() - begin < 40)
+    assert.are.same({ "Timeout", "run_code exceeded 5s" },
       { execution.error.name, execution.error.value })
     assert.is_true(execution.timed_out)
     assert.are.equal("begun\n", table.concat(execution.logs.stdout))
     begin = core.now()
     assert.are.equal("1", run("kept").text)
-    assert.is_true(core.now() - begin < 10)
+    assert.is_true(core.now() - begin < 40) -- of 60
   end)
 
   it("is interrupted when a callback raises, and goes on", function()
@@ -121,7 +121,7 @@ describe("a kernel in a local capsule", function()
     assert.are.equal("mine", why)
     local begin = core.now()
     assert.are.equal("2", run("1 + 1").text)
-    assert.is_true(core.now() - begin < 10)
+    assert.is_true(core.now() - begin < 40) -- of 60
   end)
 
   it("is replaced when it has died", function()
@@ -199,7 +199,7 @@ describe("a kernel in a local capsule", function()
   it("survives a pause of its capsule", function()
     run("kept = 2")
     assert(code:pause({ wait = true }))
-    local execution, err = code:run_code("kept", { jupyter_timeout = 1 })
+    local execution, err = code:run_code("kept", { jupyter_timeout = 20 })
     assert.is_nil(execution)
     assert.are.equal("ConflictError", err.type)
     assert(code:resume({ wait = true }))

@@ -163,7 +163,7 @@ describe("running code", function()
     ['c:respond(200, "garbage")'] = "ProtocolError",
     ['c:respond(302, "", {"Location: /x"})'] = "ProtocolError",
     ['c:send("garbage\\r\\n\\r\\n") c:close()'] = "ProtocolError",
-    ["c:sleep(9)"] = "TimeoutError", ["c:reset()"] = "TimeoutError",
+    ["c:sleep(60)"] = "TimeoutError", ["c:reset()"] = "TimeoutError",
     ['if req.method == "GET" then c:respond(200, kernels) else'
       .. ' c:respond(201, "{}") end'] = "ProtocolError",
   }) do
@@ -172,32 +172,32 @@ describe("running code", function()
         http = answer .. " do return end" })
       local begin = core.now()
       local execution, err = code:run_code("1",
-        { jupyter_timeout = name == "TimeoutError" and 0.7 or 20 })
+        { jupyter_timeout = name == "TimeoutError" and 0.7 or 40 })
       assert.is_nil(execution)
       assert.are.equal(name, err.type)
-      assert.is_true(core.now() - begin < 4)
+      assert.is_true(core.now() - begin < 20)
     end)
   end
 
   it("fails when Jupyter does not come up", function()
     local code = capsule_of({ http = 'c:respond(503, "down") do return end' })
     local begin = core.now()
-    local execution, err = code:run_code("1", { jupyter_timeout = 1 })
+    local execution, err = code:run_code("1", { jupyter_timeout = 3 })
     assert.is_nil(execution)
     assert.are.equal("TimeoutError", err.type)
-    assert.are.equal("Jupyter not available within 1s: down", err.message)
-    assert.is_true(core.now() - begin < 10)
+    assert.are.equal("Jupyter not available within 3s: down", err.message)
+    assert.is_true(core.now() - begin < 20)
   end)
 
   it("says what was to run it when no Jupyter comes up", function()
     local code = capsule_of({ http = 'c:respond(503, "down") do return end' })
     code.info.template = "minimal"
-    local _, err = code:run_code("1", { jupyter_timeout = 0.2 })
-    assert.are.equal("Jupyter not available within 0.2s: down (the capsule's"
+    local _, err = code:run_code("1", { jupyter_timeout = 2 })
+    assert.are.equal("Jupyter not available within 2s: down (the capsule's"
       .. " template is 'minimal'; 'code-runner-beta' has Jupyter)", err.message)
     code.info.template = "code-runner-beta"
-    err = select(2, code:run_code("1", { jupyter_timeout = 0.2 }))
-    assert.are.equal("Jupyter not available within 0.2s: down", err.message)
+    err = select(2, code:run_code("1", { jupyter_timeout = 2 }))
+    assert.are.equal("Jupyter not available within 2s: down", err.message)
   end)
 
   it("never sends the API key to Jupyter", function()
@@ -327,7 +327,6 @@ describe("running code", function()
       local code = capsule_of({ exec = [[
         if runs == 1 then
           say(id, "status", { execution_state = "idle" })
-          c:sleep(0.2)
           say(id, "execute_reply", { status = "aborted" })
         else
           c:sleep(1.5)
@@ -397,11 +396,11 @@ describe("running code", function()
     ]] })
     local seen = {}
     local begin = core.now()
-    local execution = assert(code:run_code("x", { timeout = 1,
+    local execution = assert(code:run_code("x", { timeout = 3,
       on_error = function(err) seen[#seen + 1] = err end }))
-    assert.is_true(core.now() - begin >= 0.99)
+    assert.is_true(core.now() - begin >= 2.99)
     assert.are.same({ "partial" }, execution.logs.stdout)
-    assert.are.same({ name = "Timeout", value = "run_code exceeded 1s",
+    assert.are.same({ name = "Timeout", value = "run_code exceeded 3s",
       traceback = "" }, execution.error)
     assert.are.same({ execution.error }, seen)
     assert.is_true(execution.timed_out)
@@ -416,7 +415,7 @@ describe("running code", function()
     local begin = core.now()
     local execution = assert(code:run_code("x", { timeout = 0.1 }))
     assert.are.equal("Timeout", execution.error.name)
-    assert.is_true(core.now() - begin < 5)
+    assert.is_true(core.now() - begin < 20)
     assert.is_false(assert(code:run_code("quick")).timed_out)
     -- with a socket of its own: the first one's output is nobody's
     assert.are.equal(2, select(2, table.concat(lines(), "\n"):gsub("channels",
@@ -427,7 +426,7 @@ describe("running code", function()
     local code = capsule_of({ exec = [[
       say(id, "error", { ename = "ValueError", evalue = "boom" })
     ]], http = 'if req.path:find("interrupt") then c:respond(500) return end' })
-    local execution = assert(code:run_code("x", { timeout = 1 }))
+    local execution = assert(code:run_code("x", { timeout = 3 }))
     assert.are.equal("ValueError", execution.error.name)
     assert.is_true(execution.timed_out)
   end)
@@ -485,7 +484,7 @@ describe("running code", function()
     ]] })
     local begin = core.now()
     local execution = assert(code:run_code("x"))
-    assert.is_true(core.now() - begin < 15)
+    assert.is_true(core.now() - begin < 25) -- of 30
     assert.are.same({ "Disconnected", "the kernel is gone" },
       { execution.error.name, execution.error.value })
   end)
@@ -621,18 +620,24 @@ describe("running code", function()
   end)
 
   it("is interrupted with the task that waits for it", function()
+    local go = os.tmpname()
+    os.remove(go)
     local code = capsule_of({ exec = "if code == 'quick' then idle(id) end",
-      http = [[
-        if req.path:find("interrupt") then interrupted = true end
-      ]] })
-    local begin = core.now()
-    local _, err = wrenn.task.with_timeout(0.3, function()
-      return code:run_code("x")
+      http = ([[
+        if req.path:find("interrupt") then
+          repeat c:sleep(0.01) until io.open(%q)
+        end
+      ]]):format(go) })
+    wrenn.task.run(function()
+      local running = wrenn.task.spawn(code.run_code, code, "x")
+      await_frame()
+      running:cancel()
+      assert.are.equal("CancelledError", select(2, running:wait()).type)
+      -- The kernel is interrupted in the background; then it is another's turn.
+      disk.write(go, "")
+      assert.is_nil(assert(code:run_code("quick")).error)
     end)
-    assert.are.equal("TimeoutError", err.type)
-    assert.is_true(core.now() - begin < 1.8) -- with the kernel's 2 s: 2.3
-    -- The kernel is interrupted in the background; then it is another's turn.
-    assert.is_nil(assert(code:run_code("quick")).error)
+    os.remove(go)
     assert.are.equal("POST /api/kernels/k-1/interrupt", lines()[3])
   end)
 
