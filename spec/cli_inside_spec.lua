@@ -118,7 +118,7 @@ describe("the wrenn command", function()
     local pid = compat.output_of(("%s bin/wrenn events --json -f capsule=cl-"
       .. " -f event=capsule.create -f event=capsule.destroy </dev/null >%s"
       .. " 2>&1 & echo $!"):format(cli.environment(server), path))
-    local text, made = nil, {}
+    local made, text = {}
     repeat -- until it listens
       local id = out("create"):match("%S+")
       made[id] = true

@@ -138,6 +138,17 @@ describe("wrenn", function()
     assert.are.equal(before, term:modes())
   end)
 
+  -- What is being killed may end meanwhile.
+  local function end_all()
+    expect.soon(function()
+      local list = assert(capsule.commands:list())
+      for _, process in ipairs(list) do
+        capsule.commands:kill(process.pid)
+      end
+      return #list == 0
+    end)
+  end
+
   local function pid_of_wrenn()
     local pipe = assert(io.popen("pgrep -P " .. term.pid))
     local pid = pipe:read("*n")
@@ -173,9 +184,7 @@ describe("wrenn", function()
     term:read_until("^Px")
     term:write("\16q")
     term:read_until("status 0\r\n")
-    for _, process in ipairs(assert(capsule.commands:list())) do
-      assert(capsule.commands:kill(process.pid))
-    end
+    end_all()
   end)
 
   it("leaves the terminal as it was when it is killed", function()
@@ -190,9 +199,7 @@ describe("wrenn", function()
       finish()
     end
     -- What SIGSEGV has killed could tidy up nothing but the terminal.
-    for _, process in ipairs(assert(capsule.commands:list())) do
-      assert(capsule.commands:kill(process.pid))
-    end
+    end_all()
   end)
 
   it("leaves the terminal as it was when the server is killed", function()

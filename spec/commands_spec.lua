@@ -25,6 +25,22 @@ local function no_process_is_left(capsule)
   end)
 end
 
+-- What a shell line in the background begins with that is to be waited for: one
+-- that had ended before has no exit code.
+local GATE = "until [ -e %s ]; do sleep 0.02; done; rm %s; "
+
+-- Waits for its end, and lets it go on once the wait has begun.
+local function wait_through_gate(capsule, handle, path)
+  local commands = handle.commands
+  handle.commands = setmetatable({ connect = function(_, pid)
+    local stream = assert(commands:connect(pid))
+    assert.are.equal("start", assert(stream:read()).type)
+    assert(capsule.files:write(path, ""))
+    return stream
+  end }, { __index = commands })
+  return handle:wait()
+end
+
 describe("the request of a command", function()
   local p
 
@@ -252,8 +268,10 @@ generations.each(function(g)
       end,
       background = function(cmd, opts)
         opts.background = true
-        local handle = assert(capsule.commands:run("sleep 1; " .. cmd, opts))
-        return handle:wait()
+        local gate = home .. "/gate"
+        local handle = assert(capsule.commands:run(
+          GATE:gsub("%%s", gate) .. cmd, opts))
+        return wait_through_gate(capsule, handle, gate)
       end,
     }
     for name, way in pairs(ways) do
@@ -320,6 +338,7 @@ generations.each(function(g)
       local handle = assert(capsule.commands:run(
         "sleep 31.1 & touch ~/up; sleep 31.1; echo", { background = true }))
       local stream = assert(handle:stream())
+      assert(stream:read())
       wait_for_file(capsule, "up")
       assert.is_true(handle:kill())
       assert.are.equal(-1, assert(stream:wait()).exit_code)
@@ -429,10 +448,10 @@ describe("a command in wrenn-local", function()
 
   it("that runs too long is an error soon", function()
     local begin = os.time()
-    local result, err = capsule.commands:run("sleep 20", { timeout = 1 })
+    local result, err = capsule.commands:run("sleep 60", { timeout = 1 })
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
-    assert.is_true(os.time() - begin <= 8)
+    assert.is_true(os.time() - begin <= 30)
     assert.are.same({}, (capsule.commands:list()))
   end)
 
@@ -487,8 +506,10 @@ describe("a command in wrenn-local", function()
     end)
 
   it("is waited for by its handle", function()
-    local handle = run("sleep 0.3; echo late; exit 6", { background = true })
-    local result = assert(handle:wait())
+    local gate = walls.home(capsule) .. "/gate"
+    local handle = run(GATE:gsub("%%s", gate) .. "echo late; exit 6",
+      { background = true })
+    local result = assert(wait_through_gate(capsule, handle, gate))
     assert.are.same({ "late\n", 6 }, { result.stdout, result.exit_code })
     handle = run("sleep 30", { background = true })
     local none, err = handle:wait({ timeout = 0.2 })
@@ -503,6 +524,7 @@ describe("a command in wrenn-local", function()
       .. " touch /tmp/set; while :; do sleep 0.05; done", { background = true })
     wait_for_file(capsule, "/tmp/set")
     local stream = assert(handle:stream())
+    assert.are.equal("start", assert(stream:read()).type)
     assert.is_true(handle:kill({ signal = "SIGTERM" }))
     local result = assert(stream:wait())
     assert.are.same({ "got it\n", 0 }, { result.stdout, result.exit_code })

@@ -390,14 +390,14 @@ describe("http", function()
     local url = serve([[
       c:request()
       c:send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
-      c:sleep(5)
+      c:sleep(60)
     ]])
-    local op = loop:http({ url = url, stream = true, idle = 0.6 })
+    local op = loop:http({ url = url, stream = true, idle = 2 })
     repeat
       local event = assert(next_event(loop))
     until event[2] == "chunk"
     loop:pause(op:id(), true)
-    local quiet = core.now() + 0.9
+    local quiet = core.now() + 2.5
     while core.now() < quiet do
       loop:wait(0.05)
     end

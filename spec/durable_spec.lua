@@ -113,8 +113,10 @@ generations.each(function(g)
     end)
 
     it("outlives a pause, which ends its stream", function()
+      -- It does not get to its end before it is paused.
       local handle = start([[i=0; while [ $i -lt 40 ]; do
-        i=$((i+1)); echo $i; sleep 0.03; done]])
+        i=$((i+1)); echo $i; sleep 0.03
+        while [ $i = 20 ] && [ ! -e go ]; do sleep 0.02; done; done; rm go]])
       local stream = assert(handle:stream())
       local parts = { assert(stream:read()).data }
       assert(capsule:pause({ wait = true }))
@@ -126,6 +128,7 @@ generations.each(function(g)
       until not ev
       assert.is_true(wrenn.errors.is_error(err))
       assert(capsule:resume({ wait = true }))
+      assert(capsule.files:write("go", ""))
       stream = assert(handle:stream({ from = stream.offset }))
       local rest = assert(stream:wait())
       assert.are.equal(0, rest.exit_code)
@@ -191,7 +194,9 @@ generations.each(function(g)
       assert.is_true(handle:kill())
       assert.are.equal(137, assert(stream:wait()).exit_code)
       assert.are.equal("0\n", left("30.7"))
-      assert.are.equal("3\n", left("30.6"))
+      expect.soon(function() -- the last begins behind "up"
+        return left("30.6") == "3\n"
+      end)
       assert.is_true(other:kill())
       assert.are.equal("0\n", left("30.6"))
       other:remove()
@@ -220,7 +225,7 @@ generations.each(function(g)
 
     it("has its limit kept in the capsule", function()
       local handle = start("echo a; sleep 30.8 & sleep 30.8",
-        { timeout = 1 })
+        { timeout = 2 })
       local result, err = handle:wait()
       assert.is_nil(result)
       assert.is_true(err:is("TimeoutError"))
@@ -358,7 +363,7 @@ describe("a durable command", function()
         seen[#seen + 1] = ev.data
       end
     end
-    assert(task.with_timeout(10, function()
+    assert(task.with_timeout(60, function()
       return task.gather({ reader, reader, reader })
     end))
     table.sort(seen)
@@ -371,7 +376,9 @@ describe("a durable command", function()
     local stream = assert(handle:stream())
     local out, interruptions = {}, 0
     repeat
-      local ev, err = task.with_timeout(0.1, function()
+      -- Not for ever: on a busy machine each read may take that long.
+      local limit = interruptions < 8 and 0.1 or 60
+      local ev, err = task.with_timeout(limit, function()
         return stream:read()
       end)
       if err then
@@ -388,7 +395,7 @@ describe("a durable command", function()
 
   it("is waited for no longer than asked", function()
     local handle = start("echo a; sleep 30")
-    local result, err = handle:wait({ timeout = 0.5 })
+    local result, err = handle:wait({ timeout = 3 })
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
     assert.are.equal("a\n", err.result.stdout)

@@ -167,7 +167,7 @@ describe("an answer", function()
       if n == 1 then c:sleep(3) c:reset() else c:sleep(60) end
     ]])
     local attempts = {}
-    local client = assert(wrenn.Client(p:options({ timeout = 5,
+    local client = assert(wrenn.Client(p:options({ timeout = 9,
       on_event = function(ev)
         attempts[#attempts + 1] = ev.duration
       end })))
@@ -175,7 +175,7 @@ describe("an answer", function()
     assert.is_nil(info)
     assert.are.equal("TimeoutError", err.type)
     assert.are.equal(2, #attempts)
-    assert.is_true(attempts[2] < 4.5, "took " .. attempts[2] .. " s")
+    assert.is_true(attempts[2] < 8, "took " .. attempts[2] .. " s")
   end)
 
   it("to a POST is never asked for again", function()
@@ -189,9 +189,9 @@ describe("an answer", function()
   it("that failed says whether the request may have arrived", function()
     p = peer.start([[
       local req = c:request()
-      if req.method == "GET" and n < 3 then c:reset() else c:sleep(9) end
+      if req.method == "GET" and n < 3 then c:reset() else c:sleep(60) end
     ]])
-    local client = assert(wrenn.Client(p:options({ timeout = 0.5 })))
+    local client = assert(wrenn.Client(p:options({ timeout = 2 })))
     local _, err = client.capsules:create({})
     assert.are.same({ "TimeoutError", "timeout", true },
       { err.type, err.details.kind, err.details.sent })

@@ -282,19 +282,22 @@ describe("events of a scripted server", function()
     ]]):format(sends(connected))):stream())
     local begin = core.now()
     -- The first limit passes in the pause, the others while it connects.
-    for _, limit in ipairs({ 0.1, 0.5, 0.1 }) do
+    local limit = 0.1
+    repeat
+      local connecting = #p:received() > 1
       local ev, err = wrenn.task.with_timeout(limit, function()
         return stream:read()
       end)
       assert.is_nil(ev)
       assert.is_true(err:is("TimeoutError"))
       assert.are.equal(("not finished within %g s"):format(limit), err.message)
-    end
+      limit = limit == 0.1 and 0.5 or 0.1
+    until connecting
     assert(client.volumes:list())
     local ev = assert(stream:read())
     assert.are.same({ "reconnected", 1 }, { ev.event, ev.attempts })
     assert.are.equal("b", assert(stream:read()).event)
-    assert.is_true(core.now() - begin < 10)
+    assert.is_true(core.now() - begin < 25)
     stream:close()
   end)
 
@@ -305,18 +308,18 @@ describe("events of a scripted server", function()
       else
         ]] .. sends(connected .. event("b")) .. [[ c:sleep(30)
       end
-    ]]):stream({ silence = 1 }))
+    ]]):stream({ silence = 3 }))
     assert.are.equal("a", assert(stream:read()).event)
     local begin = core.now()
-    local ev = assert(wrenn.task.with_timeout(20, function()
+    local ev = assert(wrenn.task.with_timeout(60, function()
       return stream:read()
     end))
     assert.are.equal("reconnected", ev.event)
     assert.is_true(ev.error:is("TimeoutError"))
-    assert.are.equal("nothing received for 1 s", ev.error.message)
+    assert.are.equal("nothing received for 3 s", ev.error.message)
     assert.are.equal("b", assert(stream:read()).event)
     local took = core.now() - begin
-    assert.is_true(took >= 0.99 and took < 10, tostring(took))
+    assert.is_true(took >= 2.99 and took < 20, tostring(took))
     stream:close()
   end)
 
@@ -328,9 +331,9 @@ describe("events of a scripted server", function()
 
   it("count a comment as a sign of life", function()
     local stream = assert(start(sends(connected) .. [[
-      for _ = 1, 12 do c:sleep(0.25) c:send(": keepalive\n\n") end
+      for _ = 1, 12 do c:sleep(0.4) c:send(": keepalive\n\n") end
       c:send(]] .. ("%q"):format(event("a")) .. [[) c:sleep(30)
-    ]]):stream({ silence = 2 }))
+    ]]):stream({ silence = 4 }))
     assert.are.equal("a", assert(stream:read()).event)
     stream:close()
   end)
@@ -748,7 +751,7 @@ describe("the event stream of wrenn-local", function()
     local client = assert(wrenn.Client(s:options()))
     local stream = assert(client.events:stream())
     local capsule = assert(wrenn.Capsule.create({ client = client,
-      wait = true, timeout = 60 }))
+      timeout = 60 }))
     local never = assert(wrenn.Capsule.create({ client = client,
       wait = true }))
     local ev

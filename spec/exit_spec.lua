@@ -52,7 +52,7 @@ describe("a program that ends while", function()
       file:close()
       -- Memory that was given back is filled: who still uses it, crashes.
       local pipe = assert(io.popen(("WRENN_BASE_URL=%s WRENN_API_KEY=%s"
-        .. " MALLOC_PERTURB_=165 timeout 20 %s %s 2>&1; echo status $?")
+        .. " MALLOC_PERTURB_=165 timeout 120 %s %s 2>&1; echo status $?")
         :format(s.url, s.key, compat.lua, path)))
       local text = pipe:read("*a")
       pipe:close()

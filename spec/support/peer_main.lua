@@ -195,13 +195,21 @@ function Conn.sleep(_, seconds)
   coroutine.yield()
 end
 
--- Sends pending data, then closes the connection.
+-- Sends pending data, then closes the connection. In a script, returns when that
+-- has been done.
 function Conn:close()
-  self.sock:shutdown(function()
+  local me = coroutine.isyieldable() and coroutine.running()
+  local begun = self.sock:shutdown(function()
     if not self.sock:is_closing() then
       self.sock:close()
     end
+    if me then
+      assert(coroutine.resume(me))
+    end
   end)
+  if begun and me then
+    coroutine.yield()
+  end
 end
 
 function Conn:reset()
