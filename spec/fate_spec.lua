@@ -116,7 +116,7 @@ describe("what became of it is told by", function()
         end
         assert.are.same({ "a" }, seen)
       end)
-      assert.is_true(took < 5, "took " .. took)
+      assert.is_true(took < 20, "took " .. took)
       is_told(case, stream.err)
       assert.is_nil(stream.exit_code)
       assert.are.same({ nil, stream.err }, { stream:read() })
@@ -188,11 +188,11 @@ describe("what became of it is told by", function()
     end)
     assert.is_nil(event)
     assert.are.equal("TimeoutError", err.type)
-    assert.is_true(took < 2, "took " .. took)
+    assert.is_true(took < 20, "took " .. took)
     took, event, err = timed(stream.read, stream)
     assert.is_nil(event)
     assert.are.equal("ConnectionError", err.type)
-    assert.is_true(took < 3.5, "took " .. took)
+    assert.is_true(took < 20, "took " .. took) -- of the 60 of the server
   end)
 
   it("nothing more when it was asked to stop or closed", function()
@@ -266,7 +266,7 @@ describe("a loop with check", function()
             assert.are.same({ nil, raised }, { object:read() })
             assert.are.equal(raised, object.err)
           end
-          assert.is_true(took < 5)
+          assert.is_true(took < 20)
         end
       end)
     end
@@ -329,11 +329,9 @@ describe("keepalive", function()
   end
 
   local function wait_for_pings(count)
-    local deadline = core.now() + 10
-    repeat
-      wrenn.task.sleep(0.02)
-    until pings() >= count or core.now() > deadline
-    assert.is_true(pings() >= count)
+    expect.soon(function()
+      return pings() >= count
+    end)
   end
 
   local function wait_for_no_more()
@@ -362,7 +360,7 @@ describe("keepalive", function()
       local stream = assert(capsule.commands:stream("x"))
       local term = assert(capsule:pty())
       wait_for_pings(3)
-      assert.is_true(core.now() - begin >= 0.3) -- one for both
+      assert.is_true(core.now() - begin >= 0.28) -- one for both
       stream:close()
       wait_for_pings(pings() + 2)
       term:close()
@@ -435,7 +433,7 @@ describe("silence", function()
         local took = timed(function()
           repeat until not object:read()
         end)
-        assert.is_true(took < 8, "took " .. took)
+        assert.is_true(took < 25, "took " .. took) -- of 30 of pings
         is_told(case, object.err)
       end
     end)
@@ -453,20 +451,18 @@ describe("silence", function()
   it("of a capsule that runs is none of its business", function()
     local capsule = capsule_of(state("running"), HELD)
     local stream = assert(capsule.commands:stream("x"))
-    local deadline = core.now() + 10
-    repeat
-      wrenn.task.sleep(0.02)
-    until looks() >= 4 or core.now() > deadline
-    assert.is_true(looks() >= 4)
+    expect.soon(function()
+      return looks() >= 4
+    end)
     assert.is_nil(stream.ended or stream.err)
     stream:close()
   end)
 
   it("is none where something comes", function()
     local capsule = capsule_of(state("paused"), ([[lost = true
-      for _ = 1, 16 do %s c:sleep(0.1) end
+      for _ = 1, 40 do %s c:sleep(0.1) end
       c:text('{"type":"exit","exit_code":0}')]]):format(OUTPUT))
-    silence.SECONDS = 1
+    silence.SECONDS = 3
     local stream = assert(capsule.commands:stream("x"))
     assert.are.equal(0, assert(stream:wait()).exit_code)
     assert.are.equal(1, looks()) -- that of connect

@@ -85,6 +85,9 @@ function forks.fork(host, capsule, say)
     until status
     say("child_exit" .. name, status)
     say("parent_stream" .. name, rest_of(stream))
+    while not beside do
+      host.sleep(0.05)
+    end
     say("beside" .. name, beside)
     say("terminal" .. name, echo_of(term))
     say("capsule" .. name, check(capsule:get_info()).status)

@@ -51,9 +51,10 @@ end
 local function add(name)
   local capsule = wrenn.check(wrenn.Capsule.connect(ngx.var.arg_id))
   local seen = ngx.ctx.seen or ""
+  local result = wrenn.check(capsule.commands:run("printf " .. name))
   local _, err = wrenn.task.with_timeout(0.5, function()
     ngx.ctx = { seen = seen } -- a limit holds on to the request, not to this
-    local result = wrenn.check(capsule.commands:run("printf " .. name))
+    wrenn.task.sleep(0.01)
     ngx.ctx.seen = seen .. result.stdout .. "/"
     return capsule.commands:run("sleep 20")
   end)
@@ -73,7 +74,7 @@ function M.early(phase)
     printed = wrenn.check(capsule.commands:run("printf timer")).stdout
     semaphore:post(1)
   end)
-  semaphore:wait(10)
+  semaphore:wait(60)
   ngx.print(ngx.ctx.seen, printed)
 end
 

@@ -19,7 +19,7 @@ end
 
 local function wait_until(condition)
   local met
-  vim.wait(20000, function()
+  vim.wait(60000, function()
     met = condition()
     return met
   end, 20)

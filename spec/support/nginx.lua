@@ -37,7 +37,7 @@ local function launch(self, server, command)
       command)))
   self.pid = tonumber(self.pipe:read("*l"))
   self.loop = assert(core.loop())
-  local deadline = core.now() + 60 -- the example builds the module first
+  local deadline = core.now() + 120 -- the example builds the module first
   repeat
     os.execute("sleep 0.05")
     local status = self:get("/phases")
@@ -93,7 +93,7 @@ end
 function nginx:begin(path, body, headers)
   return assert(self.loop:http({
     url = ("http://127.0.0.1:%d%s"):format(self.port, path), stream = true,
-    method = body and "POST" or "GET", body = body, total = 60,
+    method = body and "POST" or "GET", body = body, total = 150,
     headers = headers,
   }))
 end
