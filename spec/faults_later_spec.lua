@@ -228,7 +228,7 @@ end, { prepare = made() })
 
 -- An interrupted call tidies up in the background.
 local function is_settled(settled, n)
-  local deadline = core.now() + 15
+  local deadline = core.now() + 60
   while not settled(n) do
     if core.now() > deadline then
       return false

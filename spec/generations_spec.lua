@@ -86,7 +86,7 @@ generations.each(function(g)
 
     it("hears of a command that takes too long", function()
       local result, err = capsule.commands:run("printf so\\ far; sleep 20",
-        { timeout = 1 })
+        { timeout = 3 })
       assert.is_nil(result)
       assert.is_true(err:is("TimeoutError"), tostring(err))
       assert.are.equal("so far", err.result.stdout)

@@ -3,6 +3,7 @@
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
 local wrenn = require("wrenn")
@@ -106,14 +107,14 @@ describe("Ctrl-C", function()
     local output = compat.output_of(("export WRENN_BASE_URL=%s"
       .. " WRENN_API_KEY=%s; { %s; }"):format(s.url, s.key, lines))
     os.remove(path)
-    assert.is_true(core.now() - begin < 60)
+    assert.is_true(core.now() - begin < 150) -- one that hangs has a time of 30
     local _, ends = output:gsub("status " .. status .. "\n", "")
     assert.are.equal(count, ends, output)
     assert.is_nil(output:find("lua/wrenn/task[%w_/]*%.lua:%d+: attempt"),
       output)
-    for _, info in ipairs(assert(wrenn.Capsule.list(s:options()))) do
-      assert.are.equal("stopping", info.status)
-    end
+    expect.soon(function()
+      return #assert(wrenn.Capsule.list(s:options())) == 0
+    end)
   end
 
   for name, text in pairs(programs) do
@@ -146,14 +147,14 @@ describe("a program that ends at once", function()
       while true do
         local req = c:request()
         if not req then return end
-        if req.method == "POST" then c:sleep(1) end
+        if req.method == "POST" then c:sleep(4) end
         c:respond(200, '{"id":"cl-1","status":"running"}')
       end
     ]])
     finally(function() p:stop() end)
     local output = run(p, [[
       local client = check(wrenn.Client())
-      local _, err = task.with_timeout(0.5, function()
+      local _, err = task.with_timeout(2, function()
         return Capsule.create({ client = client })
       end)
       client:close()
@@ -177,7 +178,9 @@ describe("a program that ends at once", function()
     compat.output_of(("WRENN_BASE_URL=%s WRENN_API_KEY=%s timeout 60 %s %s")
       :format(s.url, s.key, compat.lua, path))
     os.remove(path)
-    assert.are.same({}, assert(capsule.commands:list()))
+    expect.soon(function()
+      return #assert(capsule.commands:list()) == 0
+    end)
   end)
 
   -- Older versions of LuaJIT are caught there in a loop that they have compiled.
@@ -222,9 +225,9 @@ describe("a program that ends at once", function()
       local _, err = task.with_timeout(0.3, function()
         return c.commands:run("x")
       end)
-      print(err.type, os.time() - begin < 3)
+      print(err.type, os.time() - begin < 5)
     ]])
-    assert.is_true(took < 12, took)
+    assert.is_true(took < 30, took)
     assert.are.equal("TimeoutError\ttrue\nkill a command\tTimeoutError\n"
       .. "status 0\n", output)
   end)
