@@ -12,6 +12,7 @@
 --   thin    it goes the same way as many others: the faults are shared out
 --   fine    names of faults, or shapes, that are none to it
 
+local compat = require("spec.support.compat")
 local runner = require("wrenn.code_runner")
 local wrenn = require("wrenn")
 
@@ -35,6 +36,16 @@ end
 
 local function by(c)
   return { client = c.client }
+end
+
+-- A call's options with its own limit: that of the client, which is far off
+-- where something answers at once.
+local function limited(c, options)
+  local all = { timeout = c.client.settings.timeout }
+  for name, value in pairs(options or {}) do
+    all[name] = value
+  end
+  return all
 end
 
 -- Reads to the end; a success only if the end was told.
@@ -77,8 +88,7 @@ end, { fine = EMPTY })
 op("snapshots:list", function(c) return c.client.snapshots:list() end,
   { fine = { ["[]"] = true, ["{}"] = true, ["[{}]"] = true } })
 op("snapshots:create", function(c)
-  return c.client.snapshots:create(c.id,
-    { timeout = c.client.settings.timeout })
+  return c.client.snapshots:create(c.id, limited(c))
 end)
 op("snapshots:delete", function(c)
   return c.client.snapshots:delete("x")
@@ -105,29 +115,33 @@ end, { sse = true })
 
 op("Capsule.create", function(c) return Capsule.create(by(c)) end)
 op("Capsule.create, wait", function(c)
-  return Capsule.create({ client = c.client, wait = true, wait_timeout = 1 })
+  return Capsule.create({ client = c.client, wait = true,
+    wait_timeout = c.client.settings.timeout })
 end)
 op("Capsule.connect", function(c)
-  return Capsule.connect(c.id, { client = c.client, wait_timeout = 1 })
+  return Capsule.connect(c.id, { client = c.client,
+    wait_timeout = c.client.settings.timeout })
 end)
 op("Capsule.list", function(c) return Capsule.list(by(c)) end,
   { fine = LIST })
 op("destroy", function(c) return c:destroy() end, ORDER)
 op("destroy, wait", function(c)
-  return c:destroy({ wait = true, timeout = 1 })
+  return c:destroy(limited(c, { wait = true }))
 end)
 op("pause", function(c) return c:pause() end)
-op("pause, wait", function(c) return c:pause({ wait = true, timeout = 1 }) end)
+op("pause, wait", function(c)
+  return c:pause(limited(c, { wait = true }))
+end)
 op("resume", function(c) return c:resume() end)
 op("resume, wait", function(c)
-  return c:resume({ wait = true, timeout = 1 })
+  return c:resume(limited(c, { wait = true }))
 end)
 op("get_info", function(c) return c:get_info() end)
 op("ping", function(c) return c:ping() end, ORDER)
-op("wait_ready", function(c) return c:wait_ready({ timeout = 1 }) end)
+op("wait_ready", function(c) return c:wait_ready(limited(c)) end)
 op("is_running", function(c) return c:is_running() end)
 op("create_snapshot", function(c)
-  return c:create_snapshot({ timeout = c.client.settings.timeout })
+  return c:create_snapshot(limited(c))
 end)
 op("metrics", function(c) return c:metrics() end, { fine = EMPTY })
 op("request", function(c) return c:request(80) end, { port = true })
@@ -139,8 +153,7 @@ local THIN = { command = true, thin = true }
 
 local function run_with(options)
   return function(c)
-    options.timeout = 1
-    return c.commands:run("x", options)
+    return c.commands:run("x", limited(c, options))
   end
 end
 
@@ -231,14 +244,17 @@ end, RUN)
 
 local function git(name, ...)
   local args = { ... }
+  local options = table.remove(args)
   op("git:" .. name, function(c)
-    return c.git[name](c.git, (table.unpack or unpack)(args)) -- luacheck: ignore
+    local all = { compat.unpack(args) }
+    all[#all + 1] = limited(c, options)
+    return c.git[name](c.git, compat.unpack(all))
   end, THIN)
 end
 
-local IN = { cwd = "/x", timeout = 1 }
-git("init", "/x", { timeout = 1 })
-git("clone", "https://u:secret123@h.invalid/x", "/x", { timeout = 1 })
+local IN = { cwd = "/x" }
+git("init", "/x", {})
+git("clone", "https://u:secret123@h.invalid/x", "/x", {})
 git("add", { "a" }, IN)
 git("commit", "m", IN)
 git("push", "origin", "main", IN)
@@ -259,8 +275,8 @@ git("configure_user", "n", "e@x", IN)
 git("log", IN)
 git("diff", IN)
 op("git:dangerously_authenticate", function(c)
-  return c.git:dangerously_authenticate("u", "secret123", { timeout = 1,
-    host = "h.invalid" })
+  return c.git:dangerously_authenticate("u", "secret123",
+    limited(c, { host = "h.invalid" }))
 end, THIN)
 
 -- ---- code -------------------------------------------------------------------
@@ -268,7 +284,8 @@ end, THIN)
 local JUPYTER = { jupyter = true }
 
 op("code.connect", function(c)
-  return runner.Capsule.connect(c.id, { client = c.client, wait_timeout = 1 })
+  return runner.Capsule.connect(c.id, { client = c.client,
+    wait_timeout = c.client.settings.timeout })
 end)
 op("code.create", function(c) return runner.Capsule.create(by(c)) end)
 op("run_code", function(c)
@@ -300,8 +317,7 @@ end, UPGRADE)
 op("connect", function(c) return to_the_end(c.commands:connect(5)) end,
   UPGRADE)
 op("run, on_stdout", function(c)
-  return c.commands:run("x", { timeout = c.client.settings.timeout,
-    on_stdout = function() end })
+  return c.commands:run("x", limited(c, { on_stdout = function() end }))
 end, UPGRADE)
 op("pty", function(c) return to_the_end(c:pty()) end, UPGRADE)
 op("pty, binary", function(c)
