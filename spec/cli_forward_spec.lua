@@ -149,7 +149,7 @@ describe("wrenn forward", function()
       "Transfer-Encoding: gzip, chunked" })
     do
       assert.is_truthy(send("GET / HTTP/1.1\r\n" .. lines .. "\r\n\r\n")
-        :find("^HTTP/1.1 400 "), lines)
+        :find("^HTTP/1.1 400 .*\nwrenn forward: "), lines)
     end
     assert.is_truthy(send("GET / HTTP/1.1\r\nX: " .. ("x"):rep(70000))
       :find("^HTTP/1.1 431 "))
@@ -177,8 +177,8 @@ describe("wrenn forward", function()
     assert.are.equal(16 * 65536, #seen:match("\r\n\r\n(.*)$"))
   end)
 
-  -- The same with what is answered soon, all of it head. For what it does not
-  -- understand, it would wait for 10 s more.
+  -- The same with what is answered soon, and ends with an empty line. For what
+  -- it does not understand, it would wait for 10 s more.
   local function complete(to, bytes)
     local begin = core.now()
     local seen = say(to.port, bytes)
@@ -206,17 +206,20 @@ describe("wrenn forward", function()
           return
         elseif req.headers.upgrade then
           c:respond(403, "no")
-        elseif req.path == "/hints" then
+        elseif req.path:find("hints") then
           c.answered = true
           c:send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n"
-            .. "Link: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+            .. "Of: " .. req.path
+            .. "\r\n\r\nHTTP/1.1 200 OK\r\n"
+            .. "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
         end
       ]])
       local there = forward({ url = odd.url, key = "wrn_test" },
         "cl-" .. ("1"):rep(25) .. " 0:80",
         "WRENN_PROXY_DOMAIN=localhost:" .. odd.port)
-      assert.is_truthy(complete(there, raw.upgrade("/ws", "") .. ask("/hints"))
-        :find(" 403 .*no.* 100 .* 103 .* 204 "))
+      assert.is_truthy(complete(there, raw.upgrade("/ws", "")
+        .. ask("http://a/hints") .. ask("http://a?hints")):find(
+        " 403 .*no.* 100 .* 103 .*Of: /hints\r.*\nok.*Of: /%?hints\r"))
       assert.are.equal("56\n", compat.output_of( -- a reset
         ("curl -s -m 60 -o /dev/null %s/reset; echo $?"):format(there.line)))
       there:stop()

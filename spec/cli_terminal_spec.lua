@@ -56,17 +56,23 @@ describe("on a terminal the wrenn command", function()
     client:close()
   end)
 
-  it("shows how much of a directory has been copied", function()
+  it("shows how much has been copied", function()
     local id = assert(wrenn.Capsule.create(server:options({ wait = true }))).id
     local path = os.tmpname()
     os.remove(path)
     for _, case in ipairs({ { "spec/fuzz " .. id .. ":/tmp/in", "spec/fuzz" },
-      { id .. ":/tmp/in " .. path, "/tmp/in" } })
+      { id .. ":/tmp/in " .. path, "/tmp/in" },
+      { "Makefile " .. id .. ":/tmp/file", "Makefile" },
+      { id .. ":/tmp/file " .. path .. "/", "/tmp/file" } })
     do
       on_terminal(server, "TERM=xterm bin/wrenn cp " .. case[1],
         { "see \r" .. case[2] .. "  ", "see \r\27[K", "see status 0" })
-      assert.is_falsy(on_terminal(server, "TERM=xterm bin/wrenn cp -q "
-        .. case[1], { "see status 0" }):find(case[2], 1, true))
+    end
+    for _, plain in ipairs({ "TERM=dumb bin/wrenn cp",
+      "TERM=xterm bin/wrenn cp -q", "TERM=xterm bin/wrenn cp --json" })
+    do
+      assert.is_falsy(on_terminal(server, plain .. " Makefile " .. id .. ":",
+        { "see status 0" }):find("Makefile", 1, true), plain)
     end
     os.execute("rm -rf " .. path)
   end)
