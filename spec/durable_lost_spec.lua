@@ -108,6 +108,22 @@ describe("a durable command", function()
     assert.is_true(handle:remove())
   end)
 
+  it("whose pid and exit code are being written is waited for", function()
+    local handle, folder = running()
+    -- What a shell sees of both that reads them byte by byte.
+    shell(("cd %s && cp pid whole && printf '%%3s4 56 78\\n' '' >pid"
+      .. " && printf '%%8s7\\n' '' >exit"):format(folder))
+    local stream = assert(handle:stream({ from = 2 }))
+    local _, err = wrenn.task.with_timeout(1, function()
+      return stream:read()
+    end)
+    assert.are.equal("TimeoutError", err.type)
+    shell(("cd %s && cat whole >pid"):format(folder))
+    assert.is_true(handle:kill())
+    assert.are.equal(137, assert(handle:wait()).exit_code)
+    assert.is_true(handle:remove())
+  end)
+
   it("that a dying capsule has left half made is not waited for", function()
     shell("mkdir -p ~/.wrenn/t-half ~/.wrenn/t-new")
     shell("touch -d '-2 minutes' ~/.wrenn/t-half")

@@ -131,6 +131,16 @@ printf '%s\n' $code 1<>"$d/exit" || : >"$d/unknown"
 -- nor any in the first minute. With 3 if there is no such command.
 local READ = START .. [[
 cd ".wrenn/$1" 2>/dev/null || exit 3
+line_of() {
+  line=
+  IFS= read -r line 2>/dev/null <"$1"
+  # Many shells read byte by byte: after a blank comes the end of what has been
+  # written since.
+  case $line in
+  [0-9]*) ;;
+  *) line= ;;
+  esac
+}
 tag=$1 known=$5
 is_coming() {
   if [ "$known" != 0 ]; then
@@ -143,21 +153,23 @@ is_coming() {
   [ $(($(date +%s) - $(stat -c %Y .))) -lt 60 ]
 }
 over() {
-  code= p=
-  read -r code 2>/dev/null <exit
+  line_of exit
+  code=$line
   [ -z "$code" ] || return 0
-  read -r p b its 2>/dev/null <pid
-  if [ -z "$p" ]; then
+  line_of pid
+  set -- $line
+  if [ $# = 0 ]; then
     is_coming && return 1
-    read -r p b its 2>/dev/null <pid
-    [ -z "$p" ] || return 1
+    line_of pid
+    [ -z "$line" ] || return 1
     how=15
-  elif [ "$its" ] && [ "$its" != "$boot" ]; then
+  elif [ "$3" ] && [ "$3" != "$boot" ]; then
     how=13
-  elif [ "$(start "$p")" = "$b" ]; then
+  elif [ "$(start "$1")" = "$2" ]; then
     return 1
   else
-    read -r code 2>/dev/null <exit
+    line_of exit
+    code=$line
     [ -n "$code" ] || [ ! -e unknown ] || how=14
   fi
 }
