@@ -425,11 +425,11 @@ describe("a WebSocket", function()
     local op = open([[
       c:upgrade()
       for i = 1, 2000 do c:text(("%08d"):format(i) .. ("x"):rep(8000)) end
-      c:sleep(0.1)
-      c:close()
-    ]], { ping = 1 })
+      c:close_frame(1000)
+      repeat until not c:read_frame() -- a ping that is left would be a reset
+    ]], { ping = 1.5 })
     loop:pause(op:id(), true)
-    local quiet = core.now() + 4
+    local quiet = core.now() + 5
     while core.now() < quiet do
       loop:wait(0.1)
       local event = { loop:next() }
@@ -437,7 +437,7 @@ describe("a WebSocket", function()
     end
     loop:pause(op:id(), false)
     local event, frames = finish(op)
-    assert.are.equal("closed", event[1])
+    assert.are.equal("closed", event[1], event[3])
     assert.are.equal(2000, #frames)
     for i, frame in ipairs(frames) do
       assert.are.equal(i, tonumber(frame.data:sub(1, 8)))
