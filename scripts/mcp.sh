@@ -12,7 +12,7 @@ if [ ! -e "$dir/complete-$version" ]; then
   rm -rf "$dir"
   mkdir "$dir"
   if ! PIP_DISABLE_PIP_VERSION_CHECK=1 timeout 180 python3 -m pip install -q \
-    --only-binary=:all: --retries 1 --timeout 15 --no-compile --target "$dir" \
+    --only-binary=:all: --retries 3 --timeout 15 --no-compile --target "$dir" \
     "mcp==$version" >"$dir/install.log" 2>&1 </dev/null; then
     tail -n 1 "$dir/install.log" >&2
     die "mcp $version could not be fetched from PyPI; see $dir/install.log"

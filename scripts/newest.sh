@@ -32,7 +32,7 @@ curl-sys = "0.4"
 libuv-sys2 = "1"
 END
   touch "$dir/crates/lib.rs"
-  (cd "$dir/crates" && quietly "$dir/log" cargo vendor vendor)
+  (cd "$dir/crates" && quietly "$dir/log" persistently cargo vendor vendor)
   # The crate lacks files that CMake expects but the library does not need.
   mkdir -p "$curl/docs/examples" "$curl/scripts"
   touch "$curl/docs/CMakeLists.txt" "$curl/docs/examples/CMakeLists.txt" \

@@ -24,14 +24,19 @@ download() {
       all+=("$package")
     fi
   done
-  (cd "$dir/packages" && apt-get download "${all[@]}") >"$log" 2>&1
+  (cd "$dir/packages" && apt-get -o Acquire::Retries=5 download "${all[@]}")
+}
+
+# An outdated list of packages contains files that no longer exist.
+update_and_download() {
+  apt-get -o Acquire::Retries=5 update && download
 }
 
 if [ ! -e "$dir/complete" ]; then
   rm -rf "$dir"
   mkdir -p "$dir/packages"
-  # An outdated list of packages contains files that no longer exist.
-  if ! download && ! { apt-get update && download; } >>"$log" 2>&1; then
+  if ! download >"$log" 2>&1 &&
+    ! persistently update_and_download >>"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "" "nginx could not be downloaded; the whole log: $log"
   fi

@@ -10,11 +10,15 @@ root=$PWD/build/roots/$suite
 [ "$(id -u)" -eq 0 ] || die "root.sh makes a Debian root: that takes root."
 command -v mmdebstrap >/dev/null || die "Install mmdebstrap first."
 
-if [ ! -e "$root/src" ]; then
+make_root() {
   rm -rf --one-file-system "$root"
   mkdir -p "$root"
-  quietly "build/roots/$suite.log" mmdebstrap --variant=minbase \
-    --include=ca-certificates,make "$suite" "$root"
+  mmdebstrap --variant=minbase --include=ca-certificates,make \
+    --aptopt='Acquire::Retries "5"' "$suite" "$root"
+}
+
+if [ ! -e "$root/src" ]; then
+  quietly "build/roots/$suite.log" persistently make_root
   mkdir "$root/src" "$root/old"
 fi
 

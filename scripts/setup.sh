@@ -103,10 +103,12 @@ if [ "$(id -u)" -ne 0 ]; then
   sudo=(sudo)
 fi
 
+# It waits for the lock of packages by itself, but not for those of lists and of
+# downloads.
 apt_get() {
   # shellcheck disable=SC2024 # the log is ours, not root's
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
-    -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
+    -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5 "$@" >>"$log" 2>&1 </dev/null
 }
 
 printf 'Installing Debian packages:%s\n' "$reasons"
@@ -118,8 +120,11 @@ if [ "${#sudo[@]}" -gt 0 ]; then
 fi
 # An outdated list of packages contains files that no longer exist; after a
 # failed update the list may still be good enough.
-apt_get update || echo "apt-get update failed; trying with what is known."
-if ! apt_get install --no-install-recommends --no-remove "${missing[@]}"; then
+update_and_install() {
+  apt_get update || echo "apt-get update failed; trying with what is known."
+  apt_get install --no-install-recommends --no-remove "${missing[@]}"
+}
+if ! persistently update_and_install; then
   tail -n 20 "$log" >&2
   die "" "apt-get could not install them; the whole log: $log" \
     "To do it yourself:" \
