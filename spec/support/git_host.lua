@@ -7,7 +7,7 @@ local peer = require("spec.support.peer")
 local git_host = {}
 
 -- Runs in the peer, once for each connection. Asks before it answers:
--- ROOT, AUTHORIZATION and DELAY (seconds) stand in front of it.
+-- ROOT, AUTHORIZATION and GO (a file) stand in front of it.
 local SCRIPT = [=[
 local function quoted(text)
   return "'" .. text:gsub("'", [['\'']]) .. "'"
@@ -52,7 +52,7 @@ while true do
   if AUTHORIZATION ~= "" and req.headers.authorization ~= AUTHORIZATION then
     c:respond(401, "", { 'WWW-Authenticate: Basic realm="here"' })
   else
-    c:sleep(DELAY)
+    while GO and not io.open(GO) do c:sleep(0.02) end
     backend(req)
   end
 end
@@ -68,7 +68,8 @@ end
 git_host.shell = shell
 
 --- Starts a server with one repository, /repo.git, with one commit on main.
---- opts: username, password (none: open to all), delay (seconds).
+--- opts: username, password (none: open to all), go (who may come in is answered
+--- once this file is there).
 function git_host.start(opts)
   local root = shell("mktemp -d"):match("%S+")
   shell(([[cd %s && git init -q --bare -b main repo.git &&
@@ -77,8 +78,9 @@ function git_host.start(opts)
     git push -q ../repo.git main]]):format(root))
   local authorization = opts.password and "Basic "
     .. core.base64_encode(opts.username .. ":" .. opts.password) or ""
-  local self = peer.start(("local ROOT, AUTHORIZATION, DELAY = %q, %q, %s\n")
-    :format(root, authorization, opts.delay or 0) .. SCRIPT)
+  local self = peer.start(("local ROOT, AUTHORIZATION, GO = %q, %q, %s\n")
+    :format(root, authorization, opts.go and ("%q"):format(opts.go) or "nil")
+    .. SCRIPT)
   self.root = root
   return self
 end
