@@ -25,7 +25,7 @@ describe("the example", function()
   end
 
   it("fanout.lua runs a matrix and says what failed", function()
-    local figures = host.run(s, "", host.lua .. " examples/fanout.lua 6 5")
+    local figures = host.run(s, "", host.lua .. " examples/fanout.lua 6 15")
     local text = figures.text
     assert.is_truthy(text:find("- suite 3\n", 1, true), text)
     assert.is_truthy(text:find("! suite 5\n", 1, true), text)

@@ -57,7 +57,7 @@ local function crowd(s, count, bytes)
       turn(0.01)
     end
   end
-  turn(20, function()
+  turn(60, function()
     return seen.sent >= count
   end)
   return seen
@@ -100,7 +100,7 @@ describe("strangers", function()
     s = server.start("--isolation none")
     local before, count = rss(s), 400
     local seen = crowd(s, count, large_head(74 * 1024) .. "\r\n")
-    turn(20, function()
+    turn(60, function()
       return seen.answered >= count
     end)
     assert.are.same({ count, 0 }, { seen.answered, seen.closed })
@@ -114,7 +114,7 @@ describe("strangers", function()
     s = server.start("--isolation none")
     local before, count = rss(s), 600 -- 150 KiB each, if nobody stops it
     local seen = crowd(s, count, large_head(74 * 1024))
-    turn(20, function()
+    turn(60, function()
       return seen.closed > count / 2
     end)
     assert.is_true(seen.closed > count / 2 and seen.closed < count)
@@ -134,17 +134,17 @@ describe("strangers", function()
   end)
 
   it("make room for whoever has something to say", function()
-    s = server.start("--isolation none", "WRENN_LOCAL_HEAD_MS=6000 "
+    s = server.start("--isolation none", "WRENN_LOCAL_HEAD_MS=60000 "
       .. [[sh -c 'ulimit -n 128; exec "$@"' sh]])
     crowd(s, 300, "GET ") -- far more than there are descriptors
     local begun = uv.hrtime()
     local seen = crowd(s, 1, ("GET /v1/capsules HTTP/1.1\r\nHost: x\r\n"
       .. "X-API-Key: %s\r\n\r\n"):format(s.key))
-    turn(20, function()
+    turn(60, function()
       return seen.answered > 0
     end)
     assert.are.equal(1, seen.answered)
-    assert.is_true(uv.hrtime() - begun < 5.5e9, (uv.hrtime() - begun) / 1e9)
+    assert.is_true(uv.hrtime() - begun < 55e9, (uv.hrtime() - begun) / 1e9)
   end)
 
   it("have a time for a body that nobody needs", function()
@@ -153,9 +153,9 @@ describe("strangers", function()
     local text = raw.exchange(s.url, function(seen)
       return seen == "" and "GET /health HTTP/1.1\r\nHost: x\r\n"
         .. "Content-Length: 10\r\n\r\nx" or nil
-    end, 10)
+    end, 60)
     assert.are.equal("", text)
-    assert.is_true(uv.hrtime() - begun < 8e9)
+    assert.is_true(uv.hrtime() - begun < 50e9)
   end)
 
   it("of the earliest servers say a token and nothing long", function()
@@ -165,9 +165,9 @@ describe("strangers", function()
         return raw.upgrade("/v1/capsules/cl-0000000000000000000000000/pty",
           "wrong")
       end
-      return not seen:find("\136", 1, true)
-        and raw.frame(0x81, ("x"):rep(20000)) or nil
-    end, 4)
+      return not seen:find("\136\2\3\241", 1, true)
+        and raw.frame(0x81, ("x"):rep(20000))
+    end)
     assert.is_truthy(text:find("\136\2\3\241", 1, true)) -- 1009: too big
   end)
 end)

@@ -91,10 +91,12 @@ walls.only(describe, pending)("one capsule among ten others", function()
     return core.now() - begun
   end
 
-  -- A second, and what a busy machine takes by itself.
+  -- Within a second, and what a busy machine takes by itself, of which it may
+  -- take more for a while.
   local function others_answer(before)
-    local took = ask()
-    assert.is_true(took < 1 + 10 * before, took .. " s, before: " .. before)
+    expect.soon(function()
+      return ask() < 1 + 10 * before
+    end)
   end
 
   after_each(function()

@@ -4,7 +4,8 @@ local core = require("wrenn.core")
 local generations = require("spec.support.generations")
 local wire = require("spec.support.wire")
 
-local LATE = "WRENN_LOCAL_IDLE_SECOND_MS=1 WRENN_LOCAL_MONITOR_MS=4000"
+-- A status is looked at so late that much can be asked before.
+local LATE = "WRENN_LOCAL_IDLE_SECOND_MS=1 WRENN_LOCAL_MONITOR_MS=12000"
 
 generations.each(function(g)
   describe("a capsule of wrenn-local " .. g.name, function()

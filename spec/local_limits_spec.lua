@@ -42,7 +42,7 @@ local function connect(s, bytes)
   conn.sock:connect("127.0.0.1", tonumber(s.url:match(":(%d+)")), function()
     ready = true
   end)
-  turn(5, function()
+  turn(60, function()
     return ready
   end)
   conn.sock:write(bytes)
@@ -101,10 +101,10 @@ describe("a body that nobody wants", function()
       local text = raw.exchange(s.url, function(seen)
         return seen == "" and head(s, case[1], case[2], case[3])
           :gsub("\r\n\r\n$", "\r\nContent-Length: 1000\r\n\r\nx") or nil
-      end, 5)
+      end)
       assert.are.equal(tostring(case[4]), text:match("^HTTP/1.1 (%d+)"))
       assert.is_truthy(text:find("\r\nConnection: close\r\n", 1, true))
-      assert.is_true(uv.hrtime() - begun < 4e9)
+      assert.is_true(uv.hrtime() - begun < 18e9)
     end)
   end
 
@@ -113,7 +113,7 @@ describe("a body that nobody wants", function()
     local text = raw.exchange(s.url, function(seen)
       return seen == "" and ("POST / HTTP/1.1\r\nHost: 1-%s.localhost\r\n"
         .. "Content-Length: 5\r\n\r\n"):format(capsule.id) or nil
-    end, 5)
+    end)
     assert.are.equal("502", text:match("^HTTP/1.1 (%d+)"))
   end)
 
@@ -122,13 +122,13 @@ describe("a body that nobody wants", function()
     local conn = connect(s, head(s, "GET", "/health",
       ("Content-Length: %d\r\n"):format(size)))
     conn.sock:write(("x"):rep(size - 1))
-    turn(10, function()
+    turn(60, function()
       return conn.sock:get_write_queue_size() == 0
     end)
     turn(0.2)
     assert.is_true(rss(s) - before < size / 2)
     conn.sock:write("x")
-    local text = conn.read(5, function(seen)
+    local text = conn.read(60, function(seen)
       return seen:find('"ok"', 1, true)
     end)
     assert.are.equal("HTTP/1.1 200 OK", text:sub(1, 15))
@@ -195,7 +195,7 @@ describe("a connection", function()
 
   setup(function()
     s = server.start("--isolation none",
-      "WRENN_LOCAL_HEAD_MS=300 WRENN_LOCAL_KEPT_MS=600")
+      "WRENN_LOCAL_HEAD_MS=1500 WRENN_LOCAL_KEPT_MS=3000")
   end)
 
   teardown(function()
@@ -212,7 +212,7 @@ describe("a connection", function()
         conn.sock:write("x")
       end
     end)
-    local seen = conn.read(5)
+    local seen = conn.read(60)
     timer:close()
     return seen, (uv.hrtime() - begun) / 1e9
   end
@@ -220,33 +220,33 @@ describe("a connection", function()
   it("has a time for the head of a request", function()
     local seen, seconds = trickle("GET / HTTP/1.1\r\nX-Slow: ")
     assert.are.equal("", seen)
-    assert.is_true(seconds > 0.2 and seconds < 3, seconds)
+    assert.is_true(seconds > 1 and seconds < 30, seconds)
     local conn, begun = connect(s, ""), uv.hrtime()
-    assert.are.equal("", conn.read(5))
-    assert.is_true(uv.hrtime() - begun < 3e9)
+    assert.are.equal("", conn.read(60))
+    assert.is_true(uv.hrtime() - begun < 30e9)
   end)
 
   it("has another for the next request", function()
     local conn, begun = connect(s, head(s, "GET", "/health")), uv.hrtime()
-    turn(0.25)
+    turn(1.7) -- longer than a head may take
     conn.sock:write(head(s, "GET", "/health"))
-    local seen = conn.read(5)
+    local seen = conn.read(60)
     local seconds = (uv.hrtime() - begun) / 1e9
     assert.are.equal(2, select(2, seen:gsub("HTTP/1.1 200 OK", "")))
     assert.is_true(conn.over)
-    assert.is_true(seconds > 0.8 and seconds < 4, seconds)
+    assert.is_true(seconds > 4.5 and seconds < 30, seconds)
   end)
 
   it("has none while something is under way", function()
     local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))
-    local stream = assert(capsule.commands:stream("sleep 2; echo over"))
+    local stream = assert(capsule.commands:stream("sleep 5; echo over"))
     local term = assert(capsule:pty({ cmd = "/bin/cat" }))
     assert.are.equal("done\n",
-      assert(capsule.commands:run("sleep 1.5; echo done")).stdout)
+      assert(capsule.commands:run("sleep 4; echo done")).stdout)
     local parts = 0
     assert(capsule.files:upload_stream("/tmp/x", function()
       parts = parts + 1
-      wrenn.task.sleep(0.25)
+      wrenn.task.sleep(0.6)
       return parts <= 6 and "part" or nil
     end))
     assert.are.equal(24, #assert(capsule.files:read("/tmp/x")))
@@ -367,7 +367,7 @@ describe("descriptors that run out", function()
         end
       end)
     end
-    turn(20, function()
+    turn(60, function()
       return (answers["200"] or 0) + (answers["503"] or 0) >= count
     end)
     assert.are.equal(count, (answers["200"] or 0) + (answers["503"] or 0))

@@ -21,7 +21,7 @@ local BOUND = (os.getenv("ASAN_OPTIONS") and 400 or 16) * 1024
 local function fetch(s, path, lines, options)
   options = options or {}
   options.url, options.headers = s.url .. path, lines
-  options.total = options.total or 20
+  options.total = options.total or 90
   local op, inbox = assert(scheduler.start("http", options))
   local event = assert(scheduler.next(inbox))
   op:cancel()

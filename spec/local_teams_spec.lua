@@ -73,9 +73,9 @@ generations.each(function(g)
         return table.concat(list, " ")
       end
       local function until_named(w)
-        while names(w) ~= "kept" do
-          w:sleep(0.05)
-        end
+        w:await(function()
+          return names(w) == "kept"
+        end)
       end
       mine:sh(path, "echo mine > /root/whose")
       mine:request("POST", "/v1/snapshots", { sandbox_id = id, name = "kept" })
