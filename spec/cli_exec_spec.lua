@@ -54,7 +54,7 @@ generations.each(function(generation)
         .. table.concat(line, " "))
       assert.are.equal("", result.err)
       assert.are.equal("<" .. table.concat(words, "><") .. ">", result.out)
-      local file = write_file("# none\nFROM=file\nLOCAL\nB=2\n")
+      local file = write_file("# none\nFROM=file\r\nLOCAL\nB=2\n")
       result = exec(("--env-file %s -e B=3 -e UNSET -w /tmp %s sh -c %s")
         :format(file, capsule.id,
           cli.quoted('echo "$FROM $LOCAL $B ${UNSET-no}"; pwd')),
@@ -139,6 +139,9 @@ describe("wrenn", function()
       assert.is_truthy(result.err:find(what, 1, true), result.err)
     end
     assert.are.equal(125, run("exec no-such-capsule true").status)
+    local result = run("exec -u no-such-user " .. capsule.id .. " true")
+    assert.are.equal(125, result.status)
+    assert.is_truthy(result.err:find("no user 'no-such-user'", 1, true))
   end)
 
   it("exec takes the capsule from WRENN_CAPSULE", function()
@@ -179,6 +182,18 @@ describe("wrenn", function()
     no_processes()
   end)
 
+  it("exec kills what does not end with it", function()
+    local pipe, pid = begin("exec " .. capsule.id .. " sh -c 'trap \"\" TERM;"
+      .. " echo go; sleep 60'")
+    assert.are.equal("go", pipe:read("*l"))
+    local asked = core.now()
+    system.kill(pid, TERM)
+    assert.are.equal("status 143", pipe:read("*l"))
+    pipe:close()
+    assert.is_true(core.now() - asked < 40) -- of 60
+    no_processes()
+  end)
+
   it("exec leaves no process behind where nobody reads its output", function()
     local pipe = io.popen("(" .. cli.environment(server) .. " bin/wrenn exec "
       .. capsule.id .. " yes; echo status $? >&2) 2>&1 >/dev/full")
@@ -198,6 +213,12 @@ describe("wrenn", function()
     assert.are.same({ "hi\n", 3 }, (function(done)
       return { done.stdout, done.exit_code }
     end)(assert(assert(capsule.commands:durable(tag)):wait())))
+    result = core.json(run("exec -d --timeout 0.5 --json " .. capsule.id
+      .. " sleep 1000").out)
+    assert.are.equal(capsule.id, result.capsule_id)
+    local _, err = assert(capsule.commands:durable(result.tag)):wait()
+    expect.error("TimeoutError", nil, err)
+    no_processes()
   end)
 
   local function count()

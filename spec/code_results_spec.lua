@@ -64,3 +64,22 @@ describe("a result", function()
     assert.is_false(empty.is_main_result)
   end)
 end)
+
+describe("an execution", function()
+  it("has the text of its first value, and no output but text", function()
+    local execution = results.execution()
+    local function take(kind, content)
+      return results.take(execution, {}, { type = kind, content = content })
+    end
+    take("display_data", { data = { ["text/plain"] = "shown" } })
+    for i, text in ipairs({ "one", "two" }) do
+      take("execute_result", { execution_count = i,
+        data = { ["text/plain"] = text } })
+    end
+    take("stream", { name = "stdout", text = 5 })
+    take("stream", { name = "stderr", text = "e" })
+    assert.are.same({ "one", 3, {}, { "e" } }, { execution.text,
+      #execution.results, execution.logs.stdout, execution.logs.stderr })
+    assert.is_true(take("status", { execution_state = "idle" }))
+  end)
+end)

@@ -332,6 +332,8 @@ describe("a date of HTTP", function()
     do
       assert.are.equal(784111777, dates.parse(text))
     end
+    assert.are.equal(2362034977, -- of a year with two digits
+      dates.parse("Sunday, 06-Nov-44 08:49:37 GMT"))
     assert.are.equal(951782400, dates.parse("Tue, 29 Feb 2000 00:00:00 GMT"))
     assert.are.equal(4107542400,
       dates.parse("Mon, 01 Mar 2100 00:00:00 GMT"))
