@@ -442,6 +442,82 @@ describe("the limit of an answer's head", function()
   end)
 end)
 
+describe("a file in a body", function()
+  local CONTENT = ("0123456789abcdef"):rep(65536)
+  local path, file
+
+  before_each(function()
+    path = os.tmpname()
+    file = assert(io.open(path, "w+b"))
+    assert(file:write(CONTENT))
+    file:flush()
+    file:seek("set")
+  end)
+
+  after_each(function()
+    file:close()
+    os.remove(path)
+  end)
+
+  local function begin(size)
+    local url = serve("c:request() c:respond(200, 'x')")
+    return assert(loop:http({ method = "POST", url = url, upload = true,
+      upload_size = size }))
+  end
+
+  for name, size in pairs({ ["of known size"] = #CONTENT + 9,
+    ["of unknown size"] = -1 })
+  do
+    it(name .. " is between what is given before and after", function()
+      local op = begin(size)
+      op:send_body("he")
+      op:send_body("ad ")
+      assert.is_true(op:send_file(file, 0))
+      assert.is_true(op:send_file(file, #CONTENT))
+      assert.are.equal("argument", select(2, op:send_file(file, 1)))
+      assert.are.equal(0, file:seek())
+      file:close() -- the core has its own
+      op:send_body("tail", true)
+      assert.are.equal("done", finish(op)[1])
+      local body = server:received()[1]:match("\r\n\r\n(.*)$")
+      assert.is_true(body == "head " .. CONTENT .. "tail")
+      file = io.tmpfile()
+    end)
+  end
+
+  it("that has become shorter ends the request", function()
+    local op = begin(#CONTENT + 9)
+    op:send_file(file, #CONTENT + 9)
+    op:send_body("", true)
+    assert.are.same({ "failed", "file", "the file has become shorter", true,
+      0 }, finish(op))
+  end)
+
+  it("that cannot be read ends it, with the system's reason", function()
+    local mem = assert(io.open("/proc/self/mem", "rb"))
+    local op = begin(9)
+    op:send_file(mem, 9)
+    mem:close()
+    op:send_body("", true)
+    local event = finish(op)
+    assert.are.same({ "failed", "file", "Input/output error", 5 },
+      { event[1], event[2], event[3], event[5] })
+  end)
+
+  it("has to be one of Lua's that is open", function()
+    local op = begin(9)
+    file:close()
+    for _, no_file in ipairs({ file, path, false }) do
+      assert.is_false((pcall(op.send_file, op, no_file, 9)))
+    end
+    file = io.tmpfile()
+    assert.is_false((pcall(op.send_file, op, file, -1)))
+    assert.is_false((pcall(op.send_file, op, file, 0 / 0)))
+    op:cancel()
+    assert.are.equal("closed", select(2, op:send_file(file, 9)))
+  end)
+end)
+
 describe("a connection that nobody uses", function()
   -- Answers; then, once the file `go` is there, does what the path says.
   local KEEPING = [[

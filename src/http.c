@@ -5,6 +5,7 @@
 #include "buf.h"
 #include "connection.h"
 #include "head.h"
+#include "outgoing.h"
 #include "request.h"
 
 #define MAX_RESERVE (64 * 1024 * 1024)
@@ -31,9 +32,7 @@ typedef struct http_op {
   wrenn_head head;
   const char *why;     /* constant text for transfer.error; NULL: the usual */
   wrenn_buf body;      /* of the answer, when buffered */
-  wrenn_buf sending;   /* of the request */
-  wrenn_buf queued;    /* of the request, behind `sending` */
-  size_t sent;         /* of `sending` */
+  wrenn_outgoing out;  /* the body of the request */
   wrenn_node *filling; /* the newest CHUNK if it is still queued */
 } http_op;
 
@@ -159,31 +158,20 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg) {
 
 /* ---- request body -------------------------------------------------------- */
 
-static size_t unsent(const http_op *http) {
-  return http->sending.len - http->sent + http->queued.len;
-}
-
 static size_t on_read(char *dst, size_t size, size_t count, void *arg) {
   http_op *http = arg;
   wrenn_op_asking(&http->transfer.op);
-  if (http->sent == http->sending.len) {
-    wrenn_buf spent = http->sending;
-    http->sending = http->queued;
-    http->queued = spent;
-    wrenn_buf_clear(&http->queued);
-    http->sent = 0;
+  size_t len;
+  if (!wrenn_outgoing_take(&http->out, dst, size * count, &len)) {
+    http->transfer.error = WRENN_E_FILE;
+    return CURL_READFUNC_ABORT;
   }
-  size_t len = http->sending.len - http->sent;
   if (len == 0) {
     http->send_waiting = !http->last;
     wrenn_op_starve(&http->transfer.op, http->send_waiting);
     return http->last ? 0 : CURL_READFUNC_PAUSE;
   }
-  if (len > size * count)
-    len = size * count;
-  memcpy(dst, http->sending.data + http->sent, len);
-  http->sent += len;
-  if (http->want_room && unsent(http) < UPLOAD_WINDOW / 2) {
+  if (http->want_room && wrenn_outgoing_held(&http->out) < UPLOAD_WINDOW / 2) {
     http->want_room = false;
     wrenn_node *node =
         wrenn_node_new(http->transfer.op.id, WRENN_EV_WRITABLE, 0);
@@ -228,6 +216,23 @@ static bool line_too_long(const http_op *http, CURLcode code) {
          !http->head.done;
 }
 
+static bool has_left(const wrenn_op *op);
+
+static void fail_file(http_op *http) {
+  int why = http->out.error;
+  const char *text = why ? strerror(why) : "the file has become shorter";
+  size_t len = strlen(text);
+  wrenn_node *node = wrenn_op_node(&http->transfer.op, WRENN_EV_FAILED, len);
+  if (!node)
+    return;
+  memcpy(node->bytes, text, len);
+  node->event.data_len = len;
+  node->event.error = WRENN_E_FILE;
+  node->event.code = why;
+  node->event.sent = has_left(&http->transfer.op);
+  wrenn_op_finish(&http->transfer.op, node);
+}
+
 static void finish(wrenn_transfer *transfer, CURLcode code) {
   http_op *http = (http_op *)transfer;
   if (http->stale && code == CURLE_ABORTED_BY_CALLBACK) {
@@ -246,6 +251,10 @@ static void finish(wrenn_transfer *transfer, CURLcode code) {
     stop_with(http, WRENN_E_CONNECT, NO_ANSWER);
   if (http->why) {
     wrenn_op_fail(&transfer->op, transfer->error, "%s", http->why);
+    return;
+  }
+  if (transfer->error == WRENN_E_FILE) {
+    fail_file(http);
     return;
   }
   if (transfer->error || code != CURLE_OK) {
@@ -312,8 +321,7 @@ static void free_http(wrenn_op *op) {
   wrenn_request_free(http->request);
   wrenn_head_free(&http->head);
   wrenn_buf_free(&http->body);
-  wrenn_buf_free(&http->sending);
-  wrenn_buf_free(&http->queued);
+  wrenn_outgoing_free(&http->out);
   free(http);
 }
 
@@ -327,7 +335,8 @@ static void kick_http(wrenn_op *op) {
     wrenn_watch_hold(&http->transfer, false);
     go_on = true;
   }
-  if (http->send_waiting && (http->queued.len || http->last)) {
+  if (http->send_waiting &&
+      (!wrenn_outgoing_is_empty(&http->out) || http->last)) {
     http->send_waiting = false;
     wrenn_op_starve(op, false);
     go_on = true;
@@ -408,7 +417,7 @@ static http_op *new_http(wrenn_request *request,
   http->head.no_body = strcmp(method, "HEAD") == 0;
   http->head.encoded = request->encoded;
   http->max_body = request->options.max_body;
-  wrenn_buf_append(&http->sending, options->body, options->body_len);
+  wrenn_outgoing_put(&http->out, options->body, options->body_len);
   return http;
 }
 
@@ -422,7 +431,7 @@ static wrenn_status start(wrenn_loop *loop, wrenn_request *request,
   bool has_body = options->upload || options->body_len > 0;
   wrenn_status status = WRENN_E_MEMORY;
   http_op *http = new_http(request, options, has_body);
-  if (!http || http->sending.oom)
+  if (!http || http->out.queued.oom)
     goto out;
   status = wrenn_transfer_prepare(loop, &http->transfer, url,
                                   &request->options.net, &limits);
@@ -493,27 +502,44 @@ wrenn_status wrenn_http_start(wrenn_loop *loop, const wrenn_http_options *given,
   return status;
 }
 
-wrenn_status wrenn_http_send(wrenn_loop *loop, wrenn_id id, const void *data,
-                             size_t len, bool last, bool *room) {
+/* Finds an upload whose body has not ended. */
+static wrenn_status find_upload(wrenn_loop *loop, wrenn_id id, http_op **http) {
   wrenn_status status = wrenn_loop_check(loop);
   if (status)
     return status;
   wrenn_op *op = wrenn_op_find(loop, id);
   if (!op || op->class->stop != stop_http)
     return WRENN_E_CLOSED;
-  http_op *http = (http_op *)op;
-  if (!http->upload || http->last)
-    return WRENN_E_ARGUMENT;
-  wrenn_buf_append(&http->queued, data, len);
-  if (http->queued.oom) {
+  *http = (http_op *)op;
+  return (*http)->upload && !(*http)->last ? WRENN_OK : WRENN_E_ARGUMENT;
+}
+
+wrenn_status wrenn_http_send(wrenn_loop *loop, wrenn_id id, const void *data,
+                             size_t len, bool last, bool *room) {
+  http_op *http;
+  wrenn_status status = find_upload(loop, id, &http);
+  if (status)
+    return status;
+  if (!wrenn_outgoing_put(&http->out, data, len)) {
     wrenn_op_fail(&http->transfer.op, WRENN_E_MEMORY, "%s",
                   wrenn_strerror(WRENN_E_MEMORY));
     return WRENN_E_MEMORY;
   }
   http->last = last;
-  http->want_room = !last && unsent(http) >= UPLOAD_WINDOW;
+  http->want_room = !last && wrenn_outgoing_held(&http->out) >= UPLOAD_WINDOW;
   if (room)
     *room = !http->want_room;
   wrenn_op_kick(&http->transfer.op);
   return WRENN_OK;
+}
+
+wrenn_status wrenn_http_send_file(wrenn_loop *loop, wrenn_id id, int fd,
+                                  uint64_t offset, uint64_t len) {
+  http_op *http;
+  wrenn_status status = find_upload(loop, id, &http);
+  if (!status)
+    status = wrenn_outgoing_put_file(&http->out, fd, offset, len);
+  if (!status)
+    wrenn_op_kick(&http->transfer.op);
+  return status;
 }

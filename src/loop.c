@@ -50,6 +50,8 @@ const char *wrenn_strerror(wrenn_status status) {
     return "refused";
   case WRENN_E_CANCELLED:
     return "cancelled";
+  case WRENN_E_FILE:
+    return "the file could not be read";
   }
   return "unknown status";
 }

@@ -68,7 +68,8 @@ typedef enum wrenn_status {
   WRENN_E_PROTOCOL,  /* the answer is not what the protocol allows */
   WRENN_E_TOO_LARGE, /* an answer or message is over its limit */
   WRENN_E_REFUSED,   /* the server answered a WebSocket's upgrade with HTTP */
-  WRENN_E_CANCELLED  /* wrenn_cancel */
+  WRENN_E_CANCELLED, /* wrenn_cancel */
+  WRENN_E_FILE       /* a file to be sent could not be read */
 } wrenn_status;
 
 /* A short text for a status. A constant string. */
@@ -158,7 +159,8 @@ typedef enum wrenn_event_type {
                         terminal: the peer has sent all, and ended it */
   WRENN_EV_FIRED,    /* timer, terminal */
   WRENN_EV_FAILED,   /* any, terminal: error, and a message in data; REFUSED:
-                        status, headers, and the answer's body in data */
+                        status, headers, and the answer's body in data;
+                        FILE: errno in code, 0: the file ended too early */
   WRENN_EV_READY,    /* descriptor, terminal: in code what it is ready for */
   WRENN_EV_SIGNAL    /* signal: its number in code */
 } wrenn_event_type;
@@ -305,6 +307,14 @@ WRENN_API wrenn_status wrenn_request_start(wrenn_loop *loop,
 WRENN_API wrenn_status wrenn_http_send(wrenn_loop *loop, wrenn_id id,
                                        const void *data, size_t len, bool last,
                                        bool *room);
+
+/* Adds `len` bytes of a file to the body of an upload, from `offset` on, which
+ * are read as they are sent. The caller keeps its descriptor, which may be
+ * closed at once. What wrenn_http_send is given later follows them. ARGUMENT:
+ * as there, or another file is being sent. */
+WRENN_API wrenn_status wrenn_http_send_file(wrenn_loop *loop, wrenn_id id,
+                                            int fd, uint64_t offset,
+                                            uint64_t len);
 
 /* ---- ws ------------------------------------------------------------------ */
 

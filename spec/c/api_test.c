@@ -105,13 +105,13 @@ static void version(void) {
 }
 
 static void every_status_has_a_text(void) {
-  for (int i = WRENN_OK; i <= WRENN_E_CANCELLED; i++) {
+  for (int i = WRENN_OK; i <= WRENN_E_FILE; i++) {
     const char *text = wrenn_strerror((wrenn_status)i);
     CHECK(*text && strcmp(text, "unknown status") != 0);
     for (int j = WRENN_OK; j < i; j++)
       CHECK(strcmp(text, wrenn_strerror((wrenn_status)j)) != 0);
   }
-  CHECK(strcmp(wrenn_strerror(WRENN_E_CANCELLED + 1), "unknown status") == 0);
+  CHECK(strcmp(wrenn_strerror(WRENN_E_FILE + 1), "unknown status") == 0);
 }
 
 static void headers_are_found(void) {
@@ -261,6 +261,7 @@ static void an_old_id_does_no_harm(void) {
   /* A timer is neither a request nor a WebSocket nor a tunnel. */
   CHECK(wrenn_tunnel_send(loop, id, "", 0, NULL) == WRENN_E_CLOSED);
   CHECK(wrenn_http_send(loop, id, "", 0, true, NULL) == WRENN_E_CLOSED);
+  CHECK(wrenn_http_send_file(loop, id, 0, 0, 0) == WRENN_E_CLOSED);
   CHECK(wrenn_ws_send(loop, id, "", 0, false) == WRENN_E_CLOSED);
   CHECK(next(loop, &event));
   CHECK(wrenn_pause(loop, id, true) == WRENN_E_CLOSED);
@@ -322,7 +323,14 @@ static void an_upload(void) {
                                       .upload_size = 4};
   CHECK(wrenn_http_start(loop, &options, &id) == WRENN_OK);
   CHECK(wrenn_http_send(loop, id, "bo", 2, false, &room) == WRENN_OK && room);
-  CHECK(wrenn_http_send(loop, id, "dy", 2, true, NULL) == WRENN_OK);
+  FILE *file = tmpfile();
+  CHECK(file && fputs("..d", file) >= 0 && fflush(file) == 0);
+  CHECK(wrenn_http_send_file(loop, id, -1, 0, 1) == WRENN_E_ARGUMENT);
+  CHECK(wrenn_http_send_file(loop, id, fileno(file), 2, 1) == WRENN_OK);
+  CHECK(wrenn_http_send_file(loop, id, fileno(file), 2, 1) == WRENN_E_ARGUMENT);
+  fclose(file);
+  CHECK(wrenn_http_send(loop, id, "y", 1, true, NULL) == WRENN_OK);
+  CHECK(wrenn_http_send_file(loop, id, 0, 0, 0) == WRENN_E_ARGUMENT);
   CHECK(wrenn_http_send(loop, id, "", 0, true, NULL) == WRENN_E_ARGUMENT);
   CHECK(next(loop, &event));
   CHECK(event.type == WRENN_EV_DONE && event.status == 200 &&

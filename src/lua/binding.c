@@ -28,6 +28,7 @@ static const char *const codes[] = {
     [WRENN_E_TOO_LARGE] = "too_large",
     [WRENN_E_REFUSED] = "refused",
     [WRENN_E_CANCELLED] = "cancelled",
+    [WRENN_E_FILE] = "file",
 };
 
 void binding_push_code(lua_State *L, wrenn_status status) {

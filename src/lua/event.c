@@ -143,7 +143,10 @@ static int push_failed(lua_State *L, const wrenn_event *event) {
   if (event->error != WRENN_E_REFUSED) {
     push_data(L, event);
     lua_pushboolean(L, event->sent);
-    return 3;
+    if (event->error != WRENN_E_FILE)
+      return 3;
+    lua_pushinteger(L, event->code);
+    return 4;
   }
   lua_pushstring(L, wrenn_strerror(event->error));
   return 2 + push_answer(L, event) + push_data(L, event);

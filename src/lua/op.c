@@ -1,6 +1,8 @@
 /* Operations as userdata: started from an options table, cancelled by
  * collection at the latest. */
+#include <lualib.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "module.h"
@@ -404,6 +406,31 @@ static int op_send_body(lua_State *L) {
   return 2;
 }
 
+/* The descriptor of a file of Lua's own library at `index`. */
+static int check_file(lua_State *L, int index) {
+#if LUA_VERSION_NUM < 502
+  FILE *file = *(FILE **)luaL_checkudata(L, index, LUA_FILEHANDLE);
+#else
+  const luaL_Stream *stream = luaL_checkudata(L, index, LUA_FILEHANDLE);
+  FILE *file = stream->closef ? stream->f : NULL;
+#endif
+  luaL_argcheck(L, file, index, "it is closed");
+  return fileno(file);
+}
+
+/* op:send_file(file, size): the first bytes of a file. */
+static int op_send_file(lua_State *L) {
+  binding_op *op = check_op(L);
+  int fd = check_file(L, 2);
+  lua_Number size = luaL_checknumber(L, 3);
+  luaL_argcheck(L, size >= 0 && size < 9e15, 3, "not a size");
+  wrenn_loop *loop = loop_of(op);
+  if (!loop)
+    return binding_push_failure(L, WRENN_E_CLOSED);
+  return binding_push_outcome(
+      L, wrenn_http_send_file(loop, op->id, fd, 0, (uint64_t)size));
+}
+
 static int op_send_bytes(lua_State *L) {
   binding_op *op = check_op(L);
   size_t len;
@@ -460,6 +487,7 @@ void binding_add_ops(lua_State *L) {
                                      {"send", op_send},
                                      {"send_input", op_send_input},
                                      {"send_body", op_send_body},
+                                     {"send_file", op_send_file},
                                      {"send_bytes", op_send_bytes},
                                      {"unsent", op_unsent},
                                      {"close", op_close},

@@ -29,9 +29,9 @@ local function may_be_limit(err)
     or err.status_code == 500 and err.type == "InternalError"
 end
 
-local function in_one(self, wire, next_piece, size)
+local function in_one(self, wire, next_piece, size, whole)
   return upload.run(self.client, base.endpoint(self, "stream/write"), wire,
-    next_piece, size)
+    next_piece, size, whole)
 end
 
 -- ---- parts -----------------------------------------------------------------
@@ -182,14 +182,15 @@ local function joined(list, next_piece)
 end
 
 --- Sends the bytes of a source. `open` returns the function that returns the
---- next piece, and the size if known; it can be called again if `repeats` is
---- true. Returns true, or nil, err.
+--- next piece, the size if known, and the file for wrenn.wire.upload to send as a
+--- whole, if it is one; it can be called again if `repeats` is true. Returns
+--- true, or nil, err.
 function send.stream(self, path, open, repeats)
   local wire, err = base.wire(path)
   if not wire then
     return nil, err
   end
-  local next_piece, size = open()
+  local next_piece, size, whole = open()
   if not size then
     local list, count, more, rest = take(next_piece, server.PART)
     if not list then
@@ -210,7 +211,7 @@ function send.stream(self, path, open, repeats)
     end
   end
   local ok
-  ok, err = in_one(self, wire, next_piece, size)
+  ok, err = in_one(self, wire, next_piece, size, whole)
   if ok then
     return true
   end

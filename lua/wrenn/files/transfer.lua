@@ -237,6 +237,12 @@ end
 
 -- ---- upload ----------------------------------------------------------------
 
+-- The error for a file that could not be read; without a reason it has ended.
+local function unread(name, why)
+  return local_error(why and name .. ": " .. why
+    or name .. " has become shorter meanwhile")
+end
+
 -- Returns a function that returns exactly `size` bytes of a file, in pieces.
 local function pieces_of(file, name, size, hash, on_progress)
   local sent = 0
@@ -249,8 +255,7 @@ local function pieces_of(file, name, size, hash, on_progress)
     end
     local piece, why = file:read(math.min(PIECE, size - sent))
     if not piece then
-      return nil, local_error(why and name .. ": " .. why
-        or name .. " has become shorter meanwhile")
+      return nil, unread(name, why)
     end
     if hash then
       hash:update(piece)
@@ -289,13 +294,20 @@ function Files:upload(local_path, path, opts)
     return nil, local_error(why)
   end
   local hash
+  local whole = not opts.verify and not opts.on_progress and {
+    file = file,
+    failed = function(reason)
+      return unread(local_path, reason)
+    end,
+  }
   return base.finally(function()
     file:close()
   end, function()
     local ok, err = send.stream(self, path, function()
       file:seek("set")
       hash = opts.verify and core.sha256()
-      return pieces_of(file, local_path, size, hash, opts.on_progress), size
+      return pieces_of(file, local_path, size, hash, opts.on_progress), size,
+        whole
     end, true)
     if ok and hash then
       return verify(self, path, hash)

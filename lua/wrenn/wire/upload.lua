@@ -1,5 +1,6 @@
 -- Streaming uploads: sends pieces as fast as the server accepts them.
 
+local errors = require("wrenn.errors")
 local http = require("wrenn.wire.http")
 local multipart = require("wrenn.wire.multipart")
 local nested = require("wrenn.task.nested")
@@ -8,22 +9,25 @@ local source = require("wrenn.wire.source")
 
 local upload = {}
 
--- Sends a piece and, if too much is pending, waits for room. Returns true; or
--- false and the event that ended the request early.
+-- Waits for room. Returns true; or false and the event that ended the request
+-- early.
+local function await_room(op, inbox)
+  local event, err = http.next(op, inbox)
+  if not event then
+    return nil, err
+  elseif event.kind ~= "writable" then
+    return false, event
+  end
+  return true
+end
+
+-- Sends a piece and, if too much is pending, waits for room. Returns the same.
 local function send(op, inbox, piece, last)
   local ok, room = op:send_body(piece, last)
   if ok and room then
     return true
   end
-  repeat
-    local event, err = http.next(op, inbox)
-    if not event then
-      return nil, err
-    elseif event.kind ~= "writable" then
-      return false, event
-    end
-  until true
-  return true
+  return await_room(op, inbox)
 end
 
 local function give_up(op, inbox, err)
@@ -53,9 +57,24 @@ local function send_all(op, inbox, next_piece)
   end
 end
 
+-- Has the core send the first bytes of a file, which become no strings. Returns
+-- the same as send.
+local function send_file(op, inbox, file, size)
+  local ok, code, message = op:send_file(file, size)
+  if ok then
+    return true
+  elseif code == "closed" then
+    return await_room(op, inbox)
+  end
+  return give_up(op, inbox, errors.from_core(code, message))
+end
+
 --- Uploads the pieces returned by `next_piece` (`size` bytes, if known) to a
---- path in a capsule. Returns true, or nil, err.
-function upload.run(client, endpoint, path, next_piece, size)
+--- path in a capsule. If they are the whole of a file of which nobody here has to
+--- see the bytes, `whole` is {file = it, failed = fn}; fn(reason) returns the
+--- error for one that could not be read, without a reason if it has ended too
+--- early. Returns true, or nil, err.
+function upload.run(client, endpoint, path, next_piece, size, whole)
   local head, tail, content_type = multipart.frame(path)
   local request = {
     method = "POST", path = endpoint, content_type = content_type,
@@ -67,7 +86,9 @@ function upload.run(client, endpoint, path, next_piece, size)
     return nil, inbox
   end
   local ok, event = send(op, inbox, head, false)
-  if ok then
+  if ok and whole then
+    ok, event = send_file(op, inbox, whole.file, size)
+  elseif ok then
     ok, event = send_all(op, inbox, next_piece)
   end
   if ok then
@@ -83,6 +104,9 @@ function upload.run(client, endpoint, path, next_piece, size)
       return nil, err
     end
     ok = false
+  end
+  if event.kind == "failed" and event[1] == "file" then
+    return nil, whole.failed(event[4] ~= 0 and event[2] or nil)
   end
   local answer, err = http.answer(event, client, request)
   if not answer then -- what has been sent is not sent again
