@@ -214,7 +214,8 @@ generations.each(function(g)
         "echo a; sleep 30.2 & (sleep 30.2; echo b) | cat & sleep 30.2",
         { timeout = 2 })
       assert.is_true(err:is("TimeoutError"))
-      assert.are.equal("a\n", err.result.stdout)
+      assert.are.same({ "a\n" },
+        { err.result.stdout, err.result.incomplete })
       assert.are.equal(0, count("30.2"))
     end)
 
@@ -226,7 +227,8 @@ generations.each(function(g)
           capsule.commands:run("echo a; sleep 30.9 & sleep 30.9 &", opts)
         assert.is_nil(result)
         assert.is_true(err:is("TimeoutError"))
-        assert.are.equal("a\n", err.result.stdout)
+        assert.are.same({ "a\n" },
+          { err.result.stdout, err.result.incomplete })
         assert.are.equal(0, count("30.9"))
       end
     end)
@@ -238,7 +240,8 @@ generations.each(function(g)
       })
       assert.is_true(err:is("TimeoutError"))
       assert.are.same({ "a\n" }, seen)
-      assert.are.equal("a\n", err.result.stdout)
+      assert.are.same({ "a\n" },
+        { err.result.stdout, err.result.incomplete })
       assert.are.equal(-1, err.result.exit_code)
       assert.are.equal(0, count("30.3"))
       local stream = assert(capsule.commands:stream("echo b; sleep 30.3",
@@ -276,7 +279,8 @@ generations.each(function(g)
               :gsub("%%s", seconds), seconds)
           assert.is_nil(result)
           assert.is_true(err:is("TimeoutError"), tostring(err))
-          assert.are.equal("a\n", err.result.stdout)
+          assert.are.same({ "a\n" },
+            { err.result.stdout, err.result.incomplete })
           assert.are.equal(0, count(seconds))
         end
       end)

@@ -410,8 +410,9 @@ describe("a watch", function()
     expect.soon(function() -- it is there before it is sed
       return each_sed("STOP") ~= ""
     end)
-    sh("cd w; seq $(($(cat /proc/sys/fs/inotify/max_queued_events) / 2 + 4000))"
-      .. " | xargs touch")
+    wrenn.check(capsule.commands:run("cd w; seq"
+      .. " $(($(cat /proc/sys/fs/inotify/max_queued_events) / 2 + 4000))"
+      .. " | xargs touch", { check = true, timeout = 120 }))
     each_sed("CONT")
     local overflow
     assert(wrenn.task.with_timeout(60, function()
