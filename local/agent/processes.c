@@ -22,7 +22,7 @@
  * hands of a debugger may not stop. */
 #define STOP_ROUNDS 2000
 #define STILL_ROUNDS 3
-#define WAITING_ROUNDS 40
+#define WAITING_ROUNDS 400
 
 /* Parents are stopped before their children: a shell must not notice that they
  * were stopped. */
@@ -69,10 +69,13 @@ static void stop_everybody(const agent *a, const family *tree) {
 
 /* The child of a fork gets no signal if its parent had the same one pending
  * before, so one round is not enough. And a reader of /proc can miss a process
- * that goes from pid to pid: it takes several that find everybody still. */
+ * that goes from pid to pid: it takes several that find everybody still, and no
+ * more of them than before. Each pid that such a process leaves is a zombie,
+ * which nobody reaps meanwhile. */
 static void stop_all(const agent *a) {
   const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
   int still = 0, wanted = STILL_ROUNDS;
+  size_t before = 0;
   for (int i = 0; i < STOP_ROUNDS && still < wanted; i++) {
     family tree = {0};
     if (!a->alone)
@@ -81,8 +84,9 @@ static void stop_all(const agent *a) {
     free(tree.list);
     tree = family_read(getpid());
     int rounds = rounds_wanted(&tree);
+    still = rounds > 0 && tree.count == before ? still + 1 : 0;
+    before = tree.count;
     free(tree.list);
-    still = rounds > 0 ? still + 1 : 0;
     wanted = rounds > 0 ? rounds : STILL_ROUNDS;
     nanosleep(&pause, NULL);
   }
