@@ -106,7 +106,7 @@ describe("the example", function()
 
     it("streams to clients of HTTP/1.0, as nginx is by itself", function()
       local answer = compat.output_of(("curl -sS -i --http1.0 --data-binary"
-        .. " 'echo a; sleep 1; echo b' -w '%%{time_starttransfer}"
+        .. " 'echo a; sleep 4; echo b' -w '%%{time_starttransfer}"
         .. " %%{time_total}' http://127.0.0.1:%d/run"):format(n.port))
       local begun, ended = answer:match("^HTTP/1%.1 200 .*\r\n\r\na\nb\n"
         .. "%[exit 0%]\n([%d.]+) ([%d.]+)$")

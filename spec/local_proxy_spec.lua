@@ -131,7 +131,7 @@ describe("a port of a local capsule", function()
 
   it("sends each piece on as it comes", function()
     local op, inbox = assert(scheduler.start("http", { stream = true,
-      url = s.url .. "/chunked", headers = { host_of(capsule, port) } }))
+      url = s.url .. "/chunked?10", headers = { host_of(capsule, port) } }))
     assert.are.equal("headers", scheduler.next(inbox).kind)
     assert.are.equal("one", scheduler.next(inbox)[1])
     op:cancel()

@@ -80,14 +80,16 @@ class Handler(BaseHTTPRequestHandler):
         for _ in range(count):
             self.wfile.write(PIECE)
 
+    # "?" and the seconds after each piece may follow.
     def serve_chunked(self):
+        pause = float((self.path.split("?") + ["0.05"])[1])
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for text in (b"one", b"two", b"three"):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
             self.wfile.flush()
-            time.sleep(0.05)
+            time.sleep(pause)
         self.wfile.write(b"0\r\n\r\n")
 
     def raw(self, data):
