@@ -504,7 +504,7 @@ end)
 
 -- What becomes of a capsule that nobody uses: cases for each generation. Each
 -- waits several times until a capsule is paused, so all of them run at once.
-local IDLE_SECOND_MS, IDLE_SECONDS = 10, 400
+local IDLE_SECOND_MS, IDLE_SECONDS = 10, 600
 local unused = {}
 
 -- Waits until a capsule is paused, whatever the API says of it: a list of

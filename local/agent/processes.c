@@ -52,19 +52,41 @@ static int rounds_wanted(const family *tree) {
   return wanted;
 }
 
+/* The groups that a pause has met: what goes from pid to pid may be missed, but
+ * it stays in its group. */
+typedef struct groups {
+  pid_t *list;
+  size_t count;
+} groups;
+
+static void note_group(groups *met, pid_t group) {
+  for (size_t i = 0; i < met->count; i++)
+    if (met->list[i] == group)
+      return;
+  pid_t *list = realloc(met->list, (met->count + 1) * sizeof(*list));
+  if (!list) {
+    kill(-group, SIGSTOP);
+    return;
+  }
+  met->list = list;
+  list[met->count++] = group;
+}
+
 /* Sends SIGSTOP to everybody. Only a signal to a whole group, or to all,
  * reaches the child of a fork under way. Of processes that share the agent's
  * own group that cannot be asked, if there are others than its own. */
-static void stop_everybody(const agent *a, const family *tree) {
+static void stop_everybody(const agent *a, const family *tree, groups *met) {
   if (a->alone) {
     kill(-1, SIGSTOP);
     return;
   }
   for (size_t i = 0; i < tree->count; i++)
     if (tree->list[i].group != getpgrp())
-      kill(-tree->list[i].group, SIGSTOP);
+      note_group(met, tree->list[i].group);
     else
       kill(tree->list[i].pid, SIGSTOP);
+  for (size_t i = 0; i < met->count; i++)
+    kill(-met->list[i], SIGSTOP);
 }
 
 /* The child of a fork gets no signal if its parent had the same one pending
@@ -74,13 +96,14 @@ static void stop_everybody(const agent *a, const family *tree) {
  * which nobody reaps meanwhile. */
 static void stop_all(const agent *a) {
   const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
+  groups met = {0};
   int still = 0, wanted = STILL_ROUNDS;
   size_t before = 0;
   for (int i = 0; i < STOP_ROUNDS && still < wanted; i++) {
     family tree = {0};
     if (!a->alone)
       tree = family_read(getpid());
-    stop_everybody(a, &tree);
+    stop_everybody(a, &tree, &met);
     free(tree.list);
     tree = family_read(getpid());
     int rounds = rounds_wanted(&tree);
@@ -90,6 +113,7 @@ static void stop_all(const agent *a) {
     wanted = rounds > 0 ? rounds : STILL_ROUNDS;
     nanosleep(&pause, NULL);
   }
+  free(met.list);
 }
 
 void agent_pause(agent *a) {
