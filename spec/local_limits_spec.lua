@@ -10,6 +10,7 @@ local wrenn = require("wrenn")
 local MIB = 1024 * 1024
 -- AddressSanitizer keeps what is freed, which is not what is measured here.
 local LEAN = [[ASAN_OPTIONS="$ASAN_OPTIONS:quarantine_size_mb=1"]]
+  .. " WRENN_LOCAL_HEAD_MS=300000" -- so much may take its time
 
 local function rss(s)
   for line in io.lines(("/proc/%d/status"):format(s.pid)) do

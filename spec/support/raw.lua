@@ -4,6 +4,11 @@ local uv = require("luv")
 
 local raw = {}
 
+-- To write to a server that has hung up is an error, not the end of the specs.
+local on_pipe = uv.new_signal()
+on_pipe:start("sigpipe", function() end)
+on_pipe:unref()
+
 --- Connects to the port of a URL. Whenever something arrives, sends the result
 --- of `script(seen)`, which gets everything received so far; nil sends nothing,
 --- false ends it. Returns everything received.
