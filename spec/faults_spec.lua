@@ -16,6 +16,7 @@ local server = require("wrenn.server")
 local wrenn = require("wrenn")
 
 local LIMIT = 1 -- of a call whose fault only a deadline ends
+local OPENING = 10 -- of an upgrade whose answer then stays away
 local PATIENCE = 20 -- of any other, which must not need it
 local SLACK = 6 -- beside what a busy machine takes
 local FAR = 90 -- around all: never what ends a call
@@ -228,7 +229,8 @@ for at, op in ipairs(operations) do
       if not slow or own then
         counts[kind] = counts[kind] + 1
         add_cell({ op = op, fault = fault, name = "f" .. i,
-          most = slow and 4 * LIMIT or 0,
+          most = op.upgrade and fault.slow and OPENING
+            or slow and 4 * LIMIT or 0,
           limited = op.jupyter and not op.order
             and asks_again[fault.expected] or false })
       end
@@ -254,7 +256,7 @@ local function capsule_of(cell)
   capsules[key] = capsules[key] or capsule_with(cell.name, {
     timeout = ends and LIMIT or PATIENCE,
     -- What comes before the silence has to come within it.
-    connect_timeout = ends and cell.op.upgrade and 3 * LIMIT or PATIENCE,
+    connect_timeout = ends and cell.op.upgrade and OPENING or PATIENCE,
   })
   return capsules[key]
 end
