@@ -94,6 +94,16 @@ describe("wrenn local", function()
     os.execute("chmod 700 " .. folder .. "/wrenn")
   end)
 
+  it("takes no later process with its pid for the server", function()
+    assert.are.equal(0, run("local start").status)
+    local state = folder .. "/wrenn/state"
+    os.execute(("cp %s %s.kept; sed -i 's/^ticks .*/ticks 1/' %s"):format(state,
+      state, state))
+    assert.are.equal(1, run("local status").status)
+    os.execute(("cat %s.kept >%s"):format(state, state))
+    assert.are.equal(0, run("local status").status)
+  end)
+
   it("says why a server did not start", function()
     local result = run("local start --listen 192.0.2.1:0")
     assert.are.equal(125, result.status)
