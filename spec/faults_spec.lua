@@ -92,6 +92,7 @@ local p, home
 -- A capsule, whose further calls all meet the fault of that name.
 local function capsule_with(name, settings)
   local client = assert(wrenn.Client(p:options({ retries = 0,
+    timeout = FAR, connect_timeout = FAR, -- many at once
     base_url = p.url .. "/ok", api_key = "wrn_not_to_be_seen" })))
   assert(server.traits(client))
   local id = "cl-" .. name
@@ -309,7 +310,7 @@ describe("without the address of a server", function()
       local capsule = capsule_with("ok")
       local base = case.base:format(p.port)
       local settings = capsule.client.settings
-      settings.connect_timeout = FAR -- many at once
+      settings.timeout = 30
       settings.base_url, settings.scheme = base, base:match("^%w+")
       settings.proxy_domain = base:gsub("^%w+://", "")
         :gsub("127.0.0.1", "localhost")
