@@ -19,7 +19,7 @@
 #define WRENN_SPARE_HANDLES 16
 /* The maximum number of bytes read from a connection at once. Each read of a
  * full socket lets the peer send on, which costs more than the read. */
-#define WRENN_READ_SIZE ((size_t)256 * 1024)
+#define WRENN_READ_SIZE ((size_t)512 * 1024)
 /* The same for bodies, of which libcurl 8.14 may read ten times as much before
  * it can be told to hold back. */
 #define WRENN_BODY_SIZE ((size_t)128 * 1024)
