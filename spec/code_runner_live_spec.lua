@@ -23,6 +23,8 @@ describe("a kernel in a local capsule", function()
 
   -- Runs code that must not fail.
   local function run(source, opts)
+    opts = opts or {}
+    opts.jupyter_timeout = 120 -- it takes long to start
     local execution = assert(code:run_code(source, opts))
     assert.are.same({ nil, false }, { execution.error, execution.timed_out })
     return execution
@@ -211,7 +213,7 @@ describe("a kernel in a local capsule", function()
     local other = assert(runner.Capsule.create(s:options()))
     -- Neither the capsule nor its Jupyter is running yet.
     local execution = assert(other:run_code("secret",
-      { jupyter_timeout = 60 }))
+      { jupyter_timeout = 120 }))
     assert.are.equal("NameError", execution.error.name)
     assert.are.equal("1", run("secret").text)
     assert(other:destroy({ wait = true }))
@@ -244,7 +246,8 @@ walled("a code runner on a private network", function()
   it("works as on the host's", function()
     local s = server.start("--network none --generation 0.3")
     local code = assert(runner.Capsule.create(s:options({ wait = true })))
-    assert.are.equal("4", assert(code:run_code("2 * 2")).text)
+    assert.are.equal("4", assert(code:run_code("2 * 2",
+      { jupyter_timeout = 120 })).text)
     s:stop()
   end)
 end)

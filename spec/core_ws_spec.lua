@@ -255,8 +255,11 @@ describe("a WebSocket", function()
     it("delivers what came right before " .. name, function()
       local op = open([[
         c:upgrade()
+        local all, send = {}, c.send
+        function c:send(data) all[#all + 1] = data end
         for i = 1, 50 do c:text(("x"):rep(i * 20)) end -- what has room here
         c:text('last')
+        send(c, table.concat(all)) -- a reset drops what has not left
       ]] .. ending)
       local event, frames = finish(op)
       assert.are.same({ "closed", 1006, "" }, event)
