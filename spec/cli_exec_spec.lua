@@ -214,7 +214,7 @@ describe("wrenn", function()
       return { done.stdout, done.exit_code }
     end)(assert(assert(capsule.commands:durable(tag)):wait())))
     result = core.json(run("exec -d --timeout 0.5 --json " .. capsule.id
-      .. " sleep 1000").out)
+      .. " sleep 30").out)
     assert.are.equal(capsule.id, result.capsule_id)
     local _, err = assert(capsule.commands:durable(result.tag)):wait()
     expect.error("TimeoutError", nil, err)
