@@ -22,7 +22,7 @@
  * hands of a debugger may not stop. */
 #define STOP_ROUNDS 2000
 #define STILL_ROUNDS 3
-#define WAITING_ROUNDS 400
+#define WAITING_ROUNDS 40
 
 /* Parents are stopped before their children: a shell must not notice that they
  * were stopped. */
@@ -38,14 +38,23 @@ static void stop_one(pid_t pid) {
   }
 }
 
+static bool has_stopped_child(const family *tree, pid_t pid) {
+  for (size_t i = 0; i < tree->count; i++)
+    if (tree->list[i].parent == pid && strchr("Tt", tree->list[i].state))
+      return true;
+  return false;
+}
+
 /* How many rounds have to find the processes still: 0 if one of them moves. One
- * in D waits in the kernel, and stops when it returns from there. It may be the
- * parent of a vfork, which waits for a process that is stopped; or it is in the
- * midst of a fork, and it takes some time to tell. */
+ * in D waits in the kernel, for a disk or for its turn at a lock, and stops
+ * when it returns from there. But the parent of a vfork waits for its child,
+ * which is stopped: that takes some time to tell from a parent that forks once
+ * more. */
 static int rounds_wanted(const family *tree) {
   int wanted = STILL_ROUNDS;
   for (size_t i = 0; i < tree->count; i++)
-    if (tree->list[i].state == 'D')
+    if (tree->list[i].state == 'D' &&
+        has_stopped_child(tree, tree->list[i].pid))
       wanted = WAITING_ROUNDS;
     else if (!strchr("TtZXx", tree->list[i].state))
       return 0;
