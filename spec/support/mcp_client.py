@@ -8,7 +8,12 @@ import sys
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client import stdio
 from mcp.client.stdio import stdio_client
+
+# On a busy machine the capsules are not destroyed in the two seconds after which
+# a server is killed.
+stdio.PROCESS_TERMINATION_TIMEOUT = 60
 
 
 def tell(*values):
