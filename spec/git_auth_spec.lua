@@ -16,8 +16,10 @@ local wrenn = require("wrenn")
 local Capsule, task = wrenn.Capsule, wrenn.task
 
 local NEVER = "/nonexistent/go" -- a file that does not come
-local USER, PASSWORD = "us:er", "p@ss/w'ord\"$HOME %41 é"
-local ESCAPED = "p%40ss%2Fw%27ord%22%24HOME%20%2541%20%C3%A9"
+-- Of this run alone: what others run on this machine is looked at, too.
+local OWN = server.unique()
+local USER, PASSWORD = "us:er", "p@ss/w'ord\"$HOME %41 é" .. OWN
+local ESCAPED = "p%40ss%2Fw%27ord%22%24HOME%20%2541%20%C3%A9" .. OWN
 local LOGIN = { username = USER, password = PASSWORD }
 
 -- A copy of LOGIN with further options.
