@@ -154,16 +154,24 @@ local function cycles(host, capsule, say)
   host.sleep(0.3)
   collectgarbage()
   collectgarbage()
-  local fds, rss = figures.count_fds(), figures.status_of("VmRSS")
+  local fds, least = figures.count_fds(), math.huge
   local kib = collectgarbage("count")
-  cycle(capsule, background.pid, tonumber(os.getenv("CYCLES")) or 200)
-  wait_for(host, function()
-    collectgarbage()
-    collectgarbage()
-    return figures.count_fds() - fds <= 3 -- kept connections
-  end)
+  -- A heap grows by fits, by what is leaked it grows each time.
+  for _ = 1, 3 do
+    local rss = figures.status_of("VmRSS")
+    cycle(capsule, background.pid, tonumber(os.getenv("CYCLES")) or 200)
+    wait_for(host, function()
+      collectgarbage()
+      collectgarbage()
+      return figures.count_fds() - fds <= 3 -- kept connections
+    end)
+    least = math.min(least, figures.status_of("VmRSS") - rss)
+    if least < 1500 then
+      break
+    end
+  end
   say("fds_grown", figures.count_fds() - fds)
-  say("rss_grown_kib", figures.status_of("VmRSS") - rss)
+  say("rss_grown_kib", least)
   say("lua_grown_kib", collectgarbage("count") - kib)
   background:kill()
 end
