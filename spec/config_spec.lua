@@ -75,7 +75,7 @@ describe("a client", function()
   end
 
   for _, url in ipairs({ "app.wrenn.dev", "ftp://x", "http://", "http://a b",
-    "http://u:p@host", "http://x?y" }) do
+    "http://u:p@host", "http://u@host", "http://x?y" }) do
     it(("refuses the base URL '%s'"):format(url), function()
       local client, err = wrenn.Client({ api_key = "k", base_url = url })
       assert.is_nil(client)

@@ -194,6 +194,22 @@ describe("a request that failed", function()
     end
   end)
 
+  it("and then cannot be sent again may have arrived all the same", function()
+    p = peer.start([[ c:request() c:reset() ]])
+    local options = p:options()
+    options.on_event = function()
+      if p then -- nobody is there for the second attempt
+        p:stop()
+        p = nil
+      end
+    end
+    local client = assert(wrenn.Client(options))
+    local value, err = client.capsules:get("cl-1")
+    assert.is_nil(value)
+    assert.are.equal("ConnectionError", err.type)
+    assert.is_true(err.details.sent)
+  end)
+
   it("is sent again after pauses drawn from a range that doubles", function()
     local client = client_of({ base_url = NOBODY, api_key = "k", retries = 3 })
     local list = {}

@@ -151,6 +151,21 @@ generations.each(function(g)
         result.stdout)
     end)
 
+    it("has its environment in a folder of its own, if in a file", function()
+      local function mode(before)
+        assert(capsule.commands:run(before))
+        local again = assert(Capsule.connect(capsule.id, s:options()))
+        return assert(again.commands:run("stat -c %a ~/.wrenn ~/.wrenn/envs",
+          { envs = { A = "1" } })).stdout
+      end
+      local made = mode("rm -rf ~/.wrenn")
+      if made ~= "" then
+        assert.are.equal("700\n700\n", made)
+        assert.are.equal("755\n700\n",
+          mode("chmod 755 ~/.wrenn ~/.wrenn/envs"))
+      end
+    end)
+
     it("leaves an exit code of its own alone", function()
       local result = assert(capsule.commands:run("exit 126", { cwd = "/tmp" }))
       assert.are.equal(126, result.exit_code)
