@@ -27,18 +27,23 @@ quietly() {
   fi
 }
 
+# The status of a command that would fail again, for `persistently`.
+IN_VAIN=69
+
 # persistently COMMAND...: tries again after pauses, for what comes from the
 # network or needs a lock that others hold for a while.
 persistently() {
-  local pause
-  for pause in 5 20 60; do
-    if "$@"; then
-      return
+  local pause status
+  for pause in 5 20 60 ''; do
+    status=0
+    "$@" || status=$?
+    if [ "$status" -eq 0 ] || [ "$status" -eq "$IN_VAIN" ] ||
+      [ -z "$pause" ]; then
+      return "$status"
     fi
     echo "Failed: $*; once more in $pause s." >&2
     sleep "$pause"
   done
-  "$@"
 }
 
 # The version of this tree.

@@ -107,7 +107,7 @@ fi
 # downloads.
 apt_get() {
   # shellcheck disable=SC2024 # the log is ours, not root's
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+  "${sudo[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q -y \
     -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5 "$@" >>"$log" 2>&1 </dev/null
 }
 
@@ -119,10 +119,22 @@ if [ "${#sudo[@]}" -gt 0 ]; then
   sudo -v # asks for a password here, where it can be seen
 fi
 # An outdated list of packages contains files that no longer exist; after a
-# failed update the list may still be good enough.
+# failed update the list may still be good enough. What is in no list that was
+# updated just now will not be there in a minute either.
 update_and_install() {
-  apt_get update || echo "apt-get update failed; trying with what is known."
-  apt_get install --no-install-recommends --no-remove "${missing[@]}"
+  local updated=yes
+  : >"$log"
+  if ! apt_get -o APT::Update::Error-Mode=any update; then
+    updated=
+    echo "apt-get update failed; trying with what is known."
+  fi
+  if apt_get install --no-install-recommends --no-remove "${missing[@]}"; then
+    return
+  elif [ -n "$updated" ] && grep -qE \
+    '^E: .*(Unable to locate package|has no installation candidate)' "$log"; then
+    return "$IN_VAIN"
+  fi
+  return 1
 }
 if ! persistently update_and_install; then
   tail -n 20 "$log" >&2
