@@ -84,16 +84,18 @@ static void note_group(groups *met, pid_t group) {
 /* Sends SIGSTOP to everybody. Only a signal to a whole group, or to all,
  * reaches the child of a fork under way. Of processes that share the agent's
  * own group that cannot be asked, if there are others than its own. */
-static void stop_everybody(const agent *a, const family *tree, groups *met) {
+static void stop_everybody(const agent *a, groups *met) {
   if (a->alone) {
     kill(-1, SIGSTOP);
     return;
   }
-  for (size_t i = 0; i < tree->count; i++)
-    if (tree->list[i].group != getpgrp())
-      note_group(met, tree->list[i].group);
+  family tree = family_read(getpid());
+  for (size_t i = 0; i < tree.count; i++)
+    if (tree.list[i].group != getpgrp())
+      note_group(met, tree.list[i].group);
     else
-      kill(tree->list[i].pid, SIGSTOP);
+      kill(tree.list[i].pid, SIGSTOP);
+  free(tree.list);
   for (size_t i = 0; i < met->count; i++)
     kill(-met->list[i], SIGSTOP);
 }
@@ -109,12 +111,8 @@ static void stop_all(const agent *a) {
   int still = 0, wanted = STILL_ROUNDS;
   size_t before = 0;
   for (int i = 0; i < STOP_ROUNDS && still < wanted; i++) {
-    family tree = {0};
-    if (!a->alone)
-      tree = family_read(getpid());
-    stop_everybody(a, &tree, &met);
-    free(tree.list);
-    tree = family_read(getpid());
+    stop_everybody(a, &met);
+    family tree = family_read(getpid());
     int rounds = rounds_wanted(&tree);
     still = rounds > 0 && tree.count == before ? still + 1 : 0;
     before = tree.count;
