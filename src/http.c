@@ -163,7 +163,10 @@ static size_t on_read(char *dst, size_t size, size_t count, void *arg) {
   wrenn_op_asking(&http->transfer.op);
   size_t len;
   if (!wrenn_outgoing_take(&http->out, dst, size * count, &len)) {
-    http->transfer.error = WRENN_E_FILE;
+    int number = http->out.error;
+    http->transfer.op.number = number;
+    stop_with(http, WRENN_E_FILE,
+              number ? strerror(number) : "the file has become shorter");
     return CURL_READFUNC_ABORT;
   }
   if (len == 0) {
@@ -216,23 +219,6 @@ static bool line_too_long(const http_op *http, CURLcode code) {
          !http->head.done;
 }
 
-static bool has_left(const wrenn_op *op);
-
-static void fail_file(http_op *http) {
-  int why = http->out.error;
-  const char *text = why ? strerror(why) : "the file has become shorter";
-  size_t len = strlen(text);
-  wrenn_node *node = wrenn_op_node(&http->transfer.op, WRENN_EV_FAILED, len);
-  if (!node)
-    return;
-  memcpy(node->bytes, text, len);
-  node->event.data_len = len;
-  node->event.error = WRENN_E_FILE;
-  node->event.code = why;
-  node->event.sent = has_left(&http->transfer.op);
-  wrenn_op_finish(&http->transfer.op, node);
-}
-
 static void finish(wrenn_transfer *transfer, CURLcode code) {
   http_op *http = (http_op *)transfer;
   if (http->stale && code == CURLE_ABORTED_BY_CALLBACK) {
@@ -251,10 +237,6 @@ static void finish(wrenn_transfer *transfer, CURLcode code) {
     stop_with(http, WRENN_E_CONNECT, NO_ANSWER);
   if (http->why) {
     wrenn_op_fail(&transfer->op, transfer->error, "%s", http->why);
-    return;
-  }
-  if (transfer->error == WRENN_E_FILE) {
-    fail_file(http);
     return;
   }
   if (transfer->error || code != CURLE_OK) {

@@ -313,6 +313,7 @@ void wrenn_op_fail(wrenn_op *op, wrenn_status error, const char *format, ...) {
     error = WRENN_E_MEMORY;
   }
   node->event.error = error;
+  node->event.code = op->number;
   node->event.sent = op->class->sent && op->class->sent(op);
   wrenn_op_finish(op, node);
 }

@@ -46,6 +46,7 @@ struct wrenn_op {
   bool paused;         /* user_paused, or the window is full */
   bool kicked;         /* in the loop's kick list */
   wrenn_op *next_kick; /* the loop's kick list */
+  int number;          /* errno behind its failure; 0: none */
   size_t backlog;      /* cost of the queued events */
   wrenn_node *reserve; /* the terminal event for when memory runs out */
   wrenn_deadlines limits;
