@@ -169,223 +169,272 @@ describe("a server that ends a command by itself", function()
   end)
 end)
 
-generations.each(function(g)
-  local generation = g.name
-  describe("a limit in generation " .. generation, function()
-    local s, capsule
+-- What a limit does: cells that mostly wait. In each generation they are one
+-- after the other, and the generations beside each other. A cell is called with
+-- a capsule, a function that counts the programs which run with an argument, and
+-- one that makes the seconds of `sleep` those of its generation: where there are
+-- no walls it sees the others.
+local cells = {}
 
-    setup(function()
-      s = server.start("--generation " .. generation)
-      capsule = assert(Capsule.create(s:options({ wait = true })))
+local function cell(name, run)
+  cells[#cells + 1] = { name = name, run = run }
+end
+
+cell("kills the command and gives what it printed", function(capsule, count, of)
+  local begin = core.now()
+  local result, err = capsule.commands:run(
+    of("printf 'partial\\377'; echo oops >&2; sleep 30.1"), { timeout = 2 })
+  assert.is_nil(result)
+  assert.is_true(err:is("TimeoutError"))
+  assert.is_true(core.now() - begin >= 2)
+  assert.is_true(core.now() - begin < 20)
+  assert.are.equal("partial\255", err.result.stdout)
+  assert.are.equal("oops\n", err.result.stderr)
+  assert.are.equal(-1, err.result.exit_code)
+  assert.is_nil(err.result.incomplete)
+  assert.are.equal(0, count("30.1"))
+  assert.are.same({}, (capsule.commands:list()))
+end)
+
+cell("kills children, their children and pipelines",
+  function(capsule, count, of)
+    local _, err = capsule.commands:run(
+      of("echo a; sleep 30.2 & (sleep 30.2; echo b) | cat & sleep 30.2"),
+      { timeout = 2 })
+    assert.is_true(err:is("TimeoutError"))
+    assert.are.same({ "a\n" },
+      { err.result.stdout, err.result.incomplete })
+    assert.are.equal(0, count("30.2"))
+  end)
+
+cell("kills what a command has left and the server waits for",
+  function(capsule, count, of)
+    for _, opts in ipairs({ { timeout = 2 },
+      { timeout = 2, on_stdout = function() end } })
+    do
+      local result, err =
+        capsule.commands:run(of("echo a; sleep 30.9 & sleep 30.9 &"), opts)
+      assert.is_nil(result)
+      assert.is_true(err:is("TimeoutError"))
+      assert.are.same({ "a\n" },
+        { err.result.stdout, err.result.incomplete })
+      assert.are.equal(0, count("30.9"))
+    end
+  end)
+
+cell("kills what is streamed, and keeps what came", function(capsule, count, of)
+  local seen = {}
+  local _, err = capsule.commands:run(of("echo a; sleep 30.3 & sleep 30.3"), {
+    timeout = 2, on_stdout = function(data) seen[#seen + 1] = data end,
+  })
+  assert.is_true(err:is("TimeoutError"))
+  assert.are.same({ "a\n" }, seen)
+  assert.are.same({ "a\n" },
+    { err.result.stdout, err.result.incomplete })
+  assert.are.equal(-1, err.result.exit_code)
+  assert.are.equal(0, count("30.3"))
+  local stream = assert(capsule.commands:stream(of("echo b; sleep 30.3"),
+    { timeout = 2 }))
+  local _, why = stream:wait()
+  assert.is_true(why:is("TimeoutError"))
+  assert.are.equal("b\n", why.result.stdout)
+  assert.are.equal(why, stream.err)
+  assert.are.equal(0, count("30.3"))
+end)
+
+-- Whose parent is gone, and who has a session of its own.
+local SCATTERED = "echo a; (sleep %s &); (setsid sleep %s &);"
+  .. " setsid sh -c 'sleep %s & wait' & "
+-- Who has cut every tie: only the environment tells whose it is, and only
+-- some ways to start a command have room for that.
+local CUT_OFF = "(setsid sleep %s >/dev/null 2>&1 &); " .. SCATTERED
+for name, way in pairs({
+  foreground = function(commands, cmd)
+    return commands:run(cmd, { timeout = 2 })
+  end,
+  callbacks = function(commands, cmd)
+    return commands:run(cmd, { timeout = 2, on_stdout = function() end })
+  end,
+  stream = function(commands, cmd)
+    return assert(commands:stream(cmd, { timeout = 2 })):wait()
+  end,
+}) do
+  cell("kills what has left its parent or its session: " .. name,
+    function(capsule, count, of)
+      for number, rest in ipairs({ "sleep %s", "exit" }) do
+        local seconds = ("31.%d%d"):format(number, #name)
+        local line = (name == "foreground" and SCATTERED or CUT_OFF) .. rest
+        local result, err =
+          way(capsule.commands, of((line:gsub("%%s", seconds))))
+        assert.is_nil(result)
+        assert.is_true(err:is("TimeoutError"), tostring(err))
+        assert.are.same({ "a\n" },
+          { err.result.stdout, err.result.incomplete })
+        assert.are.equal(0, count(seconds))
+      end
     end)
+end
 
-    teardown(function()
-      s:stop()
+cell("of a durable command ends all that it has started",
+  function(capsule, count, of)
+    local handle = assert(capsule.commands:run(
+      of((CUT_OFF .. "sleep %s"):gsub("%%s", "31.3")),
+      { background = true, durable = true, timeout = 2 }))
+    local result, err = handle:wait()
+    assert.is_nil(result)
+    assert.is_true(err:is("TimeoutError"), tostring(err))
+    assert.are.equal("a\n", err.result and err.result.stdout)
+    expect.soon(function()
+      return count("31.3") == 0
     end)
+    handle:remove()
+  end)
 
-    -- How many programs run with this argument.
+cell("of a background command ends all that it has started",
+  function(capsule, count, of)
+    local handle = assert(capsule.commands:run(
+      of((SCATTERED .. "sleep %s"):gsub("%%s", "31.4")),
+      { background = true, timeout = 1 }))
+    expect.soon(function()
+      return count("31.4") == 0
+    end)
+    assert.is_true(handle.pid > 0)
+  end)
+
+cell("leaves other commands and what they have left alone",
+  function(capsule, count, of)
+    local other = assert(capsule.commands:run(
+      of("(setsid sleep 31.5 &); sleep 31.5"), { background = true }))
+    expect.soon(function()
+      return count("31.5") == 2
+    end)
+    local _, err = capsule.commands:run(of("(sleep 31.6 &); sleep 31.6"),
+      { timeout = 1 })
+    assert.is_true(err:is("TimeoutError"))
+    assert.are.equal(0, count("31.6"))
+    assert.are.equal(2, count("31.5"))
+    assert.is_true(other:kill())
+    capsule.commands:run(of("for d in /proc/[0-9]*; do"
+      .. " case $(tr '\\0' ' ' <$d/cmdline 2>/dev/null) in"
+      .. " 'sleep 31.5 ') kill -9 ${d#/proc/} ;; esac; done"))
+  end)
+
+cell("ends of equal commands only the one it is for", function(capsule)
+  local begin = core.now()
+  local limits = { 2, 4, 90 }
+  local late = 0
+  local ends = assert(task.map(limits, function(limit)
+    local result, err = capsule.commands:run(
+      "echo x; until [ -e go ]; do sleep 0.1; done",
+      { timeout = limit })
+    if err and not err:is("TimeoutError") then
+      return nil, err
+    elseif err then
+      late = late + 1
+    end
+    if late == 2 then -- the third is still there, and may end
+      local ok, why = capsule.files:write("go", "")
+      if not ok then
+        return nil, why
+      end
+    end
+    return { took = core.now() - begin, out = (result or err.result).stdout,
+      late = err ~= nil }
+  end))
+  for i, limit in ipairs(limits) do
+    assert.are.equal("x\n", ends[i].out)
+    assert.are.equal(limit < 90, ends[i].late)
+    assert.is_true(not ends[i].late or ends[i].took >= limit)
+  end
+end)
+
+cell("leaves alone what ends in time", function(capsule)
+  local result = assert(capsule.commands:run("sleep 0.2; echo done; exit 9",
+    { timeout = 20 }))
+  assert.are.same({ "done\n", 9 }, { result.stdout, result.exit_code })
+end)
+
+cell("of a background command is kept by who holds the handle",
+  function(capsule, count, of)
+    local handle = assert(capsule.commands:run(of("sleep 30.5 & sleep 30.5"),
+      { background = true, timeout = 0.3 }))
+    expect.soon(function()
+      return count("30.5") == 0
+    end)
+    assert.is_true(handle.pid > 0)
+  end)
+
+cell("may be applied to a tree of processes by hand",
+  function(capsule, count, of)
+    local handle = assert(capsule.commands:run(
+      of("sh -c 'sleep 30.6 & sleep 30.6 & wait' & echo $! >inner; wait"),
+      { background = true }))
+    local inner = expect.soon(function()
+      local pid = tonumber(capsule.files:read("inner") or "")
+      return pid and count("30.6") == 2 and pid
+    end)
+    -- It is no leader of a group: its children are found by their parent.
+    assert.is_true(capsule.commands:kill(inner, { tree = true }))
+    assert.are.equal(0, count("30.6"))
+    handle:kill()
+    local ok, err = capsule.commands:kill(4194305, { tree = true })
+    assert.is_nil(ok)
+    assert.is_true(err:is("NotFoundError"))
+  end)
+
+describe("a limit", function()
+  local servers, running = {}, {}
+
+  local function start(g)
+    local s = generations.start(g)
+    servers[#servers + 1] = s
+    local capsule = assert(Capsule.create(s:options({ wait = true })))
+
+    local function of(line)
+      return (line:gsub("%f[%d]3[01]%.%d+", "%0" .. g.at))
+    end
+
     local function count(argument)
       local result = assert(capsule.commands:run("sh", { args = { "-c",
         'n=0; for f in /proc/[0-9]*/cmdline; do '
           .. 'c=$(tr "\\0" " " <"$f" 2>/dev/null); '
           .. '[ "$c" = "sleep $1 " ] && n=$((n + 1)); done; echo $n',
-        "sh", argument } }))
+        "sh", of(argument) } }))
       return tonumber(result.stdout)
     end
 
-    it("kills the command and gives what it printed", function()
-      local begin = core.now()
-      local result, err = capsule.commands:run(
-        "printf 'partial\\377'; echo oops >&2; sleep 30.1", { timeout = 2 })
-      assert.is_nil(result)
-      assert.is_true(err:is("TimeoutError"))
-      assert.is_true(core.now() - begin >= 2)
-      assert.is_true(core.now() - begin < 20)
-      assert.are.equal("partial\255", err.result.stdout)
-      assert.are.equal("oops\n", err.result.stderr)
-      assert.are.equal(-1, err.result.exit_code)
-      assert.is_nil(err.result.incomplete)
-      assert.are.equal(0, count("30.1"))
-      assert.are.same({}, (capsule.commands:list()))
-    end)
-
-    it("kills children, their children and pipelines", function()
-      local _, err = capsule.commands:run(
-        "echo a; sleep 30.2 & (sleep 30.2; echo b) | cat & sleep 30.2",
-        { timeout = 2 })
-      assert.is_true(err:is("TimeoutError"))
-      assert.are.same({ "a\n" },
-        { err.result.stdout, err.result.incomplete })
-      assert.are.equal(0, count("30.2"))
-    end)
-
-    it("kills what a command has left and the server waits for", function()
-      for _, opts in ipairs({ { timeout = 2 },
-        { timeout = 2, on_stdout = function() end } })
-      do
-        local result, err =
-          capsule.commands:run("echo a; sleep 30.9 & sleep 30.9 &", opts)
-        assert.is_nil(result)
-        assert.is_true(err:is("TimeoutError"))
-        assert.are.same({ "a\n" },
-          { err.result.stdout, err.result.incomplete })
-        assert.are.equal(0, count("30.9"))
-      end
-    end)
-
-    it("kills what is streamed, and keeps what came", function()
-      local seen = {}
-      local _, err = capsule.commands:run("echo a; sleep 30.3 & sleep 30.3", {
-        timeout = 2, on_stdout = function(data) seen[#seen + 1] = data end,
-      })
-      assert.is_true(err:is("TimeoutError"))
-      assert.are.same({ "a\n" }, seen)
-      assert.are.same({ "a\n" },
-        { err.result.stdout, err.result.incomplete })
-      assert.are.equal(-1, err.result.exit_code)
-      assert.are.equal(0, count("30.3"))
-      local stream = assert(capsule.commands:stream("echo b; sleep 30.3",
-        { timeout = 2 }))
-      local _, why = stream:wait()
-      assert.is_true(why:is("TimeoutError"))
-      assert.are.equal("b\n", why.result.stdout)
-      assert.are.equal(why, stream.err)
-      assert.are.equal(0, count("30.3"))
-    end)
-
-    -- Whose parent is gone, and who has a session of its own.
-    local SCATTERED = "echo a; (sleep %s &); (setsid sleep %s &);"
-      .. " setsid sh -c 'sleep %s & wait' & "
-    -- Who has cut every tie: only the environment tells whose it is, and only
-    -- some ways to start a command have room for that.
-    local CUT_OFF = "(setsid sleep %s >/dev/null 2>&1 &); " .. SCATTERED
-    for name, way in pairs({
-      foreground = function(cmd)
-        return capsule.commands:run(cmd, { timeout = 2 })
-      end,
-      callbacks = function(cmd)
-        return capsule.commands:run(cmd,
-          { timeout = 2, on_stdout = function() end })
-      end,
-      stream = function(cmd)
-        return assert(capsule.commands:stream(cmd, { timeout = 2 })):wait()
-      end,
-    }) do
-      it("kills what has left its parent or its session: " .. name, function()
-        for number, rest in ipairs({ "sleep %s", "exit" }) do
-          local seconds = ("31.%d%d"):format(number, #name)
-          local result, err =
-            way(((name == "foreground" and SCATTERED or CUT_OFF) .. rest)
-              :gsub("%%s", seconds), seconds)
-          assert.is_nil(result)
-          assert.is_true(err:is("TimeoutError"), tostring(err))
-          assert.are.same({ "a\n" },
-            { err.result.stdout, err.result.incomplete })
-          assert.are.equal(0, count(seconds))
+    local last
+    for _, each in ipairs(cells) do
+      local before = last
+      last = task.spawn(function()
+        if before then
+          before:wait()
         end
+        each.run(capsule, count, of)
+        return true
       end)
+      running[g.name .. each.name] = last
     end
+  end
 
-    it("of a durable command ends all that it has started", function()
-      local handle = assert(capsule.commands:run(
-        (CUT_OFF .. "sleep %s"):gsub("%%s", "31.3"),
-        { background = true, durable = true, timeout = 2 }))
-      local result, err = handle:wait()
-      assert.is_nil(result)
-      assert.is_true(err:is("TimeoutError"), tostring(err))
-      assert.are.equal("a\n", err.result and err.result.stdout)
-      expect.soon(function()
-        return count("31.3") == 0
-      end)
-      handle:remove()
-    end)
+  setup(function()
+    generations.each(start)
+  end)
 
-    it("of a background command ends all that it has started", function()
-      local handle = assert(capsule.commands:run(
-        (SCATTERED .. "sleep %s"):gsub("%%s", "31.4"),
-        { background = true, timeout = 1 }))
-      expect.soon(function()
-        return count("31.4") == 0
-      end)
-      assert.is_true(handle.pid > 0)
-    end)
+  teardown(function()
+    for _, s in ipairs(servers) do
+      s:stop()
+    end
+  end)
 
-    it("leaves other commands and what they have left alone", function()
-      local other = assert(capsule.commands:run(
-        "(setsid sleep 31.5 &); sleep 31.5", { background = true }))
-      expect.soon(function()
-        return count("31.5") == 2
-      end)
-      local _, err = capsule.commands:run("(sleep 31.6 &); sleep 31.6",
-        { timeout = 1 })
-      assert.is_true(err:is("TimeoutError"))
-      assert.are.equal(0, count("31.6"))
-      assert.are.equal(2, count("31.5"))
-      assert.is_true(other:kill())
-      capsule.commands:run("for d in /proc/[0-9]*; do case $(tr '\\0' ' '"
-        .. " <$d/cmdline 2>/dev/null) in 'sleep 31.5 ')"
-        .. " kill -9 ${d#/proc/} ;; esac; done")
-    end)
-
-    it("ends of equal commands only the one it is for", function()
-      local begin = core.now()
-      local limits = { 2, 4, 90 }
-      local late = 0
-      local ends = assert(task.map(limits, function(limit)
-        local result, err = capsule.commands:run(
-          "echo x; until [ -e go ]; do sleep 0.1; done",
-          { timeout = limit })
-        if err and not err:is("TimeoutError") then
-          return nil, err
-        elseif err then
-          late = late + 1
-        end
-        if late == 2 then -- the third is still there, and may end
-          local ok, why = capsule.files:write("go", "")
-          if not ok then
-            return nil, why
-          end
-        end
-        return { took = core.now() - begin, out = (result or err.result).stdout,
-          late = err ~= nil }
-      end))
-      for i, limit in ipairs(limits) do
-        assert.are.equal("x\n", ends[i].out)
-        assert.are.equal(limit < 90, ends[i].late)
-        assert.is_true(not ends[i].late or ends[i].took >= limit)
+  generations.each(function(g)
+    describe("in generation " .. g.name, function()
+      for _, each in ipairs(cells) do
+        it(each.name, function()
+          local ok, err = running[g.name .. each.name]:wait()
+          assert(ok, tostring(err))
+        end)
       end
-    end)
-
-    it("leaves alone what ends in time", function()
-      local result = assert(capsule.commands:run("sleep 0.2; echo done; exit 9",
-        { timeout = 20 }))
-      assert.are.same({ "done\n", 9 }, { result.stdout, result.exit_code })
-    end)
-
-    it("of a background command is kept by who holds the handle", function()
-      local handle = assert(capsule.commands:run("sleep 30.5 & sleep 30.5",
-        { background = true, timeout = 0.3 }))
-      expect.soon(function()
-        return count("30.5") == 0
-      end)
-      assert.is_true(handle.pid > 0)
-    end)
-
-    it("may be applied to a tree of processes by hand", function()
-      local handle = assert(capsule.commands:run(
-        "sh -c 'sleep 30.6 & sleep 30.6 & wait' & echo $! >inner; wait",
-        { background = true }))
-      local inner = expect.soon(function()
-        local pid = tonumber(capsule.files:read("inner") or "")
-        return pid and count("30.6") == 2 and pid
-      end)
-      -- It is no leader of a group: its children are found by their parent.
-      assert.is_true(capsule.commands:kill(inner, { tree = true }))
-      assert.are.equal(0, count("30.6"))
-      handle:kill()
-      local ok, err = capsule.commands:kill(4194305, { tree = true })
-      assert.is_nil(ok)
-      assert.is_true(err:is("NotFoundError"))
     end)
   end)
 end)
