@@ -5,6 +5,7 @@ local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")
 
 local PROLOGUE = [[
+  local LIMIT = 6 -- seconds: a machine may take long to come so far
   local wrenn = require("wrenn")
   local task, check = wrenn.task, wrenn.check
   local function connect(more)
@@ -54,7 +55,7 @@ local STOPPED = [[
   pid=$(cat $OUT)
   kill -STOP $pid
   touch $GO
-  sleep 4
+  sleep 7
   kill -CONT $pid
 ]]
 
@@ -92,7 +93,7 @@ describe("an answer that has arrived", function()
       assert.are.equal("ab\n", run([[
         local c = connect({})
       ]] .. TELL .. [[
-        print(check(task.with_timeout(3, function()
+        print(check(task.with_timeout(LIMIT, function()
           return c.commands:run("x")
         end)).stdout)
       ]], true))
@@ -103,14 +104,14 @@ describe("an answer that has arrived", function()
       assert.are.equal("ab\n", run([[
         local c = connect({})
       ]] .. TELL .. [[
-        print(check(c.commands:run("x", { timeout = 3 })).stdout)
+        print(check(c.commands:run("x", { timeout = LIMIT })).stdout)
       ]], true))
     end)
 
   it("counts in a process that was stopped beyond the limit of a call",
     function()
       assert.are.equal("running\n", run([[
-        local c = connect({ timeout = 3, retries = 0 })
+        local c = connect({ timeout = LIMIT, retries = 0 })
       ]] .. TELL .. [[
         print(check(c:metrics()).range)
       ]], true))
@@ -120,8 +121,8 @@ describe("an answer that has arrived", function()
     assert.are.equal("ab\t0\n", run([[
       local c = connect({})
     ]] .. TELL .. [[
-      local result = check(c.commands:run("x", { timeout = 3,
-        on_stdout = function() os.execute("touch $GO; sleep 2") end }))
+      local result = check(c.commands:run("x", { timeout = LIMIT,
+        on_stdout = function() os.execute("touch $GO; sleep 4") end }))
       print(result.stdout, result.exit_code)
     ]]))
   end)
@@ -130,7 +131,7 @@ describe("an answer that has arrived", function()
     assert.are.equal("ab\t0\n", run([[
       local c = connect({})
     ]] .. TELL .. [[
-      local result = check(check(c.commands:stream("x", { timeout = 3 }))
+      local result = check(check(c.commands:stream("x", { timeout = LIMIT }))
         :wait())
       print(result.stdout, result.exit_code)
     ]], true))

@@ -230,7 +230,7 @@ describe("wrenn forward", function()
     local before, path = peak(), os.tmpname()
     os.execute("head -c 33554432 /dev/urandom >" .. path)
     local sum = compat.output_of("sha256sum <" .. path):match("%x+")
-    local curl = "curl -sS -m 60 " .. main.line
+    local curl = "curl -sS -m 240 " .. main.line
     assert.are.equal("33554432 " .. sum,
       compat.output_of(("%s/count -T %s"):format(curl, path)))
     assert.are.equal("33554432", compat.output_of(

@@ -215,7 +215,7 @@ generations.each(function(g)
     end)
 
     it("whose keeper is killed too ends with -1", function()
-      local handle = start("echo up; sleep 2")
+      local handle = start("echo up; sleep 30.9")
       local stream = assert(handle:stream())
       assert.are.equal("up\n", assert(stream:read()).data)
       assert.is_true(commands:kill(handle.tag))

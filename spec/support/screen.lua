@@ -7,7 +7,7 @@ local system = require("spec.c.system")
 local screen = {}
 screen.__index = screen
 
-local LIMIT = 30 -- seconds, for each text
+local LIMIT = 60 -- seconds, for each text
 
 --- For programs that are to die by SIGSEGV: AddressSanitizer would handle it.
 screen.FATAL = 'ASAN_OPTIONS="$ASAN_OPTIONS:handle_segv=0"'
