@@ -120,7 +120,7 @@ describe("a relay", function()
     assert.are.equal("700\n", compat.output_of("stat -c %a '" .. dir .. "'"))
     -- Another process of this user, which the directory does not keep out.
     assert.are.equal("0\n", compat.output_of(
-      ("timeout 5 socat -u UNIX-CONNECT:'%s' STDOUT; echo $?")
+      ("timeout 60 socat -u UNIX-CONNECT:'%s' STDOUT; echo $?")
         :format(relay:path())))
     connected()
     assert(loop:timer(0))

@@ -7,8 +7,8 @@ local core = require("wrenn.core")
 local kind, url, options, path = arg[1], arg[2], arg[3], arg[4]
 options = (rawget(_G, "loadstring") or load)("return " .. options)()
 options.url = kind == "ws" and url:gsub("^http", "ws") or url
-options.connect = options.connect or 5
-options.total = 10
+options.connect = options.connect or 20
+options.total = 40
 local loop = assert(core.loop())
 local op, code = loop[kind](loop, options)
 local event = { nil, "failed", code, "not even begun" }
