@@ -122,4 +122,41 @@ describe("a server that falls silent", function()
       end)
     end
   end
+
+  -- More than the systems of both sides keep.
+  local MUCH = ("x"):rep(16 * 1024 * 1024)
+
+  for name, call in pairs({
+    write = function(files) return files:write("/x", MUCH) end,
+    upload_stream = function(files)
+      return files:upload_stream("/x", { MUCH, "y" })
+    end,
+  }) do
+    it("is given up when it takes no more: " .. name, function()
+      p = peer.start([[
+        c.sock:recv_buffer_size(65536)
+        while true do
+          local head = c:read_to("\r\n\r\n")
+          if not head then return end
+          if head:find("^POST") then
+            return c.sock:read_stop()
+          end
+          c:respond(200,
+            '{"id":"cl-1","status":"running","version":"0.4.0"}')
+        end
+      ]])
+      local files = p:capsule().files
+      assert(server.traits(files.client))
+      files.client.settings.timeout = LIMIT
+      local begin = scheduler.now()
+      local result, err = wrenn.task.with_timeout(AROUND, function()
+        return call(files)
+      end)
+      local elapsed = scheduler.now() - begin
+      assert.is_nil(result)
+      assert.are.equal("TimeoutError", err.type)
+      assert.is_true(elapsed > LIMIT * 0.8 and elapsed < AROUND / 2,
+        "after " .. elapsed .. " s")
+    end)
+  end
 end)

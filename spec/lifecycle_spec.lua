@@ -133,10 +133,12 @@ describe("a capsule of a scripted server", function()
   it("that never starts times out, and is destroyed again", function()
     p = peer.answering({ 202, '{"id":"cl-1","status":"starting"}' },
       state("starting"))
+    local begin = core.now()
     local capsule, err =
       Capsule.create(p:options({ wait = true, wait_timeout = 0.3 }))
     assert.is_nil(capsule)
     assert.is_true(err:is("TimeoutError"))
+    assert.is_true(core.now() - begin < 15) -- of 30 without it
     assert.is_truthy(err.message:find("starting", 1, true))
     local list = requests()
     assert.are.equal("DELETE /v1/capsules/cl-1", list[#list])

@@ -51,13 +51,14 @@ end
 --- Ends that for an object; does nothing if it was not held.
 function keepalive.let_go(client, id, object)
   local circle = circles[client] and circles[client][id]
-  if not circle or not circle.open[object] then
+  if not circle then
     return
   end
   circle.open[object] = nil
-  if not next(circle.open) and circle.stop then
-    circle.stop()
-    circle.stop = nil
+  if not next(circle.open) then
+    if circle.stop then
+      circle.stop()
+    end
     circles[client][id] = nil
   end
 end

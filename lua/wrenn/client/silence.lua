@@ -76,7 +76,7 @@ end
 --- Ends that; does nothing if it was not watched.
 function silence.let_go(client, id, object)
   local circle = circles[client] and circles[client][id]
-  if not circle or not circle.open[object] then
+  if not circle then
     return
   end
   circle.open[object] = nil

@@ -248,8 +248,7 @@ function send.whole(self, path, data)
   ok, err = http.order(self.client, {
     method = "POST", path = base.endpoint(self, "write"),
     body = { head, data, tail }, content_type = content_type,
-    timeout = false, idle = self.client.settings.timeout,
-    answer = self.client.settings.timeout,
+    timeout = false, answer = self.client.settings.timeout,
   })
   if ok then
     return true

@@ -79,7 +79,7 @@ function upload.run(client, endpoint, path, next_piece, size, whole)
   local request = {
     method = "POST", path = endpoint, content_type = content_type,
     upload = true, upload_size = size and #head + size + #tail,
-    idle = client.settings.timeout, answer = client.settings.timeout,
+    answer = client.settings.timeout,
   }
   local op, inbox = http.start(client, request)
   if not op then
