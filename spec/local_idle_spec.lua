@@ -4,8 +4,9 @@ local core = require("wrenn.core")
 local generations = require("spec.support.generations")
 local wire = require("spec.support.wire")
 
--- A status is looked at so late that much can be asked before.
-local LATE = "WRENN_LOCAL_IDLE_SECOND_MS=1 WRENN_LOCAL_MONITOR_MS=12000"
+-- A status is looked at so late that much can be asked before, and what was
+-- resumed is not idle at once.
+local LATE = "WRENN_LOCAL_IDLE_SECOND_MS=1500 WRENN_LOCAL_MONITOR_MS=15000"
 
 generations.each(function(g)
   describe("a capsule of wrenn-local " .. g.name, function()
@@ -30,7 +31,7 @@ generations.each(function(g)
         start(LATE, { timeout_sec = 1 })
         local deadline, status = core.now() + 30, 200
         while status == 200 and core.now() < deadline do
-          w:sleep(0.5) -- each look keeps it from being idle
+          w:sleep(4) -- each look keeps it from being idle
           status = w:request("GET", path .. "/processes").status
         end
         local gone = "sandbox not found: " .. id
@@ -61,7 +62,7 @@ generations.each(function(g)
       end)
     else
       it("that is idle is paused, and known to be", function()
-        start(LATE, { timeout_sec = 60 })
+        start("WRENN_LOCAL_IDLE_SECOND_MS=1", { timeout_sec = 60 })
         w:until_status(id, "paused")
         assert.are.equal(409, w:request("POST", path .. "/ping").status)
       end)
