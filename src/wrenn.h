@@ -228,11 +228,11 @@ WRENN_API wrenn_status wrenn_release(wrenn_loop *loop, uint32_t owner);
 
 typedef struct wrenn_deadlines {
   uint32_t connect_ms; /* name, TCP, TLS and, for ws, the upgrade */
-  uint32_t head_ms;    /* http: from the last byte of the request to the end of
-                          the answer's head. A head that has begun has to end
-                          within 30 s in any case */
-  uint32_t answer_ms;  /* http: from the last byte of the request to the end of
-                          the answer */
+  uint32_t head_ms;    /* http: from the last byte of the request, or the last
+                          that could be sent so far, to the end of the answer's
+                          head. A head that has begun has to end within 30 s in
+                          any case */
+  uint32_t answer_ms;  /* http: likewise to the end of the answer */
   uint32_t idle_ms;    /* no byte in either direction. Does not count while the
                           operation is paused or the rest of an upload has not
                           been given yet */
