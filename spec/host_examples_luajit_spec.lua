@@ -69,7 +69,7 @@ describe("the example", function()
         "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 4")
       assert.are.equal(200, status)
       assert.are.equal("1\n2\n3\n[exit 4]\n", body)
-      local op = n:begin("/run", "printf first; sleep 1; echo; echo second;"
+      local op = n:begin("/run", "printf first; sleep 4; echo; echo second;"
         .. " nay")
       local bodies = n:wait({ op }, "chunk")
       assert.are.equal("first", bodies[op:id()])

@@ -107,11 +107,11 @@ local many_code = [[
     print(sum, told[true] > 50, table.concat(words, ", "))
   end
   count(function(i)
-    return capsule.commands:run("sleep 0.5; echo " .. i)
+    return capsule.commands:run("sleep 2; echo " .. i)
   end)
   local open = figures.count_fds()
   count(function(i)
-    local stream, err = capsule.commands:stream("sleep 0.5; echo " .. i)
+    local stream, err = capsule.commands:stream("sleep 2; echo " .. i)
     if not stream then
       return nil, err
     end

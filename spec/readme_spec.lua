@@ -109,7 +109,7 @@ describe("the programs of", function()
   -- Until there is something in the buffer, which is then printed.
   local function run_nvim(path)
     return host.run(s, host.luajit_env(), ("nvim --headless -u NONE -i NONE"
-      .. " -c 'luafile %s' -c 'lua vim.wait(20000, function() return"
+      .. " -c 'luafile %s' -c 'lua vim.wait(120000, function() return"
       .. ' vim.fn.getline(1) ~= "" end)'
       .. ' print(vim.fn.getline(1))\' -c qa!'):format(path))
   end

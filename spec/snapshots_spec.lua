@@ -118,7 +118,7 @@ describe("snapshots of a scripted server", function()
   it("that fail while the capsule goes on are an error", function()
     local snapshots = snapshots_of(accepted, state("running"), { 200, "[]" })
     local made, err = snapshots:create("cl-1",
-      { name = "s1", wait = true, timeout = 3 })
+      { name = "s1", wait = true, timeout = 60 })
     assert.is_nil(made)
     assert.are.equal("WrennError", err.type)
     assert.is_truthy(err.message:find("'s1' has not been made", 1, true))

@@ -89,7 +89,7 @@ describe("the input of a command", function()
     }))
     assert.are.equal("/tmp\n$x a b\nin", result.stdout)
     local none, err = capsule.commands:run("cat; sleep 30",
-      { stdin = "in", timeout = 3 })
+      { stdin = "in", timeout = 6 })
     assert.is_nil(none)
     assert.are.equal("in", err.result.stdout)
   end)

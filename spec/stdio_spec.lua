@@ -71,7 +71,7 @@ generations.each(function(generation)
     end)
 
     after_each(function()
-      local deadline, left = core.now() + 20
+      local deadline, left = core.now() + 60
       repeat
         left = rest(capsule)
       until left == "" or core.now() > deadline

@@ -53,7 +53,7 @@ describe("a command that may take longer than a call", function()
         local req = c:request()
         if not req then return end
         if req.path:find("/exec$") then
-          c:sleep(1.5)
+          c:sleep(1.1)
           c:respond(200, '{"exit_code":0,"stdout":"late"}')
         else
           c:respond(200, '{"id":"cl-1","status":"running"}')
@@ -183,10 +183,10 @@ end
 cell("kills the command and gives what it printed", function(capsule, count, of)
   local begin = core.now()
   local result, err = capsule.commands:run(
-    of("printf 'partial\\377'; echo oops >&2; sleep 30.1"), { timeout = 2 })
+    of("printf 'partial\\377'; echo oops >&2; sleep 30.1"), { timeout = 3 })
   assert.is_nil(result)
   assert.is_true(err:is("TimeoutError"))
-  assert.is_true(core.now() - begin >= 2)
+  assert.is_true(core.now() - begin >= 3)
   assert.is_true(core.now() - begin < 20)
   assert.are.equal("partial\255", err.result.stdout)
   assert.are.equal("oops\n", err.result.stderr)
@@ -200,7 +200,7 @@ cell("kills children, their children and pipelines",
   function(capsule, count, of)
     local _, err = capsule.commands:run(
       of("echo a; sleep 30.2 & (sleep 30.2; echo b) | cat & sleep 30.2"),
-      { timeout = 2 })
+      { timeout = 3 })
     assert.is_true(err:is("TimeoutError"))
     assert.are.same({ "a\n" },
       { err.result.stdout, err.result.incomplete })
@@ -209,8 +209,8 @@ cell("kills children, their children and pipelines",
 
 cell("kills what a command has left and the server waits for",
   function(capsule, count, of)
-    for _, opts in ipairs({ { timeout = 2 },
-      { timeout = 2, on_stdout = function() end } })
+    for _, opts in ipairs({ { timeout = 3 },
+      { timeout = 3, on_stdout = function() end } })
     do
       local result, err =
         capsule.commands:run(of("echo a; sleep 30.9 & sleep 30.9 &"), opts)
@@ -225,7 +225,7 @@ cell("kills what a command has left and the server waits for",
 cell("kills what is streamed, and keeps what came", function(capsule, count, of)
   local seen = {}
   local _, err = capsule.commands:run(of("echo a; sleep 30.3 & sleep 30.3"), {
-    timeout = 2, on_stdout = function(data) seen[#seen + 1] = data end,
+    timeout = 3, on_stdout = function(data) seen[#seen + 1] = data end,
   })
   assert.is_true(err:is("TimeoutError"))
   assert.are.same({ "a\n" }, seen)
@@ -234,7 +234,7 @@ cell("kills what is streamed, and keeps what came", function(capsule, count, of)
   assert.are.equal(-1, err.result.exit_code)
   assert.are.equal(0, count("30.3"))
   local stream = assert(capsule.commands:stream(of("echo b; sleep 30.3"),
-    { timeout = 2 }))
+    { timeout = 3 }))
   local _, why = stream:wait()
   assert.is_true(why:is("TimeoutError"))
   assert.are.equal("b\n", why.result.stdout)
@@ -250,13 +250,13 @@ local SCATTERED = "echo a; (sleep %s &); (setsid sleep %s &);"
 local CUT_OFF = "(setsid sleep %s >/dev/null 2>&1 &); " .. SCATTERED
 for name, way in pairs({
   foreground = function(commands, cmd)
-    return commands:run(cmd, { timeout = 2 })
+    return commands:run(cmd, { timeout = 3 })
   end,
   callbacks = function(commands, cmd)
-    return commands:run(cmd, { timeout = 2, on_stdout = function() end })
+    return commands:run(cmd, { timeout = 3, on_stdout = function() end })
   end,
   stream = function(commands, cmd)
-    return assert(commands:stream(cmd, { timeout = 2 })):wait()
+    return assert(commands:stream(cmd, { timeout = 3 })):wait()
   end,
 }) do
   cell("kills what has left its parent or its session: " .. name,
@@ -279,7 +279,7 @@ cell("of a durable command ends all that it has started",
   function(capsule, count, of)
     local handle = assert(capsule.commands:run(
       of((CUT_OFF .. "sleep %s"):gsub("%%s", "31.3")),
-      { background = true, durable = true, timeout = 2 }))
+      { background = true, durable = true, timeout = 3 }))
     local result, err = handle:wait()
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"), tostring(err))
@@ -321,7 +321,7 @@ cell("leaves other commands and what they have left alone",
 
 cell("ends of equal commands only the one it is for", function(capsule)
   local begin = core.now()
-  local limits = { 2, 4, 90 }
+  local limits = { 3, 5, 90 }
   local late = 0
   local ends = assert(task.map(limits, function(limit)
     local result, err = capsule.commands:run(
@@ -383,12 +383,10 @@ cell("may be applied to a tree of processes by hand",
   end)
 
 describe("a limit", function()
-  local servers, running = {}, {}
+  local servers, capsules, running = {}, {}, {}
 
-  local function start(g)
-    local s = generations.start(g)
-    servers[#servers + 1] = s
-    local capsule = assert(Capsule.create(s:options({ wait = true })))
+  local function begin(g)
+    local capsule = capsules[g.name]
 
     local function of(line)
       return (line:gsub("%f[%d]3[01]%.%d+", "%0" .. g.at))
@@ -418,7 +416,13 @@ describe("a limit", function()
   end
 
   setup(function()
-    generations.each(start)
+    generations.each(function(g)
+      local s = generations.start(g)
+      servers[#servers + 1] = s
+      capsules[g.name] = assert(Capsule.create(s:options({ wait = true })))
+    end)
+    -- To start a server holds up every task.
+    generations.each(begin)
   end)
 
   teardown(function()

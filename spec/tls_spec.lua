@@ -160,7 +160,7 @@ describe("over TLS", function()
   it("a kept connection that the server has closed is done with", function()
     local p = peer.start([[
       local req = c:request()
-      if req then c:respond(200, tostring(n)) c:sleep(0.05) c:close() end
+      if req then c:respond(200, tostring(n)) c:sleep(0.5) c:close() end
     ]])
     local front = tls.front(dir .. "/good.pem", p.port)
     fronts.closing = front

@@ -218,17 +218,13 @@ describe("a watch", function()
 
   -- Waits until no helper of this capsule is left.
   local function no_helper()
-    for _ = 1, 100 do
-      if sh('grep -lz "^WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID$"'
+    return expect.soon(function()
+      return sh('grep -lz "^WRENN_SANDBOX_ID=$WRENN_SANDBOX_ID$"'
         .. " /proc/[0-9]*/environ 2>/dev/null | while read -r f; do"
         .. " cat ${f%environ}comm 2>/dev/null; done"
         .. " | grep -c -E '^(inotifywait|find|sed)$' || :") == "0\n"
         and #assert(capsule.commands:list()) == 0
-      then
-        return true
-      end
-      wrenn.task.sleep(0.05)
-    end
+    end)
   end
 
   for _, way in ipairs({ "notify", "poll" }) do

@@ -19,7 +19,14 @@ local capsule = check(wrenn.Capsule.create({ wait = true }))
 local function output_of(command)
   return check(capsule.commands:run(command)).stdout
 end
-say("main", output_of("sleep 0.3; echo main"))
+local main
+for _ = 1, 3 do -- this process may have no processor meanwhile
+  main = output_of("sleep 0.3; echo main")
+  if ticks > 5 then
+    break
+  end
+end
+say("main", main)
 ticking:close()
 say("ticks_beside", ticks)
 
