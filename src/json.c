@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ONES 0x0101010101010101ull
-#define HIGHS 0x8080808080808080ull
+/* Bytes that are compared together. */
+typedef signed char bytes16 __attribute__((vector_size(16)));
 
 /* In place of a depth: a container is not looked into. */
 #define SHALLOW (WRENN_JSON_DEPTH + 1)
@@ -21,28 +21,26 @@ static const char *skip_space(const char *at, const char *end) {
   return at;
 }
 
-static uint64_t zero_bytes(uint64_t w) { return (w - ONES) & ~w & HIGHS; }
-
-/* Skips plain bytes in a string, eight at a time: all except quotes,
- * backslashes, control characters and non-ASCII bytes. */
+/* Skips plain bytes in a string, many at a time: all except quotes,
+ * backslashes, control characters and non-ASCII bytes, which are negative. */
 static const char *skip_plain(const char *at, const char *end) {
-  while (end - at >= 8) {
-    uint64_t w;
-    memcpy(&w, at, 8);
-    uint64_t special = (w & HIGHS) | zero_bytes(w ^ ONES * '"') |
-                       zero_bytes(w ^ ONES * '\\') |
-                       ((w - ONES * 0x20) & ~w & HIGHS);
-    if (special) {
+  for (; end - at >= (ptrdiff_t)sizeof(bytes16); at += sizeof(bytes16)) {
+    bytes16 w;
+    uint64_t special[2];
+    memcpy(&w, at, sizeof(w));
+    w = (w == '"') | (w == '\\') | (w < ' ');
+    memcpy(special, &w, sizeof(w));
+    if (special[0] | special[1]) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-      return at + __builtin_ctzll(special) / 8; /* the lowest one is exact */
+      return at + (special[0] ? __builtin_ctzll(special[0])
+                              : __builtin_ctzll(special[1]) + 64) /
+                      8;
 #else
       break;
 #endif
     }
-    at += 8;
   }
-  while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 &&
-         *at != '"' && *at != '\\')
+  while (at < end && (signed char)*at >= ' ' && *at != '"' && *at != '\\')
     at++;
   return at;
 }
@@ -88,6 +86,11 @@ static int hex_digit(char c) {
   return -1;
 }
 
+/* What a backslash and a byte stand for; 0 for nothing. */
+static const char escapes[256] = {
+    ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+
 /* Length of the escape at the backslash `at`; 0 with *why when malformed. */
 static size_t escape_length(const char *at, const char *end, const char **why) {
   *why = truncated;
@@ -95,7 +98,7 @@ static size_t escape_length(const char *at, const char *end, const char **why) {
     return 0;
   if (at[1] != 'u') {
     *why = "unknown escape in a string";
-    return at[1] && strchr("\"\\/bfnrt", at[1]) ? 2 : 0;
+    return escapes[(unsigned char)at[1]] ? 2 : 0;
   }
   if (end - at < 6)
     return 0;
@@ -374,12 +377,6 @@ bool wrenn_json_get(const wrenn_json *object, const char *name,
 
 /* ---- values -------------------------------------------------------------- */
 
-bool wrenn_json_is(const wrenn_json *value, const char *word) {
-  size_t len = strlen(word);
-  return value->type == WRENN_JSON_STRING && !value->escaped &&
-         value->len == len && memcmp(value->text, word, len) == 0;
-}
-
 static unsigned hex4(const char *at) {
   unsigned code = 0;
   for (int i = 0; i < 4; i++)
@@ -429,8 +426,6 @@ static const char *decode_unicode(const char *at, const char *end, char **dst) {
 }
 
 size_t wrenn_json_decode(const wrenn_json *value, char *dst) {
-  static const char names[] = "\"\\/bfnrt";
-  static const char bytes[] = "\"\\/\b\f\n\r\t";
   const char *at = value->text, *end = at + value->len;
   char *start = dst;
   if (!value->escaped) {
@@ -448,7 +443,7 @@ size_t wrenn_json_decode(const wrenn_json *value, char *dst) {
     if (at[1] == 'u') {
       at = decode_unicode(at, end, &dst);
     } else {
-      *dst++ = bytes[strchr(names, at[1]) - names];
+      *dst++ = escapes[(unsigned char)at[1]];
       at += 2;
     }
   }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "buf.h"
 
@@ -83,7 +84,11 @@ bool wrenn_json_get(const wrenn_json *object, const char *name,
                     wrenn_json *value);
 
 /* Whether a string value equals a NUL-terminated ASCII word. */
-bool wrenn_json_is(const wrenn_json *value, const char *word);
+static inline bool wrenn_json_is(const wrenn_json *value, const char *word) {
+  size_t len = strlen(word); /* inline for this: a constant, mostly */
+  return value->type == WRENN_JSON_STRING && !value->escaped &&
+         value->len == len && memcmp(value->text, word, len) == 0;
+}
 
 /* Decodes a string value to `dst`, which has room for value->len bytes and may
  * be value->text itself (decoding never grows). Lone surrogates become U+FFFD.
