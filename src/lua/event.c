@@ -30,23 +30,6 @@ static bool carries_data(const wrenn_frame *frame) {
   }
 }
 
-/* The words of the most frequent frames, as upvalues. Interning a string costs
- * more than everything else that is done with a frame. */
-enum { WORD_TYPE = 1, WORD_DATA, WORD_STDOUT, WORD_STDERR, WORD_OUTPUT };
-
-static int word_of(wrenn_frame_kind kind) {
-  switch (kind) {
-  case WRENN_FRAME_STDOUT:
-    return WORD_STDOUT;
-  case WRENN_FRAME_STDERR:
-    return WORD_STDERR;
-  case WRENN_FRAME_OUTPUT:
-    return WORD_OUTPUT;
-  default:
-    return 0;
-  }
-}
-
 static void push_frame(lua_State *L, const wrenn_event *event) {
   const wrenn_frame *frame = &event->frame;
   lua_createtable(L, 0, 2);
@@ -71,24 +54,18 @@ static void push_frame(lua_State *L, const wrenn_event *event) {
     set_true(L, "binary");
 }
 
-static bool push_plain_frame(lua_State *L, const wrenn_frame *frame) {
-  int word = word_of(frame->kind);
-  if (!word || !frame->type || frame->pid || frame->tag || frame->fatal ||
-      frame->binary)
-    return false;
-  lua_createtable(L, 0, 2);
-  lua_pushvalue(L, lua_upvalueindex(WORD_TYPE));
-  lua_pushvalue(L, lua_upvalueindex(word));
-  lua_rawset(L, -3);
-  lua_pushvalue(L, lua_upvalueindex(WORD_DATA));
-  lua_pushlstring(L, frame->data, frame->data_len);
-  lua_rawset(L, -3);
-  return true;
+/* Whether a frame is the output of its codec and has nothing but its data. */
+static bool is_plain(const wrenn_frame *frame) {
+  return (frame->kind == WRENN_FRAME_STDOUT ||
+          frame->kind == WRENN_FRAME_OUTPUT) &&
+         !frame->pid && !frame->tag && !frame->fatal && !frame->binary;
 }
 
 /* loop:frames(id, list, last): appends the next frames in the queue, as far as
- * they belong to one operation, to a list with `last` entries. Returns their
- * number and the size of their messages. */
+ * they belong to one operation, to a list with `last` entries. Output is the
+ * string alone: most frames are output, and a table for each that waits costs
+ * more than all else that is done with it. Returns the number of frames and the
+ * size of their messages. */
 static int loop_frames(lua_State *L) {
   wrenn_loop *loop = binding_check_loop(L, 1, NULL);
   wrenn_id id = (wrenn_id)luaL_checknumber(L, 2);
@@ -98,7 +75,9 @@ static int loop_frames(lua_State *L) {
   size_t bytes = 0;
   wrenn_event event;
   while (wrenn_loop_next_frame(loop, id, &event)) {
-    if (!push_plain_frame(L, &event.frame))
+    if (is_plain(&event.frame))
+      lua_pushlstring(L, event.frame.data, event.frame.data_len);
+    else
       push_frame(L, &event);
     count++;
     bytes += event.data_len;
@@ -207,13 +186,7 @@ static int loop_next(lua_State *L) {
 }
 
 void binding_add_events(lua_State *L) {
-  static const luaL_Reg methods[] = {{"next", loop_next}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"next", loop_next}, {"frames", loop_frames}, {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
-  lua_pushliteral(L, "type"); /* in the order of the WORDs */
-  lua_pushliteral(L, "data");
-  lua_pushliteral(L, "stdout");
-  lua_pushliteral(L, "stderr");
-  lua_pushliteral(L, "output");
-  lua_pushcclosure(L, loop_frames, WORD_OUTPUT);
-  lua_setfield(L, -2, "frames");
 }

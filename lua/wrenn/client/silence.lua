@@ -22,7 +22,8 @@ local function count(object)
     return inbox:count()
   end
   for i = inbox.first, inbox.last do
-    pings = pings + (inbox[i].type == "ping" and 1 or 0)
+    local event = inbox[i]
+    pings = pings + (type(event) == "table" and event.type == "ping" and 1 or 0)
   end
   return inbox:count() - pings
 end

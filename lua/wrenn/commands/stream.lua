@@ -179,10 +179,10 @@ function Stream:__call()
   local first = inbox.first
   if self.heard and first < inbox.last and not self.refill and not self.ended
   then
-    local ev = inbox[first] -- most events are output, and more follows
-    if PLAIN[ev.type] then
+    local data = inbox[first] -- most events are output, and more follows
+    if type(data) == "string" then
       inbox[first], inbox.first = nil, first + 1
-      return ev
+      return { type = "stdout", data = data }
     end
   end
   return reader.iterate(self)
@@ -312,7 +312,8 @@ local function has_end(inbox)
     return true
   end
   for i = inbox.first, inbox.last do
-    if inbox[i].type == "exit" then
+    local event = inbox[i]
+    if type(event) == "table" and event.type == "exit" then
       return true
     end
   end

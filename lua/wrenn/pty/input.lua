@@ -40,7 +40,9 @@ local REPEATS = { 0.25, 1, 5.5 }
 local function encoding_seen(self)
   for i = self.inbox.first, self.inbox.last do
     local event = self.inbox[i]
-    if event.type == "output" then
+    if type(event) == "string" then
+      return "base64"
+    elseif event.type == "output" then
       return event.binary and "binary" or "base64"
     end
   end

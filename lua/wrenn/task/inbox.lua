@@ -11,11 +11,12 @@ local HIGH = 256 * 1024
 
 local inbox = {}
 
---- Creates an inbox. `pause(id, on)` pauses or resumes its operation.
+--- Creates an inbox. `pause(id, on)` pauses or resumes its operation. Its field
+--- `plain` is the type of the frames that are in it as their data alone.
 function inbox.new(id, pause)
   return setmetatable({
     first = 1, last = 0, emptied = 0, bytes = 0, id = id or false,
-    pause = pause,
+    pause = pause, plain = false,
   }, Inbox)
 end
 
@@ -52,6 +53,9 @@ function Inbox:take()
   end
   local event = self[first]
   self[first] = nil
+  if type(event) == "string" then
+    event = { type = self.plain, data = event }
+  end
   if first < self.last then
     self.first = first + 1
     return event

@@ -162,6 +162,7 @@ function scheduler.reroute(inbox)
   local fresh
   if id and inboxes[id] == inbox then
     fresh = inbox_of.new(id, pause)
+    fresh.plain = inbox.plain
     inboxes[id] = fresh
     if inbox.paused then
       pause(id, false)

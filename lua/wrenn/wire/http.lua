@@ -287,6 +287,9 @@ function http.send(op, data, encoding)
   return true
 end
 
+-- The type of the frames that the core passes on as strings, by codec.
+local PLAIN = { stream = "stdout", pty = "output" }
+
 local function open(client, request)
   local settings = client.settings
   local asked = url.to_ws(http.url(client, request))
@@ -298,6 +301,7 @@ local function open(client, request)
   if not op then
     return nil, inbox
   end
+  inbox.plain = PLAIN[request.codec]
   if request.first then
     local sent, why = http.send(op, json.encode(request.first), "text")
     if not sent then
