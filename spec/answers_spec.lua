@@ -47,7 +47,8 @@ local calls = {
     '{"points":null}', { ['{"points":{"a":1}}'] = "'points' is not an array",
       ['{"points":{}}'] = "'points' is not an array" } },
   { "GET /v1/capsules/cl-1/metrics", function(c) return c:metrics() end,
-    '{"points":[]}', { ['{"points":[1]}'] = "'points[1]' is not an object" } },
+    '{"points":[]}', { ['{"points":[1]}'] = "'points[1]' is not an object",
+      ['{"points":[[1]]}'] = "'points[1]' is not an object" } },
   { "POST /v1/capsules/cl-1/exec", function(c) return c.commands:run("x") end,
     '{"exit_code":0}', {
       ["{}"] = "'exit_code' is missing",
@@ -91,12 +92,14 @@ local calls = {
     ["{}"] = "'entry' is missing",
     ['{"entry":[]}'] = "'entry.name' is missing",
     ['{"entry":"x"}'] = "'entry' is not an object",
+    ['{"entry":["x"]}'] = "'entry' is not an object",
   } },
   { "GET /v1/snapshots", function(c) return c.client.snapshots:list() end,
     "[]", {
       ["{}"] = "'templates' is missing",
       ['{"templates":5}'] = "'templates' is not an array",
       ['[{"name":5}]'] = "'[1].name' is not a string",
+      ['[["x"]]'] = "'[1]' is not an object",
     } },
   { "POST /v1/snapshots", function(c) return c:create_snapshot() end,
     '{"name":"s"}', {
