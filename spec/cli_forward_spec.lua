@@ -58,7 +58,7 @@ describe("wrenn forward", function()
   end
 
   local function exchange(script)
-    return raw.exchange(main.line, script)
+    return raw.exchange(main.line, script, 120)
   end
 
   -- Sends some bytes and reads to the end of the connection.

@@ -245,7 +245,7 @@ walls.only(describe, pending)("a durable command on a full disk", function()
 
   it("that it fills itself keeps what fitted, and its exit code", function()
     local handle = assert(start("echo a; cat /dev/zero; exit 3"))
-    local result = assert(handle:wait({ timeout = 20 }))
+    local result = assert(handle:wait({ timeout = 120 }))
     assert.are.equal(3, result.exit_code)
     assert.are.equal("a\n", result.stdout:sub(1, 2))
     assert.is_true(#result.stdout > 500000 and #result.stdout < 1048576)
