@@ -163,7 +163,7 @@ describe("a client that does not read", function()
     conn.sock:read_start(function(_, data)
       pongs = pongs + #data / (2 + 125)
     end)
-    turn(120, function()
+    turn(360, function()
       return pongs >= count
     end)
     assert.is_true(pongs >= count)
@@ -184,7 +184,7 @@ describe("a client that does not read", function()
       answers = answers + select(2, data:gsub("HTTP/1.1 200", ""))
       tail = data:sub(-11) -- too short to be counted twice
     end)
-    turn(120, function()
+    turn(360, function()
       return answers >= count
     end)
     assert.are.equal(count, answers)

@@ -39,7 +39,7 @@ describe("a terminal of a scripted server", function()
     return expect.soon(function()
       local list = frames()
       return fn(list) and list
-    end)
+    end, 120) -- they may be many
   end
 
   -- All frames, once the peer has logged that it has seen the last one.
