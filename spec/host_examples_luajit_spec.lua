@@ -36,7 +36,8 @@ describe("the example", function()
       stays = "for i in 1 2 3; do", unbuffered = "soon/",
       cleaned = "22%/red/\239\191\189/[exit 0]", replaced = "true",
       block = "one/öff/[exit 0]", characters = "echo /[exit 0]",
-      register = "kept", closed = "true", shell = "true", resized = "true",
+      register = "kept", closed = "true", shell = "true", begun = "true",
+      raw = "true", resized = "true",
       ended = "true", gone = "true", killed = "true", another = "again/",
       finished = "true", exit = 0,
     }) do

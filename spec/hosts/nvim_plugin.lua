@@ -96,12 +96,20 @@ local function run_buffers()
 end
 
 local function use_shells()
-  vim.cmd("WrennShell")
-  vim.api.nvim_input("iecho six times seven is $((6*7))<CR>") -- before it is up
-  say("shell", wait_for("shell", "seven is 42") ~= nil)
   local function rows()
     return ("%d %d"):format(vim.api.nvim_win_get_height(0), vim.o.columns)
   end
+  vim.cmd("WrennShell")
+  -- The first is typed before it is up.
+  vim.api.nvim_input("iecho six times seven is $((6*7)); stty size<CR>")
+  say("shell", wait_for("shell", "seven is 42\n") ~= nil)
+  say("begun", wait_for("shell", "\n" .. rows() .. "\n") ~= nil)
+  -- Each key arrives as it is, and without a line's end.
+  vim.api.nvim_input("stty raw -echo; echo go; head -c 3 | od -An -tx1;"
+    .. " stty sane<CR>")
+  wait_for("shell", "\n *go")
+  vim.api.nvim_input("<C-D><C-U><Esc>")
+  say("raw", wait_for("shell", "04 15 1b") ~= nil)
   vim.api.nvim_input("<C-\\><C-n>")
   wrenn.task.sleep(0.1)
   vim.o.columns, vim.o.lines = 60, 20
