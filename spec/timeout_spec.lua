@@ -407,6 +407,8 @@ describe("a limit", function()
       last = task.spawn(function()
         if before then
           before:wait()
+        else -- so that not all have to kill in the same moment
+          assert(task.sleep(0.6 * (g.at - 1)))
         end
         each.run(capsule, count, of)
         return true
