@@ -44,3 +44,8 @@ build = {
     WRENN_WERROR = "OFF",
   },
 }
+-- luarocks test ROCKSPEC [-- LUA=5.1]
+test = {
+  type = "command",
+  command = "make test",
+}

@@ -4,9 +4,10 @@ local markdown = require("scripts.docs.markdown")
 
 local man = {}
 
+-- An ellipsis is not in every encoding that pages are shown in.
 local function escape(text)
-  return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("\n([.'])", "\n\\&%1")
-    :gsub("^([.'])", "\\&%1"))
+  return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("…", "...")
+    :gsub("\n([.'])", "\n\\&%1"):gsub("^([.'])", "\\&%1"))
 end
 
 local FONTS = { code = "\\fB", strong = "\\fB", em = "\\fI" }
