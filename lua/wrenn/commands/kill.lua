@@ -7,6 +7,10 @@ local words = require("wrenn.commands.words")
 
 local kill = {}
 
+--- Seconds that a limit waits for its kill and for the end that the server then
+--- tells of, and how many more if the capsule has begun to answer.
+kill.GRACE, kill.MORE = 2, 3
+
 -- The tolerated difference between the age of a process and the expected age,
 -- in hundredths of a second: two requests lie between the two clocks. Where the
 -- age is the only clue, less is tolerated.

@@ -182,10 +182,6 @@ local function age_since(begin)
   end
 end
 
--- Seconds after a limit until the call returns: the server kills the command and
--- sends what it has printed. One that is heard of meanwhile gets more.
-local GRACE, MORE = 2, 3
-
 -- The command may have ended before, and its answer lie here unread.
 local function kill_unless_over(self, command)
   if not command.is_over then
@@ -235,7 +231,7 @@ end
 local function give_up(command)
   if command.heard and not command.extended then
     command.extended = true
-    command.stop = scheduler.after(MORE, give_up, command)
+    command.stop = scheduler.after(kill.MORE, give_up, command)
   else
     command.late = timeout_error(command.seconds, {
       result = { stdout = "", stderr = "", exit_code = -1, incomplete = true },
@@ -248,7 +244,7 @@ end
 -- Callback of the limit.
 local function expire(self, command)
   strike(self, command)
-  command.stop = scheduler.after(GRACE, give_up, command)
+  command.stop = scheduler.after(kill.GRACE, give_up, command)
 end
 
 -- Sends the command, and waits for its answer and for what a kill has come to.

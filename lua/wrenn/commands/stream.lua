@@ -6,6 +6,7 @@ local errors = require("wrenn.errors")
 local fate = require("wrenn.client.fate")
 local http = require("wrenn.wire.http")
 local keepalive = require("wrenn.client.keepalive")
+local kill = require("wrenn.commands.kill")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
@@ -29,10 +30,6 @@ local Stream = reader.class("wrenn.Stream", "is_stream",
 Stream.shut = reader.finish
 
 local finish, fail = reader.finish, reader.fail
-
--- Seconds that a limit waits for the kill, and then for the end that the server
--- tells of. A kill that the capsule has begun to answer gets more.
-local GRACE, MORE = 2, 3
 
 -- The exit code of a shell that could not run its command.
 local CANNOT_BEGIN = 126
@@ -341,7 +338,7 @@ local function cut(stream, command)
     return
   elseif command and command.heard and not command.extended then
     command.extended = true
-    stream.stop_timer = scheduler.after(MORE, cut, stream, command)
+    stream.stop_timer = scheduler.after(kill.MORE, cut, stream, command)
     return
   end
   stream.expired, stream.killing = stream.late, nil
@@ -365,7 +362,7 @@ function M.limit(stream, seconds, expire)
     end
     local command
     command, stream.killing = expire()
-    stream.stop_timer = scheduler.after(GRACE, cut, stream, command)
+    stream.stop_timer = scheduler.after(kill.GRACE, cut, stream, command)
   end)
 end
 
