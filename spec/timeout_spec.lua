@@ -73,6 +73,25 @@ describe("a command that may take longer than a call", function()
   end)
 end)
 
+describe("a command whose capsule answers nothing any more", function()
+  it("is given up soon after its limit", function()
+    local p = peer.serving([[
+      if req.path:find("/exec$") or req.path:find("/processes$") then
+        return c:sleep(120)
+      end
+    ]])
+    finally(function() p:stop() end)
+    local begin = core.now()
+    local result, err = p:capsule().commands:run("x", { timeout = 1 })
+    local took = core.now() - begin
+    assert.is_nil(result)
+    assert.are.equal("TimeoutError", err.type)
+    assert.are.same({ stdout = "", stderr = "", exit_code = -1,
+      incomplete = true }, err.result)
+    assert.is_true(took >= 1 and took < 12, took) -- 17 without its own
+  end)
+end)
+
 describe("a command that is given up before its server has started it",
   function()
     it("is killed once it is there", function()
