@@ -18,11 +18,11 @@ libhttp-parser-dev     HTTP in the local server
 libwslay-dev           WebSocket in the local server
 zlib1g-dev             compressed messages in the local server
 bubblewrap             the walls around a local capsule
-slirp4netns            the way out for local capsules with their own network
 git                    what capsule.git runs in a local capsule'
 test_packages='
 jupyter-server         what local capsules run code with
 python3-ipykernel      its Python kernel
+slirp4netns            the way out for local capsules with their own network
 python3                services for the specs to reach through the proxy
 curl                   another client for the proxy
 inotify-tools          one of the two ways to watch the files of a capsule
