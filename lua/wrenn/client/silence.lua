@@ -22,8 +22,7 @@ local function count(object)
     return inbox:count()
   end
   for i = inbox.first, inbox.last do
-    local event = inbox[i]
-    pings = pings + (type(event) == "table" and event.type == "ping" and 1 or 0)
+    pings = pings + (inbox:at(i).type == "ping" and 1 or 0)
   end
   return inbox:count() - pings
 end

@@ -309,8 +309,7 @@ local function has_end(inbox)
     return true
   end
   for i = inbox.first, inbox.last do
-    local event = inbox[i]
-    if type(event) == "table" and event.type == "exit" then
+    if inbox:at(i).type == "exit" then
       return true
     end
   end

@@ -39,10 +39,8 @@ local REPEATS = { 0.25, 1, 5.5 }
 -- The encoding of output that has not been read yet.
 local function encoding_seen(self)
   for i = self.inbox.first, self.inbox.last do
-    local event = self.inbox[i]
-    if type(event) == "string" then
-      return "base64"
-    elseif event.type == "output" then
+    local event = self.inbox:at(i)
+    if event.type == "output" then
       return event.binary and "binary" or "base64"
     end
   end

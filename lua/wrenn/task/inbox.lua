@@ -45,17 +45,23 @@ function Inbox:put(event, bytes)
   self:added(1, bytes or 0)
 end
 
+--- The event at a position, which stays there.
+function Inbox:at(position)
+  local event = self[position]
+  if type(event) == "string" then
+    return { type = self.plain, data = event }
+  end
+  return event
+end
+
 --- Takes the oldest event; nil if there is none.
 function Inbox:take()
   local first = self.first
   if first > self.last then
     return nil
   end
-  local event = self[first]
+  local event = self:at(first)
   self[first] = nil
-  if type(event) == "string" then
-    event = { type = self.plain, data = event }
-  end
   if first < self.last then
     self.first = first + 1
     return event
