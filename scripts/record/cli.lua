@@ -5,23 +5,21 @@ package.path = "scripts/record/?.lua;" .. package.path
 
 local session = require("session")
 
--- Text that fills a line of the screen, with the prompt below it.
-local function before_prompt(text)
-  return text .. (" "):rep(72 - #text) .. "\n$ "
-end
+local HERE, INSIDE = "%$", "root@capsule:~#"
 
--- What is typed, what is seen then, and for how many seconds. What prints
--- nothing is before the next prompt itself.
+-- What is typed, for how many seconds what follows is shown, the prompt behind
+-- it, and the last line in front of that prompt, as patterns. What prints
+-- nothing has its own line there.
 local STEPS = {
-  { "id=$(wrenn create)", nil, 0.5 },
-  { "seq 3 | wrenn exec -i $id sort -r", "1", 1 },
-  { "wrenn cp README.md $id:/tmp/", nil, 0.5 },
-  { "wrenn shell $id", nil, 1, "capsule:~" },
-  { "head -n 1 /tmp/README.md", nil, 1, "\n# wrenn" },
-  { "exit 7", nil, 0.5, "\n$ " .. (" "):rep(70) },
-  { "echo $?", "7", 1 },
-  { "wrenn run --rm python3 -c 'print(6 * 7)'", "42", 1.5 },
-  { "wrenn rm $id", nil, 4, "\ncl-" },
+  { "id=$(wrenn create)", 0.5, HERE },
+  { "seq 3 | wrenn exec -i $id sort -r", 1, HERE, "1" },
+  { "wrenn cp README.md $id:/tmp/", 0.5, HERE },
+  { "wrenn shell $id", 1, INSIDE },
+  { "head -n 1 /tmp/README.md", 1, INSIDE, "# wrenn" },
+  { "exit 7", 0.5, HERE, "exit" },
+  { "echo $?", 1, HERE, "7" },
+  { "wrenn run --rm python3 -c 'print(6 * 7)'", 1.5, HERE, "42" },
+  { "wrenn rm $id", 4, HERE, "cl%-%w+" },
 }
 
 local shell = "env PS1='$ ' PATH=" .. vim.fn.getcwd() .. "/bin:$PATH sh -i"
@@ -30,14 +28,18 @@ session.record("wrenn in a shell", { "--embed", "--clean", "-n",
   "-c", "set laststatus=0 noruler noshowmode noshowcmd",
   "-c", "terminal " .. shell, "-c", "startinsert" }, vim.fn.getcwd(), 19,
   function(take, screen)
-    take(1, "$ ")
+    local before = HERE
+    take(1, before)
     for _, step in ipairs(STEPS) do
-      screen:type((step[1]:gsub("<", "<lt>")))
-      take(1, step[1])
+      local typed, seconds, prompt, last = unpack(step)
+      local line = before .. " " .. vim.pesc(typed)
+      screen:type((typed:gsub("<", "<lt>")))
+      take(1, line)
       screen:type("<CR>")
-      take(step[3], step[4] or before_prompt(step[2] or "$ " .. step[1]))
+      take(seconds, (last and "\n" .. last or line) .. " +\n" .. prompt)
+      before = prompt
     end
     screen:type("exit<CR>")
-    screen:wait("[Process exited")
+    screen:wait("%[Process exited")
     screen:type("<CR>:qa!<CR>")
   end)

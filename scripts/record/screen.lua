@@ -70,6 +70,11 @@ function draw.grid_scroll(self, _, top, bottom, left, right, by)
   end
 end
 
+-- What was drawn until here belongs together.
+function draw.flush(self)
+  self.seen = self:text()
+end
+
 -- ---- the wire --------------------------------------------------------------
 
 local function on_message(self, message)
@@ -97,7 +102,7 @@ end
 --- Starts the editor in a directory, with a screen of this size.
 function screen.start(args, cwd, cols, rows)
   local self = setmetatable({
-    stdin = uv.new_pipe(), requests = 0, grid = {}, looks = {},
+    stdin = uv.new_pipe(), requests = 0, grid = {}, looks = {}, seen = "",
     fg = 0xd0d0d0, bg = 0x1c1c1c, row = 1, col = 1, cols = cols, rows = rows,
   }, Screen)
   local stdout = uv.new_pipe()
@@ -137,18 +142,15 @@ function Screen:text()
   return table.concat(lines, "\n")
 end
 
---- Waits until a text is to be read on it, and a little for the rest.
-function Screen:wait(text)
+--- Waits until what a pattern tells is to be read on it.
+function Screen:wait(pattern)
   local found = vim.wait(60000, function()
-    return self.failure or self:text():find(text, 1, true)
+    return self.failure or self.seen:find(pattern)
   end, 5)
   if not found or self.failure then
-    error(("%s; waited for '%s' on\n%s"):format(self.failure or "timeout", text,
-      self:text()), 0)
+    error(("%s; waited for '%s' on\n%s"):format(self.failure or "timeout",
+      pattern, self:text()), 0)
   end
-  vim.wait(60, function()
-    return false
-  end)
 end
 
 --- Waits for the program's end.

@@ -7,15 +7,14 @@ local svg = require("svg")
 local session = {}
 
 --- Starts an editor with a screen of so many rows, calls fn(take, screen), and
---- ends this one. take(seconds, text): a picture, once the text is to be seen.
+--- ends this one. take(seconds, pattern): a picture, once what a pattern tells is
+--- to be seen.
 function session.record(title, args, cwd, rows, fn)
   local frames = {}
   local ok, result = pcall(function()
     local screen = screens.start(args, cwd, 72, rows)
-    fn(function(seconds, text)
-      if text then
-        screen:wait(text)
-      end
+    fn(function(seconds, pattern)
+      screen:wait(pattern)
       frames[#frames + 1] = svg.frame(screen, seconds)
     end, screen)
     assert(screen:finish(), "it did not end")
