@@ -5,6 +5,7 @@ local core = require("wrenn.core")
 local expect = require("spec.support.expect")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local slow_kills = require("spec.support.slow_kills")
 local wrenn = require("wrenn")
 
 local Capsule = wrenn.Capsule
@@ -83,6 +84,7 @@ describe("the input of a command", function()
   end)
 
   it("goes with directory, environment, arguments and limits", function()
+    finally(slow_kills())
     local result = assert(capsule.commands:run("sh", {
       args = { "-c", 'pwd; echo "$A $1"; cat', "sh", "a b" }, cwd = "/tmp",
       envs = { A = "$x" }, stdin = "in", timeout = 20, user = "root",

@@ -9,6 +9,7 @@ local generations = require("spec.support.generations")
 local kill = require("wrenn.commands.kill")
 local peer = require("spec.support.peer")
 local server = require("spec.support.server")
+local slow_kills = require("spec.support.slow_kills")
 local wrenn = require("wrenn")
 
 local Capsule, task = wrenn.Capsule, wrenn.task
@@ -193,10 +194,6 @@ end)
 -- a capsule, a function that counts the programs which run with an argument, and
 -- one that makes the seconds of `sleep` those of its generation: where there are
 -- no walls it sees the others.
--- Seconds after which a command is killed. What it prints at once has come by
--- then, on a busy machine too.
-local LIMIT = 5
-
 local cells = {}
 
 local function cell(name, run)
@@ -206,10 +203,10 @@ end
 cell("kills the command and gives what it printed", function(capsule, count, of)
   local begin = core.now()
   local result, err = capsule.commands:run(
-    of("printf 'partial\\377'; echo oops >&2; sleep 30.1"), { timeout = LIMIT })
+    of("printf 'partial\\377'; echo oops >&2; sleep 30.1"), { timeout = 3 })
   assert.is_nil(result)
   assert.is_true(err:is("TimeoutError"))
-  assert.is_true(core.now() - begin >= LIMIT)
+  assert.is_true(core.now() - begin >= 3)
   assert.is_true(core.now() - begin < 20)
   assert.are.equal("partial\255", err.result.stdout)
   assert.are.equal("oops\n", err.result.stderr)
@@ -223,7 +220,7 @@ cell("kills children, their children and pipelines",
   function(capsule, count, of)
     local _, err = capsule.commands:run(
       of("echo a; sleep 30.2 & (sleep 30.2; echo b) | cat & sleep 30.2"),
-      { timeout = LIMIT })
+      { timeout = 3 })
     assert.is_true(err:is("TimeoutError"))
     assert.are.same({ "a\n" },
       { err.result.stdout, err.result.incomplete })
@@ -232,8 +229,8 @@ cell("kills children, their children and pipelines",
 
 cell("kills what a command has left and the server waits for",
   function(capsule, count, of)
-    for _, opts in ipairs({ { timeout = LIMIT },
-      { timeout = LIMIT, on_stdout = function() end } })
+    for _, opts in ipairs({ { timeout = 3 },
+      { timeout = 3, on_stdout = function() end } })
     do
       local result, err =
         capsule.commands:run(of("echo a; sleep 30.9 & sleep 30.9 &"), opts)
@@ -248,7 +245,7 @@ cell("kills what a command has left and the server waits for",
 cell("kills what is streamed, and keeps what came", function(capsule, count, of)
   local seen = {}
   local _, err = capsule.commands:run(of("echo a; sleep 30.3 & sleep 30.3"), {
-    timeout = LIMIT, on_stdout = function(data) seen[#seen + 1] = data end,
+    timeout = 3, on_stdout = function(data) seen[#seen + 1] = data end,
   })
   assert.is_true(err:is("TimeoutError"))
   assert.are.same({ "a\n" }, seen)
@@ -257,7 +254,7 @@ cell("kills what is streamed, and keeps what came", function(capsule, count, of)
   assert.are.equal(-1, err.result.exit_code)
   assert.are.equal(0, count("30.3"))
   local stream = assert(capsule.commands:stream(of("echo b; sleep 30.3"),
-    { timeout = LIMIT }))
+    { timeout = 3 }))
   local _, why = stream:wait()
   assert.is_true(why:is("TimeoutError"))
   assert.are.equal("b\n", why.result.stdout)
@@ -273,13 +270,13 @@ local SCATTERED = "echo a; (sleep %s &); (setsid sleep %s &);"
 local CUT_OFF = "(setsid sleep %s >/dev/null 2>&1 &); " .. SCATTERED
 for name, way in pairs({
   foreground = function(commands, cmd)
-    return commands:run(cmd, { timeout = LIMIT })
+    return commands:run(cmd, { timeout = 3 })
   end,
   callbacks = function(commands, cmd)
-    return commands:run(cmd, { timeout = LIMIT, on_stdout = function() end })
+    return commands:run(cmd, { timeout = 3, on_stdout = function() end })
   end,
   stream = function(commands, cmd)
-    return assert(commands:stream(cmd, { timeout = LIMIT })):wait()
+    return assert(commands:stream(cmd, { timeout = 3 })):wait()
   end,
 }) do
   cell("kills what has left its parent or its session: " .. name,
@@ -302,7 +299,7 @@ cell("of a durable command ends all that it has started",
   function(capsule, count, of)
     local handle = assert(capsule.commands:run(
       of((CUT_OFF .. "sleep %s"):gsub("%%s", "31.3")),
-      { background = true, durable = true, timeout = LIMIT }))
+      { background = true, durable = true, timeout = 3 }))
     local result, err = handle:wait()
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"), tostring(err))
@@ -344,7 +341,7 @@ cell("leaves other commands and what they have left alone",
 
 cell("ends of equal commands only the one it is for", function(capsule)
   local begin = core.now()
-  local limits = { LIMIT, LIMIT + 2, 90 }
+  local limits = { 3, 5, 90 }
   local late = 0
   local ends = assert(task.map(limits, function(limit)
     local result, err = capsule.commands:run(
@@ -440,10 +437,10 @@ describe("a limit", function()
     end
   end
 
-  local grace = kill.GRACE
+  local as_before
 
   setup(function()
-    kill.GRACE = 12 -- what a busy machine may take to kill
+    as_before = slow_kills()
     generations.each(function(g)
       local s = generations.start(g)
       servers[#servers + 1] = s
@@ -454,7 +451,7 @@ describe("a limit", function()
   end)
 
   teardown(function()
-    kill.GRACE = grace
+    as_before()
     for _, s in ipairs(servers) do
       s:stop()
     end
@@ -523,7 +520,7 @@ describe("a limit where a capsule sees the whole machine", function()
     start(lines.child)
     start(lines.orphan)
     local result, err = capsule.commands:run(
-      "env -i /bin/sleep 61.3 & echo $! >pid", { timeout = 2 })
+      "env -i /bin/sleep 61.3 & echo $! >pid", { timeout = 4 })
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"), tostring(err))
     local pid = assert(tonumber(assert(capsule.files:read("pid"))))

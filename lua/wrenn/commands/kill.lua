@@ -11,6 +11,9 @@ local kill = {}
 --- tells of, and how many more if the capsule has begun to answer.
 kill.GRACE, kill.MORE = 2, 3
 
+--- Seconds by which a limit comes before the server's own.
+kill.AHEAD = 1
+
 -- The tolerated difference between the age of a process and the expected age,
 -- in hundredths of a second: two requests lie between the two clocks. Where the
 -- age is the only clue, less is tolerated.

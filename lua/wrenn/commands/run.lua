@@ -103,19 +103,18 @@ end
 -- than ours. Below 30 s the server is given a second more than the caller asked
 -- for, which keeps the limit exact; above, the request states the caller's
 -- value, and the command is killed a second early.
-local LEAST_START = 0.5
-local START = 1
+local LEAST_AHEAD = 0.5
 local EXACT_BELOW = 30
 
 -- Returns the limit for the server, and the seconds from now until the kill.
 local function limits(seconds)
   local whole = math.max(math.ceil(seconds), 1)
-  if whole - seconds >= LEAST_START then
+  if whole - seconds >= LEAST_AHEAD then
     return whole, seconds
   elseif seconds < EXACT_BELOW then
-    return whole + START, seconds
+    return whole + kill.AHEAD, seconds
   end
-  return whole, seconds - START
+  return whole, seconds - kill.AHEAD
 end
 
 -- Whether the server has reached its limit: it says so, or fails without a
