@@ -46,16 +46,12 @@ end
 -- The wake-ups, and the processor's time, while a source is not read at all. A
 -- wait has one by itself; a game has one in each frame.
 local function rest(host)
-  local most, tries = 12 * (at_rest - 1) + 4, 0
-  local woken, cpu
-  repeat
+  return figures.least(5, 12 * (at_rest - 1) + 4, function()
     come_to_rest(host)
-    cpu = os.clock()
-    woken = wakeups(host, NOT_AT_ALL)
-    cpu = os.clock() - cpu
-    tries = tries + 1
-  until woken <= most or tries == 5
-  return woken, cpu
+    local cpu = os.clock()
+    local woken = wakeups(host, NOT_AT_ALL)
+    return woken, os.clock() - cpu
+  end)
 end
 
 local function hold(host, capsule, say, name, source, pid)

@@ -99,22 +99,6 @@ local function timers(host, capsule, say)
   say("streamed", streamed)
 end
 
--- Wake-ups of this process in a second in which nothing happens, while
--- somebody waits for a stream. On a busy machine something from before may come
--- in the first ones.
-local function least_wakeups(host)
-  local least = math.huge
-  for _ = 1, 4 do
-    least = math.min(least, figures.wakeups(function()
-      host.sleep(1)
-    end))
-    if least < 5 then
-      break
-    end
-  end
-  return least
-end
-
 local function idle(host, capsule, say)
   local stream = check(capsule.commands:stream("sleep 60"))
   check(stream:read())
@@ -125,7 +109,13 @@ local function idle(host, capsule, say)
   end)
   host.sleep(0.3)
   say("reader_waits", not ended)
-  say("idle_wakeups", least_wakeups(host))
+  -- In a second in which nothing happens; what comes late from before may come in
+  -- the first ones.
+  say("idle_wakeups", figures.least(4, 4, function()
+    return figures.wakeups(function()
+      host.sleep(1)
+    end)
+  end))
   stream:close()
   wait_for(host, function()
     return ended
@@ -154,10 +144,8 @@ local function cycles(host, capsule, say)
   host.sleep(0.3)
   collectgarbage()
   collectgarbage()
-  local fds, least = figures.count_fds(), math.huge
-  local kib = collectgarbage("count")
-  -- A heap grows by fits, by what is leaked it grows each time.
-  for _ = 1, 3 do
+  local fds, kib = figures.count_fds(), collectgarbage("count")
+  local grown = figures.least(3, 1500, function()
     local rss = figures.status_of("VmRSS")
     cycle(capsule, background.pid, tonumber(os.getenv("CYCLES")) or 200)
     wait_for(host, function()
@@ -165,13 +153,10 @@ local function cycles(host, capsule, say)
       collectgarbage()
       return figures.count_fds() - fds <= 3 -- kept connections
     end)
-    least = math.min(least, figures.status_of("VmRSS") - rss)
-    if least < 1500 then
-      break
-    end
-  end
+    return figures.status_of("VmRSS") - rss
+  end)
   say("fds_grown", figures.count_fds() - fds)
-  say("rss_grown_kib", least)
+  say("rss_grown_kib", grown)
   say("lua_grown_kib", collectgarbage("count") - kib)
   background:kill()
 end

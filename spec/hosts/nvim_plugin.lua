@@ -1,6 +1,7 @@
 -- The plugin of nvim without a user: runs buffers, types into
 -- shells, and prints the contents of the windows.
 
+local figures = require("spec.hosts.figures")
 local wrenn = require("wrenn")
 
 local function say(name, value)
@@ -58,16 +59,13 @@ local function wait_for_commands(count)
 end
 
 local function run_buffers()
-  local ticks = 0
-  local timer = vim.loop.new_timer()
-  timer:start(10, 10, function()
-    ticks = ticks + 1
-  end)
   edit("sh", "for i in 1 2 3; do", "  echo line $i", "done", "exit 3")
-  vim.cmd("WrennRun")
-  say("output", wait_for("run", "%[exit 3%]"))
-  say("ticks_beside", ticks)
-  timer:stop()
+  local missed, output = figures.ticks_missed(vim.loop, function()
+    vim.cmd("WrennRun")
+    return wait_for("run", "%[exit 3%]")
+  end)
+  say("output", output)
+  say("ticks_missed", missed)
   say("stays", vim.api.nvim_get_current_line())
 
   edit("python", "import time", "print('soon')", "time.sleep(60)")
