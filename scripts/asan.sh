@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# asan.sh: every test with AddressSanitizer, LeakSanitizer and UBSan, for the
-# module, the unit tests and wrenn-local.
+# asan.sh: the tests of the module and of wrenn-local with AddressSanitizer,
+# LeakSanitizer and UBSan, and the unit tests.
 . "$(dirname "$0")/common.sh"
 
 dir=build/asan
@@ -41,7 +41,7 @@ export LSAN_OPTIONS="suppressions='$PWD/scripts/lsan.supp':exitcode=0"
 LSAN_OPTIONS+=":print_suppressions=0"
 
 status=0
-scripts/run-tests.sh "$dir" lua5.4 || status=$?
+WRENN_SANITIZED=yes scripts/run-tests.sh "$dir" lua5.4 || status=$?
 if [ -n "$(ls "$reports")" ]; then
   cat "$reports"/*
   die "" "The sanitizers had something to report: $dir/reports"

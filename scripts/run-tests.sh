@@ -8,6 +8,7 @@
 #   spec/local_*     about wrenn-local alone: on Lua 5.4, as the C unit tests
 #   -- Any Lua       in its head: it is not about the Lua that runs it: on 5.4
 #   spec/cli_*       a program of its own: on Lua 5.4, and 5.1, which has least
+#   -- Not sanitized in its head: not with the sanitizers
 #   -- Takes long    in its head: begins first
 # All others run on every Lua, but in all generations of the API on Lua 5.4: the
 # others have the oldest, the newest, and one between each.
@@ -108,6 +109,9 @@ if [ -z "${WRENN_SPEC_FILES:-}" ] && [ "$lua" != lua5.4 ]; then
   export WRENN_SPEC_GENERATIONS=" 0.1 $between 0.4 "
   mapfile -t files < <(printf '%s\n' "${files[@]}" |
     grep -vE "^spec/($elsewhere)" | xargs grep -L '^-- Any Lua')
+fi
+if [ -z "${WRENN_SPEC_FILES:-}" ] && [ -n "${WRENN_SANITIZED:-}" ]; then
+  mapfile -t files < <(grep -L '^-- Not sanitized' "${files[@]}")
 fi
 mapfile -t files < <(grep -l '^-- Takes long' "${files[@]}" || :
   grep -L '^-- Takes long' "${files[@]}" || :)

@@ -396,11 +396,11 @@ describe("running code", function()
     ]] })
     local seen = {}
     local begin = core.now()
-    local execution = assert(code:run_code("x", { timeout = 3,
+    local execution = assert(code:run_code("x", { timeout = 4,
       on_error = function(err) seen[#seen + 1] = err end }))
-    assert.is_true(core.now() - begin >= 2.99)
+    assert.is_true(core.now() - begin >= 3.99)
     assert.are.same({ "partial" }, execution.logs.stdout)
-    assert.are.same({ name = "Timeout", value = "run_code exceeded 3s",
+    assert.are.same({ name = "Timeout", value = "run_code exceeded 4s",
       traceback = "" }, execution.error)
     assert.are.same({ execution.error }, seen)
     assert.is_true(execution.timed_out)
@@ -426,7 +426,7 @@ describe("running code", function()
     local code = capsule_of({ exec = [[
       say(id, "error", { ename = "ValueError", evalue = "boom" })
     ]], http = 'if req.path:find("interrupt") then c:respond(500) return end' })
-    local execution = assert(code:run_code("x", { timeout = 3 }))
+    local execution = assert(code:run_code("x", { timeout = 4 }))
     assert.are.equal("ValueError", execution.error.name)
     assert.is_true(execution.timed_out)
   end)

@@ -225,7 +225,7 @@ generations.each(function(g)
 
     it("has its limit kept in the capsule", function()
       local handle = start("echo a; sleep 30.8 & sleep 30.8",
-        { timeout = 2 })
+        { timeout = 6 })
       local result, err = handle:wait()
       assert.is_nil(result)
       assert.is_true(err:is("TimeoutError"))
@@ -395,7 +395,7 @@ describe("a durable command", function()
 
   it("is waited for no longer than asked", function()
     local handle = start("echo a; sleep 30")
-    local result, err = handle:wait({ timeout = 3 })
+    local result, err = handle:wait({ timeout = 6 })
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
     assert.are.equal("a\n", err.result.stdout)

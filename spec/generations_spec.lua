@@ -87,13 +87,13 @@ generations.each(function(g)
 
     it("hears of a command that takes too long", function()
       finally(slow_kills())
-      local result, err = capsule.commands:run("printf so\\ far; sleep 20",
-        { timeout = 3 })
+      local result, err = capsule.commands:run("printf so\\ far; sleep 40",
+        { timeout = 8 })
       assert.is_nil(result)
       assert.is_true(err:is("TimeoutError"), tostring(err))
       assert.are.equal("so far", err.result.stdout)
       for _, process in ipairs(assert(capsule.commands:list())) do
-        assert.is_nil((process.args or {})[2]:find("sleep 20", 1, true))
+        assert.is_nil((process.args or {})[2]:find("sleep 40", 1, true))
       end
     end)
 

@@ -1,5 +1,6 @@
 -- Any Lua: the examples for Neovim and OpenResty, which have LuaJIT inside, do
 -- what their READMEs say.
+-- Not sanitized: the clients are not.
 
 local compat = require("spec.support.compat")
 local expect = require("spec.support.expect")

@@ -1,5 +1,6 @@
 -- Any Lua: Neovim, headless, has LuaJIT inside. Coroutines and tasks use the
 -- library without blocking it.
+-- Not sanitized: the clients are not.
 
 local host = require("spec.support.host")
 

@@ -1,6 +1,7 @@
 -- Any Lua: nginx has OpenResty's LuaJIT inside. Requests use the library without
 -- blocking their worker.
 -- Takes long: begins first.
+-- Not sanitized: the clients are not.
 
 local core = require("wrenn.core")
 local expect = require("spec.support.expect")

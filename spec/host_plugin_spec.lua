@@ -1,5 +1,6 @@
 -- Any Lua: the Neovim plugin's files, choices, options, health and language
 -- servers, in Debian's Neovim and in a current one; and the recordings.
+-- Not sanitized: the clients are not.
 
 local compat = require("spec.support.compat")
 local host = require("spec.support.host")

@@ -1,5 +1,6 @@
 -- Any Lua: a language server understands the comments: it finds nothing in the
 -- module and in programs that use it, offers its names, and warns of others.
+-- Not sanitized: it is about no C.
 
 local compat = require("spec.support.compat")
 local documents = require("spec.support.documents")

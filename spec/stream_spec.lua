@@ -261,7 +261,7 @@ describe("a stream of a scripted server", function()
     local capsule = capsule_of([[
       c:text('{"type":"stdout","data":"a"}') c:sleep(60) ]])
     capsule.client.settings.timeout = 5
-    local stream = assert(capsule.commands:stream("x", { timeout = 2 }))
+    local stream = assert(capsule.commands:stream("x", { timeout = 6 }))
     local begin = os.time()
     local result, err = stream:wait()
     assert.is_nil(result)
