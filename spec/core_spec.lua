@@ -335,6 +335,36 @@ describe("http", function()
       { event[1], event[2], event[4] })
   end)
 
+  it("reports a refusal with which the connection is reset at once", function()
+    local url = serve([[
+      c:read_to("\r\n\r\n")
+      c.sock:read_stop()
+      c:send(({
+        "HTTP/1.1 413 No\r\nContent-Length: 8\r\n\r\ntoo much",
+        "HTTP/1.1 413 No\r\nX-Own: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+          .. "4\r\ntoo \r\n4\r\nmuch\r\n0\r\n\r\n",
+        "HTTP/1.1 413 No\r\nContent-Length: 9\r\n\r\ncut off",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+      })[(n - 1) % 4 + 1])
+      c:reset()
+    ]])
+    local body = ("x"):rep(8 * 1024 * 1024)
+    -- What is read and what fails first is chance, but hardly each time.
+    for _ = 1, 5 do
+      local function post()
+        return finish(loop, loop:http({ method = "POST", url = url,
+          body = body }))
+      end
+      local first, second = post(), post()
+      assert.are.same({ "done", 413, "Content-Length: 8\r\n", "too much" },
+        first)
+      assert.are.same({ "done", 413,
+        "X-Own: 1\r\nTransfer-Encoding: chunked\r\n", "too much" }, second)
+      assert.are.equal("failed", post()[1]) -- not all of it is there
+      assert.are.equal("failed", post()[1]) -- it cannot have taken it
+    end
+  end)
+
   it("bounds memory while nobody reads", function()
     local url = serve([[
       c:request()

@@ -14,6 +14,7 @@
 #include <curl/curl.h>
 #include <netinet/in.h>
 
+#include "buf.h"
 #include "op.h"
 
 #define WRENN_SPARE_HANDLES 16
@@ -56,6 +57,8 @@ typedef struct wrenn_transfer {
   wrenn_status error;   /* why a callback stopped libcurl; or OK */
   curl_socket_t socket; /* the newest one in use; 0: none yet */
   uint32_t owner;       /* the connection's owner while it is kept */
+  bool keep_unread; /* what is unread when a connection is closed goes here: */
+  wrenn_buf unread;
   char message[CURL_ERROR_SIZE];
 } wrenn_transfer;
 
@@ -136,11 +139,11 @@ struct wrenn_watch {
   wrenn_watch_cb *ready; /* the socket's present user; NULL: libcurl */
   void *arg;
   /* Used by idle.c. */
-  const wrenn_transfer *user; /* NULL: idle, or not in use yet */
-  uint64_t since;             /* uv_now when it became idle; 0: in use */
-  uint32_t owner;             /* idle: its last user's */
-  int port;                   /* the local port; 0: not known yet */
-  int peer_port;              /* with it: the other end's, and its address */
+  wrenn_transfer *user; /* NULL: idle, or not in use yet */
+  uint64_t since;       /* uv_now when it became idle; 0: in use */
+  uint32_t owner;       /* idle: its last user's */
+  int port;             /* the local port; 0: not known yet */
+  int peer_port;        /* with it: the other end's, and its address */
   char peer[INET6_ADDRSTRLEN];
   bool doomed;  /* not to be kept */
   bool dropped; /* ended; libcurl has to be told */

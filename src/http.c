@@ -7,6 +7,7 @@
 #include "head.h"
 #include "outgoing.h"
 #include "request.h"
+#include "ws_upgrade.h"
 
 #define MAX_RESERVE (64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
@@ -219,6 +220,28 @@ static bool line_too_long(const http_op *http, CURLcode code) {
          !http->head.done;
 }
 
+/* A server may refuse an upload and reset the connection at once. libcurl does
+ * not read once it has failed to send, but what the system has received by then
+ * outlives the reset. Returns whether that is a whole refusal, which is then
+ * the answer. (Behind TLS nothing can be read any more.) */
+static bool take_refusal(http_op *http) {
+  const wrenn_buf *unread = &http->transfer.unread;
+  const char *at = unread->data;
+  size_t len = unread->len;
+  wrenn_ws_upgrade reader = {.accept = ""}; /* which reads any answer */
+  bool whole = !http->head.bytes && !unread->oom &&
+               wrenn_ws_upgrade_read(&reader, &at, &len) == WRENN_WS_REFUSED &&
+               reader.status >= 400 && reader.body.len <= http->max_body;
+  if (whole) {
+    http->head.status = reader.status;
+    http->head.lines = reader.head;
+    http->body = reader.body;
+    reader.head = reader.body = (wrenn_buf){0};
+  }
+  wrenn_ws_upgrade_free(&reader);
+  return whole;
+}
+
 static void finish(wrenn_transfer *transfer, CURLcode code) {
   http_op *http = (http_op *)transfer;
   if (http->stale && code == CURLE_ABORTED_BY_CALLBACK) {
@@ -239,7 +262,8 @@ static void finish(wrenn_transfer *transfer, CURLcode code) {
     wrenn_op_fail(&transfer->op, transfer->error, "%s", http->why);
     return;
   }
-  if (transfer->error || code != CURLE_OK) {
+  bool refused = code == CURLE_SEND_ERROR && take_refusal(http);
+  if (!refused && (transfer->error || code != CURLE_OK)) {
     wrenn_transfer_fail(transfer, code, status_of(http, code));
     return;
   }
@@ -303,6 +327,7 @@ static void free_http(wrenn_op *op) {
   wrenn_request_free(http->request);
   wrenn_head_free(&http->head);
   wrenn_buf_free(&http->body);
+  wrenn_buf_free(&http->transfer.unread);
   wrenn_outgoing_free(&http->out);
   free(http);
 }
@@ -391,6 +416,7 @@ static http_op *new_http(wrenn_request *request,
   const char *method = request->options.method;
   http->request = wrenn_request_ref(request);
   http->transfer.done = finish;
+  http->transfer.keep_unread = has_body;
   http->transfer.op.user = options->user;
   http->stream = request->options.stream;
   http->upload = options->upload;

@@ -2,7 +2,9 @@
  * transfer and adds it again for the next one; telling the kernel about both
  * would cost more than the transfer's own system calls. So sockets stay watched
  * until they are closed. */
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "connection.h"
@@ -136,7 +138,26 @@ void wrenn_watch_want(wrenn_engine *engine, curl_socket_t fd, int events) {
   wrenn_watch_for(engine->watches[fd], events);
 }
 
+/* The most that is kept of what nobody has read. */
+#define MAX_UNREAD ((size_t)256 * 1024)
+
+static void keep_unread(wrenn_transfer *transfer, curl_socket_t fd) {
+  char bytes[4096];
+  wrenn_buf *unread = &transfer->unread;
+  wrenn_buf_clear(unread);
+  while (unread->len < MAX_UNREAD) {
+    ssize_t len = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (len > 0)
+      wrenn_buf_append(unread, bytes, (size_t)len);
+    else if (len == 0 || errno != EINTR)
+      return;
+  }
+}
+
 int wrenn_watch_close(void *arg, curl_socket_t fd) {
+  const wrenn_watch *w = find_watch(arg, fd);
+  if (w && w->user && w->user->keep_unread)
+    keep_unread(w->user, fd);
   wrenn_watch_forget(arg, fd);
   return close(fd);
 }
