@@ -4,6 +4,7 @@
 local cli = require("spec.support.cli")
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local servers = require("spec.support.server")
 local wrenn = require("wrenn")
 
@@ -87,8 +88,14 @@ describe("the wrenn command", function()
     assert.are.equal(5, stream:wait().exit_code)
 
     out("kill --signal=int @ " .. handle.pid)
-    capsule.commands:run("while [ -e /proc/" .. handle.pid
-      .. " ]; do sleep 0.02; done", { timeout = 10 })
+    expect.soon(function()
+      for _, process in ipairs(assert(capsule.commands:list())) do
+        if process.tag == "sleeper" then
+          return false
+        end
+      end
+      return true
+    end)
     local result = run("kill @ sleeper")
     assert.are.equal(125, result.status)
     result = run("kill -s USR1 @ trap")

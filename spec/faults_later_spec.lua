@@ -14,8 +14,9 @@ local wrenn = require("wrenn")
 
 local Capsule, task = wrenn.Capsule, wrenn.task
 local LIMIT = 1 -- where only a deadline ends a call
-local SLACK = 6 -- a machine may be busy
-local FAR = 60 -- around all: never what ends a call
+local PATIENCE = 20 -- of the client: never what ends a call
+local SLACK = 15 -- a machine may be busy: less than the client's patience
+local FAR = 60 -- around all
 local TEXT = ("some text\n"):rep(500)
 
 local s, proxy, clean, home, before
@@ -280,7 +281,7 @@ local function run_cell(cell)
   local own = cell.op.prepare and cell.op.prepare(n)
   cell.number, cell.id = n, (own or clean).id
   local client =
-    assert(wrenn.Client(s:options({ retries = 0, timeout = 20 })))
+    assert(wrenn.Client(s:options({ retries = 0, timeout = PATIENCE })))
   local capsule = assert(Capsule.connect(clean.id, { client = client }))
   capsule.id = cell.id
   capsule.commands.capsule_id, capsule.files.capsule_id = cell.id, cell.id

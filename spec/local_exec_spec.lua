@@ -193,9 +193,13 @@ generations.each(function(g)
         timeout_sec = 2 })
       assert.are.equal(g.pick(502, 504), answer.status)
       assert.is_true(core.now() - begin >= 1.9)
-      local pid = sh("pgrep -f 'sleep 7[7]'").stdout
-      assert.is_truthy(listed(tonumber(pid)))
-      kill(tonumber(pid))
+      local pid
+      w:await(function() -- its start may take longer
+        pid = tonumber(sh("pgrep -f 'sleep 7[7]'").stdout)
+        return pid
+      end)
+      assert.is_truthy(listed(pid))
+      kill(pid)
     end)
 
     it("carries what is no text as base64", function()

@@ -349,8 +349,11 @@ generations.each(function(g)
       end)
 
     it("does not hear who connects before it has printed", function()
-      local socket, started = sh("stty -echo; while read x; do"
-        .. " echo got-$x; done")
+      local socket, started = sh("stty -echo; : >no-echo; while read x;"
+        .. " do echo got-$x; done")
+      w:await(function()
+        return w:sh(path, "ls no-echo").exit_code == 0
+      end)
       socket:cancel()
       local again = open({ type = "connect", tag = started.tag })
       type_into(again, "lost\n")
