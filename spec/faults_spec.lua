@@ -266,8 +266,10 @@ local function capsule_of(cell)
   local ends = slow and not cell.limited
   capsules[key] = capsules[key] or capsule_with(cell.name, {
     timeout = ends and LIMIT or PATIENCE,
-    -- What comes before the silence has to come within it.
-    connect_timeout = ends and cell.op.upgrade and OPENING or PATIENCE,
+    -- What comes before the silence has to come within it. A refusal that has
+    -- come has a limit of its own.
+    connect_timeout = ends and cell.op.upgrade and not cell.fault.answered
+      and OPENING or PATIENCE,
   })
   return capsules[key]
 end
