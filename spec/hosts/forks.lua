@@ -7,9 +7,11 @@ local check = wrenn.check
 
 local forks = {}
 
-local function slow_stream(capsule)
+-- It ends after that file has been written, if one is named.
+local function slow_stream(capsule, go)
   local stream = check(capsule.commands:stream(
-    "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done"))
+    ("for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done;"
+      .. " until [ -e %s ]; do sleep 0.1; done"):format(go or ".")))
   check(stream:read())
   return stream
 end
@@ -63,7 +65,8 @@ function forks.fork(host, capsule, say)
   local system = require("spec.c.system")
   for _, closes in ipairs(host.closes == false and { false }
     or { false, true }) do
-    local stream = slow_stream(capsule)
+    local name = closes and "_closing" or ""
+    local stream = slow_stream(capsule, "go" .. name)
     local term = check(capsule:pty({ cmd = "/bin/cat" }))
     local beside
     host.spawn(function()
@@ -76,7 +79,7 @@ function forks.fork(host, capsule, say)
       in_child(capsule, stream, term, say)
       os.exit(0, closes)
     end
-    local name = closes and "_closing" or ""
+    check(capsule.files:write("go" .. name, ""))
     say("parent" .. name, check(capsule.commands:run("echo parent")).stdout)
     local status
     repeat
