@@ -47,11 +47,13 @@ describe("a stream of a scripted server", function()
 
   it("ends a command that is cancelled before it has said that it began",
     function()
-      local capsule = capsule_of([[
-        c:sleep(0.6)
+      local cancelled = os.tmpname() -- is there once it has been
+      os.remove(cancelled)
+      local capsule = capsule_of(([[
+        repeat c:sleep(0.01) until io.open(%q)
         c:text('{"type":"start","pid":4711}')
         c:sleep(3)
-      ]])
+      ]]):format(cancelled))
       wrenn.task.run(function()
         local one = wrenn.task.spawn(function()
           return capsule.commands:run("true", { on_stdout = print })
@@ -60,9 +62,11 @@ describe("a stream of a scripted server", function()
           return #p:received() >= 3 -- the command has been sent
         end)
         one:cancel()
+        assert(io.open(cancelled, "w")):close()
         local _, err = one:wait()
         assert.are.equal("CancelledError", err.type)
       end)
+      os.remove(cancelled)
       local requests = p:received()
       local last = table.concat(requests, "\n", 4)
       assert.is_truthy(last:find("4711", 1, true), last)
@@ -391,7 +395,7 @@ describe("a stream of wrenn-local", function()
 
   it("kills a command that outlasts its limit", function()
     local stream =
-      assert(capsule.commands:stream("sleep 60", { timeout = 0.3 }))
+      assert(capsule.commands:stream("sleep 60", { timeout = 2 }))
     local result, err = stream:wait()
     assert.is_nil(result)
     assert.is_true(err:is("TimeoutError"))
