@@ -101,6 +101,37 @@ describe("a stream of a scripted server", function()
         :format(steps / events))
   end)
 
+  it("takes much output in groups, in its order, beside that of others",
+    function()
+      local capsule = capsule_of([[
+        local frames = {}
+        for i = 1, 5000 do
+          local text = ('{"type":"stdout","data":"%d"}'):format(i)
+          frames[i] = string.char(0x81, #text) .. text
+        end
+        c:send(table.concat(frames))
+        c:text('{"type":"exit","exit_code":3}')
+        c:close()
+      ]])
+      local most = 0
+      local function follow()
+        local stream = assert(capsule.commands:stream("x"))
+        local count = 0
+        for ev in stream do
+          if ev.type == "stdout" then
+            count = count + 1
+            assert.are.equal(count, tonumber(ev.data))
+          end
+          most = math.max(most, stream.inbox.last - stream.inbox.first)
+        end
+        return { count, stream.exit_code }
+      end
+      assert.are.same({ 5000, 3 }, follow())
+      assert.is_true(most < 300, most .. " events were waiting as Lua values")
+      assert.are.same({ { 5000, 3 }, { 5000, 3 } },
+        assert(wrenn.task.map({ 1, 2 }, follow)))
+    end)
+
   it("sends a shell line whole", function()
     local capsule = capsule_of([[ c:close() ]])
     events_of(assert(capsule.commands:stream("echo hi")))

@@ -192,7 +192,9 @@ local function hand_over(id, inbox, kind, a, b, c, d, e)
     return inbox
   elseif kind == "frame" then
     inbox:put(a, b)
-    inbox:added(loop:frames(id, inbox, inbox.last))
+    local count, bytes, is_group = loop:frames(id, inbox, inbox.last)
+    inbox:added(count, bytes)
+    return nil, is_group
   elseif kind == "done" then -- its end wakes those who wait
     local last = inbox.last + 1
     inbox[last] = { kind = kind, status = a, head = b, body = c }
@@ -240,7 +242,9 @@ local function call_later()
   end
 end
 
-local function drain()
+-- Takes the events, or with `in_groups` those up to a whole group of frames: for
+-- whoever comes back for the rest, which need not become Lua values before.
+local function drain(in_groups)
   local callbacks
   while loop do
     local id, kind, a, b, c, d, e = loop:next(sinks)
@@ -248,10 +252,12 @@ local function drain()
       break
     end
     handed_over = handed_over + 1
-    local callback = hand_over(id, inboxes[id], kind, a, b, c, d, e)
+    local callback, is_group = hand_over(id, inboxes[id], kind, a, b, c, d, e)
     if callback then
       callbacks = callbacks or {}
       callbacks[#callbacks + 1] = callback
+    elseif is_group and in_groups then
+      break
     end
   end
   if callbacks then
@@ -404,7 +410,7 @@ local function drive_on(satisfied, subject)
           return nil, code
         end
       end
-      drain()
+      drain(true)
     end
   end
   return true
