@@ -129,6 +129,33 @@ describe("a command that is given up before its server has started it",
       local args = cjson.decode(last:match("\r\n\r\n(.*)$")).args
       assert.are.equal("7", args[#args])
     end)
+
+    it("is killed once it is there, when it was to be a stream", function()
+      local p = peer.serving([[
+        if req.headers.upgrade then
+          c:upgrade(req)
+          local _, text = c:read_frame()
+          process = text:gsub("^{", '{"pid":7,')
+          return c:sleep(60)
+        elseif req.path:find("/exec$") then
+          log("killed " .. tostring(listed))
+          c:respond(200, '{"exit_code":' .. (listed and 0 or 3) .. '}')
+        elseif req.path:find("/processes$") then
+          listed = listed ~= nil
+          c:respond(200, ('{"processes":[%s]}')
+            :format(listed and process or ""))
+        end
+      ]])
+      finally(function() p:stop() end)
+      local stream =
+        assert(p:capsule().commands:stream("sleep 9", { timeout = 0.3 }))
+      local _, err = stream:wait()
+      assert.are.equal("TimeoutError", err.type)
+      expect.soon(function()
+        local received = p:received()
+        return table.concat(received, "\n"):find("killed true", 1, true)
+      end)
+    end)
   end)
 
 describe("a server that ends a command by itself", function()

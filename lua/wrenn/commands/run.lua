@@ -424,8 +424,8 @@ function run.stream(self, cmd, opts)
       local command = {
         pid = stream.pid, words = start.words, age = age_since(begin),
       }
-      return command, cleanup.start(self.client, "kill a command", kill.command,
-        self, command)
+      return command, cleanup.start(self.client, "kill a command",
+        command.pid and kill.command or kill_until_found, self, command)
     end)
   end
   return stream
