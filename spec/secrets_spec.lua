@@ -127,8 +127,15 @@ describe("a secret", function()
     assert.are.equal("a bad answer: http://***@h and ssh://git@h", err.message)
   end)
 
-  it("of one client does not outlive it", function()
-    assert(wrenn.Client({ api_key = "wrn_forgotten", base_url = "http://h" }))
+  it("of several clients does not outlive the last of them", function()
+    local opts = { api_key = "wrn_forgotten", base_url = "http://h" }
+    local last = assert(wrenn.Client(opts))
+    assert(wrenn.Client(opts))
+    collectgarbage()
+    collectgarbage()
+    assert.are.equal("***", errors.new("WrennError", "wrn_forgotten").message)
+    assert.is_truthy(last)
+    last = nil -- luacheck: ignore
     collectgarbage()
     collectgarbage()
     assert.are.equal("wrn_forgotten",

@@ -99,8 +99,10 @@ local MAX_DEPTH = 8
 
 -- ---- texts -----------------------------------------------------------------
 
--- Secrets by owner; they are forgotten when the owner is collected.
+-- The secrets of each owner. Equal lists are one, however many clients have the
+-- same key, and each is forgotten when the last of its owners is collected.
 local secrets = setmetatable({}, { __mode = "k" })
+local lists = setmetatable({}, { __mode = "v" })
 
 -- Shorter secrets occur in ordinary text and cannot be removed reliably.
 local LEAST_SECRET = 6
@@ -114,7 +116,9 @@ function errors.keep_secret(owner, list)
       kept[#kept + 1] = secret
     end
   end
-  secrets[owner] = kept
+  local name = table.concat(kept, "\0")
+  lists[name] = lists[name] or kept
+  secrets[owner] = lists[name]
 end
 
 --- Replaces a literal string everywhere in a text.
@@ -134,7 +138,7 @@ local function blank(text)
       return "://***@"
     end
   end)
-  for _, list in pairs(secrets) do
+  for _, list in pairs(lists) do
     for _, secret in ipairs(list) do
       text = errors.replace(text, secret, "***")
     end
