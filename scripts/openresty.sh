@@ -6,7 +6,7 @@
 
 port=${1:-8080}
 dir=$PWD/build/openresty/$port
-scripts/setup.sh test
+scripts/setup.sh openresty
 build_for_luajit
 read -ra nginx < <(scripts/nginx.sh)
 mkdir -p "$dir"
@@ -25,10 +25,11 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 nginx+=(-p "$dir" -c "$dir/nginx.conf" -g "$globals")
 
-echo "POST a shell script to http://127.0.0.1:$port/run"
-if [ -n "${WRENN_API_KEY:-}" ]; then
-  exec "${nginx[@]}"
+with=()
+if [ -z "${WRENN_API_KEY:-}" ]; then
+  scripts/build.sh build
+  use_server build
+  with=("$WRENN_LOCAL" --)
 fi
-scripts/build.sh build
-use_server build
-exec "$WRENN_LOCAL" -- "${nginx[@]}"
+echo "POST a shell script to http://127.0.0.1:$port/run"
+exec "${with[@]}" "${nginx[@]}"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# setup.sh demo|test|dev|fuzz: installs the Debian packages that are missing.
+# setup.sh demo|openresty|test|dev|fuzz: installs the Debian packages that are
+# missing.
 . "$(dirname "$0")/common.sh"
 
 # One package and what it is for on each line.
@@ -19,7 +20,12 @@ libwslay-dev           WebSocket in the local server
 zlib1g-dev             compressed messages in the local server
 bubblewrap             the walls around a local capsule
 git                    what capsule.git runs in a local capsule'
-test_packages='
+luajit_packages='
+luajit                 the Lua of Neovim and nginx
+liblua5.1-0-dev        to compile against for them'
+openresty_packages='
+curl                   a client'
+test_packages=$luajit_packages'
 jupyter-server         what local capsules run code with
 python3-ipykernel      its Python kernel
 slirp4netns            the way out for local capsules with their own network
@@ -37,9 +43,7 @@ lua-cqueues            a host to test in
 lua-copas              a host to test in, with
 lua-socket             what it waits with
 libwebsockets-dev      another WebSocket, as server in the specs and a yardstick
-neovim                 a host to test in
-luajit                 the Lua of Neovim and nginx
-liblua5.1-0-dev        to compile against for them'
+neovim                 a host to test in'
 dev_packages='
 clang                  the second compiler
 clang-format           checks the layout of C code
@@ -61,10 +65,11 @@ libclang-rt-dev        what they are linked with'
 
 case ${1:-} in
 demo) wanted=$demo_packages ;;
+openresty) wanted=$demo_packages$luajit_packages$openresty_packages ;;
 test) wanted=$demo_packages$test_packages ;;
 dev) wanted=$demo_packages$test_packages$dev_packages ;;
 fuzz) wanted=$demo_packages$fuzz_packages ;;
-*) die "usage: scripts/setup.sh demo|test|dev|fuzz" ;;
+*) die "usage: scripts/setup.sh demo|openresty|test|dev|fuzz" ;;
 esac
 wanted=${wanted#?}
 
