@@ -10,6 +10,7 @@ local guest = require("spec.support.guest")
 local peer = require("spec.support.peer")
 local raw = require("spec.support.raw")
 local servers = require("spec.support.server")
+local system = require("spec.c.system")
 local uv = require("luv")
 local wrenn = require("wrenn")
 
@@ -233,26 +234,48 @@ describe("wrenn forward", function()
     local curl = "curl -sS -m 240 " .. main.line
     assert.are.equal("33554432 " .. sum,
       compat.output_of(("%s/count -T %s"):format(curl, path)))
-    assert.are.equal("33554432", compat.output_of(
-      ("%s/sip -T - <%s"):format(curl, path)))
     os.remove(path)
 
-    -- One that does not read for a while.
+    local function await_rest()
+      local last
+      expect.soon(function()
+        uv.run("nowait")
+        os.execute("sleep 0.1")
+        local now = has_read()
+        local same = now == last and tonumber(now) > 0
+        last = now
+        return same
+      end)
+    end
+
+    -- A service that does not read for a while.
+    local up, seen = uv.new_tcp(), ""
+    up:connect("127.0.0.1", tonumber(main.port), function()
+      up:write("POST /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        .. "Transfer-Encoding: chunked\r\n\r\n2000000\r\n")
+      up:write(("x"):rep(33554432) .. "\r\n0\r\n\r\n")
+      uv.stop()
+    end)
+    uv.run()
+    await_rest()
+    up:read_start(function(_, bytes)
+      seen = seen .. (bytes or "")
+      if not bytes then
+        up:close()
+      end
+    end)
+    assert(capsule.files:write("/tmp/go", ""))
+    uv.run()
+    assert.is_truthy(seen:find("\r\n\r\n33554432 %x+$"), seen)
+
+    -- A client that does not.
     local sock, count = uv.new_tcp(), 0
     sock:connect("127.0.0.1", tonumber(main.port), function()
       sock:write(ask("/big?512", "Connection: close\r\n"))
       uv.stop()
     end)
     uv.run()
-    uv.run("nowait")
-    local last
-    expect.soon(function()
-      os.execute("sleep 0.1")
-      local now = has_read()
-      local same = now == last and tonumber(now) > 0
-      last = now
-      return same
-    end)
+    await_rest()
     sock:read_start(function(_, bytes)
       count = count + #(bytes or "")
       if not bytes then
@@ -364,6 +387,76 @@ describe("wrenn forward", function()
     assert.are.equal("status 130\n", two:stop("INT"))
     assert.are.equal("000", status(first.url))
     assert.are.equal("000", status(url_six))
+  end)
+
+  it("says that localhost may lead elsewhere where ::1 is taken", function()
+    local six, four, taken = uv.new_tcp(), uv.new_tcp(), nil
+    local said, url
+    if six:bind("::1", 0) and six:listen(1, function() end) then
+      taken = six:getsockname().port
+      assert(four:bind("127.0.0.1", taken))
+    end
+    four:close()
+    uv.run("nowait")
+    if taken then
+      local half = forward(server, ("%s %d:%d 2>&1"):format(capsule.id, taken,
+        port))
+      said = half.line
+      url = half.port and said or half.pipe:read("*l")
+      half:stop()
+    end
+    six:close()
+    uv.run()
+    if taken then
+      assert.is_truthy(said:find("cannot listen on [::1]:" .. taken
+        .. ", to which localhost may lead: ", 1, true), said)
+      assert.are.equal("http://127.0.0.1:" .. taken, url)
+    end
+  end)
+
+  -- A client that still sends would lose its last answer by that otherwise. Its
+  -- time is short, so that one of a few tries may miss it.
+  it("says at once that there is no more, and closes later", function()
+    local open
+    local function try()
+      local sock, timer = uv.new_tcp(), uv.new_timer()
+      sock:connect("127.0.0.1", tonumber(main.port), function()
+        sock:write("CONNECT x:1 HTTP/1.1\r\n\r\n")
+        sock:read_start(function(_, bytes)
+          if bytes then
+            return
+          end
+          sock:write("more")
+          timer:start(100, 0, function() -- by now it would know of a close
+            timer:close()
+            sock:write("and more", function(err)
+              open = not err
+              sock:close()
+            end)
+          end)
+        end)
+      end)
+      uv.run()
+      return open
+    end
+    assert.is_true(try() or try() or try() or try())
+  end)
+
+  it("lets no piece wait for the one before it", function()
+    local fd, here = core.listen(0)
+    local sock = uv.new_tcp()
+    sock:connect("127.0.0.1", here, uv.stop)
+    uv.run()
+    local accepted
+    expect.soon(function()
+      accepted = core.accept(fd)
+      return accepted
+    end)
+    assert.is_true(system.undelayed(accepted))
+    core.close(accepted)
+    core.close(fd)
+    sock:close()
+    uv.run()
   end)
 
   it("says what it cannot reach", function()

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <malloc.h>
+#include <netinet/tcp.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -84,6 +85,15 @@ static int system_close(lua_State *L) {
   return 0;
 }
 
+/* undelayed(fd): whether a socket sends small pieces at once. */
+static int system_undelayed(lua_State *L) {
+  int on = 0;
+  socklen_t len = sizeof(on);
+  getsockopt((int)luaL_checkinteger(L, 1), IPPROTO_TCP, TCP_NODELAY, &on, &len);
+  lua_pushboolean(L, on);
+  return 1;
+}
+
 /* kill(pid, number) */
 static int system_kill(lua_State *L) {
   lua_pushboolean(
@@ -143,7 +153,7 @@ int luaopen_spec_c_system(lua_State *L) {
       {"pipe", system_pipe},         {"open", system_open},
       {"close", system_close},       {"kill", system_kill},
       {"terminal", system_terminal}, {"resize", system_resize},
-      {"modes", system_modes},
+      {"modes", system_modes},       {"undelayed", system_undelayed},
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof(functions) / sizeof(*functions); i++) {
