@@ -27,8 +27,8 @@ describe("the example", function()
   end
 
   it("neovim runs buffers and opens shells", function()
-    local figures = host.run(s, host.luajit_env(), "nvim --headless --clean -n"
-      .. " --cmd 'set rtp+=nvim'"
+    local figures = host.run(s, host.luajit_env(), "nvim --headless --clean -n "
+      .. host.NO_PYTHON .. " --cmd 'set rtp+=nvim'"
       .. " -c 'luafile spec/hosts/nvim_plugin.lua' </dev/null")
     local text = figures.text
     assert.are.equal("line 1/line 2/line 3/[exit 3]", figures.output, text)

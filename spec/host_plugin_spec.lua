@@ -20,7 +20,8 @@ describe("the Neovim plugin", function()
 
   local function check(program, env)
     local figures = host.run(server, host.luajit_env() .. " " .. (env or ""),
-      program .. " --headless --clean -n --cmd 'set rtp+=nvim'"
+      program .. " --headless --clean -n " .. host.NO_PYTHON
+        .. " --cmd 'set rtp+=nvim'"
       .. " -c 'luafile spec/hosts/nvim_files.lua' </dev/null")
     for name, value in pairs({
       read = "one|two", unmodified = "true", modified = "true",

@@ -34,6 +34,10 @@ function host.luajit_env()
   return ('LUA_CPATH="$PWD/%s/?.so;;"'):format(dir)
 end
 
+--- Arguments with which Neovim, at a Python file, does not look for a Python of
+--- its own: it starts several and waits for each, on a busy machine for minutes.
+host.NO_PYTHON = "--cmd 'let g:loaded_python3_provider = 0'"
+
 function host.parse(text)
   local figures = { text = text }
   for name, value in text:gmatch("([%w_]+) ([^\r\n]*)") do
