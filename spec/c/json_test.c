@@ -219,7 +219,7 @@ static void strings_are_decoded(void) {
     if (!ok)
       continue;
     CHECK_ROW(rows[i].text, value.escaped == !!strchr(rows[i].text, '\\'));
-    char *dst = malloc(value.len + 1);
+    char *dst = malloc(value.len ? value.len : 1);
     CHECK_ROW(rows[i].text, wrenn_json_decode(&value, dst) == want);
     CHECK_ROW(rows[i].text, memcmp(dst, rows[i].bytes, want) == 0);
     memcpy(dst, value.text, value.len); /* and in place */
