@@ -224,7 +224,8 @@ static void set_proxy(wrenn_transfer *transfer, const char *url,
   curl_easy_setopt(easy, CURLOPT_NOPROXY, proxy ? "" : local ? "*" : NULL);
   transfer->tls = strncmp(url, "https", 5) == 0 ||
                   (proxy ? strncasecmp(proxy, "https", 5) == 0 : !local);
-  loop->tls = loop->tls || transfer->tls;
+  loop->sigpipe =
+      loop->sigpipe || (transfer->tls && transfer->engine->tls_raises);
 }
 
 /* ---- handles ------------------------------------------------------------- */
@@ -494,6 +495,14 @@ static int on_curl_timer(CURLM *multi, long ms, void *arg) {
   return 0;
 }
 
+/* Whether what is sent over TLS may raise SIGPIPE. OpenSSL would write by
+ * itself, but newer versions of libcurl send for it what it has encrypted. */
+static bool may_raise_sigpipe(void) {
+  const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+  return curl->version_num < 0x075801 || !curl->ssl_version ||
+         strncmp(curl->ssl_version, "OpenSSL/", strlen("OpenSSL/")) != 0;
+}
+
 static wrenn_engine *engine_of(wrenn_loop *loop) {
   if (loop->engine)
     return loop->engine;
@@ -501,6 +510,7 @@ static wrenn_engine *engine_of(wrenn_loop *loop) {
   if (!engine)
     return NULL;
   engine->loop = loop;
+  engine->tls_raises = may_raise_sigpipe();
   engine->multi = new_multi();
   if (!engine->multi) {
     free(engine);

@@ -72,6 +72,7 @@ struct wrenn_engine {
   wrenn_transfer *connecting; /* have a socket, not connected yet */
   uv_timer_t nudge;
   bool closing;
+  bool tls_raises;       /* what is sent over TLS may raise SIGPIPE */
   unsigned open_handles; /* libuv handles closing or to be closed */
   wrenn_handle spare[WRENN_SPARE_HANDLES]; /* creating one is slow */
   size_t spare_count;

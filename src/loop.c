@@ -213,9 +213,9 @@ static void kick_once(wrenn_loop *loop) {
     arm_alarm(loop);
 }
 
-/* OpenSSL uses write(2), which raises SIGPIPE on a broken connection. A library
- * must not change the disposition of signals, so SIGPIPE is blocked in this
- * thread meanwhile, and consumed if it was raised. */
+/* TLS libraries use write(2), which raises SIGPIPE on a broken connection. A
+ * library must not change the disposition of signals, so SIGPIPE is blocked in
+ * this thread meanwhile, and consumed if it was raised. */
 static void do_without_sigpipe(wrenn_loop *loop,
                                void (*work)(wrenn_loop *loop)) {
   sigset_t sigpipe, before, pending;
@@ -233,7 +233,7 @@ static void do_safely(wrenn_loop *loop, void (*work)(wrenn_loop *loop)) {
   wrenn_streams held = {.count = 0};
   if (loop->bare)
     held = wrenn_streams_hold();
-  if (loop->tls)
+  if (loop->sigpipe)
     do_without_sigpipe(loop, work);
   else
     work(loop);

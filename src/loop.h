@@ -25,8 +25,8 @@ struct wrenn_loop {
   int alarm_fd;      /* watched: for the next timeout */
   uint64_t alarm_at; /* what it is set to, in uv_now's time; 0: not set */
   uv_poll_t alarm;
-  bool tls;  /* OpenSSL writes may raise SIGPIPE */
-  bool bare; /* the process has not all standard streams */
+  bool sigpipe; /* a connection over TLS may raise SIGPIPE */
+  bool bare;    /* the process has not all standard streams */
   wrenn_queue queue;
   wrenn_node *current; /* what wrenn_loop_next handed out last */
   wrenn_op *kicks;
