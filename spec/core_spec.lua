@@ -335,6 +335,19 @@ describe("http", function()
       { event[1], event[2], event[4] })
   end)
 
+  it("fails when the connection is reset behind an answer that came early",
+    function()
+      local url = serve([[
+        c:read_to("\r\n\r\n")
+        c.sock:read_stop()
+        c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        c:sleep(0.5) -- it is read meanwhile
+        c:reset()
+      ]])
+      assert.are.equal("failed", finish(loop, loop:http({ method = "POST",
+        url = url, body = ("x"):rep(8 * 1024 * 1024) }))[1])
+    end)
+
   it("reports a refusal with which the connection is reset at once", function()
     local url = serve([[
       c:read_to("\r\n\r\n")

@@ -37,10 +37,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   if (events & UV_WRITABLE)
     what |= CURL_CSELECT_OUT;
   /* A socket in error may still hold an answer, from a server that refuses an
-   * upload half-way and closes. Reading returns it; libuv has stopped
-   * watching. */
+   * upload half-way and closes. Reading returns it; who has read all of it and
+   * only sends learns of the error by that. libuv has stopped watching. */
   if (status < 0) {
-    what = CURL_CSELECT_IN;
+    what = w->wanted & UV_READABLE ? CURL_CSELECT_IN : CURL_CSELECT_OUT;
     w->watched = 0;
   }
   if (w->since) {
