@@ -476,12 +476,15 @@ describe("a file in a body", function()
       assert.is_true(op:send_file(file, #CONTENT))
       assert.are.equal("argument", select(2, op:send_file(file, 1)))
       assert.are.equal(0, file:seek())
-      file:close() -- the core has its own
+      if size < 0 then
+        file:close() -- the core has its own
+        file = io.tmpfile()
+      end
       op:send_body("tail", true)
       assert.are.equal("done", finish(op)[1])
       local body = server:received()[1]:match("\r\n\r\n(.*)$")
       assert.is_true(body == "head " .. CONTENT .. "tail")
-      file = io.tmpfile()
+      assert.are.equal(size > 0 and "0123" or nil, file:read(4)) -- unmoved
     end)
   end
 
