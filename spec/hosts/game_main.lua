@@ -6,7 +6,7 @@ local measure = require("spec.hosts.measure")
 local socket = require("socket")
 local wrenn = require("wrenn")
 
-local FRAME = 1 / 60
+local FRAMES = 60
 io.stdout:setvbuf("line")
 
 local sleepers = {}
@@ -31,14 +31,15 @@ end
 
 local over = false
 wrenn.task.spawn(function()
-  measure({ sleep = sleep, spawn = wrenn.task.spawn, print = print }, arg[1])
+  measure({ sleep = sleep, spawn = wrenn.task.spawn, print = print,
+    frames = FRAMES }, arg[1])
   over = true
 end)
 local due = core.now()
 while not over do
   wrenn.update()
   wake_sleepers()
-  due = math.max(due + FRAME, core.now())
+  due = math.max(due + 1 / FRAMES, core.now())
   socket.sleep(due - core.now())
 end
 print("loop_ended true")

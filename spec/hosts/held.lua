@@ -33,20 +33,24 @@ local function wakeups(host, seconds)
   end)
 end
 
-local at_rest -- wake-ups while nothing is open
+-- How often a host may wake up in such a time while nothing happens: a wait ends
+-- once, and a game has frames.
+local function at_rest(host, seconds)
+  return (host.frames or 0) * seconds * 1.2 + 1
+end
 
 -- What is on its way may still come, on a busy machine for long and with pauses.
 local function come_to_rest(host)
   local deadline, quiet = core.now() + 20, 0
   repeat
-    quiet = wakeups(host, 0.1) <= at_rest + 1 and quiet + 1 or 0
+    local woken = wakeups(host, 0.1)
+    quiet = woken <= at_rest(host, 0.1) + 1 and quiet + 1 or 0
   until quiet == 5 or core.now() > deadline
 end
 
--- The wake-ups, and the processor's time, while a source is not read at all. A
--- wait has one by itself; a game has one in each frame.
+-- The wake-ups, and the processor's time, while a source is not read at all.
 local function rest(host)
-  return figures.least(5, 12 * (at_rest - 1) + 4, function()
+  return figures.least(3, at_rest(host, NOT_AT_ALL) + 3, function()
     come_to_rest(host)
     local cpu = os.clock()
     local woken = wakeups(host, NOT_AT_ALL)
@@ -128,7 +132,6 @@ local function unread(host, capsule, say)
 end
 
 return function(host, capsule, say)
-  at_rest = wakeups(host, 0.1)
   unread(host, capsule, say)
   local produce = ("yes 0123456789abcde | head -c %d"):format(MUCH)
   local stream = check(capsule.commands:stream(produce))

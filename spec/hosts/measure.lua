@@ -3,7 +3,8 @@
 --
 -- host: sleep(seconds), the host's own; spawn(fn), a thread of the host's;
 -- kill(fn, begun), such a thread, which is killed when begun() returns;
--- print(line). For what some cannot do as the others: closes = false,
+-- print(line); frames, how often in a second it wakes up by itself, if it does.
+-- For what some cannot do as the others: closes = false,
 -- a forked child must not close its Lua; system(command), what a program prints.
 
 local core = require("wrenn.core")
