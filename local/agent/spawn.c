@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -257,13 +258,12 @@ static void limit(int what, rlim_t soft, rlim_t hard) {
 
 /* When memory runs out, the kernel takes it from commands before it takes it
  * from anything else of this user. */
-static void go_first(void) {
+static bool go_first(void) {
   int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0)
-    return;
-  if (write(fd, "1000", 4) != 4)
-    errno = 0; /* it was a courtesy */
-  close(fd);
+  bool ok = fd >= 0 && write(fd, "1000", 4) == 4;
+  if (fd >= 0)
+    close(fd);
+  return ok;
 }
 
 /* Only calls what is safe between fork and exec of a single-threaded
@@ -279,7 +279,7 @@ static void become(const void *arg) {
    * processes of the server's user. */
   if (p->alone)
     limit(RLIMIT_NPROC, PROCESSES_MAX, PROCESSES_MAX);
-  go_first();
+  bool first = go_first();
   if (p->uid != getuid() &&
       (setgroups(1, (gid_t[]){p->uid}) || setresgid(p->uid, p->uid, p->uid) ||
        setresuid(p->uid, p->uid, p->uid)))
@@ -289,6 +289,11 @@ static void become(const void *arg) {
   dup2(p->in, 0);
   dup2(p->out, 1);
   dup2(p->err, 2);
+  /* Where nobody is root, what cannot be inspected is the machine's root's. The
+   * agent's descriptors must not be seen, its memory is this user's anyway. */
+  if (!first && p->alone && agent_close_from(3) &&
+      prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0)
+    go_first();
   if (chdir(p->cwd)) {
     complain(p->cwd);
     _exit(126);
