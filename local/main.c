@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #include "proxy/proxy.h"
 #include "util/clock.h"
 #include "util/data.h"
+#include "util/tree.h"
 #include "wrenn.h"
 
 #define PTY_PING_MS 30000
@@ -53,6 +55,7 @@ typedef struct program {
   char url[128];
   data_folder data;
   char agent[PATH_MAX], bwrap[PATH_MAX], slirp[PATH_MAX], system[PATH_MAX];
+  char etc[PATH_MAX + 8]; /* of its capsules */
   uv_signal_t signals[3];
   uv_process_t command;
   bool command_runs, sizes;
@@ -314,7 +317,7 @@ static void try_system(program *p) {
                        .agent = p->agent,
                        .system = p->system,
                        .range = p->options.range,
-                       .etc = p->data.path,
+                       .etc = p->etc,
                        .user = p->options.user,
                        .private_network = p->options.private_network,
                        .slirp = p->options.outgoing ? p->slirp : NULL,
@@ -324,6 +327,14 @@ static void try_system(program *p) {
     return;
   data_close(&p->data);
   die(1, "no capsule can be started with --system ", p->options.system);
+}
+
+/* A new one for each server: its capsules may own it. */
+static bool make_etc(program *p) {
+  snprintf(p->etc, sizeof(p->etc), "%s/etc", p->data.path);
+  return (tree_remove(p->etc) == 0 || errno == ENOENT) &&
+         mkdir(p->etc, 0700) == 0 && accounts_write(p->etc, p->options.user) &&
+         (!p->options.outgoing || uplink_write(p->etc));
 }
 
 static void find_system(program *p) {
@@ -547,7 +558,7 @@ int main(int argc, char **argv) {
                           .bwrap = p.options.bwrap ? p.bwrap : NULL,
                           .agent = p.agent,
                           .range = p.options.range,
-                          .etc = p.data.path,
+                          .etc = p.etc,
                           .user = p.options.user,
                           .open_files = open_files,
                           .private_network = p.options.private_network,
@@ -562,8 +573,7 @@ int main(int argc, char **argv) {
                  .keep_data = !p.data.own,
                  .all_gone = on_all_gone,
                  .arg = &p};
-  if (!accounts_write(p.data.path, p.options.user) ||
-      (p.options.outgoing && !uplink_write(p.data.path)))
+  if (!make_etc(&p))
     die(1, "cannot use the data folder: ", strerror(errno));
   if (p.options.system)
     try_system(&p);

@@ -2,9 +2,9 @@
  * wrenn-agent under the name of launch: what bubblewrap cannot do, before it
  * starts. It makes a user namespace and puts up the capsule's own system there,
  * an overlay on a tree that many share. It runs on the host, with the rights of
- * the server.
+ * the server. Those of root it gives up first (stage.h).
  *
- *   launch one|range FOLDER TREE PLACE... -- PROGRAM ARGUMENT...
+ *   launch one|range [STAGED...] [over FOLDER TREE PLACE...] -- PROGRAM ...
  *   launch remove PATH
  *   launch copy FROM TO
  *
@@ -23,23 +23,14 @@
 
 #include "agent/agent.h"
 #include "agent/range.h"
+#include "agent/stage.h"
 #include "util/copy.h"
+#include "util/root.h"
 #include "util/tree.h"
 
 static int fail(const char *what) {
   fprintf(stderr, "wrenn-local: %s: %s\n", what, strerror(errno));
   return 1;
-}
-
-/* The server's user becomes root, and is nobody else. */
-static bool enter_namespace(void) {
-  char users[32], groups[32];
-  snprintf(users, sizeof(users), "0 %u 1", geteuid());
-  snprintf(groups, sizeof(groups), "0 %u 1", getegid());
-  return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
-         range_write("/proc/self/setgroups", "deny") &&
-         range_write("/proc/self/uid_map", users) &&
-         range_write("/proc/self/gid_map", groups);
 }
 
 /* The tree is named by its descriptor, as a path could contain what separates
@@ -103,22 +94,19 @@ static int copy_all(const char *from, const char *to) {
   return fflush(stdout) == 0 ? 0 : errno;
 }
 
-int agent_launch(int argc, char **argv) {
-  if (argc == 3 && !strcmp(argv[1], "remove"))
-    return range_enter(0) ? remove_all(argv[2]) : EPERM;
-  if (argc == 4 && !strcmp(argv[1], "copy"))
-    return range_enter(0) ? copy_all(argv[2], argv[3]) : EPERM;
-  if (argc < 6)
-    return 2;
-  const char *folder = argv[2], *tree = argv[3];
-  char **word = argv + 4;
-  if (chdir(folder))
-    return fail(folder);
-  if (!strcmp(argv[1], "range")) {
-    if (!range_enter(CLONE_NEWNS))
-      return 1;
-  } else if (!enter_namespace()) {
-    return fail("cannot create a user namespace");
+/* Root may handle them as it is. */
+static bool enter_for_files(void) {
+  return root_is_real() || range_enter(RANGE_MANY, NULL, NULL);
+}
+
+/* Returns the first word after those that concern it; NULL if it fails. */
+static char **put_system(char **word) {
+  const char *folder = word[0], *tree = folder ? word[1] : NULL;
+  if (!tree)
+    return NULL;
+  if (chdir(folder)) {
+    fail(folder);
+    return NULL;
   }
   if (!put_overlay(tree)) {
     fprintf(stderr,
@@ -126,12 +114,36 @@ int agent_launch(int argc, char **argv) {
             " or later, a tree that belongs to the server's user, and a data"
             " folder that is on no overlay itself\n",
             tree, strerror(errno));
-    return 1;
+    return NULL;
   }
-  for (; *word && strcmp(*word, "--") != 0; word++)
-    if (!make_place(*word))
-      return fail(*word);
-  if (!*word || !word[1])
+  for (word += 2; *word && strcmp(*word, "--") != 0; word++)
+    if (!make_place(*word)) {
+      fail(*word);
+      return NULL;
+    }
+  return word;
+}
+
+int agent_launch(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "remove"))
+    return enter_for_files() ? remove_all(argv[2]) : EPERM;
+  if (argc == 4 && !strcmp(argv[1], "copy"))
+    return enter_for_files() ? copy_all(argv[2], argv[3]) : EPERM;
+  if (argc < 4)
+    return 2;
+  char **word = argv + 2;
+  const range_kind kind = strcmp(argv[1], "range") ? RANGE_ONE : RANGE_MANY;
+  if (root_is_real())
+    word = stage_enter(word, kind);
+  else if (!range_enter(kind, NULL, NULL))
+    word = NULL;
+  if (!word)
+    return 1;
+  if (unshare(CLONE_NEWNS))
+    return fail("cannot create a mount namespace");
+  if (*word && !strcmp(*word, "over") && !(word = put_system(word + 1)))
+    return 1;
+  if (!*word || strcmp(*word, "--") != 0 || !word[1])
     return 2;
   execv(word[1], word + 1);
   return fail(word[1]);

@@ -1,12 +1,14 @@
 /*
  * A user namespace with many users: the server's becomes root, and a range that
  * the machine has set aside for it (/etc/subuid, /etc/subgid) the others. Only
- * root may write such a map; newuidmap and newgidmap do it for users.
+ * root may write such a map; newuidmap and newgidmap do it for users. Where the
+ * server is root of the machine, the first of the range becomes root instead.
  */
 #include "agent/range.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>
@@ -18,11 +20,12 @@
 #include <unistd.h>
 
 #include "agent/names.h"
+#include "util/root.h"
 
 #define MOST 65535U
-/* For root without an entry: where systemd, too, takes ranges for containers
- * from. */
-#define ROOTS_FIRST 524288U
+/* For root without an entry: neither useradd nor systemd gives away numbers as
+ * high as these. */
+#define ROOTS_FIRST 0x70000000U
 
 typedef struct range {
   unsigned first, count;
@@ -48,10 +51,11 @@ static range find_range(const char *path) {
   }
   if (file)
     fclose(file);
+  const unsigned most = root_is_real() ? MOST + 1 : MOST;
   if (!found.count && geteuid() == 0)
-    found = (range){ROOTS_FIRST, MOST};
-  if (found.count > MOST)
-    found.count = MOST;
+    found = (range){ROOTS_FIRST, most};
+  if (found.count > most)
+    found.count = most;
   return found;
 }
 
@@ -81,28 +85,57 @@ static bool run_mapper(const char *program, const char *pid, unsigned own,
   return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
-static bool map(pid_t pid, range users, range groups) {
-  char path[64], text[64], number[16];
-  snprintf(number, sizeof(number), "%d", (int)pid);
-  if (geteuid() != 0)
-    return run_mapper("newuidmap", number, getuid(), users) &&
-           run_mapper("newgidmap", number, getgid(), groups);
-  snprintf(path, sizeof(path), "/proc/%s/uid_map", number);
-  snprintf(text, sizeof(text), "0 0 1\n1 %u %u\n", users.first, users.count);
-  if (!range_write(path, text))
-    return false;
-  snprintf(path, sizeof(path), "/proc/%s/gid_map", number);
-  snprintf(text, sizeof(text), "0 0 1\n1 %u %u\n", groups.first, groups.count);
+/* What root writes, who is somebody else in there. */
+static bool write_map(pid_t pid, const char *kind, range_kind who, range r) {
+  char path[64], text[64];
+  snprintf(path, sizeof(path), "/proc/%d/%s_map", (int)pid, kind);
+  if (who == RANGE_ALL)
+    r = (range){0, UINT_MAX};
+  snprintf(text, sizeof(text), "0 %u %u\n", r.first,
+           who == RANGE_ONE ? 1 : r.count);
   return range_write(path, text);
 }
 
+static bool map(pid_t pid, range_kind who, range users, range groups) {
+  char number[16];
+  if (root_is_real())
+    return write_map(pid, "uid", who, users) &&
+           write_map(pid, "gid", who, groups);
+  snprintf(number, sizeof(number), "%d", (int)pid);
+  return run_mapper("newuidmap", number, getuid(), users) &&
+         run_mapper("newgidmap", number, getgid(), groups);
+}
+
+/* The server's user becomes root, and is nobody else. */
+static bool enter_alone(void) {
+  char users[32], groups[32];
+  snprintf(users, sizeof(users), "0 %u 1", geteuid());
+  snprintf(groups, sizeof(groups), "0 %u 1", getegid());
+  if (unshare(CLONE_NEWUSER) == 0 &&
+      range_write("/proc/self/setgroups", "deny") &&
+      range_write("/proc/self/uid_map", users) &&
+      range_write("/proc/self/gid_map", groups))
+    return true;
+  fprintf(stderr, "wrenn-local: cannot create a user namespace: %s\n",
+          strerror(errno));
+  return false;
+}
+
+bool range_root(uid_t *user, gid_t *group) {
+  *user = find_range("/etc/subuid").first;
+  *group = find_range("/etc/subgid").first;
+  return *user != 0 && *group != 0;
+}
+
 /* The map is written from outside, by a child that stays there. */
-bool range_enter(int flags) {
+bool range_enter(range_kind kind, range_outside *outside, void *arg) {
   const range users = find_range("/etc/subuid"),
               groups = find_range("/etc/subgid");
   const pid_t self = getpid();
   int go[2], status = -1;
   char byte = 0;
+  if (kind == RANGE_ONE && !root_is_real())
+    return enter_alone();
   if (!users.count || !groups.count) {
     fprintf(stderr,
             "wrenn-local: no users are set aside for uid %u. Do so with:"
@@ -116,19 +149,22 @@ bool range_enter(int flags) {
   pid_t child = fork();
   if (child == 0) {
     close(go[1]);
-    _exit(read(go[0], &byte, 1) == 1 && map(self, users, groups) ? 0 : 1);
+    _exit(read(go[0], &byte, 1) == 1 && map(self, kind, users, groups) &&
+                  (!outside || outside(self, arg))
+              ? 0
+              : 1);
   }
   close(go[0]);
-  bool ok = child > 0 && unshare(CLONE_NEWUSER | flags) == 0 &&
-            write(go[1], &byte, 1) == 1;
+  bool ok =
+      child > 0 && unshare(CLONE_NEWUSER) == 0 && write(go[1], &byte, 1) == 1;
   int error = errno;
   close(go[1]);
   if (child > 0 && waitpid(child, &status, 0) != child)
     status = -1;
   if (ok && status == 0)
     return setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0;
-  fprintf(stderr, "wrenn-local: there can be no range of users: %s\n",
-          ok ? "it cannot be mapped" : strerror(error));
+  fprintf(stderr, "wrenn-local: there can be no user namespace: %s\n",
+          ok ? "its users cannot be mapped" : strerror(error));
   return false;
 }
 

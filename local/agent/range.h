@@ -1,12 +1,29 @@
-/* User namespaces that have many users. */
+/* User namespaces that have many users, or one who is not who made it. */
 #ifndef WRENN_LOCAL_AGENT_RANGE_H
 #define WRENN_LOCAL_AGENT_RANGE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
-/* Enters a new one, and other new namespaces of these flags of clone: the user
- * becomes root there. False if there can be none, which it says on stderr. */
-bool range_enter(int flags);
+/* Who is in it. For root of the machine somebody else is root in there; for
+ * others it is the user. */
+typedef enum range_kind {
+  RANGE_ONE,  /* this root only */
+  RANGE_MANY, /* and the users that are set aside */
+  RANGE_ALL   /* everybody, with the same numbers: for root of the machine */
+} range_kind;
+
+/* Is called in a process that stays outside, when the namespace of `inside` is
+ * complete. */
+typedef bool range_outside(pid_t inside, void *arg);
+
+/* Enters a new one and becomes root there. False if there can be none, which it
+ * says on stderr. `outside` may be NULL. */
+bool range_enter(range_kind kind, range_outside *outside, void *arg);
+
+/* The user and the group that stand for root in such a namespace, where the
+ * server is root of the machine. */
+bool range_root(uid_t *user, gid_t *group);
 
 /* Writes a file of /proc; false with errno. */
 bool range_write(const char *path, const char *text);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "box/launch.h"
 #include "box/walls.h"
 #include "util/strangers.h"
 #include "util/tree.h"
@@ -23,11 +24,10 @@ bool layers_make(const char *folder) {
 }
 
 void layers_put(words *w, const sandbox_options *options) {
-  words_add_all(w, "launch", options->range ? "range" : "one", options->folder,
-                options->system, "/proc", "/dev", "/run");
+  words_add_all(w, "over", options->folder, options->system, "/proc", "/dev",
+                "/run");
   for (size_t i = 0; i < options->bind_count; i++)
     words_add(w, options->binds[i].inside);
-  words_add(w, "--");
 }
 
 bool layers_try(const sandbox_options *options) {
@@ -43,18 +43,20 @@ bool layers_try(const sandbox_options *options) {
 
 bool layers_work(const char *agent, bool range) {
   const char *base = getenv("TMPDIR");
-  char folder[PATH_MAX], tree[PATH_MAX + 8];
+  char both[PATH_MAX], folder[PATH_MAX + 8], tree[PATH_MAX + 8];
   words w = {0};
-  snprintf(folder, sizeof(folder), "%s/wrenn-try-XXXXXX",
+  snprintf(both, sizeof(both), "%s/wrenn-try-XXXXXX",
            base && *base ? base : "/tmp");
-  if (!mkdtemp(folder))
+  if (!mkdtemp(both))
     return false;
-  snprintf(tree, sizeof(tree), "%s/tree", folder);
-  words_add_all(&w, "launch", range ? "range" : "one", folder, tree, "--",
-                "/bin/true");
-  bool ok = mkdir(tree, 0700) == 0 && layers_make(folder) &&
-            words_run(&w, agent, true);
+  snprintf(folder, sizeof(folder), "%s/own", both);
+  snprintf(tree, sizeof(tree), "%s/tree", both);
+  sandbox_options o = {.folder = folder, .system = tree, .range = range};
+  launch_put(&w, &o);
+  words_add(&w, "/bin/true");
+  bool ok = mkdir(tree, 0700) == 0 && mkdir(folder, 0700) == 0 &&
+            layers_make(folder) && words_run(&w, agent, true);
   words_free(&w);
-  tree_remove(folder);
+  tree_remove(both);
   return ok;
 }

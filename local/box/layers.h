@@ -14,8 +14,7 @@
  * errno. */
 bool layers_make(const char *folder);
 
-/* Appends what is run before bubblewrap, by the agent, and puts the layer up.
- */
+/* Appends the words of launch.h that put the layer up. */
 void layers_put(words *w, const sandbox_options *options);
 
 /* Tries whether a capsule with such a system can be started, in a folder that

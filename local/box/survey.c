@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "box/jupyter.h"
+#include "box/launch.h"
 #include "box/layers.h"
 #include "box/uplink.h"
 #include "box/walls.h"
+#include "util/root.h"
 
 /* What limits all capsules together, where each by itself cannot be. */
 #define WHOLE                                                                  \
@@ -79,18 +81,23 @@ bool survey_print(const survey *s) {
       walls ? uplink_lacks(s->slirp) : "there is none without walls");
   row(walls && s->agent && layers_work(s->agent, false), "system of its own",
       "--system DIR works, over a tree that is yours",
-      "there can be none: it takes walls, Linux 5.11 or later, and a file"
-      " system with extended attributes that is no overlay. Use --system host");
+      "there can be none: it takes walls, Linux 5.11 or later (5.19 and the"
+      " right to mount, for root), and a file system with extended attributes"
+      " that is no overlay. Use --system host");
   row(walls && s->agent && layers_work(s->agent, true), "range of users",
       "--uids range works, with systems of their own",
       "there can be none: it takes such a system, uidmap, and lines in"
       " /etc/subuid and /etc/subgid. Install uidmap, and use usermod"
       " --add-subuids 100000-165535 --add-subgids 100000-165535 NAME");
-  row(geteuid() != 0, "server's user",
-      "is not root: what leaves a capsule has only this user's rights",
-      "is root, and so is what leaves a capsule. Run wrenn-local as an ordinary"
-      " user");
-  row(walls && geteuid() != 0, "processes", "a capsule has at most 2048",
+  bool other = root_is_real() && walls && s->agent && launch_works(s->agent);
+  row(geteuid() != 0 || other, "server's user",
+      geteuid() == 0
+          ? "is root, but what leaves a capsule is a user who owns nothing else"
+          : "is not root: what leaves a capsule has only this user's rights",
+      "is root, and so is what leaves a capsule. Run wrenn-local, with walls,"
+      " as an ordinary user");
+  row(walls && (geteuid() != 0 || other), "processes",
+      "a capsule has at most 2048",
       "are not limited: the kernel does not count those of root. Run"
       " wrenn-local, with walls, as an ordinary user");
   row(sizes, "/run, /dev/shm", "have at most 64 and 256 MiB",

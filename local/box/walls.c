@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "box/accounts.h"
+#include "box/launch.h"
 #include "box/layers.h"
 #include "box/uplink.h"
 
@@ -49,16 +50,22 @@ static const struct {
                    {"opt", 0755},
                    {"home/wrenn-user", 0755}};
 
-/* A symbolic link in place of a folder could lead anywhere on the host. */
+/* A symbolic link in place of a folder could lead anywhere on the host. The
+ * folders are whose the capsule is. */
 static int make_folder(int top, const char *name, mode_t mode) {
-  struct stat info;
+  struct stat info, owner;
   if (fstatat(top, name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
     if (S_ISDIR(info.st_mode))
       return 0;
     if (unlinkat(top, name, 0))
       return -1;
   }
-  return mkdirat(top, name, mode) || fchmodat(top, name, mode, 0) ? -1 : 0;
+  return fstat(top, &owner) || mkdirat(top, name, mode) ||
+                 fchmodat(top, name, mode, 0) ||
+                 fchownat(top, name, owner.st_uid, owner.st_gid,
+                          AT_SYMLINK_NOFOLLOW)
+             ? -1
+             : 0;
 }
 
 /* Removes what is not a folder where something is going to be mounted or
@@ -250,10 +257,10 @@ static void put_resolver(words *w) {
   words_add_all(w, "--ro-bind", path, path);
 }
 
-/* Root inside has only the rights of the server's user, but if that is root
- * too, capabilities matter: CAP_SYS_ADMIN would allow to remount the system
- * folders writable. Only those capabilities remain that programs expect of root
- * in a container. */
+/* Root inside has the rights of somebody else outside, who may be root of a
+ * container, though: CAP_SYS_ADMIN would allow to remount the system folders
+ * writable. Only those capabilities remain that programs expect of root in a
+ * container. */
 static void put_namespaces(words *w, const account *user, bool private_network,
                            bool range) {
   static const char *const kept[] = {
@@ -311,9 +318,10 @@ static void put_additions(words *w, const sandbox_options *options) {
 }
 
 void walls_put(words *w, const sandbox_options *options) {
+  sandbox_options staged = *options;
   bool own = options->system != NULL;
-  if (own)
-    layers_put(w, options);
+  launch_put(w, &staged);
+  options = &staged;
   words_add(w, options->bwrap);
   put_namespaces(w, options->user, options->private_network,
                  own && options->range);
@@ -327,9 +335,11 @@ void walls_put(words *w, const sandbox_options *options) {
   }
   put_proc(w);
   put_devices(w, options->sizes);
-  for (size_t i = 0; i < options->bind_count; i++)
-    words_add_all(w, "--bind", options->binds[i].host,
-                  options->binds[i].inside);
+  for (size_t i = 0; i < options->bind_count; i++) {
+    words_add(w, "--bind");
+    launch_put_bind(w, options, i);
+    words_add(w, options->binds[i].inside);
+  }
   words_add_all(w, "--ro-bind", options->agent, WALLS_AGENT);
   if (own)
     put_additions(w, options);
@@ -339,7 +349,7 @@ void walls_put(words *w, const sandbox_options *options) {
 }
 
 const char *walls_program(const sandbox_options *options) {
-  return options->system ? options->agent : options->bwrap;
+  return launch_needed(options) ? options->agent : options->bwrap;
 }
 
 bool walls_work(const char *bwrap, bool private_network, bool sizes) {

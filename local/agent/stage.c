@@ -1,0 +1,109 @@
+#include "agent/stage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* No capsule has the host's. */
+#define STAGE "/sys"
+
+#define MAX_LEVEL 500
+
+typedef struct heir {
+  uid_t user;
+  gid_t group;
+} heir;
+
+/* Gives what is root's to the heir, the outermost last, so that what was cut
+ * off is done again. Another capsule may be at work in there: no link is
+ * followed. */
+/* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
+static bool give(int above, const char *name, const heir *to, unsigned level) {
+  const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  struct stat info;
+  struct dirent *child;
+  int fd = openat(above, name, flags);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  bool ok = level < MAX_LEVEL &&
+            (dir || (fd < 0 &&
+                     (errno == ENOTDIR || errno == ELOOP || errno == ENOENT)));
+  if (fd >= 0 && !dir)
+    close(fd);
+  while (ok && dir && (child = readdir(dir)))
+    if (strcmp(child->d_name, ".") != 0 && strcmp(child->d_name, "..") != 0)
+      ok = give(dirfd(dir), child->d_name, to, level + 1);
+  if (dir)
+    closedir(dir);
+  if (!ok || fstatat(above, name, &info, AT_SYMLINK_NOFOLLOW))
+    return ok && errno == ENOENT;
+  return info.st_uid != 0 ||
+         fchownat(above, name, to->user, to->group, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool inherit(const char *path) {
+  heir to = {0};
+  struct stat info;
+  if (stat(path, &info))
+    return false;
+  return info.st_uid != 0 ||
+         (range_root(&to.user, &to.group) && give(AT_FDCWD, path, &to, 0));
+}
+
+static bool make_place(const char *path, const char *place) {
+  struct stat info;
+  if (stat(path, &info))
+    return false;
+  if (S_ISDIR(info.st_mode))
+    return mkdir(place, 0755) == 0;
+  int fd = open(place, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  return fd >= 0 && close(fd) == 0;
+}
+
+/* Without the right to mount (as in many containers) root still has it in a
+ * user namespace of everybody. */
+static bool begin(void) {
+  return (unshare(CLONE_NEWNS) == 0 ||
+          (range_enter(RANGE_ALL, NULL, NULL) && unshare(CLONE_NEWNS) == 0)) &&
+         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+         mount("stage", STAGE, "tmpfs", MS_NOSUID | MS_NODEV,
+               "mode=755,size=65536") == 0;
+}
+
+static bool put_tree(pid_t inside, void *arg) {
+  char **word = arg;
+  if (!word || stage_put_tree(word[0], word[1], inside))
+    return true;
+  fprintf(stderr,
+          "wrenn-local: %s cannot be given other owners: %s. For root it takes"
+          " Linux 5.19 or later, the right to mount, and a file system with"
+          " idmapped mounts\n",
+          word[0], strerror(errno));
+  return false;
+}
+
+char **stage_enter(char **words, range_kind kind) {
+  char **word = words, **tree = NULL;
+  bool ok = begin() && setgroups(0, NULL) == 0;
+  for (; ok && word[0] && word[1] && word[2]; word += 3) {
+    const bool own = !strcmp(word[0], "own");
+    if (!strcmp(word[0], "tree"))
+      tree = word + 1;
+    else if (!own && strcmp(word[0], "show") != 0)
+      break;
+    ok = (!own || inherit(word[1])) && make_place(word[1], word[2]) &&
+         (tree == word + 1 ||
+          mount(word[1], word[2], NULL, MS_BIND | MS_REC, NULL) == 0);
+  }
+  if (ok)
+    return range_enter(kind, put_tree, tree) ? word : NULL;
+  fprintf(stderr, "wrenn-local: what a capsule needs cannot be mounted: %s\n",
+          strerror(errno));
+  return NULL;
+}

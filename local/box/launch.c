@@ -1,0 +1,58 @@
+#include "box/launch.h"
+
+#include "box/layers.h"
+#include "util/root.h"
+
+/* The agent mounts there what whoever is not root could not reach. */
+#define STAGE "/sys"
+
+bool launch_needed(const sandbox_options *options) {
+  return options->system || root_is_real();
+}
+
+static void stage(words *w, const char *how, const char **path,
+                  const char *place) {
+  if (!*path)
+    return;
+  words_add_all(w, how, *path, place);
+  *path = place;
+}
+
+static void put_stage(words *w, sandbox_options *o) {
+  stage(w, "own", &o->folder, STAGE "/capsule");
+  stage(w, "own", &o->etc, STAGE "/etc");
+  stage(w, "show", &o->agent, STAGE "/agent");
+  stage(w, "show", &o->bwrap, STAGE "/bwrap");
+  stage(w, "tree", &o->system, STAGE "/tree");
+  for (size_t i = 0; i < o->bind_count; i++) {
+    words_add_all(w, "own", o->binds[i].host);
+    launch_put_bind(w, o, i);
+  }
+}
+
+void launch_put(words *w, sandbox_options *options) {
+  if (!launch_needed(options))
+    return;
+  words_add_all(w, "launch",
+                options->system && options->range ? "range" : "one");
+  if (root_is_real())
+    put_stage(w, options);
+  if (options->system)
+    layers_put(w, options);
+  words_add(w, "--");
+}
+
+void launch_put_bind(words *w, const sandbox_options *options, size_t index) {
+  if (root_is_real())
+    words_addf(w, STAGE "/bind-%zu", index);
+  else
+    words_add(w, options->binds[index].host);
+}
+
+bool launch_works(const char *agent) {
+  words w = {0};
+  words_add_all(&w, "launch", "one", "--", "/bin/true");
+  bool ok = words_run(&w, agent, true);
+  words_free(&w);
+  return ok;
+}
