@@ -70,6 +70,9 @@ local function hold(host, capsule, say, name, source, pid)
   end
   check(source:read())
   source:close()
+  if pid then -- what nobody reads is still printed, and takes a processor
+    check(capsule.commands:kill(pid, { tree = true }))
+  end
 end
 
 -- A terminal that was paused for many of its pings answers the next one. It has
