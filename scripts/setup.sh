@@ -45,6 +45,7 @@ lua-socket             what it waits with
 libwebsockets-dev      another WebSocket, as server in the specs and a yardstick
 neovim                 a host to test in'
 dev_packages='
+ninja-build            runs the compilers
 clang                  the second compiler
 clang-format           checks the layout of C code
 clang-tidy             checks C code
