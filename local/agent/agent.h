@@ -46,7 +46,7 @@ typedef struct agent_reply {
   int fd_count;
 } agent_reply;
 
-/* Sets a failure with a formatted message. */
+/* order.c: sets a failure with a formatted message. */
 void agent_fail(agent_reply *reply, const char *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -126,7 +126,7 @@ void agent_resume(agent *a);
 void agent_usage(const agent *a, agent_reply *reply);
 void agent_kill_all(const agent *a);
 
-/* Closes all descriptors from this one on. */
+/* close.c: closes all descriptors from this one on. */
 bool agent_close_from(int first);
 
 #endif

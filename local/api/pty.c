@@ -14,13 +14,6 @@
 
 #define HIGH ((size_t)512 * 1024)
 
-void terminal_unref(terminal *t) {
-  if (--t->refs > 0)
-    return;
-  wrenn_buf_free(&t->queue);
-  free(t);
-}
-
 static wrenn_buf begin_frame(const char *type) {
   wrenn_buf frame = {0};
   json_object(&frame, NULL);

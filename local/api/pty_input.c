@@ -20,6 +20,13 @@ static void on_nothing(void *arg, const sandbox_reply *reply) {
   (void)reply;
 }
 
+void terminal_unref(terminal *t) {
+  if (--t->refs > 0)
+    return;
+  wrenn_buf_free(&t->queue);
+  free(t);
+}
+
 static message first(const terminal *t) {
   message m;
   memcpy(&m, t->queue.data, sizeof(m));
