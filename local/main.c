@@ -24,6 +24,7 @@
 #include "proxy/proxy.h"
 #include "util/clock.h"
 #include "util/data.h"
+#include "util/root.h"
 #include "util/tree.h"
 #include "wrenn.h"
 
@@ -59,6 +60,7 @@ typedef struct program {
   uv_signal_t signals[3];
   uv_process_t command;
   bool command_runs, sizes;
+  bool is_root; /* of the machine */
   int exit_status;
 } program;
 
@@ -317,6 +319,7 @@ static void try_system(program *p) {
                        .agent = p->agent,
                        .system = p->system,
                        .range = p->options.range,
+                       .is_root = p->is_root,
                        .etc = p->etc,
                        .user = p->options.user,
                        .private_network = p->options.private_network,
@@ -371,6 +374,7 @@ static _Noreturn void check(program *p, uint64_t open_files) {
                     .agent = find_agent(p) ? p->agent : NULL,
                     .slirp =
                         find_in_path("slirp4netns", p->slirp) ? p->slirp : NULL,
+                    .is_root = p->is_root,
                     .open_files = open_files};
   exit(survey_print(&s) ? 0 : 1);
 }
@@ -504,6 +508,7 @@ int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "template"))
     return shelf_command(argc - 1, argv + 1);
   p.options = parse(argc, argv);
+  p.is_root = root_is_real();
   uint64_t open_files = raise_limit(&p.server.http.open_files);
   if (p.options.check)
     check(&p, p.server.http.open_files);
@@ -558,6 +563,7 @@ int main(int argc, char **argv) {
                           .bwrap = p.options.bwrap ? p.bwrap : NULL,
                           .agent = p.agent,
                           .range = p.options.range,
+                          .is_root = p.is_root,
                           .etc = p.etc,
                           .user = p.options.user,
                           .open_files = open_files,

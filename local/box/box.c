@@ -27,6 +27,7 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .agent = b->site->agent,
                                    .system = b->system,
                                    .range = b->site->range,
+                                   .is_root = b->site->is_root,
                                    .etc = b->site->etc,
                                    .user = b->site->user,
                                    .binds = binds,

@@ -19,6 +19,7 @@ typedef struct box_site {
   const char *bwrap;          /* its path; NULL: no walls */
   const char *agent;          /* path of wrenn-agent */
   bool range;                 /* systems of their own have many users */
+  bool is_root;               /* the server is root of the machine */
   const char *etc;            /* folder with the files of accounts.h */
   const struct account *user; /* the default user of commands */
   uint64_t open_files;        /* a command's limit of descriptors */

@@ -3,11 +3,8 @@
 #include "box/layers.h"
 #include "util/root.h"
 
-/* The agent mounts there what whoever is not root could not reach. */
-#define STAGE "/sys"
-
 bool launch_needed(const sandbox_options *options) {
-  return options->system || root_is_real();
+  return options->system || options->is_root;
 }
 
 static void stage(words *w, const char *how, const char **path,
@@ -19,11 +16,11 @@ static void stage(words *w, const char *how, const char **path,
 }
 
 static void put_stage(words *w, sandbox_options *o) {
-  stage(w, "own", &o->folder, STAGE "/capsule");
-  stage(w, "own", &o->etc, STAGE "/etc");
-  stage(w, "show", &o->agent, STAGE "/agent");
-  stage(w, "show", &o->bwrap, STAGE "/bwrap");
-  stage(w, "tree", &o->system, STAGE "/tree");
+  stage(w, "own", &o->folder, ROOT_STAGE "/capsule");
+  stage(w, "own", &o->etc, ROOT_STAGE "/etc");
+  stage(w, "show", &o->agent, ROOT_STAGE "/agent");
+  stage(w, "show", &o->bwrap, ROOT_STAGE "/bwrap");
+  stage(w, "tree", &o->system, ROOT_STAGE "/tree");
   for (size_t i = 0; i < o->bind_count; i++) {
     words_add_all(w, "own", o->binds[i].host);
     launch_put_bind(w, o, i);
@@ -35,7 +32,7 @@ void launch_put(words *w, sandbox_options *options) {
     return;
   words_add_all(w, "launch",
                 options->system && options->range ? "range" : "one");
-  if (root_is_real())
+  if (options->is_root)
     put_stage(w, options);
   if (options->system)
     layers_put(w, options);
@@ -43,8 +40,8 @@ void launch_put(words *w, sandbox_options *options) {
 }
 
 void launch_put_bind(words *w, const sandbox_options *options, size_t index) {
-  if (root_is_real())
-    words_addf(w, STAGE "/bind-%zu", index);
+  if (options->is_root)
+    words_addf(w, ROOT_STAGE "/bind-%zu", index);
   else
     words_add(w, options->binds[index].host);
 }

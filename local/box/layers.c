@@ -41,7 +41,7 @@ bool layers_try(const sandbox_options *options) {
   return ok;
 }
 
-bool layers_work(const char *agent, bool range) {
+bool layers_work(const char *agent, bool range, bool is_root) {
   const char *base = getenv("TMPDIR");
   char both[PATH_MAX], folder[PATH_MAX + 8], tree[PATH_MAX + 8];
   words w = {0};
@@ -51,7 +51,8 @@ bool layers_work(const char *agent, bool range) {
     return false;
   snprintf(folder, sizeof(folder), "%s/own", both);
   snprintf(tree, sizeof(tree), "%s/tree", both);
-  sandbox_options o = {.folder = folder, .system = tree, .range = range};
+  sandbox_options o = {
+      .folder = folder, .system = tree, .range = range, .is_root = is_root};
   launch_put(&w, &o);
   words_add(&w, "/bin/true");
   bool ok = mkdir(tree, 0700) == 0 && mkdir(folder, 0700) == 0 &&

@@ -22,6 +22,6 @@ void layers_put(words *w, const sandbox_options *options);
 bool layers_try(const sandbox_options *options);
 
 /* Tries whether there can be any here; or such that have a range of users. */
-bool layers_work(const char *agent, bool range);
+bool layers_work(const char *agent, bool range, bool is_root);
 
 #endif

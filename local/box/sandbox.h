@@ -45,6 +45,7 @@ typedef struct sandbox_options {
   const char *system; /* a tree that it has a layer of its own over; NULL: the
                          host's system folders */
   bool range;         /* such a system has a range of users */
+  bool is_root;       /* the server is root of the machine */
   const char *etc;    /* folder with the files of accounts.h */
   const struct account *user;
   const sandbox_bind *binds;

@@ -12,7 +12,6 @@
 #include "box/layers.h"
 #include "box/uplink.h"
 #include "box/walls.h"
-#include "util/root.h"
 
 /* What limits all capsules together, where each by itself cannot be. */
 #define WHOLE                                                                  \
@@ -79,17 +78,17 @@ bool survey_print(const survey *s) {
       "there can be no network namespaces: use --network host");
   row(walls && !uplink_lacks(s->slirp), "way out", "--network outgoing works",
       walls ? uplink_lacks(s->slirp) : "there is none without walls");
-  row(walls && s->agent && layers_work(s->agent, false), "system of its own",
-      "--system DIR works, over a tree that is yours",
+  row(walls && s->agent && layers_work(s->agent, false, s->is_root),
+      "system of its own", "--system DIR works, over a tree that is yours",
       "there can be none: it takes walls, Linux 5.11 or later (5.19 and the"
       " right to mount, for root), and a file system with extended attributes"
       " that is no overlay. Use --system host");
-  row(walls && s->agent && layers_work(s->agent, true), "range of users",
-      "--uids range works, with systems of their own",
+  row(walls && s->agent && layers_work(s->agent, true, s->is_root),
+      "range of users", "--uids range works, with systems of their own",
       "there can be none: it takes such a system, uidmap, and lines in"
       " /etc/subuid and /etc/subgid. Install uidmap, and use usermod"
       " --add-subuids 100000-165535 --add-subgids 100000-165535 NAME");
-  bool other = root_is_real() && walls && s->agent && launch_works(s->agent);
+  bool other = s->is_root && walls && s->agent && launch_works(s->agent);
   row(geteuid() != 0 || other, "server's user",
       geteuid() == 0
           ? "is root, but what leaves a capsule is a user who owns nothing else"

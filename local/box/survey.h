@@ -13,6 +13,7 @@ typedef struct survey {
   const char *bwrap; /* its path; NULL: there is none */
   const char *agent; /* its path; NULL: there is none */
   const char *slirp; /* the same, of slirp4netns */
+  bool is_root;      /* of the machine */
   uint64_t open_files;
 } survey;
 

@@ -8,4 +8,8 @@
  * root may become is decided already, and there is nobody else to be. */
 bool root_is_real(void);
 
+/* Where what a capsule of such a root is made of is mounted before it starts.
+ * No capsule has the host's. */
+#define ROOT_STAGE "/sys"
+
 #endif
