@@ -5,17 +5,22 @@
  * the server. Those of root it gives up first (stage.h).
  *
  *   launch one|range [STAGED...] [over FOLDER TREE PLACE...] -- PROGRAM ...
+ *   launch join DESCRIPTOR DEVICE -- PROGRAM ...
  *   launch remove PATH
  *   launch copy FROM TO
  *
  * In FOLDER are `upper`, which gets all changes, `work`, and `root`, where the
  * result appears. The places are where bubblewrap is going to mount something.
+ * With `join` it makes no namespace, but enters that of the descriptor, of a
+ * capsule, so that the program has no more rights than the capsule's root.
  * The other forms are for what belongs to the users of a range.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -108,6 +113,10 @@ static char **put_system(char **word) {
     fail(folder);
     return NULL;
   }
+  if (unshare(CLONE_NEWNS)) {
+    fail("cannot create a mount namespace");
+    return NULL;
+  }
   if (!put_overlay(tree)) {
     fprintf(stderr,
             "wrenn-local: cannot put an overlay on %s: %s. It takes Linux 5.11"
@@ -124,11 +133,31 @@ static char **put_system(char **word) {
   return word;
 }
 
+/* Becomes root of the user namespace of this descriptor, and has no rights but
+ * its. The device remains open to it. */
+static bool join(int users, const char *device) {
+  if ((!root_is_real() || (stage_lend(device) && setgroups(0, NULL) == 0)) &&
+      setns(users, CLONE_NEWUSER) == 0 && setresgid(0, 0, 0) == 0 &&
+      setresuid(0, 0, 0) == 0)
+    return close(users) == 0;
+  fail("cannot enter a user namespace");
+  return false;
+}
+
+static int run(char **word) {
+  if (!*word || strcmp(*word, "--") != 0 || !word[1])
+    return 2;
+  execv(word[1], word + 1);
+  return fail(word[1]);
+}
+
 int agent_launch(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "remove"))
     return enter_for_files() ? remove_all(argv[2]) : EPERM;
   if (argc == 4 && !strcmp(argv[1], "copy"))
     return enter_for_files() ? copy_all(argv[2], argv[3]) : EPERM;
+  if (argc >= 6 && !strcmp(argv[1], "join"))
+    return join((int)strtol(argv[2], NULL, 10), argv[3]) ? run(argv + 4) : 1;
   if (argc < 4)
     return 2;
   char **word = argv + 2;
@@ -139,12 +168,7 @@ int agent_launch(int argc, char **argv) {
     word = NULL;
   if (!word)
     return 1;
-  if (unshare(CLONE_NEWNS))
-    return fail("cannot create a mount namespace");
   if (*word && !strcmp(*word, "over") && !(word = put_system(word + 1)))
     return 1;
-  if (!*word || strcmp(*word, "--") != 0 || !word[1])
-    return 2;
-  execv(word[1], word + 1);
-  return fail(word[1]);
+  return run(word);
 }

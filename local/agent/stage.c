@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* No capsule has the host's. */
-#define STAGE "/sys"
+#include "util/root.h"
 
 #define MAX_LEVEL 500
 
@@ -66,14 +65,30 @@ static bool make_place(const char *path, const char *place) {
   return fd >= 0 && close(fd) == 0;
 }
 
+static bool put_stage(unsigned long flags) {
+  return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+         mount("stage", ROOT_STAGE, "tmpfs", MS_NOSUID | flags,
+               "mode=755,size=65536") == 0;
+}
+
 /* Without the right to mount (as in many containers) root still has it in a
  * user namespace of everybody. */
 static bool begin(void) {
   return (unshare(CLONE_NEWNS) == 0 ||
           (range_enter(RANGE_ALL, NULL, NULL) && unshare(CLONE_NEWNS) == 0)) &&
-         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-         mount("stage", STAGE, "tmpfs", MS_NOSUID | MS_NODEV,
-               "mode=755,size=65536") == 0;
+         put_stage(MS_NODEV);
+}
+
+bool stage_lend(const char *device) {
+  static const char own[] = ROOT_STAGE "/device";
+  struct stat info;
+  if (stat(device, &info))
+    return false;
+  return (info.st_mode & S_IROTH && info.st_mode & S_IWOTH) ||
+         (unshare(CLONE_NEWNS) == 0 && put_stage(MS_NOEXEC) &&
+          mknod(own, (info.st_mode & S_IFMT) | 0666, info.st_rdev) == 0 &&
+          chmod(own, 0666) == 0 &&
+          mount(own, device, NULL, MS_BIND, NULL) == 0);
 }
 
 static bool put_tree(pid_t inside, void *arg) {

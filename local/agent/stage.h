@@ -22,6 +22,10 @@
  * stderr. */
 char **stage_enter(char **words, range_kind kind);
 
+/* Lets everybody in a mount namespace of this process open a device that is
+ * root's; false with errno. */
+bool stage_lend(const char *device);
+
 /* Mounts a tree with the users of this process's user namespace in the place of
  * those with the same numbers; false with errno. */
 bool stage_put_tree(const char *tree, const char *place, pid_t inside);

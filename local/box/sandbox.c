@@ -41,7 +41,7 @@ struct sandbox {
   list queue;   /* the orders that have not been sent */
   bool stopping;
   uplink uplink;
-  const char *slirp;
+  const char *agent, *slirp;
   bool ready;
   bool linked; /* the uplink is there and counts as a handle */
   unsigned open_handles;
@@ -174,8 +174,8 @@ static void link_up(sandbox *s) {
                        .settled = on_linked,
                        .gone = on_end_of_one,
                        .arg = s};
-  s->linked = s->slirp && uplink_start(&s->uplink, s->process.loop, s->slirp,
-                                       s->process.pid);
+  s->linked = s->slirp && uplink_start(&s->uplink, s->process.loop, s->agent,
+                                       s->slirp, s->process.pid);
   if (s->linked)
     s->open_handles++;
   else
@@ -337,6 +337,7 @@ sandbox *sandbox_start(const sandbox_options *options) {
     free(s);
     return NULL;
   }
+  s->agent = options->agent;
   s->slirp = options->slirp;
   s->fd = ends[0];
   fcntl(s->fd, F_SETFL, O_NONBLOCK);

@@ -117,22 +117,29 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal) {
     settle(u, false);
 }
 
-bool uplink_start(uplink *u, uv_loop_t *loop, const char *slirp, pid_t bwrap) {
+bool uplink_start(uplink *u, uv_loop_t *loop, const char *agent,
+                  const char *slirp, pid_t bwrap) {
   int ends[2] = {-1, -1}, told[2] = {-1, -1}, network, owner;
-  char *args[] = {(char *)slirp,
+  char *args[] = {"launch",
+                  "join",
+                  "5",
+                  TUN,
+                  "--",
+                  (char *)slirp,
+                  "--enable-sandbox",
+                  "--enable-seccomp",
                   "--configure",
                   "--mtu=65520",
                   "--disable-host-loopback",
                   "--exit-fd=3",
                   "--ready-fd=4",
                   "--netns-type=path",
-                  "--userns-path=/proc/self/fd/5",
                   "/proc/self/fd/6",
                   "tap0",
                   NULL};
   uv_stdio_container_t stdio[COUNT] = {
       {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
-  const uv_process_options_t options = {.file = slirp,
+  const uv_process_options_t options = {.file = agent,
                                         .args = args,
                                         .exit_cb = on_exit_of,
                                         .flags = UV_PROCESS_DETACHED,

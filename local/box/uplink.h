@@ -32,9 +32,11 @@ void uplink_put_walls(words *w, const char *folder, const char *place);
  * nothing does. */
 const char *uplink_lacks(const char *slirp);
 
-/* Starts it, for the capsule whose bubblewrap has this pid; false if it cannot
- * be started: then nothing is to be stopped. `settled` follows. */
-bool uplink_start(uplink *u, uv_loop_t *loop, const char *slirp, pid_t bwrap);
+/* Starts it with the help of the agent, for the capsule whose bubblewrap has
+ * this pid; false if it cannot be started: then nothing is to be stopped.
+ * `settled` follows. */
+bool uplink_start(uplink *u, uv_loop_t *loop, const char *agent,
+                  const char *slirp, pid_t bwrap);
 
 /* Ends it; `gone` follows. */
 void uplink_stop(uplink *u);
