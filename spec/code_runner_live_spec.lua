@@ -249,11 +249,29 @@ walled("a machine without Jupyter", function()
 end)
 
 walled("a code runner on a private network", function()
-  it("works as on the host's", function()
+  it("listens on its port, for the proxy and for what is inside", function()
     local s = server.start("--network none --generation 0.3")
     local code = assert(runner.Capsule.create(s:options({ wait = true })))
+    local function is_version()
+      local result = assert(code.commands:run("curl -s --noproxy '*'"
+        .. " http://localhost:8888/api"))
+      return result.stdout:find('{"version": "', 1, true) ~= nil
+    end
     assert.are.equal("4", assert(code:run_code("2 * 2",
       { jupyter_timeout = 120 })).text)
+    assert.is_true(is_version())
+    -- And again where the capsule has been paused, and with a new kernel.
+    assert(code:run_code("kept = 3"))
+    assert(code:pause({ wait = true }))
+    assert(code:resume({ wait = true }))
+    assert.is_true(is_version())
+    assert.are.equal("3", assert(code:run_code("kept")).text)
+    local context = assert(code:create_context())
+    assert.are.equal("5", assert(code:run_code("5", { context = context,
+      jupyter_timeout = 120 })).text)
+    assert(code:restart_context(context))
+    assert.are.equal("6", assert(code:run_code("6", { context = context,
+      jupyter_timeout = 120 })).text)
     s:stop()
   end)
 end)

@@ -45,7 +45,7 @@ static bool wants_jupyter(const box *b) {
 }
 
 bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]) {
-  if (port != JUPYTER_PORT || !b->has_jupyter)
+  if (port != JUPYTER_PORT || !b->has_jupyter || b->site->private_network)
     return false;
   if (b->site->bwrap)
     snprintf(path, JUPYTER_SOCKET_MAX, "/run/jupyter.sock");
@@ -56,19 +56,21 @@ bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]) {
 
 /* The kernelspec is the host's python3, which the real server offers only under
  * that name; the lenient mode adds the name `wrenn`. Kernels talk to the server
- * through sockets too, where paths are short enough, because ports would be
- * open to everybody. The default limits on output are meant for notebooks on a
- * screen. $1: the kernelspec, $2: the server's socket, $3: the transport of
- * kernels, $4: the capsule's folder, $5: the additional name. */
+ * through sockets, where paths are short enough, because ports might be open to
+ * everybody. The default limits on output are meant for notebooks on a screen.
+ * $1: the kernelspec, $2: the server's socket, empty if it listens on the port,
+ * $3: the transport of kernels, $4: the capsule's folder, $5: the additional
+ * name. */
 static const char line[] =
     "export JUPYTER_PATH=\"$4/var/lib/jupyter\"; "
     "export JUPYTER_RUNTIME_DIR=\"$JUPYTER_PATH/run\"; "
-    "rm -rf \"$JUPYTER_RUNTIME_DIR\" \"$2\"; "
+    "rm -rf \"$JUPYTER_RUNTIME_DIR\" ${2:+\"$2\"}; "
     "mkdir -p \"$JUPYTER_PATH/kernels\" && "
     "for name in python3 $5; do"
     "  ln -sfn \"$1\" \"$JUPYTER_PATH/kernels/$name\"; done && "
     "exec jupyter-server --no-browser --allow-root "
-    "--ServerApp.sock=\"$2\" --ServerApp.token= --ServerApp.password= "
+    "--ServerApp.ip=127.0.0.1 --ServerApp.port=8888 --ServerApp.port_retries=0 "
+    "${2:+--ServerApp.sock=\"$2\"} --ServerApp.token= --ServerApp.password= "
     "--ServerApp.disable_check_xsrf=True \"--ServerApp.allow_origin=*\" "
     "--ServerApp.root_dir=\"$HOME\" --KernelManager.transport=\"$3\" "
     "--ServerApp.iopub_data_rate_limit=1e12 "
@@ -84,13 +86,14 @@ static void on_started(void *arg, const sandbox_reply *reply) {
 }
 
 void jupyter_start(box *b) {
-  char socket[JUPYTER_SOCKET_MAX];
+  char socket[JUPYTER_SOCKET_MAX] = "";
   const char *kernel = first_there(b->system, kernels, COUNT(kernels));
   wrenn_buf order = {0};
   const wrenn_json none = {.type = WRENN_JSON_NULL};
   b->has_jupyter = kernel && wants_jupyter(b);
-  if (!jupyter_socket(b, JUPYTER_PORT, socket))
+  if (!b->has_jupyter)
     return;
+  jupyter_socket(b, JUPYTER_PORT, socket);
   json_text(&order, "op", "spawn");
   json_text(&order, "cwd", "~");
   json_text(&order, "cmd", "/bin/sh");

@@ -1,7 +1,8 @@
 /*
- * Capsules of the template code-runner-beta run the host's Jupyter server.
- * Capsules on the host's network cannot all listen on port 8888, so Jupyter
- * listens on a socket file, which stands for that port.
+ * Capsules of the template code-runner-beta run the host's Jupyter server, on
+ * port 8888. Those on the host's network share its ports and cannot all listen
+ * on that one: there Jupyter listens on a socket file instead, which stands for
+ * the port.
  */
 #ifndef WRENN_LOCAL_BOX_JUPYTER_H
 #define WRENN_LOCAL_BOX_JUPYTER_H
@@ -25,7 +26,7 @@ bool jupyter_installed(const char *system);
 void jupyter_start(box *b);
 
 /* Returns the socket file, as the capsule sees it, that stands for a port.
- * False for ordinary ports. */
+ * False for those that are what they seem. */
 bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]);
 
 #endif
