@@ -45,6 +45,11 @@ except OSError as e:
     print(count, e.strerror, flush=True)
 signal.pause()']]
 
+-- A thousand processes that start others, which end at once: all want the
+-- kernel's locks of the same few files.
+local STORM = "i=0; while [ $i -lt 1000 ]; do i=$((i+1));"
+  .. " while :; do %s; done & done; wait"
+
 -- A group of processes that may have 300 MB; nil if none can be made here.
 local function make_group()
   local path = disk.shell(([[
@@ -126,6 +131,18 @@ walls.only(describe, pending)("one capsule among ten others", function()
     assert(one:destroy({ wait = true }))
     others_answer(before)
   end)
+
+  for _, each in ipairs({ "(:)", "/bin/true" }) do
+    it("starts processes without end: " .. each, function()
+      start("exec \"$@\"")
+      local before = ask()
+      assert.are.equal(-1, -- by a signal
+        assert(one.commands:run(STORM:format(each), { timeout = 120 }))
+          .exit_code)
+      others_answer(before)
+      assert.are.equal("42\n", assert(one.commands:run("echo 42")).stdout)
+    end)
+  end
 
   it("fills the disk", function()
     start(ON_SMALL_DISK, "--data FOLDER")

@@ -30,6 +30,11 @@ typedef struct agent {
   pid_t
       *asleep; /* while paused: processes that were stopped before the pause */
   size_t asleep_count;
+  pid_t *commands; /* that have not ended */
+  size_t command_count, command_cap;
+  long latest; /* the pid that was given away last, as agent_curb has seen it */
+  bool crowded;         /* it has found too many that run */
+  int64_t curbed;       /* it has ended as many, which has not been told */
   struct rusage reaped; /* the usage of children that have ended */
   struct {
     pid_t pid;  /* 0: free */
@@ -63,9 +68,9 @@ char *agent_string(const wrenn_json *order, const char *name);
 char *agent_path(const agent *a, const wrenn_json *order, const char *name,
                  agent_reply *reply);
 
-/* spawn.c */
-void agent_spawn(const agent *self, const wrenn_json *order,
-                 agent_reply *reply);
+/* spawn.c; returns the pid, or -1 if it has failed. */
+pid_t agent_spawn(const agent *self, const wrenn_json *order,
+                  agent_reply *reply);
 
 /* terminal.c: starts a command on a terminal, as its foreground process
  * group; `become` turns the new process into the command and does not return.
@@ -124,6 +129,10 @@ void agent_put_entry(const char *path, agent_reply *reply);
 void agent_pause(agent *a);
 void agent_resume(agent *a);
 void agent_usage(const agent *a, agent_reply *reply);
+
+/* Ends those that run if too many of them do and start others, and did so when
+ * it was called before. Returns whether none has started since then. */
+bool agent_curb(agent *a);
 void agent_kill_all(const agent *a);
 
 /* close.c: closes all descriptors from this one on. */

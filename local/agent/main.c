@@ -12,12 +12,21 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "box/channel.h"
 #include "util/json_out.h"
 
 #define CHANNEL_FD 3
+
+/* How often the agent looks whether there are too many processes, where there
+ * was none before, and else. */
+#define QUIET_MS 2000
+#define LOOK_MS 500
+
+/* As many ended processes are reaped before the next order is read. */
+#define REAP_MAX 256
 
 /* ---- replies ------------------------------------------------------------- */
 
@@ -100,7 +109,19 @@ static void do_usage(agent *a, const wrenn_json *order, agent_reply *reply) {
 }
 
 static void do_spawn(agent *a, const wrenn_json *order, agent_reply *reply) {
-  agent_spawn(a, order, reply);
+  if (a->command_count == a->command_cap) {
+    size_t cap = a->command_cap ? 2 * a->command_cap : 16;
+    pid_t *list = realloc(a->commands, cap * sizeof(*list));
+    if (!list) {
+      agent_fail(reply, "failed", "out of memory");
+      return;
+    }
+    a->commands = list;
+    a->command_cap = cap;
+  }
+  pid_t pid = agent_spawn(a, order, reply);
+  if (pid > 0)
+    a->commands[a->command_count++] = pid;
 }
 
 static void do_open_read(agent *a, const wrenn_json *order,
@@ -217,19 +238,37 @@ static void report(const agent *a, wrenn_buf *members) {
   wrenn_buf_free(members);
 }
 
-/* Reaps processes and reports them: wrenn-local knows which pids are
- * commands. */
-static void reap(agent *a) {
+static bool was_command(agent *a, pid_t pid) {
+  for (size_t i = 0; i < a->command_count; i++)
+    if (a->commands[i] == pid) {
+      a->commands[i] = a->commands[--a->command_count];
+      return true;
+    }
+  return false;
+}
+
+/* Reaps processes and reports the commands among them: of what these have left
+ * behind there may be any number. Returns whether there may be more. */
+static bool reap(agent *a) {
   int status;
-  pid_t pid;
-  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+  for (int i = 0; i < REAP_MAX; i++) {
     wrenn_buf text = {0};
-    if (was_worker(a, pid, status))
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0)
+      return false;
+    if (was_worker(a, pid, status) || !was_command(a, pid))
       continue;
     json_int(&text, "exited", pid);
     json_int(&text, "code", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
     report(a, &text);
   }
+  return true;
+}
+
+static int64_t now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static void serve(agent *a, int signals) {
@@ -238,14 +277,27 @@ static void serve(agent *a, int signals) {
   wrenn_buf ready = {0};
   json_bool(&ready, "ready", true);
   report(a, &ready);
+  bool more = false;
+  int64_t next = 0;
   for (;;) {
-    if (poll(polls, 2, -1) < 0 && errno != EINTR)
+    const int64_t now = now_ms();
+    if (now >= next)
+      next = now + (agent_curb(a) ? QUIET_MS : LOOK_MS);
+    if (a->curbed > 0) {
+      wrenn_buf text = {0};
+      json_int(&text, "curbed", a->curbed);
+      report(a, &text);
+      a->curbed = 0;
+    }
+    const int wait = more ? 0 : a->alone ? (int)(next - now) : -1;
+    if (poll(polls, 2, wait) < 0 && errno != EINTR)
       return;
     if (polls[1].revents) {
       struct signalfd_siginfo info;
       if (read(signals, &info, sizeof(info)) == sizeof(info))
-        reap(a);
+        more = true;
     }
+    more = more && reap(a);
     if (polls[0].revents) {
       channel_message message;
       channel_status status = channel_receive(a->channel, &message);
@@ -320,5 +372,6 @@ int main(int argc, char **argv) {
   serve(&a, signals);
   agent_kill_all(&a);
   free(a.asleep);
+  free(a.commands);
   return 0;
 }

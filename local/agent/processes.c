@@ -196,6 +196,66 @@ void agent_usage(const agent *a, agent_reply *reply) {
   json_int(&reply->detail, "disk_bytes", (int64_t)disk_bytes);
 }
 
+/* ---- too many ----------------------------------------------------------- */
+
+/* More that run, or wait in the kernel, than any machine has use for. */
+#define RUNNING_MAX 256
+/* From one look to the next: fewer do nobody any harm. */
+#define STARTS_MIN 32
+
+/* The pid that was given away last in this namespace; -1 if it cannot be
+ * told. */
+static long latest_pid(void) {
+  char text[128] = "";
+  FILE *file = fopen("/proc/loadavg", "re");
+  const char *last =
+      file && fgets(text, sizeof(text), file) ? strrchr(text, ' ') : NULL;
+  if (file)
+    fclose(file);
+  return last ? strtol(last, NULL, 10) : -1;
+}
+
+static bool runs(const relative *r) { return strchr("RD", r->state) != NULL; }
+
+/* Whole groups, so that no child of a fork under way is left. The agent's own
+ * has others in it. */
+static void end_running(agent *a, const family *tree) {
+  groups met = {0};
+  for (size_t i = 0; i < tree->count; i++)
+    if (runs(&tree->list[i])) {
+      a->curbed++;
+      if (tree->list[i].group != getpgrp())
+        note_group(&met, tree->list[i].group);
+      else
+        kill(tree->list[i].pid, SIGKILL);
+    }
+  for (size_t i = 0; i < met.count; i++)
+    kill(-met.list[i], SIGKILL);
+  free(met.list);
+}
+
+/* Each fork, exec and exit waits for its turn at locks that the kernel has for
+ * each file, and the C library's file is everybody's: hundreds of processes
+ * that do nothing else keep others, also on the host, from starting any. */
+bool agent_curb(agent *a) {
+  const long latest = latest_pid(), starts = latest - a->latest;
+  size_t running = 0;
+  if (!a->alone || (starts >= 0 && starts < STARTS_MIN)) {
+    a->crowded = false;
+    a->latest = latest;
+    return starts == 0 || !a->alone;
+  }
+  family tree = family_read(getpid());
+  for (size_t i = 0; i < tree.count; i++)
+    running += runs(&tree.list[i]);
+  if (running > RUNNING_MAX && a->crowded)
+    end_running(a, &tree);
+  free(tree.list);
+  a->crowded = running > RUNNING_MAX;
+  a->latest = latest;
+  return false;
+}
+
 /* In its own pid namespace the kernel does this when pid 1 ends. Otherwise
  * repeats until none is left, as a process may fork while the tree is read:
  * orphans become children of this process, so without children it is the last.

@@ -347,8 +347,8 @@ static void close_child_ends(plan *p) {
     close(p->err);
 }
 
-void agent_spawn(const agent *self, const wrenn_json *order,
-                 agent_reply *reply) {
+pid_t agent_spawn(const agent *self, const wrenn_json *order,
+                  agent_reply *reply) {
   agent here = *self, *a = &here;
   char *home = agent_string(order, "home");
   plan p = {.in = -1,
@@ -359,6 +359,7 @@ void agent_spawn(const agent *self, const wrenn_json *order,
             .uid = a->uid};
   struct stat info;
   wrenn_json pty, group;
+  pid_t pid = -1;
   if (home)
     here.home = home;
   p.cwd = agent_path(a, order, "cwd", reply);
@@ -378,7 +379,7 @@ void agent_spawn(const agent *self, const wrenn_json *order,
     goto out;
   }
   p.group = !p.pty && wrenn_json_get(order, "group", &group);
-  pid_t pid =
+  pid =
       p.pty ? agent_start_on_terminal(reply->fds[0], p.in, become, &p) : fork();
   if (pid == 0)
     become(&p);
@@ -393,4 +394,5 @@ out:
   free_list(p.envp);
   free(p.cwd);
   free(home);
+  return pid;
 }

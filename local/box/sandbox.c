@@ -195,6 +195,12 @@ static void on_message(sandbox *s, channel_message *message) {
     if (wrenn_json_get(&json, "code", &value))
       wrenn_json_int(&value, &code);
     s->hooks.exited(s->hooks.arg, number, (int)code);
+  } else if (wrenn_json_get(&json, "curbed", &value)) {
+    wrenn_json_int(&value, &number);
+    fprintf(stderr,
+            "wrenn-local: %lld processes of a capsule, which started others"
+            " without end, have been ended\n",
+            (long long)number);
   } else if (wrenn_json_get(&json, "id", &value)) {
     wrenn_json_int(&value, &number);
     on_answer(s, &json, number, message);
