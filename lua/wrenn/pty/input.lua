@@ -98,13 +98,25 @@ local function send_piece(self, piece)
     return nil, err
   end
   self.tokens = self.tokens - 1
-  self.sent_at = scheduler.now()
+  self.sent_at = self.counted_at
   return true
+end
+
+-- Takes what is left of the only pending piece. The next one has its place: the
+-- table need not grow.
+local function take_last(held)
+  local last = held[held.last]:sub(held.at)
+  held[held.last] = nil
+  held.first, held.last, held.at, held.bytes = 1, 0, 1, 0
+  return last
 end
 
 -- Takes the oldest pending input, up to one message.
 local function take_piece(self)
   local held, parts, room = self.held, {}, PIECE
+  if held.first == held.last and held.bytes <= room then
+    return take_last(held)
+  end
   while room > 0 and held.first <= held.last do
     local whole = held[held.first]
     local part = whole:sub(held.at, held.at + room - 1)
@@ -141,16 +153,19 @@ local function pump(self, all)
   return true
 end
 
+local pump_again
+
 -- Schedules the sending of the rest when nobody waits for it.
 local function pump_later(self)
-  if self.held.bytes == 0 or self.timers.pump then
-    return
+  if self.held.bytes > 0 and not self.timers.pump then
+    self.timers.pump = scheduler.after(1 / PER_SECOND, pump_again, self)
   end
-  self.timers.pump = scheduler.after(1 / PER_SECOND, function()
-    self.timers.pump = nil
-    pump(self)
-    pump_later(self)
-  end)
+end
+
+function pump_again(self)
+  self.timers.pump = nil
+  pump(self)
+  pump_later(self)
 end
 
 -- ---- waking ----------------------------------------------------------------
@@ -206,7 +221,7 @@ local function listen(self)
 end
 
 local function wake(self)
-  local deadline = scheduler.now() + WAKE_LIMIT
+  local deadline = self.deaf and scheduler.now() + WAKE_LIMIT
   while input.is_deaf(self) do
     if self.ended or not self.op then
       return nil, ended_error(self)

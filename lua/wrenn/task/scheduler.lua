@@ -499,11 +499,8 @@ local function is_settled(inbox)
   return inbox.first <= inbox.last or inbox.ended
 end
 
-local function drive_for(inbox)
-  local task = running or main
-  if task == main and not main.scopes[1] then
-    return drive(is_settled, inbox)
-  end
+-- Drives the loop for a task or a main program with limits of its own.
+local function drive_until_due(inbox, task)
   local ok, err = drive(function()
     return is_settled(inbox) or task:interruption()
   end)
@@ -511,6 +508,16 @@ local function drive_for(inbox)
     return nil, errors.locate(task:interruption())
   end
   return ok, err
+end
+
+-- Apart from the one above: LuaJIT compiles no function in which another one is
+-- made that uses its variables.
+local function drive_for(inbox)
+  local task = running or main
+  if task == main and not main.scopes[1] then
+    return drive(is_settled, inbox)
+  end
+  return drive_until_due(inbox, task)
 end
 
 local function unpark(waiter)
@@ -568,18 +575,17 @@ end
 --- was interrupted, the loop is lost or no event will come. `of_iterator`: the
 --- caller is an iterator called by a for loop.
 function scheduler.next(inbox, of_iterator)
-  while true do
-    local event = inbox:take()
-    if event then
-      return event
-    elseif inbox.ended then
-      return nil, inbox_of.gone()
-    end
-    local ok, err = wait_for(inbox, of_iterator)
-    if not ok then
-      return nil, err
-    end
+  local event = inbox:take()
+  if event then
+    return event
+  elseif inbox.ended then
+    return nil, inbox_of.gone()
   end
+  local ok, err = wait_for(inbox, of_iterator)
+  if not ok then
+    return nil, err
+  end
+  return scheduler.next(inbox, of_iterator)
 end
 
 --- Like next, for an iterator called by a for loop.

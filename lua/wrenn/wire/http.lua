@@ -183,6 +183,13 @@ local function attempt(client, request)
   return http.answer(event, client, request)
 end
 
+-- What a failed request is about may have to be woken for another attempt.
+local function revive(client, request, err)
+  return client.revive.answer(client, request, err, function()
+    return retry.run(client, request, attempt)
+  end)
+end
+
 --- Sends a request and waits for its answer.
 --- request: method, path, query, json or body with content_type, timeout, and
 --- what wrenn.wire.retry knows: reads, retries.
@@ -198,9 +205,7 @@ function http.request(client, request)
   if answer then
     return answer
   end
-  return client.revive.answer(client, request, err, function()
-    return retry.run(client, request, attempt)
-  end)
+  return revive(client, request, err)
 end
 
 local function no_answer(client, request, answer, why, value)
