@@ -15,6 +15,7 @@
 #include "api/api.h"
 #include "api/keys.h"
 #include "box/accounts.h"
+#include "box/cgroup.h"
 #include "box/layers.h"
 #include "box/survey.h"
 #include "box/uplink.h"
@@ -57,6 +58,7 @@ typedef struct program {
   data_folder data;
   char agent[PATH_MAX], bwrap[PATH_MAX], slirp[PATH_MAX], system[PATH_MAX];
   char etc[PATH_MAX + 8]; /* of its capsules */
+  cgroups cgroups;
   uv_signal_t signals[3];
   uv_process_t command;
   bool command_runs, sizes;
@@ -370,13 +372,17 @@ static bool find_agent(program *p) {
 }
 
 static _Noreturn void check(program *p, uint64_t open_files) {
+  cgroups_open(&p->cgroups);
   const survey s = {.bwrap = find_in_path("bwrap", p->bwrap) ? p->bwrap : NULL,
                     .agent = find_agent(p) ? p->agent : NULL,
                     .slirp =
                         find_in_path("slirp4netns", p->slirp) ? p->slirp : NULL,
                     .is_root = p->is_root,
+                    .cgroups = &p->cgroups,
                     .open_files = open_files};
-  exit(survey_print(&s) ? 0 : 1);
+  bool ok = survey_print(&s);
+  cgroups_close(&p->cgroups);
+  exit(ok ? 0 : 1);
 }
 
 /* Raises the limit of descriptors as far as possible. Returns the old limit,
@@ -475,7 +481,8 @@ static void announce(const program *p) {
   if (*p->options.keys.made)
     printf("WRENN_API_KEY=%s\n", p->options.keys.made);
   fflush(stdout);
-  survey_warn(&(survey){.open_files = p->server.http.open_files});
+  survey_warn(&(survey){.cgroups = &p->cgroups,
+                        .open_files = p->server.http.open_files});
 }
 
 /* Opens the standard streams if they are closed: otherwise other files would
@@ -569,7 +576,8 @@ int main(int argc, char **argv) {
                           .open_files = open_files,
                           .private_network = p.options.private_network,
                           .slirp = p.options.outgoing ? p.slirp : NULL,
-                          .sizes = p.sizes},
+                          .sizes = p.sizes,
+                          .cgroups = &p.cgroups},
                  .generation = p.options.generation,
                  .events = &p.server.streams.events,
                  .traits = p.server.traits,
@@ -592,6 +600,7 @@ int main(int argc, char **argv) {
       !volumes_open(&p.server.volumes, &p.server.capsules) ||
       !capsules_take_up(&p.server.capsules))
     die(1, "cannot use the data folder: ", strerror(errno));
+  cgroups_open(&p.cgroups);
   watch_signals(&p);
   if (p.options.command)
     run_command(&p);
@@ -599,6 +608,7 @@ int main(int argc, char **argv) {
     announce(&p);
   uv_run(&p.loop, UV_RUN_DEFAULT);
   uv_loop_close(&p.loop);
+  cgroups_close(&p.cgroups);
   data_close(&p.data);
   return p.exit_status;
 }

@@ -4,16 +4,19 @@
  * an overlay on a tree that many share. It runs on the host, with the rights of
  * the server. Those of root it gives up first (stage.h).
  *
- *   launch one|range [STAGED...] [over FOLDER TREE PLACE...] -- PROGRAM ...
+ *   launch none|one|range [in PROCS]... [STAGED...] [over FOLDER TREE PLACE...]
+ *     -- PROGRAM ...
  *   launch join DESCRIPTOR DEVICE -- PROGRAM ...
  *   launch remove PATH
  *   launch copy FROM TO
  *
- * In FOLDER are `upper`, which gets all changes, `work`, and `root`, where the
- * result appears. The places are where bubblewrap is going to mount something.
- * With `join` it makes no namespace, but enters that of the descriptor, of a
- * capsule, so that the program has no more rights than the capsule's root.
- * The other forms are for what belongs to the users of a range.
+ * With none there is no user namespace. Each PROCS is the file of a control
+ * group that the program is to be in. In FOLDER are `upper`, which gets all
+ * changes, `work`, and `root`, where the result appears. The places are where
+ * bubblewrap is going to mount something. With `join` it makes no namespace,
+ * but enters that of the descriptor, of a capsule, so that the program has no
+ * more rights than the capsule's root. The other forms are for what belongs to
+ * the users of a range.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -151,6 +154,28 @@ static int run(char **word) {
   return fail(word[1]);
 }
 
+/* Enters a control group: what is started from now on is in it. */
+static bool join_group(const char *procs) {
+  int fd = open(procs, O_WRONLY | O_CLOEXEC);
+  bool ok = fd >= 0 && write(fd, "0", 1) == 1;
+  if (!ok)
+    fail(procs);
+  if (fd >= 0)
+    close(fd);
+  return ok;
+}
+
+/* Returns the first word after those that concern the namespaces; NULL if they
+ * cannot be made. */
+static char **enter(const char *kind, char **word) {
+  const range_kind users = strcmp(kind, "range") ? RANGE_ONE : RANGE_MANY;
+  if (!strcmp(kind, "none"))
+    return word;
+  if (root_is_real())
+    return stage_enter(word, users);
+  return range_enter(users, NULL, NULL) ? word : NULL;
+}
+
 int agent_launch(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "remove"))
     return enter_for_files() ? remove_all(argv[2]) : EPERM;
@@ -161,11 +186,10 @@ int agent_launch(int argc, char **argv) {
   if (argc < 4)
     return 2;
   char **word = argv + 2;
-  const range_kind kind = strcmp(argv[1], "range") ? RANGE_ONE : RANGE_MANY;
-  if (root_is_real())
-    word = stage_enter(word, kind);
-  else if (!range_enter(kind, NULL, NULL))
-    word = NULL;
+  for (; *word && !strcmp(*word, "in") && word[1]; word += 2)
+    if (!join_group(word[1]))
+      return 1;
+  word = enter(argv[1], word);
   if (!word)
     return 1;
   if (*word && !strcmp(*word, "over") && !(word = put_system(word + 1)))

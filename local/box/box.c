@@ -36,7 +36,10 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .hooks = {on_ready, on_exited, on_gone, b},
                                    .private_network = b->site->private_network,
                                    .slirp = b->site->slirp,
-                                   .sizes = b->site->sizes};
+                                   .sizes = b->site->sizes,
+                                   .cgroups = b->site->cgroups,
+                                   .id = b->id,
+                                   .limits = b->limits};
   if (b->system ? layers_make(b->folder) : walls_make_folders(b->folder) == 0)
     b->sandbox = sandbox_start(&options);
   return b->sandbox != NULL;

@@ -26,6 +26,7 @@ typedef struct box_site {
   bool private_network;       /* each has only a loopback interface */
   const char *slirp;          /* slirp4netns, for a way out; or NULL */
   bool sizes;                 /* bubblewrap can limit the size of a tmpfs */
+  const cgroups *cgroups;     /* what limits are enforced with */
 
   /* How processes run and appear, which depends on the generation. */
   bool login_shell; /* runs each command, and lines without args */
@@ -44,7 +45,8 @@ struct box {
   const box_site *site;
   box_hooks hooks;
   const char *id,
-      *template;      /* the capsule's; in the environment of its programs */
+      *template; /* the capsule's; in the environment of its programs */
+  cgroup_limits limits;
   const char *folder; /* the capsule's folder */
   const char *system; /* the tree that its system lies over; NULL: the host's */
   sandbox *sandbox;   /* NULL before and after */

@@ -3,8 +3,14 @@
 #include "box/layers.h"
 #include "util/root.h"
 
+/* Whether the agent makes a user namespace for the capsule. */
+static bool changes_hands(const sandbox_options *o) {
+  return o->system || o->is_root;
+}
+
 bool launch_needed(const sandbox_options *options) {
-  return options->system || options->is_root;
+  return changes_hands(options) ||
+         (options->cgroups && options->cgroups->count);
 }
 
 static void stage(words *w, const char *how, const char **path,
@@ -31,7 +37,11 @@ void launch_put(words *w, sandbox_options *options) {
   if (!launch_needed(options))
     return;
   words_add_all(w, "launch",
-                options->system && options->range ? "range" : "one");
+                !changes_hands(options)             ? "none"
+                : options->system && options->range ? "range"
+                                                    : "one");
+  if (options->cgroups)
+    cgroup_put(w, options->cgroups, options->id);
   if (options->is_root)
     put_stage(w, options);
   if (options->system)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "box/accounts.h"
+#include "box/launch.h"
 #include "box/uplink.h"
 #include "box/walls.h"
 #include "util/json_out.h"
@@ -42,6 +43,8 @@ struct sandbox {
   bool stopping;
   uplink uplink;
   const char *agent, *slirp;
+  const cgroups *cgroups; /* has a group of this name */
+  const char *id;
   bool ready;
   bool linked; /* the uplink is there and counts as a handle */
   unsigned open_handles;
@@ -67,6 +70,8 @@ static void on_end_of_one(void *arg) {
     close(s->fd);
   s->fd = -1;
   answer_gone(s);
+  if (s->cgroups)
+    cgroup_remove(s->cgroups, s->id);
   if (s->hooks.gone)
     s->hooks.gone(s->hooks.arg);
 }
@@ -298,6 +303,8 @@ static int spawn(sandbox *s, const sandbox_options *o, int agent_end) {
     walls_put(&w, o);
     words_add_all(&w, WALLS_AGENT, o->user->home, "");
   } else {
+    sandbox_options plain = {.cgroups = o->cgroups, .id = o->id};
+    launch_put(&w, &plain);
     words_add(&w, o->agent);
     words_addf(&w, "%s%s", o->folder, o->user->home);
     words_add(&w, o->folder);
@@ -350,7 +357,15 @@ sandbox *sandbox_start(const sandbox_options *options) {
   uv_poll_init(options->loop, &s->poll, s->fd);
   uv_timer_init(options->loop, &s->timer);
   s->open_handles = 3;
-  int rc = spawn(s, options, ends[1]);
+  int rc = 0;
+  if (options->cgroups) {
+    s->cgroups = options->cgroups;
+    s->id = options->id;
+    if (!cgroup_make(s->cgroups, s->id, options->limits))
+      rc = uv_translate_sys_error(errno);
+  }
+  if (!rc)
+    rc = spawn(s, options, ends[1]);
   close(ends[1]);
   if (rc) { /* `gone` is called all the same, when the handles are closed */
     fprintf(stderr, "wrenn-local: cannot start a capsule: %s\n",

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "box/cgroup.h"
 #include "box/channel.h"
 #include "json.h"
 
@@ -52,9 +53,12 @@ typedef struct sandbox_options {
   size_t bind_count;
   uint64_t open_files; /* how many descriptors a command may have */
   sandbox_hooks hooks;
-  bool private_network; /* none but its own loopback */
-  const char *slirp;    /* the path of slirp4netns; NULL: no way out */
-  bool sizes;           /* bubblewrap can limit the size of a tmpfs */
+  bool private_network;   /* none but its own loopback */
+  const char *slirp;      /* the path of slirp4netns; NULL: no way out */
+  bool sizes;             /* bubblewrap can limit the size of a tmpfs */
+  const cgroups *cgroups; /* for a group by this name, with these limits */
+  const char *id;
+  cgroup_limits limits;
 } sandbox_options;
 
 /* Starts a sandbox; `ready` or `gone` follows. NULL if it cannot be started. */

@@ -13,9 +13,23 @@
 #include "box/uplink.h"
 #include "box/walls.h"
 
-/* What limits all capsules together, where each by itself cannot be. */
-#define WHOLE                                                                  \
-  "systemd-run --user --scope -p MemoryMax=4G -p CPUQuota=200% wrenn-local"
+/* What of a capsule's sizes is not enforced, and what to do; NULL if all is. */
+static const char *sizes_lack(const survey *s) {
+  bool memory = cgroups_memory(s->cgroups), cpu = cgroups_cpu(s->cgroups);
+  if (memory && cpu)
+    return NULL;
+  if (memory)
+    return "vcpus is not enforced: this server's control group has no `cpu`."
+           " Add it to Delegate= of the unit user@.service";
+  if (cpu)
+    return "memory_mb is not enforced: this server's control group has no"
+           " `memory`. Add it to Delegate= of the unit user@.service";
+  if (geteuid() == 0)
+    return "memory_mb and vcpus are not enforced. They are with a control"
+           " group of its own: systemd-run --scope -p Delegate=yes wrenn-local";
+  return "memory_mb and vcpus are not enforced. They are with a control group"
+         " of its own: systemd-run --user --scope -p Delegate=yes wrenn-local";
+}
 
 /* The number in a file of /proc/sys; -1 if there is no such file. */
 static long setting(const char *path) {
@@ -101,8 +115,8 @@ bool survey_print(const survey *s) {
       " wrenn-local, with walls, as an ordinary user");
   row(sizes, "/run, /dev/shm", "have at most 64 and 256 MiB",
       "may fill the memory. Install bubblewrap 0.7 or later");
-  row(false, "memory_mb, vcpus", "",
-      "are not enforced. To limit all capsules together: " WHOLE);
+  const char *lack = sizes_lack(s);
+  row(!lack, "memory_mb, vcpus", "are enforced, by control groups", lack);
   snprintf(files, sizeof(files), "%llu", (unsigned long long)s->open_files);
   row(s->open_files >= SURVEY_FILES_MIN, "open files", files,
       "are few: raise the limit with ulimit -Hn, or LimitNOFILE= of systemd");
@@ -113,9 +127,9 @@ bool survey_print(const survey *s) {
 }
 
 void survey_warn(const survey *s) {
-  fputs("wrenn-local: memory_mb and vcpus are not enforced. To limit"
-        " all capsules together: " WHOLE "\n",
-        stderr);
+  const char *lack = sizes_lack(s);
+  if (lack)
+    fprintf(stderr, "wrenn-local: %s\n", lack);
   if (s->open_files < SURVEY_FILES_MIN)
     fprintf(stderr,
             "wrenn-local: at most %llu files can be open, which is little: a"

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "box/cgroup.h"
+
 /* Below this many open files the start says so. */
 #define SURVEY_FILES_MIN 4096
 
@@ -14,6 +16,7 @@ typedef struct survey {
   const char *agent; /* its path; NULL: there is none */
   const char *slirp; /* the same, of slirp4netns */
   bool is_root;      /* of the machine */
+  const cgroups *cgroups;
   uint64_t open_files;
 } survey;
 

@@ -103,6 +103,7 @@ bool capsule_start(capsule *c) {
     volume_mount_path(c->volumes[i], inside[i]);
     binds[i] = (sandbox_bind){c->volumes[i]->folder, inside[i]};
   }
+  c->box.limits = (cgroup_limits){c->memory_mb, c->vcpus};
   return box_start(&c->box, binds, c->volume_count);
 }
 
