@@ -582,6 +582,7 @@ int main(int argc, char **argv) {
                  .events = &p.server.streams.events,
                  .traits = p.server.traits,
                  .volumes = &p.server.volumes,
+                 .templates = &p.server.templates,
                  .data = p.data.path,
                  .system = p.options.system ? p.system : NULL,
                  .keep_data = !p.data.own,

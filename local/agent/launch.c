@@ -4,19 +4,19 @@
  * an overlay on a tree that many share. It runs on the host, with the rights of
  * the server. Those of root it gives up first (stage.h).
  *
- *   launch none|one|range [in PROCS]... [STAGED...] [over FOLDER TREE PLACE...]
- *     -- PROGRAM ...
+ *   launch none|one|range [in PROCS]... [STAGED...]
+ *     [over FOLDER TREE... at PLACE...] -- PROGRAM ...
  *   launch join DESCRIPTOR DEVICE -- PROGRAM ...
  *   launch remove PATH
- *   launch copy FROM TO
+ *   launch copy|copy-over FROM TO
  *
  * With none there is no user namespace. Each PROCS is the file of a control
  * group that the program is to be in. In FOLDER are `upper`, which gets all
- * changes, `work`, and `root`, where the result appears. The places are where
- * bubblewrap is going to mount something. With `join` it makes no namespace,
- * but enters that of the descriptor, of a capsule, so that the program has no
- * more rights than the capsule's root. The other forms are for what belongs to
- * the users of a range.
+ * changes, `work`, and `root`, where the result appears. Of several trees the
+ * first is the uppermost. The places are where bubblewrap is going to mount
+ * something. With `join` it makes no namespace, but enters that of the
+ * descriptor, of a capsule, so that the program has no more rights than the
+ * capsule's root. The other forms are for what belongs to the users of a range.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,21 +41,26 @@ static int fail(const char *what) {
   return 1;
 }
 
-/* The tree is named by its descriptor, as a path could contain what separates
- * options. */
-static bool put_overlay(const char *tree) {
-  char options[128];
-  int fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  snprintf(options, sizeof(options),
-           "userxattr,lowerdir=/proc/self/fd/%d,upperdir=upper,workdir=work",
-           fd);
-  bool ok =
-      fd >= 0 && mount("overlay", "root", "overlay", MS_NODEV, options) == 0;
-  int error = errno;
-  if (fd >= 0)
-    close(fd);
-  errno = error;
-  return ok;
+/* The trees are named by their descriptors, which are closed when the program
+ * starts: a path could contain what separates options, and all options together
+ * have to fit into 4096 bytes. */
+static bool put_overlay(char **trees, size_t count) {
+  char options[4096];
+  size_t len =
+      (size_t)snprintf(options, sizeof(options),
+                       "userxattr,upperdir=upper,workdir=work,lowerdir=");
+  for (size_t i = 0; i < count; i++) {
+    int fd = open(trees[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+      return false;
+    len += (size_t)snprintf(options + len, sizeof(options) - len,
+                            "%s/proc/self/fd/%d", i > 0 ? ":" : "", fd);
+    if (len >= sizeof(options)) {
+      errno = ENAMETOOLONG;
+      return false;
+    }
+  }
+  return mount("overlay", "root", "overlay", MS_NODEV, options) == 0;
 }
 
 /* Makes a folder of each step of a path. A link there, which a program in a
@@ -93,10 +98,11 @@ static int remove_all(const char *path) {
   return tree_remove(path) == 0 ? 0 : errno;
 }
 
-static int copy_all(const char *from, const char *to) {
+static int copy_all(const char *from, const char *to, bool over) {
   atomic_bool stop = false;
   int64_t bytes = 0;
-  if (copy_tree(from, to, NULL, &stop, &bytes))
+  if (over ? copy_over(from, to, &stop, &bytes)
+           : copy_tree(from, to, NULL, &stop, &bytes))
     return errno;
   printf("%lld", (long long)bytes);
   return fflush(stdout) == 0 ? 0 : errno;
@@ -109,8 +115,11 @@ static bool enter_for_files(void) {
 
 /* Returns the first word after those that concern it; NULL if it fails. */
 static char **put_system(char **word) {
-  const char *folder = word[0], *tree = folder ? word[1] : NULL;
-  if (!tree)
+  const char *folder = *word;
+  char **trees = folder ? ++word : word;
+  while (*word && strcmp(*word, "at") != 0)
+    word++;
+  if (!*word || word == trees)
     return NULL;
   if (chdir(folder)) {
     fail(folder);
@@ -120,15 +129,15 @@ static char **put_system(char **word) {
     fail("cannot create a mount namespace");
     return NULL;
   }
-  if (!put_overlay(tree)) {
+  if (!put_overlay(trees, (size_t)(word - trees))) {
     fprintf(stderr,
             "wrenn-local: cannot put an overlay on %s: %s. It takes Linux 5.11"
             " or later, a tree that belongs to the server's user, and a data"
             " folder that is on no overlay itself\n",
-            tree, strerror(errno));
+            word[-1], strerror(errno));
     return NULL;
   }
-  for (word += 2; *word && strcmp(*word, "--") != 0; word++)
+  for (word++; *word && strcmp(*word, "--") != 0; word++)
     if (!make_place(*word)) {
       fail(*word);
       return NULL;
@@ -179,8 +188,9 @@ static char **enter(const char *kind, char **word) {
 int agent_launch(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "remove"))
     return enter_for_files() ? remove_all(argv[2]) : EPERM;
-  if (argc == 4 && !strcmp(argv[1], "copy"))
-    return enter_for_files() ? copy_all(argv[2], argv[3]) : EPERM;
+  const bool over = argc == 4 && !strcmp(argv[1], "copy-over");
+  if (over || (argc == 4 && !strcmp(argv[1], "copy")))
+    return enter_for_files() ? copy_all(argv[2], argv[3], over) : EPERM;
   if (argc >= 6 && !strcmp(argv[1], "join"))
     return join((int)strtol(argv[2], NULL, 10), argv[3]) ? run(argv + 4) : 1;
   if (argc < 4)

@@ -156,7 +156,6 @@ static capsule *take_capsule(conn *c, const char *id) {
 
 static bool begin(conn *c, capsule *of, const char *name) {
   making *m = calloc(1, sizeof(*m));
-  char *tree = NULL;
   bool begun = false;
   if (!m)
     return false;
@@ -166,10 +165,7 @@ static bool begin(conn *c, capsule *of, const char *name) {
   m->timer.data = m;
   m->made = template_make(&server_of(c)->templates, name, of);
   if (m->made)
-    tree = template_tree(m->made);
-  if (tree)
-    begun = capsule_copy(of, tree, on_made, m);
-  free(tree);
+    begun = capsule_copy(of, m->made, on_made, m);
   if (begun)
     events_act(server_of(c)->capsules.events,
                &(event){.kind = "template.snapshot.create",
@@ -302,13 +298,20 @@ static template *find_own(conn *c, const char *verb) {
   return NULL;
 }
 
+static void reply_unsaved(conn *c) {
+  api_reply_error(c, 500, "internal_error", "the record cannot be written");
+}
+
 void handle_snapshot_delete(conn *c) {
   char name[TEMPLATE_NAME_MAX + 1];
   template *t = find_own(c, "deleted");
   if (!t)
     return;
   snprintf(name, sizeof(name), "%s", t->name);
-  template_remove(t);
+  if (!template_remove(t)) {
+    reply_unsaved(c);
+    return;
+  }
   events_act(server_of(c)->capsules.events,
              &(event){.kind = "template.snapshot.delete",
                       .team = request_of(c)->team,
@@ -320,7 +323,7 @@ static void reply_saved(conn *c, const template *t) {
   if (template_save(t))
     conn_reply(c, 204, NULL, "", 0);
   else
-    api_reply_error(c, 500, "internal_error", "the record cannot be written");
+    reply_unsaved(c);
 }
 
 void handle_snapshot_rename(conn *c) {

@@ -26,6 +26,8 @@ bool box_start(box *b, const sandbox_bind *binds, size_t count) {
                                    .folder = b->folder,
                                    .agent = b->site->agent,
                                    .system = b->system,
+                                   .layers = b->layers,
+                                   .layer_count = b->layer_count,
                                    .range = b->site->range,
                                    .is_root = b->site->is_root,
                                    .etc = b->site->etc,

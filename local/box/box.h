@@ -49,7 +49,9 @@ struct box {
   cgroup_limits limits;
   const char *folder; /* the capsule's folder */
   const char *system; /* the tree that its system lies over; NULL: the host's */
-  sandbox *sandbox;   /* NULL before and after */
+  const char *const *layers; /* of sandbox.h */
+  size_t layer_count;
+  sandbox *sandbox; /* NULL before and after */
   list processes;
   bool has_jupyter;
 };

@@ -35,13 +35,22 @@ bool jupyter_installed(const char *system) {
          first_there(system, kernels, COUNT(kernels));
 }
 
+/* Whether it has been started where these files come from. */
+static bool was_in(const char *folder, const char *below) {
+  char path[PATH_MAX];
+  struct stat info;
+  snprintf(path, sizeof(path), "%s%s/var/lib/jupyter/kernels/python3", folder,
+           below);
+  return lstat(path, &info) == 0;
+}
+
 /* Whether a capsule has this template, or was made from a snapshot of one. */
 static bool wants_jupyter(const box *b) {
-  char path[PATH_MAX];
-  snprintf(path, sizeof(path), "%s%s/var/lib/jupyter/kernels/python3",
-           b->folder, b->system ? "/" LAYERS_OWN : "");
-  struct stat info;
-  return strcmp(b->template, JUPYTER_TEMPLATE) == 0 || lstat(path, &info) == 0;
+  bool wants = strcmp(b->template, JUPYTER_TEMPLATE) == 0 ||
+               was_in(b->folder, b->system ? "/" LAYERS_OWN : "");
+  for (size_t i = 0; !wants && i < b->layer_count; i++)
+    wants = was_in(b->layers[i], "");
+  return wants;
 }
 
 bool jupyter_socket(const box *b, long port, char path[JUPYTER_SOCKET_MAX]) {

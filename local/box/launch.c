@@ -27,6 +27,10 @@ static void put_stage(words *w, sandbox_options *o) {
   stage(w, "show", &o->agent, ROOT_STAGE "/agent");
   stage(w, "show", &o->bwrap, ROOT_STAGE "/bwrap");
   stage(w, "tree", &o->system, ROOT_STAGE "/tree");
+  for (size_t i = 0; i < o->layer_count; i++) {
+    words_add_all(w, "own", o->layers[i]);
+    launch_put_layer(w, o, i);
+  }
   for (size_t i = 0; i < o->bind_count; i++) {
     words_add_all(w, "own", o->binds[i].host);
     launch_put_bind(w, o, i);
@@ -54,6 +58,13 @@ void launch_put_bind(words *w, const sandbox_options *options, size_t index) {
     words_addf(w, ROOT_STAGE "/bind-%zu", index);
   else
     words_add(w, options->binds[index].host);
+}
+
+void launch_put_layer(words *w, const sandbox_options *options, size_t index) {
+  if (options->is_root)
+    words_addf(w, ROOT_STAGE "/layer-%zu", index);
+  else
+    words_add(w, options->layers[index]);
 }
 
 bool launch_works(const char *agent) {

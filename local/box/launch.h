@@ -11,12 +11,15 @@
 bool launch_needed(const sandbox_options *options);
 
 /* Appends the words for it, up to the program that is run then, and changes the
- * paths to those that this program finds. (Not those of the binds, which are
- * appended by launch_put_bind.) */
+ * paths to those that this program finds. (Not those of the binds and layers,
+ * which are appended by the next two.) */
 void launch_put(words *w, sandbox_options *options);
 
 /* Appends the path of a folder of the host. */
 void launch_put_bind(words *w, const sandbox_options *options, size_t index);
+
+/* Appends the path of a layer. */
+void launch_put_layer(words *w, const sandbox_options *options, size_t index);
 
 /* Tries whether a capsule can be somebody else's. */
 bool launch_works(const char *agent);

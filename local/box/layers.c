@@ -24,8 +24,10 @@ bool layers_make(const char *folder) {
 }
 
 void layers_put(words *w, const sandbox_options *options) {
-  words_add_all(w, "over", options->folder, options->system, "/proc", "/dev",
-                "/run");
+  words_add_all(w, "over", options->folder);
+  for (size_t i = 0; i < options->layer_count; i++)
+    launch_put_layer(w, options, i);
+  words_add_all(w, options->system, "at", "/proc", "/dev", "/run");
   for (size_t i = 0; i < options->bind_count; i++)
     words_add(w, options->binds[i].inside);
 }

@@ -1,5 +1,5 @@
-/* A system of a capsule's own: a layer for what it changes, over a tree that it
- * shares with others. */
+/* A system of a capsule's own: a layer for what it changes, over those of
+ * snapshots and a tree, which it shares with others. */
 #ifndef WRENN_LOCAL_BOX_LAYERS_H
 #define WRENN_LOCAL_BOX_LAYERS_H
 
@@ -9,6 +9,10 @@
 /* In the capsule's folder: the layer, and where the whole appears. */
 #define LAYERS_OWN "upper"
 #define LAYERS_ROOT "root"
+
+/* Over so many snapshots, each over the one before, a capsule may lie. The
+ * kernel takes more, but looks for each name in all of them. */
+#define LAYERS_MAX 16
 
 /* Creates what a layer needs in a capsule's existing folder; false with
  * errno. */

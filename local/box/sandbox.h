@@ -45,9 +45,12 @@ typedef struct sandbox_options {
   const char *agent;  /* path of wrenn-agent */
   const char *system; /* a tree that it has a layer of its own over; NULL: the
                          host's system folders */
-  bool range;         /* such a system has a range of users */
-  bool is_root;       /* the server is root of the machine */
-  const char *etc;    /* folder with the files of accounts.h */
+  const char *const *layers; /* between the two: those of the snapshots that it
+                                was made from, the uppermost first */
+  size_t layer_count;
+  bool range;      /* such a system has a range of users */
+  bool is_root;    /* the server is root of the machine */
+  const char *etc; /* folder with the files of accounts.h */
   const struct account *user;
   const sandbox_bind *binds;
   size_t bind_count;

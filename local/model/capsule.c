@@ -148,6 +148,7 @@ void capsule_remove_folder(capsule *c) {
     job_remove(c->all, c->folder);
     c->folder = NULL;
     c->box.folder = "";
+    capsule_alight(c);
   }
   capsules_release(c->all);
 }

@@ -14,6 +14,7 @@
 #include "model/generation.h"
 #include "util/list.h"
 
+#define CAPSULE_OVER_LEN 16
 #define CAPSULE_ID_LEN 28           /* "cl-" and 25 characters */
 #define CAPSULE_HOST_IP "127.0.0.1" /* the address of its ports on the host */
 
@@ -67,7 +68,11 @@ struct capsule {
   char *labels; /* the user's metadata, as members of JSON; or NULL */
   time_t created, started, active, updated; /* 0: not yet */
   char *folder;
-  char *system; /* of the box */
+  char *system;                    /* of the box */
+  char over[CAPSULE_OVER_LEN + 1]; /* the name of the folder of the snapshot
+                                      that its system lies over; or "" */
+  struct template *below; /* that snapshot; NULL: it is lost, or not needed */
+  char **layers;          /* of the box; or NULL */
   box box;
   bool idle;   /* it was paused for being idle */
   bool away;   /* paused, although its status does not say so yet */
@@ -97,6 +102,7 @@ typedef struct capsules {
   struct events *events; /* told of each change of status; or NULL */
   const traits *traits;
   struct volumes *volumes;
+  struct templates *templates;
   list list;
   list buckets[CAPSULE_BUCKETS]; /* all of them by id */
   size_t count;
@@ -189,15 +195,19 @@ bool capsule_order(capsule *c, const char *order, sandbox_done *done);
 /* Cuts its sessions. */
 void capsule_cut(capsule *c);
 
+/* stacking.c: it needs the snapshot no more that it lies over. */
+void capsule_alight(capsule *c);
+
 /* snapshotting.c: fills the folder of a new capsule from its template, and then
  * starts it. False if the copy cannot be started. */
 bool capsule_fill(capsule *c, struct template *from);
 
-/* snapshotting.c: copies the files of a running or paused capsule to a path
- * that must not exist, while nothing in it runs. It returns to its status, or
- * becomes paused if the generation does that. False if the copy cannot be
- * started; `done` is not called then. */
-bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg);
+/* snapshotting.c: copies the files of a running or paused capsule into a new
+ * template, while nothing in it runs. It returns to its status, or becomes
+ * paused if the generation does that. False if the copy cannot be started;
+ * `done` is not called then. */
+bool capsule_copy(capsule *c, const struct template *to, capsule_copied *done,
+                  void *arg);
 
 /* snapshotting.c: aborts whichever of the two is in progress. */
 void capsule_copy_stop(capsule *c);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "model/events.h"
+#include "model/templates.h"
 #include "model/volumes.h"
 #include "util/clock.h"
 #include "util/path.h"
@@ -62,6 +63,9 @@ static void on_timer_closed(uv_handle_t *handle) {
   free(c->metrics.points);
   free(c->labels);
   free(c->had_volumes);
+  for (size_t i = 0; c->layers && c->layers[i]; i++)
+    free(c->layers[i]);
+  free(c->layers);
   free(c->folder);
   free(c->system);
   free(c);
@@ -97,6 +101,8 @@ capsule *capsule_new(capsules *all, const char *id, const char *system) {
 }
 
 bool capsule_start(capsule *c) {
+  if (*c->over && !c->below)
+    return false;
   char inside[CAPSULE_VOLUMES][VOLUME_MOUNT_SIZE];
   sandbox_bind binds[CAPSULE_VOLUMES];
   for (size_t i = 0; i < c->volume_count; i++) {
@@ -110,9 +116,11 @@ bool capsule_start(capsule *c) {
 /* Its folder exists, or is being created. It is recorded before that, so that
  * no folder is ever nobody's. */
 static bool begin(capsule *c, const capsule_wishes *wishes) {
+  if (wishes->snapshot && c->system && !template_carry(wishes->snapshot, c))
+    return false;
   if (!capsule_keep(c))
     return false;
-  if (wishes->snapshot)
+  if (wishes->snapshot && !c->system)
     return capsule_fill(c, wishes->snapshot);
   return mkdir(c->folder, 0700) == 0 && capsule_start(c);
 }

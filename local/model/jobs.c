@@ -11,7 +11,8 @@
 struct job_copy {
   uv_work_t work;
   capsules *all;
-  char *from, *to;
+  char **from, *to;
+  size_t count;
   copy_skips *skips;
   atomic_bool stop;
   int error; /* an errno */
@@ -29,6 +30,8 @@ typedef struct removal {
 /* ---- copying ------------------------------------------------------------- */
 
 static void free_copy(job_copy *j) {
+  for (size_t i = 0; j->from && i < j->count; i++)
+    free(j->from[i]);
   free(j->from);
   free(j->to);
   free(j);
@@ -47,11 +50,19 @@ static bool is_on_disk(const char *tree) {
 
 /* Where capsules may have many users, what is copied whole is such a system's.
  */
-static int copy(job_copy *j) {
+static int copy_one(job_copy *j, const char *from, bool over) {
   if (j->all->site.range && !j->skips)
-    return strangers_copy(j->from, j->to, j->all->site.agent, &j->stop,
+    return strangers_copy(from, j->to, over, j->all->site.agent, &j->stop,
                           &j->bytes);
-  return copy_tree(j->from, j->to, j->skips, &j->stop, &j->bytes);
+  return over ? copy_over(from, j->to, &j->stop, &j->bytes)
+              : copy_tree(from, j->to, j->skips, &j->stop, &j->bytes);
+}
+
+static int copy(job_copy *j) {
+  int rc = 0;
+  for (size_t i = j->count; rc == 0 && i > 0; i--)
+    rc = copy_one(j, j->from[i - 1], i < j->count);
+  return rc;
 }
 
 /* An incomplete copy is removed. */
@@ -72,20 +83,25 @@ static void after_copy(uv_work_t *work, int status) {
   capsules_release(all);
 }
 
-job_copy *job_copy_start(capsules *all, const char *from, const char *to,
-                         copy_skips *skips, job_copied *done, void *arg) {
+job_copy *job_copy_start(capsules *all, const char *const *from, size_t count,
+                         const char *to, copy_skips *skips, job_copied *done,
+                         void *arg) {
   job_copy *j = calloc(1, sizeof(*j));
   if (!j)
     return NULL;
   j->work.data = j;
   j->all = all;
-  j->from = strdup(from);
+  j->from = calloc(count, sizeof(*j->from));
+  j->count = count;
+  bool ok = j->from != NULL;
+  for (size_t i = 0; ok && i < count; i++)
+    ok = (j->from[i] = strdup(from[i])) != NULL;
   j->to = strdup(to);
   j->skips = skips;
   j->done = done;
   j->arg = arg;
   atomic_init(&j->stop, false);
-  if (!j->from || !j->to ||
+  if (!ok || !j->to ||
       uv_queue_work(all->site.loop, &j->work, run_copy, after_copy)) {
     free_copy(j);
     return NULL;

@@ -15,10 +15,12 @@ typedef struct job_copy job_copy;
  * disk. */
 typedef void job_copied(void *arg, const char *error, int64_t bytes);
 
-/* Copies a tree to a path that must not exist. `done` is called later, on the
+/* Copies a tree to a path that must not exist; or several layers of an overlay,
+ * the uppermost first, of which it makes one. `done` is called later, on the
  * loop. Returns NULL, without a call, if the copy cannot be started. */
-job_copy *job_copy_start(capsules *all, const char *from, const char *to,
-                         copy_skips *skips, job_copied *done, void *arg);
+job_copy *job_copy_start(capsules *all, const char *const *from, size_t count,
+                         const char *to, copy_skips *skips, job_copied *done,
+                         void *arg);
 
 /* Aborts a copy; `done` is called all the same, with an error. */
 void job_copy_stop(job_copy *j);

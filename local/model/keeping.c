@@ -12,6 +12,7 @@
 #include "model/capsule.h"
 #include "model/jobs.h"
 #include "model/record.h"
+#include "model/templates.h"
 #include "model/volumes.h"
 #include "util/json_out.h"
 #include "util/path.h"
@@ -57,6 +58,8 @@ static void put_record(const capsule *c, wrenn_buf *out) {
   put_volumes(c, out);
   if (c->system)
     json_text(out, "system", c->system);
+  if (*c->over)
+    json_text(out, "over", c->over);
   if (c->labels) {
     json_object(out, "labels");
     json_written(out, c->labels, strlen(c->labels));
@@ -140,7 +143,19 @@ static void take_up_ended(capsule *c, bool failed) {
   }
 }
 
+static void find_below(capsule *c) {
+  template *t = template_in(c->all->templates, c->over);
+  if (!t || !template_carry(t, c)) {
+    fprintf(stderr,
+            "wrenn-local: %s lacks the snapshot that it lies over, %s\n", c->id,
+            c->over);
+    capsule_alight(c);
+  }
+}
+
 static void take_up(capsule *c) {
+  if (*c->over)
+    find_below(c);
   c->status = c->told = CAPSULE_PAUSED;
   c->updated = time(NULL);
   if (c->started == 0) /* it was about to */
@@ -162,6 +177,7 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
   read_numbers(c, record);
   c->labels = read_labels(record);
   c->had_volumes = read_volumes(record);
+  record_text(record, "over", c->over, sizeof(c->over));
   if (*end) {
     take_up_ended(c, strcmp(end, "error") == 0);
   } else if (is_folder(c->folder)) {
@@ -176,8 +192,11 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
 
 bool capsules_take_up(capsules *all) {
   char *above = all->keep_data ? path_join(all->data, RECORDS) : NULL;
-  bool ok = !all->keep_data ||
-            (above && record_each(above, capsule_id_ok, on_found, all));
+  int unread = above ? record_each(above, capsule_id_ok, on_found, all)
+               : all->keep_data ? -1
+                                : 0;
   free(above);
-  return ok;
+  all->templates->unsure |= unread > 0;
+  templates_clear(all->templates);
+  return unread >= 0;
 }

@@ -73,15 +73,16 @@ static bool read_record(const char *folder, char *text, wrenn_json *record) {
          record->type == WRENN_JSON_OBJECT;
 }
 
-bool record_each(const char *above, record_ours *ours, record_found *found,
-                 void *arg) {
+int record_each(const char *above, record_ours *ours, record_found *found,
+                void *arg) {
   struct dirent *item;
+  int unread = 0;
   char text[MAX_SIZE];
   if (mkdir(above, 0700) && errno != EEXIST)
-    return false;
+    return -1;
   DIR *dir = opendir(above);
   if (!dir)
-    return false;
+    return -1;
   while ((item = readdir(dir))) {
     wrenn_json record;
     if (!ours(item->d_name))
@@ -91,7 +92,9 @@ bool record_each(const char *above, record_ours *ours, record_found *found,
       found(arg, path, &record);
       continue;
     }
-    if (path && errno == ENOENT)
+    const bool absent = path && errno == ENOENT;
+    unread += !absent;
+    if (absent)
       tree_remove(path);
     else if (path)
       fprintf(stderr, "wrenn-local: %s/" RECORD " cannot be read: %s\n", path,
@@ -99,7 +102,7 @@ bool record_each(const char *above, record_ours *ours, record_found *found,
     free(path);
   }
   closedir(dir);
-  return true;
+  return unread;
 }
 
 void record_text(const wrenn_json *record, const char *name, char *text,

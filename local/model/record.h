@@ -20,11 +20,12 @@ void record_drop(const char *folder, bool lasts);
 /* Calls `found` for each folder below a folder whose name is `ours`, with its
  * allocated path, which it takes over, and its record; removes folders without
  * one, and leaves those alone whose record cannot be read. Creates the outer
- * folder if necessary; false if it cannot be used. */
+ * folder if necessary. Returns how many could not be read; -1 if it cannot be
+ * used. */
 typedef bool record_ours(const char *name);
 typedef void record_found(void *arg, char *path, const wrenn_json *record);
-bool record_each(const char *above, record_ours *ours, record_found *found,
-                 void *arg);
+int record_each(const char *above, record_ours *ours, record_found *found,
+                void *arg);
 
 /* Reads a member of a record: text that fits, or a number; otherwise "" and
  * 0. */

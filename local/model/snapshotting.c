@@ -18,6 +18,7 @@ struct copying {
   template *from;
   capsule_status before;
   char *to;
+  bool whole; /* with the layers that the capsule lies over */
   capsule_copied *done;
   void *arg;
   int64_t bytes;
@@ -37,12 +38,6 @@ bool capsule_is_filling(const capsule *c) {
 void capsule_copy_stop(capsule *c) {
   if (c->copying && c->copying->job)
     job_copy_stop(c->copying->job);
-}
-
-/* What a template of it consists of: its folder, or its changes to a system of
- * its own. */
-static char *own_files(const capsule *c, const char *folder) {
-  return c->system ? path_join(folder, LAYERS_OWN) : strdup(folder);
 }
 
 /* ---- into a new one ------------------------------------------------------ */
@@ -76,16 +71,14 @@ bool capsule_fill(capsule *c, template *from) {
   struct copying *k = calloc(1, sizeof(*k));
   char *tree = k ? template_tree(from) : NULL;
   char *to = tree ? capsule_filling_path(c) : NULL;
-  char *own = to ? own_files(c, to) : NULL;
-  /* The copy makes its own top. */
-  if (own && (!c->system || mkdir(to, 0700) == 0)) {
+  if (to) {
     *k = (struct copying){.of = c, .from = from, .to = to};
-    k->job = job_copy_start(c->all, tree, own, NULL, on_filled, k);
+    k->job = job_copy_start(c->all, (const char *const *)&tree, 1, to, NULL,
+                            on_filled, k);
   }
   free(tree);
-  free(own);
   if (!k || !k->job) {
-    job_remove(c->all, to);
+    free(to);
     free(k);
     return false;
   }
@@ -139,13 +132,21 @@ static void on_copied(void *arg, const char *error, int64_t bytes) {
   }
 }
 
+/* What a template of it consists of: its folder, or its changes to a system of
+ * its own, with those of the snapshots that the template does not lie over. */
 static bool start(struct copying *k) {
   const capsule *c = k->of;
-  char *from = own_files(c, c->folder);
-  if (from)
-    k->job = job_copy_start(c->all, from, k->to, c->system ? NULL : walls_need,
-                            on_copied, k);
-  free(from);
+  const char *from[1 + LAYERS_MAX] = {c->folder};
+  size_t count = 1;
+  char *own = c->system ? path_join(c->folder, LAYERS_OWN) : NULL;
+  if (own)
+    from[0] = own;
+  for (size_t i = 0; k->whole && i < c->box.layer_count; i++)
+    from[count++] = c->box.layers[i];
+  if (own || !c->system)
+    k->job = job_copy_start(c->all, from, count, k->to,
+                            c->system ? NULL : walls_need, on_copied, k);
+  free(own);
   return k->job != NULL;
 }
 
@@ -160,13 +161,18 @@ static void on_asleep(void *arg, const sandbox_reply *reply) {
   }
 }
 
-bool capsule_copy(capsule *c, const char *to, capsule_copied *done, void *arg) {
+bool capsule_copy(capsule *c, const template *to, capsule_copied *done,
+                  void *arg) {
   struct copying *k = calloc(1, sizeof(*k));
   capsule_status before = c->status;
   if (!k)
     return false;
-  *k = (struct copying){
-      .of = c, .before = before, .to = strdup(to), .done = done, .arg = arg};
+  *k = (struct copying){.of = c,
+                        .before = before,
+                        .to = template_tree(to),
+                        .whole = !to->below,
+                        .done = done,
+                        .arg = arg};
   c->copying = k;
   if (!k->to ||
       !(before == CAPSULE_RUNNING ? capsule_order(c, "pause", on_asleep)

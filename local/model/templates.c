@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "box/layers.h"
 #include "json.h"
 #include "model/jobs.h"
 #include "model/record.h"
@@ -17,7 +18,7 @@
 #include "util/random.h"
 
 #define TREE "tree"
-#define FOLDER_LEN 16
+#define FOLDER_LEN TEMPLATE_FOLDER_LEN
 
 static const char *const platform[] = {"minimal-ubuntu", "minimal",
                                        "code-runner-beta"};
@@ -71,7 +72,7 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
   record_text(record, "system", system, sizeof(system));
   int team = (int)record_number(record, "team");
   bool usable = template_name_ok(name) && !template_find(arg, team, name);
-  template *t = usable ? new_template(name) : NULL;
+  template *t = new_template(name);
   if (!t) {
     free(path);
     return;
@@ -88,7 +89,12 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
   t->memory_mb = record_number(record, "memory_mb");
   t->size_bytes = record_number(record, "size_bytes");
   t->created = (time_t)record_number(record, "created");
-  link_in(arg, t);
+  t->removed = record_number(record, "removed") != 0;
+  record_text(record, "over", t->over, sizeof(t->over));
+  if (usable && !t->removed)
+    link_in(arg, t);
+  else
+    template_hide(arg, t);
 }
 
 static bool is_folder_name(const char *name) {
@@ -153,15 +159,19 @@ bool templates_open(templates *all, capsules *capsules) {
     list_append(&all->list, &t->link);
   }
   char *above = path_join(capsules->data, "snapshots");
-  bool ok = above && record_each(above, is_folder_name, on_found, all);
+  int unread = above ? record_each(above, is_folder_name, on_found, all) : -1;
   free(above);
-  return ok;
+  all->unsure = unread > 0;
+  templates_stack(all);
+  return unread >= 0;
 }
 
 void templates_free(templates *all) {
   LIST_EACH (template, t, &all->list, link)
     free_template(t);
-  all->list = (list){0};
+  LIST_EACH (template, t, &all->hidden, link)
+    free_template(t);
+  all->list = all->hidden = (list){0};
 }
 
 template *template_find(const templates *all, int team, const char *name) {
@@ -210,7 +220,8 @@ static char *make_folder(const templates *all) {
 
 template *template_make(templates *all, const char *name, const capsule *of) {
   template *t = new_template(name);
-  char *folder = t ? make_folder(all) : NULL;
+  const bool lost = *of->over && !of->below;
+  char *folder = t && !lost ? make_folder(all) : NULL;
   if (!folder) {
     free(t);
     return NULL;
@@ -225,6 +236,10 @@ template *template_make(templates *all, const char *name, const capsule *of) {
   t->vcpus = of->vcpus;
   t->memory_mb = of->memory_mb;
   t->created = time(NULL);
+  if (template_height(of->below) < LAYERS_MAX) {
+    memcpy(t->over, of->over, sizeof(t->over));
+    template_hold(t->below = of->below);
+  }
   link_in(all, t);
   return t;
 }
@@ -243,6 +258,10 @@ bool template_save(const template *t) {
   json_int(&text, "created", t->created);
   if (t->system)
     json_text(&text, "system", t->system);
+  if (*t->over)
+    json_text(&text, "over", t->over);
+  if (t->removed)
+    json_int(&text, "removed", 1);
   json_object_end(&text);
   wrenn_buf_puts(&text, "\n");
   bool ok = record_write(t->folder, &text, t->all->capsules->keep_data);
@@ -251,31 +270,30 @@ bool template_save(const template *t) {
 }
 
 bool template_complete(template *t, int64_t bytes) {
-  t->size_bytes = bytes;
+  t->size_bytes = bytes + (t->below ? t->below->size_bytes : 0);
   t->ready = template_save(t);
   return t->ready;
 }
 
-static void remove_files(template *t) {
+bool template_remove(template *t) {
+  t->removed = true;
+  if (t->users > 0 && !template_save(t)) {
+    t->removed = false;
+    return false;
+  }
+  list_remove(&t->link);
+  template_hide(t->all, t);
+  template_hold(t);
+  template_release(t);
+  return true;
+}
+
+void template_discard(template *t) {
+  list_remove(&t->link);
+  record_drop(t->folder, t->all->capsules->keep_data);
   job_remove(t->all->capsules, t->folder);
   t->folder = NULL;
   free_template(t);
-}
-
-void template_remove(template *t) {
-  list_remove(&t->link);
-  record_drop(t->folder, t->all->capsules->keep_data);
-  t->ready = false;
-  if (t->users == 0)
-    remove_files(t);
-}
-
-void template_hold(template *t) { t->users++; }
-
-void template_release(template *t) {
-  t->users--;
-  if (t->users == 0 && !t->ready)
-    remove_files(t);
 }
 
 /* ---- JSON ---------------------------------------------------------------- */

@@ -62,7 +62,7 @@ static void on_found(void *arg, char *path, const wrenn_json *record) {
 bool volumes_open(volumes *all, capsules *capsules) {
   *all = (volumes){.capsules = capsules};
   char *above = path_join(capsules->data, "volumes");
-  bool ok = above && record_each(above, id_ok, on_found, all);
+  bool ok = above && record_each(above, id_ok, on_found, all) >= 0;
   free(above);
   return ok;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,10 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "util/tree.h"
+
+/* An overlay's mark for a folder that hides what is below. */
+#define OPAQUE "user.overlay.opaque"
 
 /* Each level needs two descriptors and some stack. */
 #define MAX_LEVEL 500
@@ -28,7 +33,8 @@ typedef struct known {
 } known;
 
 typedef struct copier {
-  int top; /* the copy's */
+  int top;   /* the copy's */
+  bool over; /* there is something already, of a lower layer */
   copy_skips *skips;
   const atomic_bool *stop;
   int64_t bytes;
@@ -107,6 +113,19 @@ static int copy_attributes(copier *k, int from, int to) {
   free(names);
   errno = error;
   return rc;
+}
+
+/* A folder that gets the attributes of a higher layer's keeps none of its own,
+ * except that it may hide what is below. */
+static int drop_attributes(copier *k, int fd) {
+  ssize_t size = make_piece(k) ? flistxattr(fd, k->piece, PIECE) : -1;
+  if (size < 0)
+    return errno == ENOTSUP ? 0 : -1;
+  for (const char *name = k->piece; name < k->piece + size;
+       name += strlen(name) + 1)
+    if (is_copied(name) && strcmp(name, OPAQUE) != 0 && fremovexattr(fd, name))
+      return -1;
+  return 0;
 }
 
 /* Sets modes at the end: otherwise the copy could not be written. */
@@ -257,6 +276,57 @@ static int copy_whiteout(const entry *e) {
   return mknodat(e->to, e->name, S_IFCHR, makedev(0, 0));
 }
 
+/* ---- over another layer -------------------------------------------------- */
+
+typedef enum room {
+  ROOM_NONE = -1, /* with errno */
+  ROOM_FREE,
+  ROOM_MERGED, /* for a folder, which there is */
+  ROOM_HIDING  /* for a folder where there was something else */
+} room;
+
+static bool is_opaque(const entry *e, int fd) {
+  char value = 0;
+  return S_ISDIR(e->info.st_mode) && fgetxattr(fd, OPAQUE, &value, 1) == 1 &&
+         value == 'y';
+}
+
+/* Makes room for an entry, of which `fd` is open if it is a folder, as the
+ * overlay would: only two folders are merged. */
+static room make_room(const copier *k, const entry *e, int fd) {
+  struct stat there;
+  if (!k->over)
+    return ROOM_FREE;
+  if (fstatat(e->to, e->name, &there, AT_SYMLINK_NOFOLLOW))
+    return errno == ENOENT ? ROOM_FREE : ROOM_NONE;
+  const bool folder = S_ISDIR(e->info.st_mode);
+  if (folder && S_ISDIR(there.st_mode) && !is_opaque(e, fd))
+    return fchmodat(e->to, e->name, 0700, 0) ? ROOM_NONE : ROOM_MERGED;
+  if (tree_remove_at(e->to, e->name))
+    return ROOM_NONE;
+  return folder ? ROOM_HIDING : ROOM_FREE;
+}
+
+/* Creates or unlocks a folder in the copy; its descriptor, or -1. */
+static int open_target(copier *k, const entry *e, int in) {
+  const room room = make_room(k, e, in);
+  int fd = -1;
+  if (room != ROOM_NONE &&
+      (room == ROOM_MERGED || mkdirat(e->to, e->name, 0700) == 0))
+    fd =
+        openat(e->to, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 || (room == ROOM_MERGED   ? drop_attributes(k, fd)
+                 : room == ROOM_HIDING ? fsetxattr(fd, OPAQUE, "y", 1, 0)
+                                       : 0) == 0)
+    return fd;
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+/* ---- entries ------------------------------------------------------------- */
+
 static int copy_folder(copier *k, const entry *e, unsigned level);
 
 /* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
@@ -269,6 +339,8 @@ static int copy_entry(copier *k, int from, int to, const char *name,
     return 0;
   if (fstatat(from, name, &e.info, AT_SYMLINK_NOFOLLOW))
     return errno == ENOENT ? 0 : -1;
+  if (!S_ISDIR(e.info.st_mode) && make_room(k, &e, -1) == ROOM_NONE)
+    return -1;
   k->bytes += (int64_t)e.info.st_blocks * 512;
   switch (e.info.st_mode & S_IFMT) {
   case S_IFDIR:
@@ -319,7 +391,6 @@ static int copy_children(copier *k, int in, int out, unsigned level) {
 
 /* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
 static int copy_folder(copier *k, const entry *e, unsigned level) {
-  const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   int rc = -1;
   if (level > MAX_LEVEL) {
     errno = ENAMETOOLONG;
@@ -329,8 +400,7 @@ static int copy_folder(copier *k, const entry *e, unsigned level) {
   if (in < 0)
     return errno == ENOENT ? 0 : -1;
   int again = fcntl(in, F_DUPFD_CLOEXEC, 0);
-  int out =
-      mkdirat(e->to, e->name, 0700) == 0 ? openat(e->to, e->name, flags) : -1;
+  int out = open_target(k, e, in);
   if (again >= 0 && out >= 0)
     rc = copy_children(k, again, out, level);
   else if (again >= 0)
@@ -369,8 +439,8 @@ static void forget_links(copier *k) {
     }
 }
 
-int copy_tree(const char *from, const char *to, copy_skips *skips,
-              const atomic_bool *stop, int64_t *bytes) {
+static int copy(const char *from, const char *to, copy_skips *skips, bool over,
+                const atomic_bool *stop, int64_t *bytes) {
   const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   copier *k = calloc(1, sizeof(*k));
   int rc = -1, in = -1;
@@ -378,8 +448,10 @@ int copy_tree(const char *from, const char *to, copy_skips *skips,
     return -1;
   k->skips = skips;
   k->stop = stop;
-  k->top = mkdir(to, 0700) == 0 ? open(to, flags) : -1;
-  if (k->top >= 0)
+  k->over = over;
+  k->top = over || mkdir(to, 0700) == 0 ? open(to, flags) : -1;
+  if (k->top >= 0 &&
+      (!over || (fchmod(k->top, 0700) == 0 && drop_attributes(k, k->top) == 0)))
     in = open(from, flags);
   if (in >= 0)
     rc = copy_top(k, in);
@@ -393,4 +465,14 @@ int copy_tree(const char *from, const char *to, copy_skips *skips,
   free(k);
   errno = error;
   return rc;
+}
+
+int copy_tree(const char *from, const char *to, copy_skips *skips,
+              const atomic_bool *stop, int64_t *bytes) {
+  return copy(from, to, skips, false, stop, bytes);
+}
+
+int copy_over(const char *from, const char *to, const atomic_bool *stop,
+              int64_t *bytes) {
+  return copy(from, to, NULL, true, stop, bytes);
 }

@@ -19,4 +19,10 @@ typedef bool copy_skips(const char *path);
 int copy_tree(const char *from, const char *to, copy_skips *skips,
               const atomic_bool *stop, int64_t *bytes);
 
+/* Copies a layer of an overlay in the same way over the copy of the layer below
+ * it, which is there: `to` becomes one layer that shows what the two show
+ * together, over whatever they lie. */
+int copy_over(const char *from, const char *to, const atomic_bool *stop,
+              int64_t *bytes);
+
 #endif

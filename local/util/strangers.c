@@ -45,15 +45,15 @@ int strangers_remove(const char *path, const char *agent) {
   return child < 0 ? -1 : finish(child);
 }
 
-int strangers_copy(const char *from, const char *to, const char *agent,
-                   const atomic_bool *stop, int64_t *bytes) {
+int strangers_copy(const char *from, const char *to, bool over,
+                   const char *agent, const atomic_bool *stop, int64_t *bytes) {
   char text[32] = "";
   int ends[2];
   size_t len = 0;
   ssize_t some = -1;
   if (pipe2(ends, O_CLOEXEC))
     return -1;
-  pid_t child = start(agent, "copy", from, to, ends[1]);
+  pid_t child = start(agent, over ? "copy-over" : "copy", from, to, ends[1]);
   close(ends[1]);
   struct pollfd look = {.fd = ends[0], .events = POLLIN};
   while (child > 0 && some != 0 && len < sizeof(text) - 1) {

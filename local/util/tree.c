@@ -93,13 +93,15 @@ static void remove_entry(removal *r, int parent, const char *name,
     note(r);
 }
 
-int tree_remove(const char *path) {
+int tree_remove_at(int parent, const char *name) {
   removal r;
   unsigned rounds = 0;
   do { /* until nothing had to be moved */
     r = (removal){.top = -1};
-    remove_entry(&r, AT_FDCWD, path, 0);
+    remove_entry(&r, parent, name, 0);
   } while (r.again && !r.error && ++rounds < MAX_ROUNDS);
   errno = r.error;
   return r.error ? -1 : 0;
 }
+
+int tree_remove(const char *path) { return tree_remove_at(AT_FDCWD, path); }

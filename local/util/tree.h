@@ -7,4 +7,7 @@
  * first of them. */
 int tree_remove(const char *path);
 
+/* The same for an entry of an open folder. */
+int tree_remove_at(int parent, const char *name);
+
 #endif
