@@ -29,7 +29,7 @@ walled("capsules over a snapshot", function()
 
   after_each(function()
     s:stop()
-    os.execute(("rm -rf %s %s"):format(data, base))
+    os.execute(("chmod -R u+rwx %s; rm -rf %s %s"):format(data, data, base))
   end)
 
   local function create(template)
@@ -47,7 +47,8 @@ walled("capsules over a snapshot", function()
   end
 
   local function kilobytes(path)
-    return tonumber(disk.shell("du -sk " .. path):match("^%d+"))
+    local text = disk.shell("du -sk " .. path .. " 2>/dev/null")
+    return tonumber(text:match("^%d+"))
   end
 
   local function folders()

@@ -211,6 +211,56 @@ static void removed(void) {
   end();
 }
 
+/* b is the layer below a. */
+static void over(void) {
+  char value[8] = "";
+  int64_t bytes = 0;
+  begin();
+  CHECK(mkdir("b", 0700) == 0 && mkdir("b/merged", 0700) == 0);
+  CHECK(mkdir("b/hidden", 0700) == 0 && mkdir("b/file", 0700) == 0);
+  write_file("b/merged/below", "x", 0600);
+  write_file("b/merged/both", "below", 0600);
+  write_file("b/hidden/below", "x", 0600);
+  write_file("b/file/below", "x", 0600);
+  write_file("b/folder", "x", 0600);
+  write_file("b/gone", "x", 0600);
+  CHECK(mknod("b/back", S_IFCHR, makedev(0, 0)) == 0);
+  CHECK(mkdir("a/merged", 0750) == 0 && mkdir("a/hidden", 0700) == 0);
+  CHECK(mkdir("a/folder", 0700) == 0 && mkdir("a/back", 0700) == 0);
+  write_file("a/merged/both", "above", 0640);
+  write_file("a/merged/above", "x", 0600);
+  CHECK(link("a/merged/above", "a/merged/link") == 0);
+  write_file("a/file", "x", 0600);
+  CHECK(mknod("a/gone", S_IFCHR, makedev(0, 0)) == 0);
+  CHECK(chmod("a", 0711) == 0);
+  if (setxattr("a/hidden", "user.overlay.opaque", "y", 1, 0)) {
+    CHECK(errno == ENOTSUP); /* and there are no overlays */
+    end();
+    return;
+  }
+  CHECK(setxattr("b/merged", "user.overlay.opaque", "y", 1, 0) == 0);
+  CHECK(setxattr("b/merged", "user.below", "x", 1, 0) == 0);
+  CHECK(setxattr("a/merged", "user.above", "x", 1, 0) == 0);
+  CHECK(chmod("b/merged", 0500) == 0 && chmod("b", 0500) == 0);
+  CHECK(copy_over("a", "b", &stop, &bytes) == 0 && bytes > 0);
+  CHECK(look("b").st_mode == (S_IFDIR | 0711));
+  CHECK(look("b/merged").st_mode == (S_IFDIR | 0750));
+  CHECK(holds("b/merged/below", "x") && holds("b/merged/both", "above"));
+  CHECK(look("b/merged/both").st_mode == (S_IFREG | 0640));
+  CHECK(look("b/merged/above").st_ino == look("b/merged/link").st_ino);
+  /* It goes on hiding what both lie over, as does what hides something now. */
+  CHECK(getxattr("b/merged", "user.overlay.opaque", value, 8) == 1);
+  CHECK(getxattr("b/merged", "user.below", value, 8) == -1);
+  CHECK(getxattr("b/merged", "user.above", value, 8) == 1);
+  CHECK(access("b/hidden/below", F_OK) != 0);
+  CHECK(getxattr("b/hidden", "user.overlay.opaque", value, 8) == 1);
+  CHECK(getxattr("b/folder", "user.overlay.opaque", value, 8) == 1);
+  CHECK(getxattr("b/back", "user.overlay.opaque", value, 8) == 1);
+  CHECK(holds("b/file", "x") && S_ISCHR(look("b/gone").st_mode));
+  CHECK(copy_over("a", "none", &stop, &bytes) == -1 && errno == ENOENT);
+  end();
+}
+
 static void deep(void) {
   char here[PATH_MAX];
   begin();
@@ -250,5 +300,6 @@ CHECK_MAIN({"files and folders", files},
            {"links are not followed", links}, {"holes stay holes", holes},
            {"fifos and sockets", others}, {"owners and devices", rooted},
            {"what is left out", skipped}, {"extended attributes", attributes},
-           {"what an overlay has removed", removed}, {"depth", deep},
+           {"what an overlay has removed", removed},
+           {"a layer over another", over}, {"depth", deep},
            {"failures", failures})
