@@ -302,8 +302,8 @@ static void find_bwrap(program *p) {
 }
 
 static void find_slirp(program *p) {
-  const char *lacks =
-      uplink_lacks(find_in_path("slirp4netns", p->slirp) ? p->slirp : NULL);
+  const char *lacks = uplink_lacks(
+      find_in_path("slirp4netns", p->slirp) ? p->slirp : NULL, p->is_root);
   if (!lacks)
     return;
   p->options.outgoing = false;

@@ -38,9 +38,9 @@ local tell = walls.up and is_root and describe or pending
 tell("a server of root", function()
   local data, s, base
 
-  local function start(args)
+  local function start(args, environment)
     s = server.start("--generation 0.4 --network none --data " .. data .. " "
-      .. (args or ""))
+      .. (args or ""), environment)
   end
 
   local function create(options)
@@ -94,6 +94,17 @@ tell("a server of root", function()
       end
     end)
   end
+
+  it("has none either where it may not mount, as in many containers", function()
+    start("--user root", "setpriv --bounding-set -sys_admin")
+    local rights = disk.shell(("grep CapEff /proc/%d/status"):format(s.pid))
+    assert.is_true(tonumber(rights:match("(%x)%x%x%x%x%x\n"), 16) % 4 < 2)
+    local capsule = create()
+    assert(sh(capsule, "mkdir -p ~/d && echo x >~/d/f"))
+    assert.are.equal("other\n", disk.shell(SEARCH:format(s.pid)))
+    assert.is_nil(("\n" .. owners(capsule.id)):find("\n0:"))
+    assert.are.equal("65534\n", sh(capsule, "stat -c %u /usr"))
+  end)
 
   it("gives what was root's to the capsule, and nothing else", function()
     local outside = disk.folder()

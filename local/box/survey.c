@@ -90,8 +90,10 @@ bool survey_print(const survey *s) {
   row(bwrap && walls_work(bwrap, true, sizes), "private network",
       "--network none works",
       "there can be no network namespaces: use --network host");
-  row(walls && !uplink_lacks(s->slirp), "way out", "--network outgoing works",
-      walls ? uplink_lacks(s->slirp) : "there is none without walls");
+  row(walls && !uplink_lacks(s->slirp, s->is_root), "way out",
+      "--network outgoing works",
+      walls ? uplink_lacks(s->slirp, s->is_root)
+            : "there is none without walls");
   row(walls && s->agent && layers_work(s->agent, false, s->is_root),
       "system of its own", "--system DIR works, over a tree that is yours",
       "there can be none: it takes walls, Linux 5.11 or later (5.19 and the"

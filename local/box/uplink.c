@@ -1,12 +1,14 @@
 #include "box/uplink.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,10 +39,22 @@ void uplink_put_walls(words *w, const char *folder, const char *place) {
   words_add(w, place);
 }
 
-const char *uplink_lacks(const char *slirp) {
+/* Root's capsules are somebody else's, for whom the agent makes a device of
+ * their own if this one is root's. */
+static bool opens_for_others(void) {
+  struct stat info;
+  return stat(TUN, &info) == 0 &&
+         ((info.st_mode & S_IROTH && info.st_mode & S_IWOTH) ||
+          (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) == 1 &&
+           prctl(PR_CAPBSET_READ, CAP_MKNOD) == 1));
+}
+
+const char *uplink_lacks(const char *slirp, bool is_root) {
   int tun = open(TUN, O_RDWR | O_CLOEXEC);
   if (tun >= 0)
     close(tun);
+  if (is_root && !opens_for_others())
+    tun = -1;
   if (!slirp)
     return "slirp4netns is missing. Install it";
   return tun >= 0 ? NULL

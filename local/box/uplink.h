@@ -30,7 +30,7 @@ void uplink_put_walls(words *w, const char *folder, const char *place);
 
 /* What keeps the program of this path from doing it, and the remedy; NULL if
  * nothing does. */
-const char *uplink_lacks(const char *slirp);
+const char *uplink_lacks(const char *slirp, bool is_root);
 
 /* Starts it with the help of the agent, for the capsule whose bubblewrap has
  * this pid; false if it cannot be started: then nothing is to be stopped.
