@@ -26,6 +26,21 @@ for pid in $(below %d); do
     { for (i = 2; i <= NF; i++) print ($i < 100 ? "root" : "other") }'
 done | sort -u]]
 
+-- Makes a capsule's files belong to whom they did when root in there was root and
+-- the others began at 524288; some are left as they are.
+local AGE = [[
+cd %s/%s && outside=%s && first=$(stat -c %%u .)
+before() {
+  if [ $1 = $first ]; then echo 0; else echo $(($1 - first + 524287)); fi
+}
+find . ! -name done -printf '%%U %%G %%m %%p\n' |
+while read -r user group mode path; do
+  chown -h $(before $user):$(before $group) "$path"
+  [ -L "$path" ] || chmod $mode "$path"
+done
+ln -s $outside/f $outside upper/home/wrenn-user/
+chown -h 525287 upper/home/wrenn-user/* $outside/f]]
+
 -- Prints how many processes carry what capsules send.
 local HELPERS = "cat $(printf '/proc/%%s/cmdline\\n' $(cat"
   .. " /proc/%d/task/*/children)) | tr '\\0' '\\n' | grep -c slirp4netns"
@@ -127,6 +142,32 @@ tell("a server of root", function()
     assert.is_nil(owners(capsule.id):find("^0:"))
     assert.are.equal("0 0\n", disk.shell(("echo $(stat -c %%u %s %s/f)")
       :format(outside, outside)))
+    os.execute("rm -r " .. outside)
+  end)
+
+  it("gives what was its users' to the users of now", function()
+    base = tree()
+    local outside = disk.folder()
+    disk.write(outside .. "/f", "x")
+    start("--uids range --system " .. base)
+    local capsule = create()
+    assert.are.equal("", sh(capsule, "mkdir -p ~/d/e && echo x >~/d/e/f &&"
+      .. " chmod 4755 ~/d/e/f && cp ~/d/e/f ~/d/done &&"
+      .. " sudo cp ~/d/e/f /etc/r"))
+    assert(capsule:pause({ wait = true }))
+    s:stop()
+    -- As servers left it whose root was root, and others have begun to change.
+    os.execute(AGE:format(data, capsule.id, outside))
+    assert.is_truthy(owners(capsule.id):find("524288:", 1, true) == nil
+      and owners(capsule.id):find("525287:525287", 1, true))
+    start("--uids range --system " .. base)
+    capsule = assert(wrenn.Capsule.connect(capsule.id, s:options()))
+    assert.are.equal("wrenn-user wrenn-user 755 wrenn-user wrenn-user 4755"
+      .. " wrenn-user wrenn-user 755 root root 755\n", sh(capsule, "echo $(stat"
+      .. " -c '%U %G %a' ~/d/e ~/d/e/f ~/d/done /etc/r)"))
+    local all = "\n" .. owners(capsule.id)
+    assert.is_nil(all:find("\n0:") or all:find("\n52%d%d%d%d:"), all)
+    assert.are.equal("525287\n", disk.shell("stat -c %u " .. outside .. "/f"))
     os.execute("rm -r " .. outside)
   end)
 

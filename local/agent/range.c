@@ -27,10 +27,6 @@
  * high as these. */
 #define ROOTS_FIRST 0x70000000U
 
-typedef struct range {
-  unsigned first, count;
-} range;
-
 /* The range of this user in such a file; none is empty. */
 static range find_range(const char *path) {
   const struct passwd *user = names_of_uid(geteuid());
@@ -121,10 +117,10 @@ static bool enter_alone(void) {
   return false;
 }
 
-bool range_root(uid_t *user, gid_t *group) {
-  *user = find_range("/etc/subuid").first;
-  *group = find_range("/etc/subgid").first;
-  return *user != 0 && *group != 0;
+bool range_of_root(range *users, range *groups) {
+  *users = find_range("/etc/subuid");
+  *groups = find_range("/etc/subgid");
+  return users->first != 0 && groups->first != 0;
 }
 
 /* The map is written from outside, by a child that stays there. */

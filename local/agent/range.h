@@ -21,9 +21,14 @@ typedef bool range_outside(pid_t inside, void *arg);
  * says on stderr. `outside` may be NULL. */
 bool range_enter(range_kind kind, range_outside *outside, void *arg);
 
-/* The user and the group that stand for root in such a namespace, where the
- * server is root of the machine. */
-bool range_root(uid_t *user, gid_t *group);
+/* Numbers in a row; the first stands for root. */
+typedef struct range {
+  unsigned first, count;
+} range;
+
+/* The users and groups of such a namespace, where the server is root of the
+ * machine. */
+bool range_of_root(range *users, range *groups);
 
 /* Writes a file of /proc; false with errno. */
 bool range_write(const char *path, const char *text);

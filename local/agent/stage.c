@@ -15,18 +15,56 @@
 
 #define MAX_LEVEL 500
 
-typedef struct heir {
-  uid_t user;
-  gid_t group;
-} heir;
+/* Whom servers of root made the users of a range before root was among them:
+ * who has the number N inside was N - 1 after this one. */
+#define BEFORE_FIRST 524288U
+#define BEFORE_COUNT 65535U
 
-/* Gives what is root's to the heir, the outermost last, so that what was cut
- * off is done again. Another capsule may be at work in there: no link is
- * followed. */
-/* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
-static bool give(int above, const char *name, const heir *to, unsigned level) {
-  const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+typedef struct heirs {
+  range users, groups;
+} heirs;
+
+/* Who has now what was somebody's. */
+static unsigned heir_of(unsigned id, const range *to) {
+  const bool apart = to->first >= BEFORE_FIRST + BEFORE_COUNT ||
+                     to->first + to->count <= BEFORE_FIRST;
+  if (id == 0)
+    return to->first;
+  if (!apart || id < BEFORE_FIRST || id - BEFORE_FIRST >= BEFORE_COUNT)
+    return id;
+  const unsigned inside = id - BEFORE_FIRST + 1;
+  return inside < to->count ? to->first + inside : to->first;
+}
+
+/* Gives one thing to its heirs. A change of the owner takes the bits away that
+ * make programs run as the owner. */
+static bool give_one(int above, const char *name, const heirs *to) {
+  char path[64];
   struct stat info;
+  int fd = openat(above, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  bool ok = fd >= 0 ? fstat(fd, &info) == 0 : errno == ENOENT;
+  if (fd < 0 || !ok)
+    return ok;
+  const uid_t user = heir_of(info.st_uid, &to->users);
+  gid_t group = heir_of(info.st_gid, &to->groups);
+  if (group == info.st_gid && info.st_uid == 0)
+    group = to->groups.first;
+  if (user != info.st_uid || group != info.st_gid) {
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ok = fchownat(fd, "", user, group, AT_EMPTY_PATH) == 0 &&
+         (!S_ISREG(info.st_mode) || !(info.st_mode & (S_ISUID | S_ISGID)) ||
+          chmod(path, info.st_mode & 07777) == 0);
+  }
+  close(fd);
+  return ok;
+}
+
+/* Gives what is root's, or was that of its users, to the heirs, the outermost
+ * last, so that what was cut off is done again. Another capsule may be at work
+ * in there: no link is followed. */
+/* NOLINTNEXTLINE(misc-no-recursion): MAX_LEVEL bounds it */
+static bool give(int above, const char *name, const heirs *to, unsigned level) {
+  const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   struct dirent *child;
   int fd = openat(above, name, flags);
   DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -40,19 +78,16 @@ static bool give(int above, const char *name, const heir *to, unsigned level) {
       ok = give(dirfd(dir), child->d_name, to, level + 1);
   if (dir)
     closedir(dir);
-  if (!ok || fstatat(above, name, &info, AT_SYMLINK_NOFOLLOW))
-    return ok && errno == ENOENT;
-  return info.st_uid != 0 ||
-         fchownat(above, name, to->user, to->group, AT_SYMLINK_NOFOLLOW) == 0;
+  return ok && give_one(above, name, to);
 }
 
 static bool inherit(const char *path) {
-  heir to = {0};
+  heirs to = {0};
   struct stat info;
   if (stat(path, &info))
     return false;
   return info.st_uid != 0 ||
-         (range_root(&to.user, &to.group) && give(AT_FDCWD, path, &to, 0));
+         (range_of_root(&to.users, &to.groups) && give(AT_FDCWD, path, &to, 0));
 }
 
 static bool make_place(const char *path, const char *place) {
