@@ -36,9 +36,11 @@ void template_hold(template *t) {
     t->users++;
 }
 
-/* The record of what lies over another is gone before that of the other. */
+/* The record of what lies over another is gone before that of the other. What
+ * cannot be read may lie over anything: then all stays until the next server.
+ */
 void template_release(template *t) {
-  while (t && --t->users == 0 && t->removed) {
+  while (t && --t->users == 0 && t->removed && !t->all->unsure) {
     template *below = t->below;
     template_discard(t);
     t = below;
@@ -107,7 +109,6 @@ void templates_stack(templates *all) {
   }
 }
 
-/* With something that cannot be read, nobody knows what it lies over. */
 void templates_clear(templates *all) {
   list_link *link = all->unsure ? NULL : all->hidden.first;
   while (link) {

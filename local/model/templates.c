@@ -277,7 +277,7 @@ bool template_complete(template *t, int64_t bytes) {
 
 bool template_remove(template *t) {
   t->removed = true;
-  if (t->users > 0 && !template_save(t)) {
+  if ((t->users > 0 || t->all->unsure) && !template_save(t)) {
     t->removed = false;
     return false;
   }

@@ -40,7 +40,8 @@ typedef struct templates {
   list list;
   list hidden; /* snapshots that the API does not know (any more), but others
                   lie over */
-  bool unsure; /* there are records that could not be read */
+  bool unsure; /* there are records that could not be read, of what may lie over
+                  others */
 } templates;
 
 /* Loads the platform's templates and the snapshots in the data folder. False
