@@ -178,9 +178,12 @@ tell("a server of root", function()
       "wrenn-agent")
     -- Neither the agent nor anything else needs to be where others reach it.
     os.execute(("cp %s %s/wrenn-agent"):format(agent, folder))
-    s = server.start("--generation 0.4 --network none --data " .. data,
-      "WRENN_AGENT=" .. folder .. "/wrenn-agent")
+    os.execute(("cp $(command -v slirp4netns bwrap) %s"):format(folder))
+    start(can_go_out and "--network outgoing" or "",
+      ("WRENN_AGENT=%s/wrenn-agent PATH=%s:$PATH"):format(folder, folder))
     local capsule = create()
+    assert.are.equal(can_go_out and "1\n" or "0\n",
+      disk.shell(HELPERS:format(s.pid)))
     assert.are.equal("65534\nroot\n1\n", sh(capsule, "stat -c %u /usr;"
       .. " sudo id -un; sudo head -n 1 /etc/shadow | grep -c '^root:'"))
     os.execute("rm -r " .. folder)

@@ -6,7 +6,7 @@
  *
  *   launch none|one|range [in PROCS]... [STAGED...]
  *     [over FOLDER TREE... at PLACE...] -- PROGRAM ...
- *   launch join DESCRIPTOR DEVICE -- PROGRAM ...
+ *   launch join DESCRIPTOR DEVICE PROGRAM ...
  *   launch remove PATH
  *   launch copy|copy-over FROM TO
  *
@@ -146,14 +146,19 @@ static char **put_system(char **word) {
 }
 
 /* Becomes root of the user namespace of this descriptor, and has no rights but
- * its. The device remains open to it. */
-static bool join(int users, const char *device) {
-  if ((!root_is_real() || (stage_lend(device) && setgroups(0, NULL) == 0)) &&
-      setns(users, CLONE_NEWUSER) == 0 && setresgid(0, 0, 0) == 0 &&
-      setresuid(0, 0, 0) == 0)
-    return close(users) == 0;
-  fail("cannot enter a user namespace");
-  return false;
+ * its. The device remains open to it, and the program, which may be where only
+ * the server's user gets to. */
+static int join(int users, const char *device, char **program) {
+  int fd = open(program[0], O_PATH | O_CLOEXEC);
+  if (fd < 0)
+    return fail(program[0]);
+  if ((root_is_real() && (!stage_lend(device) || setgroups(0, NULL))) ||
+      setns(users, CLONE_NEWUSER) || setresgid(0, 0, 0) || setresuid(0, 0, 0) ||
+      close(users))
+    return fail("cannot enter a user namespace");
+  execv(program[0], program);
+  fexecve(fd, program, environ);
+  return fail(program[0]);
 }
 
 static int run(char **word) {
@@ -191,8 +196,8 @@ int agent_launch(int argc, char **argv) {
   const bool over = argc == 4 && !strcmp(argv[1], "copy-over");
   if (over || (argc == 4 && !strcmp(argv[1], "copy")))
     return enter_for_files() ? copy_all(argv[2], argv[3], over) : EPERM;
-  if (argc >= 6 && !strcmp(argv[1], "join"))
-    return join((int)strtol(argv[2], NULL, 10), argv[3]) ? run(argv + 4) : 1;
+  if (argc >= 5 && !strcmp(argv[1], "join"))
+    return join((int)strtol(argv[2], NULL, 10), argv[3], argv + 4);
   if (argc < 4)
     return 2;
   char **word = argv + 2;
