@@ -233,6 +233,12 @@ describe("an error", function()
     assert.are.equal("so: " .. tostring(err), "so: " .. err)
   end)
 
+  it("is one for a terminal, too", function()
+    local err = errors.new("AgentError", "a\27[2J\7b\194\155c\127\0d\r\n e")
+    assert.are.equal("AgentError: a [2J b c d e at " .. err.where,
+      tostring(err))
+  end)
+
   it("knows its place in the tree", function()
     local err = errors.new("HostHasCapsulesError", "x")
     assert.is_true(err:is("HostHasCapsulesError"))

@@ -271,7 +271,7 @@ function Error:__tostring()
   if self.where and not line:find(self.where, 1, true) then
     line = line .. " at " .. self.where
   end
-  line = line:gsub("%s*[\r\n]+%s*", " ")
+  line = line:gsub("\194[\128-\159]", " "):gsub("%s*%c+%s*", " ")
   local traceback = type(self.cause) == "string" and self.details
     and self.details.traceback
   return traceback and line .. "\n" .. traceback or line
@@ -450,6 +450,8 @@ function errors.from_response(status, decoded, body, header)
   if status >= 300 and status < 400 then
     message = "unexpected redirect to " .. errors.text(header("location")
       or "nowhere")
+  elseif status == 206 then
+    message = "the server sent a part of the answer, which nobody asked for"
   elseif status < 400 then
     message = "the server did not upgrade the connection to a WebSocket"
   end

@@ -74,7 +74,7 @@ end
 --- The error for a connection that was closed before the exit event of `what`.
 function reader.closed_early(what, code, reason)
   return errors.new("ConnectionError", what .. " ended without an exit event"
-    .. (reason ~= "" and ": " .. reason or ""),
+    .. (reason ~= "" and ": " .. errors.text(reason) or ""),
     { details = { kind = "closed", close_code = code } })
 end
 

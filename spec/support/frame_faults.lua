@@ -40,6 +40,8 @@ for _, code in ipairs({ 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012,
   add("close " .. code, ("c:close_frame(%d, 'why') c:close()"):format(code),
     "ConnectionError ProtocolError TooLargeError", { closes = true })
 end
+add("close with a reason that moves the cursor",
+  "c:close_frame(1000, '\\27[2J\\7') c:close()", EITHER, { closes = true })
 add("close without a code", sends("\136\0"), EITHER, { closes = true })
 for name, bytes in pairs({
   ["of one byte"] = "\136\1\3", ["with the code 999"] = "\136\2\3\231",

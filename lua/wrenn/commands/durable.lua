@@ -221,7 +221,7 @@ end
 
 local function failed(result, guess)
   return errors.new("AgentError", "the capsule could not keep the command: "
-    .. (guess or "") .. result.stderr:gsub("%s+$", ""), { result = result })
+    .. (guess or "") .. errors.text(result.stderr), { result = result })
 end
 
 local function new(self, tag, pid)

@@ -26,7 +26,7 @@ local function make_folder(self)
   elseif result.exit_code ~= 0 then
     return nil, errors.new("AgentError",
       "the capsule could not take an environment: "
-      .. (result.stderr:gsub("%s+$", "")), { result = result })
+      .. errors.text(result.stderr), { result = result })
   end
   self.has_envs_folder = true
   return true

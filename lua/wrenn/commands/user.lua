@@ -46,7 +46,7 @@ return function(self, name)
   if result.exit_code ~= 0 or not me then
     return nil, errors.new("ValidationError",
       ("cannot run commands as user '%s': %s"):format(name,
-        (result.stderr:gsub("%s+$", ""))), { result = result })
+        errors.text(result.stderr)), { result = result })
   end
   known = { name = name, home = home, is_default = me == name }
   self.users[name] = known
