@@ -127,6 +127,8 @@ for _, status in ipairs({ 300, 301, 302, 303, 307, 308 }) do
   add(status .. " to another place", responds(status, "",
     "Location: http://127.0.0.1:1/"), "ProtocolError", { status = status })
 end
+add("206, of which nobody asked for a part", responds(206, "{}",
+  "Content-Range: bytes 0-1/9"), "ProtocolError", { status = 206 })
 add("302 to nowhere", responds(302), "ProtocolError", { status = 302 })
 add("304", "c:send('HTTP/1.1 304 Not Modified\\r\\n\\r\\n')", "ProtocolError",
   { status = 304 })

@@ -52,7 +52,7 @@ end
 
 -- Returns the error if an answer with these headers is not a stream of events.
 local function refusal(status, headers)
-  if status < 200 or status >= 300 then
+  if not http.is_success(status) then
     return errors.from_response(status, nil, "", function() end)
   end
   local kind =

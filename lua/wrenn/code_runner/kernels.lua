@@ -1,6 +1,7 @@
 -- Jupyter's HTTP API: the kernels of a capsule.
 
 local errors = require("wrenn.errors")
+local http = require("wrenn.wire.http")
 local json = require("wrenn.wire.json")
 local proxy = require("wrenn.capsule.proxy")
 local scheduler = require("wrenn.task.scheduler")
@@ -58,7 +59,7 @@ local function call(capsule, shape, method, path, limit, body)
     return nil, err
   end
   local decoded, why = json.decode(answer.body)
-  if answer.status < 200 or answer.status >= 300 then
+  if not http.is_success(answer.status) then
     return nil, failure(answer, decoded)
   elseif type(decoded) ~= "table" and (shape or answer.body ~= "") then
     return nil, errors.new("ProtocolError", ("%s %s: Jupyter's answer is not"

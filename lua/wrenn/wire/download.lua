@@ -117,7 +117,7 @@ local function begin(client, request)
     return nil, err, true
   elseif event.kind ~= "headers" then
     return nil, (select(2, http.answer(event, client, request)))
-  elseif event.status < 200 or event.status >= 300 then
+  elseif not http.is_success(event.status) then
     op:cancel()
     return nil, http.refused(event, "")
   elseif http.is_page(event) then

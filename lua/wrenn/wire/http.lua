@@ -148,12 +148,18 @@ function http.start(client, request)
     request.upload and (request.upload_size or -1) or nil)
 end
 
+--- Whether a status is that of the answer that was asked for. Nothing here asks
+--- for a part of one (206).
+function http.is_success(status)
+  return status >= 200 and status < 300 and status ~= 206
+end
+
 --- Converts a "done" or "failed" event into an answer {status, head, body}, or
 --- nil, err.
 function http.answer(event, client, request)
   if event.kind == "failed" then
     return nil, failed(event, http.url(client, request))
-  elseif event.status < 200 or event.status >= 300 then
+  elseif not http.is_success(event.status) then
     return nil, http.refused(event, event.body, http.url(client, request))
   end
   return event
