@@ -378,3 +378,37 @@ describe("a call of a server that says nothing or too little", function()
     end)
   end
 end)
+
+describe("what a call looks up besides", function()
+  local p
+
+  after_each(function()
+    p:stop()
+  end)
+
+  for name, call in pairs({
+    ["a user"] = function(c) return c.commands:run("x", { user = "u" }) end,
+    ["a durable command"] = function(c) return c.commands:durable("t") end,
+    ["a place for an environment"] = function(c)
+      return c.commands:stream("x", { envs = { A = "b" } })
+    end,
+  }) do
+    it("has the client's limit: " .. name, function()
+      p = peer.start([[
+        while true do
+          local req = c:request()
+          if not req then return end
+          if req.path:find("/exec$") then c:sleep(600) end
+          c:respond(200, '{"id":"cl-1","status":"running"}')
+        end
+      ]])
+      local client = assert(wrenn.Client(p:options({ timeout = 1 })))
+      local capsule = assert(Capsule.connect("cl-1", { client = client }))
+      local begin, before = core.now(), figures.delayed()
+      local ok, err = call(capsule)
+      assert.is_nil(ok)
+      assert.is_true(err:is("TimeoutError"), tostring(err))
+      assert.is_true(core.now() - begin - (figures.delayed() - before) < 8)
+    end)
+  end
+end)

@@ -27,13 +27,14 @@ function exec.start(self, list, opts)
     "process")
 end
 
---- Runs words to their end. `opts` as in api.exec_body, and `reads` if running
---- them twice does no harm. Returns the result, or nil, err. POST .../exec.
+--- Runs words to their end. `opts` as in api.exec_body, `limit`, the seconds for
+--- the answer, and `reads` if running them twice does no harm. Returns the result, or nil, err. POST .../exec.
 function exec.run(self, list, opts)
   local path = exec.path(self, "/exec")
   local answer, err = http.call(self.client, {
     method = "POST", path = path, json = api.exec_body(list, opts),
-    timeout = opts.timeout_sec and opts.timeout_sec + MARGIN or false,
+    timeout = opts.limit or opts.timeout_sec and opts.timeout_sec + MARGIN
+      or false,
     reads = opts.reads,
   }, "result")
   if not answer then
@@ -46,16 +47,24 @@ function exec.run(self, list, opts)
   return result
 end
 
---- Runs a fixed script with arguments, for at most `seconds`.
+local LOOK = 10 -- seconds
+
+-- Runs what a call does besides the command that it is about. It is a request
+-- of the client like any other, within its time limit.
+local function run_beside(self, list, seconds)
+  return exec.run(self, list, { timeout_sec = seconds,
+    limit = math.min(seconds + MARGIN, self.client.settings.timeout) })
+end
+
+--- Runs a fixed script with arguments, for at most `seconds` (10).
 function exec.script(self, line, args, seconds)
-  return exec.run(self, (literal.wrap(words.script(line, args))),
-    { timeout_sec = seconds or 10 })
+  return run_beside(self, (literal.wrap(words.script(line, args))),
+    seconds or LOOK)
 end
 
 --- Like exec.script, for scripts that inspect or signal processes of any user.
 function exec.script_about(self, pids, line, args)
-  return exec.run(self, words.as_owner(words.script(line, args), pids),
-    { timeout_sec = 10 })
+  return run_beside(self, words.as_owner(words.script(line, args), pids), LOOK)
 end
 
 --- GET .../processes.
