@@ -139,6 +139,23 @@ describe("the input of a command", function()
     assert.is_true(err:is("TimeoutError"))
   end)
 
+  it("is removed, and nothing runs on, whenever its writing is given up",
+    function()
+      for moment = 1, 60 do
+        local stream
+        wrenn.task.with_timeout(moment * 0.003, function()
+          stream = capsule.commands:stream("cat", { stdin = true })
+          return stream and stream:write("x")
+        end)
+        if stream then
+          stream:close()
+        end
+      end
+      expect.soon(function()
+        return #assert(capsule.commands:list()) == 0
+      end)
+    end)
+
   it("must be something to read from", function()
     for call, bad in pairs({ run = { 5, true }, stream = { 5, false } }) do
       for _, value in ipairs(bad) do
@@ -263,5 +280,39 @@ describe("input whose command never started", function()
     local stream = assert(capsule.commands:stream("cat", { stdin = "x" }))
     stream:close()
     is_removed()
+  end)
+end)
+
+describe("input that could not be removed at first", function()
+  it("and then could is nothing to tell of", function()
+    local p = peer.start([[
+      while true do
+        local req = c:request()
+        if not req then return end
+        if req.path:find("stream/write", 1, true) then
+          c:sleep(600)
+        elseif req.path:find("files/remove", 1, true) then
+          removals = (removals or 0) + 1
+          c:respond(removals < 3 and 503 or 204)
+        else
+          c:respond(200, '{"id":"cl-1","status":"running"}')
+        end
+      end
+    ]])
+    local told = {}
+    local client = assert(wrenn.Client(p:options({ retries = 0,
+      on_event = function(event)
+        told[#told + 1] = event.type == "cleanup" and event.what or nil
+      end })))
+    local capsule = assert(Capsule.connect("cl-1", { client = client }))
+    assert.is_nil((wrenn.task.with_timeout(0.2, function()
+      return capsule.commands:run("cat", { stdin = "x" })
+    end)))
+    expect.soon(function()
+      local _, count = table.concat(p:received()):gsub("files/remove", "")
+      return count == 3
+    end)
+    p:stop()
+    assert.are.same({}, told)
   end)
 end)

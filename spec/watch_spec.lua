@@ -503,6 +503,24 @@ describe("a watch", function()
     end
     assert.is_false((pcall(files.watch, "x", "y")))
   end)
+
+  it("leaves no helper, whenever its opening is given up", function()
+    sh("mkdir -p given-up")
+    local old, held = #assert(capsule.commands:list()), sh("ls -A /tmp")
+    for moment = 1, 40 do
+      local watch
+      wrenn.task.with_timeout(moment * 0.003, function()
+        watch = files:watch("given-up")
+      end)
+      if watch then
+        watch:close()
+      end
+    end
+    expect.soon(function()
+      return #assert(capsule.commands:list()) <= old
+        and (not walls.up or sh("ls -A /tmp") == held)
+    end)
+  end)
 end)
 
 for _, generation in ipairs({ "0.1", "0.2", "0.3", "0.4" }) do
@@ -542,7 +560,7 @@ describe("a watch of a scripted server", function()
     p:stop()
   end)
 
-  local function files_with(script)
+  local function files_with(script, options)
     p = peer.start([[
       while true do
         local req = c:request()
@@ -562,7 +580,8 @@ describe("a watch of a scripted server", function()
         end
       end
     ]])
-    return assert(Capsule.connect("cl-1", p:options())).files
+    local client = assert(wrenn.Client(p:options(options)))
+    return assert(Capsule.connect("cl-1", { client = client })).files
   end
 
   local function killed()
@@ -601,6 +620,16 @@ describe("a watch of a scripted server", function()
     assert.is_true(err:is("AgentError"))
     assert.is_truthy(err.message:find("upper limit", 1, true))
     assert.is_false(killed())
+  end)
+
+  it("whose helper does not come to watch is given up, and killed", function()
+    local files = files_with("c:sleep(600)", { timeout = 1 })
+    local begin = core.now()
+    local watch, err = files:watch("x")
+    assert.is_nil(watch)
+    assert.is_true(err:is("TimeoutError"))
+    assert.is_true(core.now() - begin < 60)
+    expect.soon(killed)
   end)
 
   it("whose helper ends later says so", function()

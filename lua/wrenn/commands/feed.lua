@@ -39,6 +39,13 @@ cat | cat | {
 }
 ]]
 
+-- For after the script was killed, which may have waited for a command to open the
+-- FIFO: one that comes, or has just come, does not wait for ever.
+local RELEASE = [[
+exec 3<>"$1"
+exec rm -f -- "$1"
+]]
+
 -- A pipe holds 64 KiB, and there are two.
 local FRAME, WINDOW = 16 * 1024, 96 * 1024
 local FRAMES = 24
@@ -172,12 +179,16 @@ local function stop(self)
   task.with_timeout(GRACE, function()
     while not self.ended and await(self) do end
   end)
-  if not self.ended then
+  local was_open = self.ended
+  if not was_open then
     self.op:send(api.PTY_KILL)
     self.ended = true
   end
   scheduler.forget(self.inbox)
   self.op:close()
+  if not was_open then
+    return exec.script(self.commands, RELEASE, { self.path })
+  end
   return true
 end
 
@@ -219,6 +230,7 @@ function feed.open(self)
   end
   local made = setmetatable({
     client = self.client, path = path, op = op, inbox = inbox, bytes = 0,
+    commands = self,
     flight = { first = 1, last = 0 }, turns = {},
   }, Feed)
   local ok, err = task.with_timeout(self.client.settings.timeout or 30,

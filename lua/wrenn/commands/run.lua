@@ -82,11 +82,10 @@ end
 
 --- Removes the files of a command that may have failed before it did so itself.
 function run.discard(self, start)
+  local to = files.new(self.client, self.capsule_id, self)
   if start.feed then
     start.feed:stop()
-  end
-  local to = files.new(self.client, self.capsule_id, self)
-  if start.input then
+  elseif start.input then
     base.discard(to, start.input)
   end
   if start.environment then
@@ -431,27 +430,6 @@ function run.stream(self, cmd, opts)
   return stream
 end
 
--- How many seconds an abandoned command gets to report its start.
-local PATIENCE = 2
-
--- Kills a command that nobody reads any more. If it has only just been started,
--- its pid may not be known yet.
-local function end_stream(self, stream)
-  task.with_timeout(PATIENCE, function()
-    while not stream.pid and stream:read() do end
-  end)
-  local ok, err = true, nil
-  if stream.pid and not stream.exit_code then
-    ok, err = kill.command(self, { pid = stream.pid })
-  end
-  stream:close()
-  return ok, err
-end
-
-local function abandon(self, stream)
-  return cleanup.run(self.client, "kill a command", end_stream, self, stream)
-end
-
 --- Runs a command through a stream, so that output is passed on as it arrives.
 function run.streamed(self, cmd, opts)
   local seconds = opts.timeout == nil and DEFAULT_LIMIT or opts.timeout
@@ -468,11 +446,11 @@ function run.streamed(self, cmd, opts)
       callback(event.data)
     end
   end
-  local lift = task.guard(abandon, self, stream)
+  local lift = task.guard(stream.abandon, stream)
   local ok, result, why = nested.call(stream.wait, stream)
   lift()
   if not ok or not result and was_interrupted(why) then
-    abandon(self, stream)
+    stream:abandon()
   end
   if not ok then
     errors.raise(result)

@@ -2,6 +2,7 @@
 
 local api = require("wrenn.wire.api")
 local check = require("wrenn.check")
+local cleanup = require("wrenn.task.cleanup")
 local errors = require("wrenn.errors")
 local fate = require("wrenn.client.fate")
 local http = require("wrenn.wire.http")
@@ -11,6 +12,7 @@ local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
 local shapes = require("wrenn.wire.shapes")
 local silence = require("wrenn.client.silence")
+local task = require("wrenn.task")
 
 ---@class wrenn.StreamEvent
 ---@field type string     "start", "stdout", "stderr", "exit" or "error"
@@ -268,6 +270,29 @@ end
 
 --- Closes the stream. The process continues. Closing again does nothing.
 Stream.close = reader.close
+
+-- How many seconds an abandoned command gets to report its start.
+local PATIENCE = 2
+
+-- If the command has only just been started, its pid may not be known yet.
+local function kill_and_close(self)
+  task.with_timeout(PATIENCE, function()
+    while not self.pid and self:read() do end
+  end)
+  local ok, err = true, nil
+  if self.pid and not self.exit_code then
+    ok, err = kill.command(self, { pid = self.pid })
+  end
+  self:close()
+  return ok, err
+end
+
+--- Kills a command that nobody reads any more, in the background if the caller
+--- was interrupted, and closes the stream.
+---@internal
+function Stream:abandon()
+  return cleanup.run(self.client, "kill a command", kill_and_close, self)
+end
 
 --- Creates a stream whose inbox is filled by others. `fields`: refill(self) is
 --- called before each wait, on_finish(self) at the end. Besides frames the inbox

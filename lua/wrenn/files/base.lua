@@ -199,7 +199,7 @@ local function failure(result)
   if text == "" then
     text = "the command exited with " .. result.exit_code
   end
-  return errors.new(type_name, text, { result = result })
+  return errors.new(type_name, errors.cut(text), { result = result })
 end
 
 -- Seconds for a tool that does one thing, or only looks.
@@ -256,8 +256,10 @@ end
 --- than what it asked for next, so the file is then removed again.
 function base.discard(self, path, err)
   local what = "remove " .. path
-  cleanup.run(self.client, what, self.remove, self, path)
-  if err ~= nil and may_go_on(err) then
+  local again = err and may_go_on(err)
+  -- What the last attempt comes to is told, and nothing before.
+  cleanup.run(not again and self.client or nil, what, self.remove, self, path)
+  if again then
     cleanup.start(self.client, what, remove_again, self, path)
   end
 end

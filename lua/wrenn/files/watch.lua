@@ -10,11 +10,13 @@ local guard = require("wrenn.task.guard")
 local ids = require("wrenn.ids")
 local reader = require("wrenn.reader")
 local scheduler = require("wrenn.task.scheduler")
+local task = require("wrenn.task")
 
 local Files = base.Files
 
 -- "$1" is the path, "$2" whether to include subdirectories, "$3" the end of a
--- record, "$4" the method: inotifywait where installed, else polling. A file is
+-- record, "$4" the method: inotifywait where installed, else polling, "$5" a name
+-- for a pipe. A file is
 -- watched by its name, so that one that takes its place is watched as well; it
 -- is gone when the name is missing for half a second.
 --
@@ -71,11 +73,11 @@ pass() {
   done
 }
 if [ "$4" = notify ] && command -v inotifywait >/dev/null; then
-  dir=$(mktemp -d) && mkfifo "$dir/pipe" || exit 1
+  mkfifo -m 600 "$5" || exit 1
   [ -z "$single" ] || echo single
-  sed -un 'l 0' <"$dir/pipe" | pass "$@" &
-  exec >"$dir/pipe"
-  rm -r "$dir"
+  sed -un 'l 0' <"$5" | pass "$@" &
+  exec >"$5"
+  rm "$5"
   [ "$2" = all ] && set -- "$1" -r "$3" || set -- "$1" -m "$3"
   [ -z "$single" ] || set -- "${1%/*}/" -m "$3"
   exec inotifywait -m "$2" --format "%c:%e %w%f/$3" -e q_overflow \
@@ -129,15 +131,18 @@ local finish, fail = reader.finish, reader.fail
 
 -- Kills the helper, in the background if the caller is interrupted.
 function Watch:release()
-  local stream = self.stream
-  local running = stream.pid and not stream.exit_code
-  stream:close()
+  local stream, commands = self.stream, self.commands
   if self.lift then
     self.lift()
   end
+  if not (stream.pid or stream.ended) then -- it may be about to start
+    return stream:abandon()
+  end
+  local running = stream.pid and not stream.exit_code
+  stream:close()
   if running then
-    cleanup.run(self.commands.client, "kill " .. stream.pid, self.commands.kill,
-      self.commands, stream.pid)
+    cleanup.run(commands.client, "kill " .. stream.pid, commands.kill, commands,
+      stream.pid)
   end
 end
 
@@ -204,39 +209,56 @@ Watch.read = reader.read
 --- Stops watching and ends the helper. May be called again.
 Watch.close = reader.close
 
+-- Reads until the helper reports that it watches.
+local function await_begin(self)
+  repeat
+    local event, err = self:await(scheduler.next)
+    if event then
+      self:take(event)
+    else
+      fail(self, err)
+    end
+  until self.ended or self.notes:find("Watches established", 1, true)
+end
+
 -- Opens a watch: `way` is "notify" or "poll".
 local function open(self, path, recursive, way)
   local arg, err = base.argument(path)
   if not arg then
     return nil, err
   end
-  local token = ids.random(8)
+  local commands, token, pipe = self.commands, ids.random(8), base.temporary()
   local stream
-  stream, err = self.commands:stream("/bin/sh", { args = { "-c", HELPER, "sh",
-    arg, recursive and "all" or "one", token, way } })
+  stream, err = commands:stream("/bin/sh", { args = { "-c", HELPER, "sh", arg,
+    recursive and "all" or "one", token, way, pipe } })
   if not stream then
     return nil, err
   end
   local decoder = decoders.decoder(path, arg, token)
   local watch = setmetatable({
-    stream = stream, commands = self.commands, path = path, notes = "",
+    stream = stream, commands = commands, path = path, notes = "",
     decoder = decoder, queue = decoder.events, at = 1,
   }, Watch)
-  repeat -- until it reports that it is ready
-    local event
-    event, err = watch:await(scheduler.next)
-    if event then
-      watch:take(event)
-    else
-      fail(watch, err)
+  local lift = task.guard(stream.abandon, stream)
+  return base.finally(function(opened, why)
+    lift()
+    if not (opened or watch.ended) then -- Ctrl-C
+      fail(watch, why)
     end
+    if not (opened or stream.exit_code) then
+      base.discard(self, pipe, why)
+    end
+  end, function()
+    task.with_timeout(commands.client.settings.timeout, function()
+      await_begin(watch)
+    end)
     if watch.ended then
       return nil, watch.failure
     end
-  until watch.notes:find("Watches established", 1, true)
-  watch.notes = ""
-  guard_helper(watch)
-  return watch
+    watch.notes = ""
+    guard_helper(watch)
+    return watch
+  end)
 end
 
 --- Watches a file, or the contents of a directory: all changes after the return
@@ -244,8 +266,9 @@ end
 --- second: then several changes between two polls are reported as one or not at
 --- all, and large trees take time. What is in a directory that is new in a
 --- recursive watch, or was moved into it, is reported too; of one that was moved
---- within it, only the move. A file that is replaced is watched on. The helper runs in the capsule until close. WebSocket
---- /v1/capsules/{id}/exec/stream.
+--- within it, only the move. A file that is replaced is watched on. The helper
+--- begins within the client's `timeout`, and runs in the capsule until close.
+--- WebSocket /v1/capsules/{id}/exec/stream.
 ---@param path string
 ---@param opts? {recursive?: boolean}  include subdirectories (false)
 ---@return wrenn.Watch|nil
