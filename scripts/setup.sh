@@ -46,6 +46,7 @@ libwebsockets-dev      another WebSocket, as server in the specs and a yardstick
 neovim                 a host to test in'
 dev_packages='
 ninja-build            runs the compilers
+ccache                 compiles what several builds of the gate share
 clang                  the second compiler
 clang-format           checks the layout of C code
 clang-tidy             checks C code
