@@ -2,8 +2,7 @@
 # lint.sh: all checks that do not run the code.
 . "$(dirname "$0")/common.sh"
 
-scripts/setup.sh dev
-CC=clang scripts/build.sh build/clang -DWRENN_WERROR=ON
+make -s clang
 
 c_dirs=(src local spec examples bench)
 mapfile -t c_files < <(find "${c_dirs[@]}" -name '*.[ch]' | sort)
