@@ -1,4 +1,5 @@
 -- Completion of the wrenn command in the shells themselves.
+-- Not sanitized: it is the shells that are tested.
 
 local cli = require("spec.support.cli")
 local compat = require("spec.support.compat")

@@ -1,5 +1,6 @@
 -- Any Lua: wrenn mcp, with the clients of others: that of the protocol's own
 -- Python SDK, and the inspector.
+-- Not sanitized: the clients are not, and cli_mcp_spec.lua is.
 
 local cli = require("spec.support.cli")
 local compat = require("spec.support.compat")

@@ -1,5 +1,6 @@
--- Running code in a real Jupyter kernel, in a capsule of wrenn-local and
--- through its port proxy.
+-- Any Lua: running code in a real Jupyter kernel, in a capsule of wrenn-local
+-- and through its port proxy. What Lua makes of a kernel's messages is in
+-- code_runner_spec.lua and code_results_spec.lua.
 
 local core = require("wrenn.core")
 local runner = require("wrenn.code_runner")

@@ -1,5 +1,6 @@
 -- Durable commands whose keeper, exit code or capsule is lost: waiting ends with
 -- an error that says so, and what was printed can be read.
+-- Not sanitized: they are made of commands, streams and files, which are.
 
 local core = require("wrenn.core")
 local disk = require("spec.support.disk")

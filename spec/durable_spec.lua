@@ -1,6 +1,7 @@
 -- Durable commands: their output is kept in the capsule and can be read from any
 -- offset, after a disconnect, after a pause and by another process, without
 -- losing or repeating a byte. In every generation.
+-- Not sanitized: they are made of commands, streams and files, which are.
 -- Takes long: begins first.
 
 local expect = require("spec.support.expect")

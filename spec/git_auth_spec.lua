@@ -1,5 +1,6 @@
 -- capsule.git with credentials, and what a failure of git means. Credentials are
 -- never part of a URL.
+-- Not sanitized: it is made of commands and files, which are.
 
 local cjson = require("cjson")
 local core = require("wrenn.core")

@@ -1,5 +1,6 @@
 -- capsule.git against a real git. Its command lines are in git_words_spec.lua,
 -- credentials in git_auth_spec.lua.
+-- Not sanitized: it is made of commands and files, which are.
 
 local git_host = require("spec.support.git_host")
 local server = require("spec.support.server")

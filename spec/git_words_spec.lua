@@ -1,4 +1,5 @@
 -- The command lines of capsule.git; git_spec.lua runs them.
+-- Not sanitized: they are made by Lua.
 
 local cjson = require("cjson")
 local parse = require("wrenn.git.parse")

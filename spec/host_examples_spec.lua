@@ -1,4 +1,5 @@
 -- The examples do what their comments say.
+-- Not sanitized: they are programs in Lua, and what they call is.
 
 local compat = require("spec.support.compat")
 local host = require("spec.support.host")

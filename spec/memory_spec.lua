@@ -1,4 +1,5 @@
--- What a long life of connections over proxies and TLS leaves behind: nothing.
+-- Any Lua: what a long life of connections, which are C, leaves behind over
+-- proxies and TLS: nothing.
 
 local compat = require("spec.support.compat")
 local peer = require("spec.support.peer")

@@ -1,4 +1,5 @@
 -- The programs in the README work, whoever is the capsule's user.
+-- Not sanitized: they are programs in Lua, and what they call is.
 
 local documents = require("spec.support.documents")
 local host = require("spec.support.host")
