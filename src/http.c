@@ -2,12 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer.h"
 #include "buf.h"
 #include "connection.h"
 #include "head.h"
 #include "outgoing.h"
 #include "request.h"
-#include "ws_upgrade.h"
 
 #define MAX_RESERVE (64 * 1024 * 1024)
 #define CHUNK_SIZE ((size_t)64 * 1024)
@@ -228,17 +228,17 @@ static bool take_refusal(http_op *http) {
   const wrenn_buf *unread = &http->transfer.unread;
   const char *at = unread->data;
   size_t len = unread->len;
-  wrenn_ws_upgrade reader = {.accept = ""}; /* which reads any answer */
+  wrenn_answer answer = {0};
   bool whole = !http->head.bytes && !unread->oom &&
-               wrenn_ws_upgrade_read(&reader, &at, &len) == WRENN_WS_REFUSED &&
-               reader.status >= 400 && reader.body.len <= http->max_body;
+               wrenn_answer_read(&answer, &at, &len) == WRENN_ANSWER_WHOLE &&
+               answer.status >= 400 && answer.body.len <= http->max_body;
   if (whole) {
-    http->head.status = reader.status;
-    http->head.lines = reader.head;
-    http->body = reader.body;
-    reader.head = reader.body = (wrenn_buf){0};
+    http->head.status = answer.status;
+    http->head.lines = answer.head;
+    http->body = answer.body;
+    answer.head = answer.body = (wrenn_buf){0};
   }
-  wrenn_ws_upgrade_free(&reader);
+  wrenn_answer_free(&answer);
   return whole;
 }
 

@@ -16,7 +16,7 @@ static void free_ws(wrenn_op *op) {
   wrenn_ws_op *ws = (wrenn_ws_op *)op;
   wrenn_transfer_end(&ws->transfer);
   wrenn_ws_drop_out(ws);
-  wrenn_ws_upgrade_free(&ws->upgrade);
+  wrenn_answer_free(&ws->answer);
   wrenn_ws_reader_free(&ws->reader);
   wrenn_buf_free(&ws->early);
   free(ws->protocols);

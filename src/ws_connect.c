@@ -33,7 +33,6 @@ static bool make_key(wrenn_ws_op *ws, char key[KEY_SIZE]) {
     return false;
   wrenn_base64_encode(digest, len, ws->accept);
   ws->accept[WRENN_BASE64_ENCODED(len)] = '\0';
-  ws->upgrade.accept = ws->accept;
   return true;
 }
 
@@ -57,7 +56,6 @@ static wrenn_status put_headers(wrenn_ws_op *ws, wrenn_buf *out,
     if (protocols && !ws->protocols && !(ws->protocols = strdup(protocols)))
       return WRENN_E_MEMORY;
   }
-  ws->upgrade.protocols = ws->protocols;
   if (!host)
     wrenn_buf_printf(out, "Host: %s\r\n", authority);
   return WRENN_OK;
@@ -140,21 +138,26 @@ out:
 /* ---- the answer ---------------------------------------------------------- */
 
 static void finish_refused(wrenn_ws_op *ws) {
-  const wrenn_ws_upgrade *u = &ws->upgrade;
+  const wrenn_answer *a = &ws->answer;
   wrenn_node *node = wrenn_op_node(&ws->transfer.op, WRENN_EV_FAILED,
-                                   u->head.len + u->body.len);
+                                   a->head.len + a->body.len);
   if (!node)
     return;
-  if (u->head.len)
-    memcpy(node->bytes, u->head.data, u->head.len);
-  if (u->body.len)
-    memcpy(node->bytes + u->head.len, u->body.data, u->body.len);
+  if (a->head.len)
+    memcpy(node->bytes, a->head.data, a->head.len);
+  if (a->body.len)
+    memcpy(node->bytes + a->head.len, a->body.data, a->body.len);
   node->event.error = WRENN_E_REFUSED;
-  node->event.status = u->status;
-  node->event.headers_len = u->head.len;
-  node->event.data = node->bytes + u->head.len;
-  node->event.data_len = u->body.len;
+  node->event.status = a->status;
+  node->event.headers_len = a->head.len;
+  node->event.data = node->bytes + a->head.len;
+  node->event.data_len = a->body.len;
   wrenn_op_finish(&ws->transfer.op, node);
+}
+
+static void finish_wrong(wrenn_ws_op *ws, const char *why) {
+  wrenn_op_fail(&ws->transfer.op, WRENN_E_PROTOCOL, "the upgrade failed: %s",
+                why);
 }
 
 static void on_refusal_overdue(uv_timer_t *timer) {
@@ -180,27 +183,31 @@ static void await_refusal(wrenn_ws_op *ws) {
 
 void wrenn_ws_answered(wrenn_ws_op *ws, const char *data, size_t len) {
   wrenn_op *op = &ws->transfer.op;
-  switch (wrenn_ws_upgrade_read(&ws->upgrade, &data, &len)) {
-  case WRENN_WS_WAITING:
+  const char *why;
+  switch (wrenn_answer_read(&ws->answer, &data, &len)) {
+  case WRENN_ANSWER_WAITING:
     if (ws->stage == WRENN_WS_UPGRADING &&
-        wrenn_ws_upgrade_end(&ws->upgrade) == WRENN_WS_REFUSED)
+        wrenn_answer_end(&ws->answer) == WRENN_ANSWER_WHOLE)
       await_refusal(ws);
     return;
-  case WRENN_WS_SWITCHED:
-    wrenn_ws_opened(ws, data, len);
+  case WRENN_ANSWER_SWITCHED:
+    why = wrenn_ws_upgrade_fault(&ws->answer, ws->accept, ws->protocols);
+    if (why)
+      finish_wrong(ws, why);
+    else
+      wrenn_ws_opened(ws, data, len);
     return;
-  case WRENN_WS_REFUSED:
+  case WRENN_ANSWER_WHOLE:
     finish_refused(ws);
     return;
-  case WRENN_WS_WRONG:
-    wrenn_op_fail(op, WRENN_E_PROTOCOL, "the upgrade failed: %s",
-                  ws->upgrade.why);
+  case WRENN_ANSWER_WRONG:
+    finish_wrong(ws, ws->answer.why);
     return;
-  case WRENN_WS_HEAD_TOO_LARGE:
+  case WRENN_ANSWER_HEAD_TOO_LARGE:
     wrenn_op_fail(op, WRENN_E_TOO_LARGE,
                   "the headers of the upgrade's answer are over their limit");
     return;
-  case WRENN_WS_OUT_OF_MEMORY:
+  case WRENN_ANSWER_OUT_OF_MEMORY:
     wrenn_op_fail(op, WRENN_E_MEMORY, "%s", wrenn_strerror(WRENN_E_MEMORY));
     return;
   }
@@ -208,9 +215,9 @@ void wrenn_ws_answered(wrenn_ws_op *ws, const char *data, size_t len) {
 
 void wrenn_ws_lost_early(wrenn_ws_op *ws) {
   wrenn_op *op = &ws->transfer.op;
-  if (wrenn_ws_upgrade_end(&ws->upgrade) == WRENN_WS_REFUSED)
+  if (wrenn_answer_end(&ws->answer) == WRENN_ANSWER_WHOLE)
     finish_refused(ws);
-  else if (ws->upgrade.head_size > 0)
+  else if (ws->answer.head_size > 0)
     wrenn_op_fail(op, WRENN_E_BROKEN,
                   "the connection broke off inside the upgrade's answer");
   else

@@ -30,7 +30,7 @@ typedef struct wrenn_ws_op {
 
   /* Connecting. */
   wrenn_ws_message *request; /* NULL once it is being sent */
-  wrenn_ws_upgrade upgrade;
+  wrenn_answer answer;
   char accept[32];
   char *protocols; /* or NULL */
 
