@@ -4,6 +4,7 @@
 
 local compat = require("spec.support.compat")
 local core = require("wrenn.core")
+local expect = require("spec.support.expect")
 local figures = require("spec.hosts.figures")
 local peer = require("spec.support.peer")
 
@@ -376,6 +377,33 @@ describe("http", function()
       assert.are.equal("failed", post()[1]) -- not all of it is there
       assert.are.equal("failed", post()[1]) -- it cannot have taken it
     end
+  end)
+
+  it("does not read what a cancelled upload is answered", function()
+    local url = serve([[
+      if n == 1 then
+        first = c
+        c:read_to("\r\n\r\n")
+        log("asked")
+        c:read(1)
+        log(tostring(c.eof)) -- a reset is the end over something unread
+      else
+        c:request()
+        first:send("HTTP/1.1 413 No\r\nContent-Length: 8\r\n\r\ntoo much")
+        c:respond(200, "")
+      end
+    ]])
+    local op = loop:http({ method = "POST", url = url, upload = true })
+    expect.soon(function()
+      loop:wait(0.01)
+      return server:received()[1] == "asked"
+    end)
+    local other = assert(core.loop())
+    assert.are.equal("done", finish(other, other:http({ url = url }))[1])
+    other:close()
+    op:cancel()
+    loop:step()
+    server:await("ECONNRESET")
   end)
 
   it("bounds memory while nobody reads", function()

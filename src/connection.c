@@ -394,6 +394,7 @@ void wrenn_transfer_end(wrenn_transfer *transfer) {
   transfer->easy = NULL;
   if (!easy)
     return;
+  transfer->keep_unread = false; /* nobody asks any more */
   forget_connecting(transfer);
   curl_socket_t kept = CURL_SOCKET_BAD;
   curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &kept);
