@@ -199,7 +199,8 @@ void agent_usage(const agent *a, agent_reply *reply) {
 
 /* ---- too many ----------------------------------------------------------- */
 
-/* More that run, or wait in the kernel, than any machine has use for. */
+/* More that run, or wait in the kernel, than any machine has use for. After
+ * that the half is too many, as the number goes up and down. */
 #define RUNNING_MAX 256
 /* From one look to the next: fewer do nobody any harm. */
 #define STARTS_MIN 32
@@ -250,10 +251,11 @@ bool agent_curb(agent *a) {
   family tree = family_read(getpid());
   for (size_t i = 0; i < tree.count; i++)
     running += runs(&tree.list[i]);
-  if (running > RUNNING_MAX && a->crowded)
+  const bool crowded = running > (a->crowded ? RUNNING_MAX / 2 : RUNNING_MAX);
+  if (crowded && a->crowded)
     end_running(a, &tree);
   free(tree.list);
-  a->crowded = running > RUNNING_MAX;
+  a->crowded = crowded;
   a->latest = latest;
   return false;
 }
