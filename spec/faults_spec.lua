@@ -13,6 +13,7 @@ local operations = require("spec.support.operations")
 local peer = require("spec.support.peer")
 local runner = require("wrenn.code_runner")
 local server = require("wrenn.server")
+local tls = require("spec.support.tls")
 local wrenn = require("wrenn")
 
 local LIMIT = 1 -- of a call whose fault only a deadline ends
@@ -97,7 +98,7 @@ local function peer_script()
   ]]):format(table.concat(lines, "\n"))
 end
 
-local p, home
+local p, home, ca
 
 -- A capsule, whose further calls all meet the fault of that name.
 local function capsule_with(name, settings)
@@ -122,10 +123,12 @@ setup(function()
   os.remove(home)
   assert(os.execute("mkdir " .. home))
   operations.use_directory(home)
+  ca = tls.authority()
 end)
 
 teardown(function()
   p:stop()
+  os.remove(ca)
   os.execute("rm -r " .. home)
 end)
 
@@ -323,6 +326,8 @@ describe("without the address of a server", function()
       local base = case.base:format(p.port)
       local settings = capsule.client.settings
       settings.timeout = 30
+      -- For each connection the system's many would be read anew.
+      settings.ca_file = ca
       settings.base_url, settings.scheme = base, base:match("^%w+")
       settings.proxy_domain = base:gsub("^%w+://", "")
         :gsub("127.0.0.1", "localhost")

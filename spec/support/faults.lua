@@ -189,7 +189,7 @@ faults.addresses = {
   { name = "no such host", base = "http://" .. peer.NOWHERE,
     expected = "ConnectionError", concurrency = 4 },
   { name = "no TLS there", base = "https://127.0.0.1:%s",
-    expected = "ConnectionError", concurrency = 2 }, -- each reads certificates
+    expected = "ConnectionError", concurrency = 32 },
 }
 
 return faults

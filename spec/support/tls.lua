@@ -9,18 +9,28 @@ local function run(command)
   assert(os.execute("{ " .. command .. "; } >/dev/null 2>&1"), command)
 end
 
+-- Keys of this kind are made at once.
+local NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256"
+
+--- Makes a file with the certificate of a CA, and returns its path.
+function tls.authority()
+  local path = os.tmpname()
+  run(("openssl req -x509 %s -keyout /dev/null -out %s -days 2 -subj /CN=ca")
+    :format(NEW_KEY, path))
+  return path
+end
+
 --- Makes a folder with a CA (ca.pem) and certificates (NAME.pem, key and all):
 --- good, other_host, expired, and self_signed, which no CA vouches for.
 function tls.certificates()
   local dir = os.tmpname()
   os.remove(dir)
   run("mkdir -m 700 " .. dir)
-  local new_key = " -newkey rsa:2048 -nodes -sha256 "
   run(("cd %s && openssl req -x509 %s -keyout ca.key -out ca.pem -days 2"
-    .. " -subj /CN=ca -addext keyUsage=keyCertSign"):format(dir, new_key))
+    .. " -subj /CN=ca -addext keyUsage=keyCertSign"):format(dir, NEW_KEY))
   local function issue(name, alt, dates)
     run(("cd %s && openssl req %s -keyout %s.key -out %s.csr -subj /CN=%s")
-      :format(dir, new_key, name, name, name))
+      :format(dir, NEW_KEY, name, name, name))
     run(("cd %s && printf 'subjectAltName=%s' > %s.ext && openssl x509 -req"
       .. " -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out %s.crt"
       .. " -extfile %s.ext %s && cat %s.crt %s.key > %s.pem"):format(dir, alt,
@@ -34,7 +44,7 @@ function tls.certificates()
     .. " sleep 0.1; done"):format(dir))
   run(("cd %s && openssl req -x509 %s -keyout s.key -out s.crt -days 2"
     .. " -subj /CN=localhost -addext subjectAltName=%s"
-    .. " && cat s.crt s.key > self_signed.pem"):format(dir, new_key, here))
+    .. " && cat s.crt s.key > self_signed.pem"):format(dir, NEW_KEY, here))
   return dir
 end
 
