@@ -543,6 +543,43 @@ describe("a WebSocket", function()
       end
     end)
 
+    it("passes on each with what is its own", function()
+      local kinds = {
+        '{"type":"stdout","data":"a"}',
+        '{"type":"stderr","data":"\\u00e9"}',
+        '{"type":"stdout","data":"b","pid":7}',
+        '{"type":"stdout","data":""}',
+        '{"type":"error","data":"no","fatal":true}',
+        '{"type":"new","data":"c","tag":"t"}',
+        '{"data":"d"}',
+        '{"type":"exit","exit_code":3}',
+      }
+      local wanted = {
+        { type = "stdout", data = "a" },
+        { type = "stderr", data = "\195\169" },
+        { type = "stdout", data = "b", pid = 7 },
+        { type = "stdout", data = "" },
+        { type = "error", data = "no", fatal = true },
+        { type = "new", data = "c", tag = "t" },
+        { type = "unknown", data = "d" },
+        { type = "exit", exit_code = 3 },
+      }
+      local _, frames = finish(open(([==[
+        c:upgrade()
+        local frames = {}
+        for text in ([=[%s]=]):gmatch("%%C+") do
+          frames[#frames + 1] = string.char(0x81, #text) .. text
+        end
+        c:send(table.concat(frames):rep(%d))
+        c:close()
+      ]==]):format(table.concat(kinds, "\n"), MANY / #kinds),
+        { codec = "stream" }))
+      assert.are.equal(MANY, #frames)
+      for i, frame in ipairs(frames) do
+        assert.are.same(wanted[(i - 1) % #wanted + 1], frame)
+      end
+    end)
+
     it("passes on none after it was cancelled", function()
       local op = open_many("")
       local count, rest, deadline = 0, {}, core.now() + 20

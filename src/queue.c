@@ -55,7 +55,12 @@ void wrenn_node_take(wrenn_node *node, wrenn_event *event) {
   const wrenn_message *message = &wrenn_node_messages(node)[node->taken++];
   event->data = message->data;
   event->data_len = message->len;
-  event->frame = message->frame;
+  event->frame.kind = (wrenn_frame_kind)message->kind;
+  event->frame.type = message->type;
+  event->frame.type_len = message->type_len;
+  event->frame.data = message->frame_data;
+  event->frame.data_len = message->frame_len;
+  event->frame.binary = message->binary;
 }
 
 void wrenn_queue_push(wrenn_queue *queue, wrenn_node *node) {

@@ -16,15 +16,19 @@ wrenn_block *wrenn_block_new(size_t size);
 /* Drops a reference. NULL is allowed. */
 void wrenn_block_unref(wrenn_block *block);
 
-/* One of several messages in a node. */
+/* One of several messages in a node: what differs between frames of output, in
+ * few bytes, as many of them wait at once. */
 typedef struct wrenn_message {
   const char *data;
-  size_t len;
-  wrenn_frame frame;
+  const char *type; /* of the frame, as what follows */
+  const char *frame_data;
+  uint32_t len, type_len, frame_len;
+  uint8_t kind;
+  bool binary;
 } wrenn_message;
 
-/* An event, followed by its bytes; or several that differ in their messages
- * only, followed by those. */
+/* An event, followed by its bytes; or several that differ in what a message
+ * holds only, followed by those. */
 typedef struct wrenn_node {
   struct wrenn_node *next;
   struct wrenn_node **filler; /* who still adds to this node; or NULL */

@@ -5,11 +5,9 @@
 #include "frame.h"
 #include "ws_op.h"
 
-/* A message of this size stays in the block that it was read into, if that is
- * well used; otherwise it would hold too much memory. */
-#define STAYS ((size_t)1024)
-/* The messages of such a block share nodes, up to this number and size: a node
- * for each small one would cost more than all else that is done with it. */
+/* The messages of a well used block share nodes, up to this number and size:
+ * one for each small message would cost more than all else that is done with
+ * it. */
 #define BATCH ((size_t)64)
 #define BATCH_BYTES ((size_t)64 * 1024)
 
@@ -25,6 +23,34 @@ static bool decode(wrenn_ws_op *ws, const wrenn_ws_item *item, char *data,
   wrenn_ws_emit_rest(ws);
   wrenn_op_fail(&ws->transfer.op, WRENN_E_PROTOCOL, "malformed frame: %s", why);
   return false;
+}
+
+/* ---- one by itself ------------------------------------------------------- */
+
+/* A node with a message's bytes: those assembled by the reader, `owned`, those
+ * in the block, or a copy. */
+static wrenn_node *node_of(wrenn_ws_op *ws, const wrenn_ws_item *item,
+                           char *owned, wrenn_block *block) {
+  bool stays = !owned && block;
+  wrenn_node *node = wrenn_op_node(&ws->transfer.op, WRENN_EV_FRAME,
+                                   owned || stays ? 0 : item->len);
+  if (!node) {
+    free(owned);
+    return NULL;
+  }
+  node->owned = owned;
+  if (stays) {
+    node->block = block;
+    block->refs++;
+    node->event.data = item->data;
+  } else if (owned) {
+    node->event.data = owned;
+  } else if (item->len) {
+    memcpy(node->bytes, item->data, item->len);
+  }
+  node->elsewhere = owned || stays ? item->len : 0;
+  node->event.data_len = item->len;
+  return node;
 }
 
 /* ---- many in a block ----------------------------------------------------- */
@@ -57,47 +83,45 @@ static wrenn_node *batch_for(wrenn_ws_op *ws, size_t len, wrenn_block *block) {
   return node;
 }
 
+/* Whether a frame fits in a wrenn_message. */
+static bool is_light(const wrenn_frame *frame) {
+  return !frame->pid && !frame->tag && !frame->fatal &&
+         frame->exit_code == (frame->type ? -1 : 0);
+}
+
+/* Decodes a message where it is, in a well used block. */
 static void add_to_batch(wrenn_ws_op *ws, const wrenn_ws_item *item,
                          wrenn_block *block) {
+  wrenn_frame frame;
+  if (!decode(ws, item, (char *)item->data, &frame))
+    return;
+  if (!is_light(&frame)) {
+    wrenn_ws_emit_rest(ws);
+    wrenn_node *own = node_of(ws, item, NULL, block);
+    if (!own)
+      return;
+    own->event.frame = frame;
+    wrenn_op_emit(&ws->transfer.op, own);
+    return;
+  }
   wrenn_node *node = batch_for(ws, item->len, block);
   if (!node)
     return;
-  wrenn_message *message = wrenn_node_messages(node) + node->count;
-  if (!decode(ws, item, (char *)item->data, &message->frame))
-    return;
-  message->data = item->data;
-  message->len = item->len;
-  node->count++;
+  node->event.frame.exit_code = frame.exit_code; /* the same in all */
+  wrenn_node_messages(node)[node->count++] = (wrenn_message){
+      .data = item->data,
+      .type = frame.type,
+      .frame_data = frame.data,
+      .len = (uint32_t)item->len,
+      .type_len = (uint32_t)frame.type_len,
+      .frame_len = (uint32_t)frame.data_len,
+      .kind = (uint8_t)frame.kind,
+      .binary = frame.binary,
+  };
   node->elsewhere += item->len;
 }
 
-/* ---- one by itself ------------------------------------------------------- */
-
-/* A node with a message's bytes: those assembled by the reader, `owned`, those
- * in the block, or a copy. */
-static wrenn_node *node_of(wrenn_ws_op *ws, const wrenn_ws_item *item,
-                           char *owned, wrenn_block *block) {
-  bool stays = !owned && block && item->len >= STAYS;
-  wrenn_node *node = wrenn_op_node(&ws->transfer.op, WRENN_EV_FRAME,
-                                   owned || stays ? 0 : item->len);
-  if (!node) {
-    free(owned);
-    return NULL;
-  }
-  node->owned = owned;
-  if (stays) {
-    node->block = block;
-    block->refs++;
-    node->event.data = item->data;
-  } else if (owned) {
-    node->event.data = owned;
-  } else if (item->len) {
-    memcpy(node->bytes, item->data, item->len);
-  }
-  node->elsewhere = owned || stays ? item->len : 0;
-  node->event.data_len = item->len;
-  return node;
-}
+/* ---- either -------------------------------------------------------------- */
 
 void wrenn_ws_emit(wrenn_ws_op *ws, const wrenn_ws_item *item,
                    wrenn_block *block) {

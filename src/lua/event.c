@@ -72,22 +72,24 @@ static bool is_plain(const wrenn_frame *frame) {
  * most and as far as they belong to one operation, to a list with `last`
  * entries. Output is the string alone: most frames are output, and a table for
  * each that waits costs more than all else that is done with it. Returns the
- * number of frames, the size of their messages, and whether it is a whole
- * group. */
+ * number of frames, the size of their messages, whether it is a whole group,
+ * and how many come before the first that is a table. */
 static int loop_frames(lua_State *L) {
   wrenn_loop *loop = binding_check_loop(L, 1, NULL);
   wrenn_id id = (wrenn_id)luaL_checknumber(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
   int last = (int)luaL_checkinteger(L, 4);
-  int count = 0;
+  int count = 0, strings = 0;
   size_t bytes = 0;
   wrenn_event event;
   while (count < GROUP && bytes < GROUP_BYTES &&
          wrenn_loop_next_frame(loop, id, &event)) {
-    if (is_plain(&event.frame))
+    if (is_plain(&event.frame)) {
       lua_pushlstring(L, event.frame.data, event.frame.data_len);
-    else
+      strings += strings == count;
+    } else {
       push_frame(L, &event);
+    }
     count++;
     bytes += event.data_len;
     lua_rawseti(L, 3, last + count);
@@ -95,7 +97,8 @@ static int loop_frames(lua_State *L) {
   lua_pushinteger(L, count);
   lua_pushinteger(L, (lua_Integer)bytes);
   lua_pushboolean(L, count == GROUP || bytes >= GROUP_BYTES);
-  return 3;
+  lua_pushinteger(L, strings);
+  return 4;
 }
 
 static int push_data(lua_State *L, const wrenn_event *event) {

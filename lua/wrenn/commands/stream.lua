@@ -176,13 +176,14 @@ Stream.read = reader.read
 function Stream:__call()
   local inbox = self.inbox
   local first = inbox.first
-  if self.heard and first < inbox.last and not self.refill and not self.ended
+  if first < inbox.strings then -- most events are output, and more follows
+    local data = inbox[first]
+    inbox[first], inbox.first = nil, first + 1
+    return { type = "stdout", data = data }
+  elseif self.heard and first < inbox.last and not self.refill
+    and not self.ended
   then
-    local data = inbox[first] -- most events are output, and more follows
-    if type(data) == "string" then
-      inbox[first], inbox.first = nil, first + 1
-      return { type = "stdout", data = data }
-    end
+    inbox:look_ahead()
   end
   return reader.iterate(self)
 end

@@ -12,11 +12,13 @@ local HIGH = 256 * 1024
 local inbox = {}
 
 --- Creates an inbox. `pause(id, on)` pauses or resumes its operation. Its field
---- `plain` is the type of the frames that are in it as their data alone.
+--- `plain` is the type of the frames that are in it as their data alone. Those
+--- from `first` up to `strings` are known to be such.
 function inbox.new(id, pause)
   return setmetatable({
     first = 1, last = 0, emptied = 0, bytes = 0, id = id or false,
     pause = pause, plain = false,
+    strings = 0, run_first = 1, run_last = 0,
   }, Inbox)
 end
 
@@ -54,6 +56,26 @@ function Inbox:at(position)
   return event
 end
 
+--- Registers a group of frames that were appended directly, of which so many at
+--- the beginning are their data alone.
+function Inbox:added_group(count, bytes, strings)
+  self.run_first, self.run_last = self.last + 1, self.last + strings
+  self:added(count, bytes)
+end
+
+--- Finds out how many of the next events are frames as their data alone.
+function Inbox:look_ahead()
+  local at = self.first
+  if self.run_first <= at and at <= self.run_last then
+    at = self.run_last + 1
+  else
+    while at <= self.last and type(self[at]) == "string" do
+      at = at + 1
+    end
+  end
+  self.strings = at - 1
+end
+
 --- Takes the oldest event; nil if there is none.
 function Inbox:take()
   local first = self.first
@@ -68,6 +90,7 @@ function Inbox:take()
   end
   self.emptied = self.emptied + first
   self.first, self.last, self.bytes = 1, 0, 0
+  self.strings, self.run_last = 0, 0
   if self.paused then
     self.paused = false
     if self.id then
@@ -88,7 +111,7 @@ end
 
 --- No more events will come: wakes all waiters.
 function Inbox:finish()
-  self.ended = true
+  self.ended, self.strings = true, 0
   if self.paused then -- not a new field, for which the table may have to grow
     self.paused = false
   end

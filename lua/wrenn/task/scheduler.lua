@@ -192,8 +192,8 @@ local function hand_over(id, inbox, kind, a, b, c, d, e)
     return inbox
   elseif kind == "frame" then
     inbox:put(a, b)
-    local count, bytes, is_group = loop:frames(id, inbox, inbox.last)
-    inbox:added(count, bytes)
+    local count, bytes, is_group, strings = loop:frames(id, inbox, inbox.last)
+    inbox:added_group(count, bytes, strings)
     return nil, is_group
   elseif kind == "done" then -- its end wakes those who wait
     local last = inbox.last + 1
