@@ -21,12 +21,12 @@
 static int writes;
 
 /* In front of the C library's: the connection has ended when this is called. */
-__attribute__((visibility("default"))) ssize_t send(int fd, const void *bytes,
-                                                    size_t len, int flags) {
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *buf,
+                                                    size_t n, int flags) {
   (void)flags;
   writes++;
   shutdown(fd, SHUT_WR);
-  return write(fd, bytes, len);
+  return write(fd, buf, n);
 }
 
 /* And in front of libcurl's. */
