@@ -399,6 +399,24 @@ cell("ends of equal commands only the one it is for", function(capsule)
   end
 end)
 
+cell("ends what was given up, not what is run again then", function(capsule)
+  local moments = {}
+  for i = 1, 32 do
+    moments[i] = i * 0.006
+  end
+  local ends = assert(task.map(moments, function(moment, i)
+    local line = "sleep 1.2; echo " .. i
+    task.with_timeout(moment, function()
+      return capsule.commands:run(line)
+    end)
+    local result, err = capsule.commands:run(line, { timeout = 120 })
+    return result and result.stdout == i .. "\n" or tostring(err or "killed")
+  end, { concurrency = 16 }))
+  for _, ended in ipairs(ends) do
+    assert.is_true(ended)
+  end
+end)
+
 cell("leaves alone what ends in time", function(capsule)
   local result = assert(capsule.commands:run("sleep 0.2; echo done; exit 9",
     { timeout = 20 }))

@@ -153,9 +153,13 @@ local function set_apart(self, list)
   return list, token
 end
 
-local function clear(token)
-  if token.key then
-    under_way[token.key] = nil
+-- One of those that need the name is done: the call, and each kill, which goes on
+-- behind it. Until the last is, an equal command would be killed as well.
+local function let_go(command)
+  command.holders = command.holders - 1
+  local key = command.token.key
+  if command.holders == 0 and key then
+    under_way[key] = nil
   end
 end
 
@@ -180,6 +184,19 @@ local function age_since(begin)
   end
 end
 
+local function kill_and_let_go(self, command, fn)
+  local ok, err, more = fn(self, command)
+  let_go(command)
+  return ok, err, more
+end
+
+-- Starts a kill in the background.
+local function start_kill(self, command, fn)
+  command.holders = command.holders + 1
+  return cleanup.start(self.client, "kill a command", kill_and_let_go, self,
+    command, fn)
+end
+
 -- The command may have ended before, and its answer lie here unread.
 local function kill_unless_over(self, command)
   if not command.is_over then
@@ -189,8 +206,8 @@ end
 
 -- Kills in the background.
 local function strike(self, command)
-  command.killing = command.killing or cleanup.start(self.client,
-    "kill a command", kill_unless_over, self, command)
+  command.killing = command.killing
+    or start_kill(self, command, kill_unless_over)
 end
 
 -- Seconds after which a command that was given up is looked for again, one after
@@ -213,16 +230,15 @@ end
 
 -- Kills in the background what nobody waits for any more.
 local function abort(self, command)
-  command.killing = command.killing or cleanup.start(self.client,
-    "kill a command", kill_until_found, self, command)
+  command.killing = command.killing
+    or start_kill(self, command, kill_until_found)
 end
 
 -- Kills what has ignored SIGTERM, or has not been killed at all.
 local function strike_again(self, command)
   if not command.killed or command.signal then
     command.signal = nil
-    return cleanup.start(self.client, "kill a command", kill.command, self,
-      command)
+    return start_kill(self, command, kill.command)
   end
 end
 
@@ -264,33 +280,9 @@ local function is_late(command, answer)
   return was_killed(answer) or command.what == "left"
 end
 
--- Runs words and kills them after the limit. Without a limit the server's own
--- applies.
-local function run_limited(self, list, fields, seconds, signal)
-  local token
-  list, token = set_apart(self, list)
-  local command = {
-    words = list, tag = fields.tag, age = age_since(scheduler.now()),
-    signal = signal, scope = task.scope(), seconds = seconds,
-  }
-  local waiter, refused = task.enter(command.scope)
-  if not waiter then
-    clear(token)
-    return nil, refused
-  end
-  if seconds then
-    local after
-    fields.timeout_sec, after = limits(seconds)
-    command.stop = scheduler.after(after, expire, self, command)
-  end
-  local lift = task.guard(abort, self, command)
-  local called, answer, err = nested.call(send, self, command, fields)
-  waiter:leave(command.scope)
-  lift()
-  if command.stop then
-    command.stop()
-  end
-  clear(token)
+-- What the call comes to. `answer` may be what was raised.
+local function conclude(self, command, called, answer, err)
+  local seconds = command.seconds
   if not called then -- Ctrl-C
     abort(self, command)
     errors.raise(answer)
@@ -299,11 +291,12 @@ local function run_limited(self, list, fields, seconds, signal)
   elseif answer then
     return answer
   elseif command.late and err == command.late then
-    if signal then
+    if command.signal then
       strike_again(self, command)
     end
     return nil, err
-  elseif is_server_limit(err, command.age() >= (fields.timeout_sec or 30)) then
+  elseif is_server_limit(err, command.age() >= (command.server_limit or 30))
+  then
     local again = strike_again(self, command)
     if again then
       again:wait()
@@ -313,6 +306,39 @@ local function run_limited(self, list, fields, seconds, signal)
     abort(self, command)
   end
   return nil, err
+end
+
+-- Runs words and kills them after the limit. Without a limit the server's own
+-- applies.
+local function run_limited(self, list, fields, seconds, signal)
+  local token
+  list, token = set_apart(self, list)
+  local command = {
+    words = list, tag = fields.tag, age = age_since(scheduler.now()),
+    signal = signal, scope = task.scope(), seconds = seconds,
+    token = token, holders = 1,
+  }
+  local waiter, refused = task.enter(command.scope)
+  if not waiter then
+    let_go(command)
+    return nil, refused
+  end
+  if seconds then
+    local after
+    fields.timeout_sec, after = limits(seconds)
+    command.server_limit = fields.timeout_sec
+    command.stop = scheduler.after(after, expire, self, command)
+  end
+  local lift = task.guard(abort, self, command)
+  local called, answer, err = nested.call(send, self, command, fields)
+  waiter:leave(command.scope)
+  lift()
+  if command.stop then
+    command.stop()
+  end
+  answer, err = conclude(self, command, called, answer, err)
+  let_go(command)
+  return answer, err
 end
 
 -- Whether the server accepts envs and cwd for a foreground command. Only asked
