@@ -10,6 +10,8 @@
 #   spec/cli_*       a program of its own: on Lua 5.4, and 5.1, which has least
 #   -- Not sanitized in its head: not with the sanitizers
 #   -- Takes long    in its head: begins first
+#   -- Alone         in its head: the machine is slow meanwhile, so it begins
+#                    when all others have ended
 # All others run on every Lua, but in all generations of the API on Lua 5.4: the
 # others have the oldest, the newest, and one between each.
 . "$(dirname "$0")/common.sh"
@@ -113,8 +115,9 @@ fi
 if [ -z "${WRENN_SPEC_FILES:-}" ] && [ -n "${WRENN_SANITIZED:-}" ]; then
   mapfile -t files < <(grep -L '^-- Not sanitized' "${files[@]}")
 fi
+mapfile -t alone < <(grep -l '^-- Alone' "${files[@]}" || :)
 mapfile -t files < <(grep -l '^-- Takes long' "${files[@]}" || :
-  grep -L '^-- Takes long' "${files[@]}" || :)
+  grep -LE '^-- (Takes long|Alone)' "${files[@]}" || :)
 for file in "${files[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-10}" ]; do
     wait -n || :
@@ -122,6 +125,9 @@ for file in "${files[@]}"; do
   run_spec "$file" &
 done
 wait
+for file in "${alone[@]}"; do
+  run_spec "$file"
+done
 read -r spec_passed spec_failed spec_skipped < <(cat "$logs"/*.counts |
   awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
 
