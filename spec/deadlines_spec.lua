@@ -412,3 +412,34 @@ describe("what a call looks up besides", function()
     end)
   end
 end)
+
+it("a download whose bytes stop coming has the client's limit", function()
+  local p = peer.start([[
+    while true do
+      local req = c:request()
+      if not req then return end
+      if req.path:find("stream/read", 1, true) then
+        c:send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        c:sleep(600)
+      elseif req.path:find("files/list", 1, true) then
+        c:respond(200, '{"entries":[{"name":"f","path":"/d/f","type":"file",'
+          .. '"size":9,"mode":420,"permissions":"-rw-r--r--","owner":"r",'
+          .. '"group":"r","modified_at":1}]}')
+      else
+        c:respond(200, '{"id":"cl-1","status":"running"}')
+      end
+    end
+  ]])
+  local client = assert(wrenn.Client(p:options({ timeout = 1 })))
+  local capsule = assert(Capsule.connect("cl-1", { client = client }))
+  local begin, before = core.now(), figures.delayed()
+  local ended, err = task.with_timeout(60, function()
+    local download = assert(capsule.files:download_stream("/d/f"))
+    assert.are.equal("abc", download:read())
+    return download:read()
+  end)
+  p:stop()
+  assert.is_nil(ended)
+  assert.is_true(err:is("TimeoutError"), tostring(err))
+  assert.is_true(core.now() - begin - (figures.delayed() - before) < 8)
+end)
