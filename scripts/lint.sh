@@ -21,10 +21,15 @@ check() {
   "$@" || faults=$((faults + 1))
 }
 
+# Most of its time is spent in functions whose paths it does not get to the end
+# of. It gives these up after a third of its usual number of steps: of faults that
+# were put into such functions it found the same ones.
 tidy() {
+  local step="--extra-arg=-Xclang"
   printf '%s\0' "${c_units[@]}" |
     xargs -0 -n 1 -P "$(nproc)" \
-      clang-tidy --quiet --extra-arg="-I$PWD/src" --extra-arg="-I$PWD/local" -p build/clang 2>/dev/null
+      clang-tidy --quiet "$step" --extra-arg=-analyzer-config "$step" \
+      --extra-arg=max-nodes=75000 --extra-arg="-I$PWD/src" --extra-arg="-I$PWD/local" -p build/clang 2>/dev/null
 }
 
 # The subset every Lua here understands is the one PUC 5.1 does.
