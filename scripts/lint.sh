@@ -29,7 +29,8 @@ tidy() {
   printf '%s\0' "${c_units[@]}" |
     xargs -0 -n 1 -P "$(nproc)" \
       clang-tidy --quiet "$step" --extra-arg=-analyzer-config "$step" \
-      --extra-arg=max-nodes=75000 --extra-arg="-I$PWD/src" --extra-arg="-I$PWD/local" -p build/clang 2>/dev/null
+      --extra-arg=max-nodes=75000 --extra-arg="-I$PWD/src" \
+      --extra-arg="-I$PWD/local" -p build/clang 2>/dev/null
 }
 
 # The subset every Lua here understands is the one PUC 5.1 does.

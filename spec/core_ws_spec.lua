@@ -580,6 +580,20 @@ describe("a WebSocket", function()
       end
     end)
 
+    it("passes on ends among binary messages", function()
+      local _, frames = finish(open(([==[
+        c:upgrade()
+        local text = '{"type":"exit"}'
+        c:send((string.char(0x81, #text) .. text .. "\x82\1x"):rep(%d))
+        c:close()
+      ]==]):format(MANY / 2), { codec = "pty" }))
+      assert.are.equal(MANY, #frames)
+      for i = 1, MANY, 2 do
+        assert.are.same({ type = "exit", exit_code = -1 }, frames[i])
+        assert.are.equal("x", frames[i + 1].data)
+      end
+    end)
+
     it("passes on none after it was cancelled", function()
       local op = open_many("")
       local count, rest, deadline = 0, {}, core.now() + 20

@@ -85,8 +85,8 @@ static wrenn_node *batch_for(wrenn_ws_op *ws, size_t len, wrenn_block *block) {
 
 /* Whether a frame fits in a wrenn_message. */
 static bool is_light(const wrenn_frame *frame) {
-  return !frame->pid && !frame->tag && !frame->fatal &&
-         frame->exit_code == (frame->type ? -1 : 0);
+  return frame->kind != WRENN_FRAME_EXIT && !frame->pid && !frame->tag &&
+         !frame->fatal;
 }
 
 /* Decodes a message where it is, in a well used block. */
@@ -107,7 +107,6 @@ static void add_to_batch(wrenn_ws_op *ws, const wrenn_ws_item *item,
   wrenn_node *node = batch_for(ws, item->len, block);
   if (!node)
     return;
-  node->event.frame.exit_code = frame.exit_code; /* the same in all */
   wrenn_node_messages(node)[node->count++] = (wrenn_message){
       .data = item->data,
       .type = frame.type,
