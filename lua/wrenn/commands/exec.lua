@@ -28,7 +28,8 @@ function exec.start(self, list, opts)
 end
 
 --- Runs words to their end. `opts` as in api.exec_body, `limit`, the seconds for
---- the answer, and `reads` if running them twice does no harm. Returns the result, or nil, err. POST .../exec.
+--- the answer, and `reads` if running them twice does no harm. Returns the
+--- result, or nil, err. POST .../exec.
 function exec.run(self, list, opts)
   local path = exec.path(self, "/exec")
   local answer, err = http.call(self.client, {

@@ -16,9 +16,8 @@ local Files = base.Files
 
 -- "$1" is the path, "$2" whether to include subdirectories, "$3" the end of a
 -- record, "$4" the method: inotifywait where installed, else polling, "$5" a name
--- for a pipe. A file is
--- watched by its name, so that one that takes its place is watched as well; it
--- is gone when the name is missing for half a second.
+-- for a pipe. A file is watched by its name, so that one that takes its place is
+-- watched as well; it is gone when the name is missing for half a second.
 --
 -- With inotifywait, the process with the known pid becomes inotifywait, so that
 -- it suffices to kill that: the others then reach the end of their input. What
