@@ -550,6 +550,19 @@ describe("on the wire", function()
     s:stop()
   end)
 
+  it("tasks outside a run leave nothing behind", function()
+    local function heap_after(count)
+      for _ = 1, count do
+        assert(task.gather({ function() return true end }))
+      end
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage("count")
+    end
+    local before = heap_after(100)
+    assert.is_true(heap_after(2000) - before < 32) -- KiB
+  end)
+
   it("a closed stream ends the wait of another task", function()
     local s = server.start()
     local capsule = assert(wrenn.Capsule.create(s:options({ wait = true })))

@@ -109,7 +109,9 @@ local function close(self)
   if has_failed(self) and not (group == loose and tell(self)) then
     group.failed[#group.failed + 1] = self
   end
-  group.inbox:put({ kind = "end" })
+  if group.inbox then
+    group.inbox:put({ kind = "end" })
+  end
   for _, inbox in ipairs(self.watchers) do
     inbox:put({ kind = "end", self })
   end
@@ -182,7 +184,7 @@ function Task:abandon()
 end
 
 local function new_group()
-  return { live = 0, failed = {}, tasks = {}, inbox = scheduler.inbox() }
+  return { live = 0, failed = {}, tasks = {} }
 end
 
 -- At the end of the program, the errors of loose tasks are reported.
@@ -478,6 +480,7 @@ function task.run(fn, ...)
     return nil, refused
   end
   local group, outer = new_group(), current_group()
+  group.inbox = scheduler.inbox() -- of the ends of its tasks
   local root = spawn_in(group, false, fn, ...)
   local called, ok, err = nested.call(await_group, group)
   if not called or not ok and not here then
