@@ -33,6 +33,7 @@ typedef struct agent {
   pid_t *commands; /* that have not ended */
   size_t command_count, command_cap;
   long latest; /* the pid that was given away last, as agent_curb has seen it */
+  int pids_file;        /* where it reads that; 0: not yet open */
   bool crowded;         /* it has found too many that run */
   int64_t curbed;       /* it has ended as many, which has not been told */
   struct rusage reaped; /* the usage of children that have ended */

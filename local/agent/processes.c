@@ -207,12 +207,11 @@ void agent_usage(const agent *a, agent_reply *reply) {
 
 /* The pid that was given away last in this namespace; -1 if it cannot be told.
  * The file stays open, as this is all that an idle capsule does. */
-static long latest_pid(void) {
-  static int fd = -1;
+static long latest_pid(agent *a) {
   char text[128];
-  if (fd < 0)
-    fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-  const ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
+  if (a->pids_file == 0)
+    a->pids_file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+  const ssize_t len = pread(a->pids_file, text, sizeof(text) - 1, 0);
   text[len > 0 ? len : 0] = '\0';
   const char *last = strrchr(text, ' ');
   return last ? strtol(last, NULL, 10) : -1;
@@ -241,7 +240,7 @@ static void end_running(agent *a, const family *tree) {
  * each file, and the C library's file is everybody's: hundreds of processes
  * that do nothing else keep others, also on the host, from starting any. */
 bool agent_curb(agent *a) {
-  const long latest = latest_pid(), starts = latest - a->latest;
+  const long latest = latest_pid(a), starts = latest - a->latest;
   size_t running = 0;
   if (!a->alone || (starts >= 0 && starts < STARTS_MIN)) {
     a->crowded = false;
