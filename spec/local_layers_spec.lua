@@ -86,7 +86,8 @@ walled("capsules over a snapshot", function()
     for _, one_of in ipairs(assert(client.snapshots:list())) do
       sizes[one_of.name] = one_of.size_bytes
     end
-    assert.is_true(sizes.small > sizes.big and sizes.big > 16 * 2 ^ 20)
+    assert.is_true(sizes.big > 16 * 2 ^ 20)
+    assert.is_true(sizes.small >= sizes.big) -- a folder may take nothing
     assert.is_true(kilobytes(data .. "/snapshots") < 20 * 1024)
   end)
 
